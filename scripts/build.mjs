@@ -34,18 +34,48 @@ function buildWasm({ room, name, memoryBase }) {
   if (!existsSync(join(root, entry))) return;
   const out = join(root, 'src', room, 'generated', `${name}-wasm.ts`);
   const layouts = newest(join(root, 'src/plane/layout'), (f) => f.endsWith('.ts'));
-  const sources = Math.max(layouts, newest(join(root, 'src', room, 'assembly'), (f) => f.endsWith('.ts')));
-  if (!force && existsSync(out) && statSync(out).mtimeMs > Math.max(sources, statSync(join(root, 'scripts/build.mjs')).mtimeMs)) return;
+  const sources = Math.max(
+    layouts,
+    newest(join(root, 'src', room, 'assembly'), (f) => f.endsWith('.ts')),
+  );
+  if (
+    !force &&
+    existsSync(out) &&
+    statSync(out).mtimeMs > Math.max(sources, statSync(join(root, 'scripts/build.mjs')).mtimeMs)
+  )
+    return;
   mkdirSync(dirname(out), { recursive: true });
   const wasm = join(root, 'src', room, 'generated', `${name}.wasm`);
   run(`${name}.wasm`, [
-    join(root, 'node_modules/assemblyscript/bin/asc.js'), entry, '-o', wasm, '-t', wasm.replace(/wasm$/, 'wat'),
-    '-O3', '--runtime', 'stub', '--noAssert', '--importMemory', '--importTable', '--enable', 'threads,bulk-memory,simd',
-    '--sharedMemory', '--initialMemory', '64', '--maximumMemory', '65536', '--memoryBase', String(memoryBase),
-    '--use', 'abort=',
+    join(root, 'node_modules/assemblyscript/bin/asc.js'),
+    entry,
+    '-o',
+    wasm,
+    '-t',
+    wasm.replace(/wasm$/, 'wat'),
+    '-O3',
+    '--runtime',
+    'stub',
+    '--noAssert',
+    '--importMemory',
+    '--importTable',
+    '--enable',
+    'threads,bulk-memory,simd',
+    '--sharedMemory',
+    '--initialMemory',
+    '64',
+    '--maximumMemory',
+    '65536',
+    '--memoryBase',
+    String(memoryBase),
+    '--use',
+    'abort=',
   ]);
   const base64 = readFileSync(wasm).toString('base64');
-  writeFileSync(out, `// Made by scripts/build.mjs from src/${room}/assembly.\nexport const wasmBase64: string =\n  '${base64}';\n`);
+  writeFileSync(
+    out,
+    `// Made by scripts/build.mjs from src/${room}/assembly.\nexport const wasmBase64: string =\n  '${base64}';\n`,
+  );
 }
 
 // Static data of the modules lies at fixed places that src/plane/layout/memory.ts names.

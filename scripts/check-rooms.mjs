@@ -21,7 +21,21 @@ const allowed = {
   runtime: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net'],
   hooks: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net', 'runtime'],
   linux: ['isa', 'btf', 'abi', 'object', 'net', 'runtime', 'plane'],
-  cli: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net', 'runtime', 'hooks', 'linux', '.'],
+  cli: [
+    'isa',
+    'btf',
+    'abi',
+    'object',
+    'verifier',
+    'jit',
+    'interpreter',
+    'plane',
+    'net',
+    'runtime',
+    'hooks',
+    'linux',
+    '.',
+  ],
 };
 const mayKnowTheMachine = new Set(['linux', 'cli']);
 
@@ -48,7 +62,8 @@ for (const file of sources(src)) {
     const to = relative(src, resolve(dirname(file), target));
     const toRoom = to.includes('/') ? to.split('/')[0] : '.';
     if (toRoom === room || to === 'errors.ts' || to.startsWith('plane/layout/')) continue;
-    if (!allowed[room]?.includes(toRoom)) report(here, to, `${room} may import only: ${allowed[room]?.join(' ') || 'itself'}`);
+    if (!allowed[room]?.includes(toRoom))
+      report(here, to, `${room} may import only: ${allowed[room]?.join(' ') || 'itself'}`);
   }
 }
 function report(from, to, why) {

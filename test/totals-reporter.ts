@@ -8,6 +8,8 @@ export default class TotalsReporter implements Reporter {
       for (const test of module.children.allTests()) count[test.result().state]++;
       if (module.state() === 'failed' && module.errors().length > 0) count.failed++;
     }
-    process.stdout.write(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped\n`);
+    process.stdout.write(
+      `\n${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped\n`,
+    );
   }
 }

@@ -5,21 +5,69 @@
  */
 
 export type BtfType =
-  | { readonly kind: 'int'; readonly name: string; readonly size: number; readonly bits: number; readonly offset: number; readonly signed: boolean; readonly bool: boolean; readonly char: boolean }
+  | {
+      readonly kind: 'int';
+      readonly name: string;
+      readonly size: number;
+      readonly bits: number;
+      readonly offset: number;
+      readonly signed: boolean;
+      readonly bool: boolean;
+      readonly char: boolean;
+    }
   | { readonly kind: 'ptr'; readonly name: ''; readonly type: number }
-  | { readonly kind: 'array'; readonly name: ''; readonly type: number; readonly indexType: number; readonly length: number }
-  | { readonly kind: 'struct' | 'union'; readonly name: string; readonly size: number; readonly members: readonly BtfMember[] }
-  | { readonly kind: 'enum'; readonly name: string; readonly size: number; readonly signed: boolean; readonly values: readonly BtfEnumValue[] }
-  | { readonly kind: 'enum64'; readonly name: string; readonly size: number; readonly signed: boolean; readonly values: readonly BtfEnumValue[] }
+  | {
+      readonly kind: 'array';
+      readonly name: '';
+      readonly type: number;
+      readonly indexType: number;
+      readonly length: number;
+    }
+  | {
+      readonly kind: 'struct' | 'union';
+      readonly name: string;
+      readonly size: number;
+      readonly members: readonly BtfMember[];
+    }
+  | {
+      readonly kind: 'enum';
+      readonly name: string;
+      readonly size: number;
+      readonly signed: boolean;
+      readonly values: readonly BtfEnumValue[];
+    }
+  | {
+      readonly kind: 'enum64';
+      readonly name: string;
+      readonly size: number;
+      readonly signed: boolean;
+      readonly values: readonly BtfEnumValue[];
+    }
   | { readonly kind: 'fwd'; readonly name: string; readonly union: boolean }
   | { readonly kind: 'typedef' | 'volatile' | 'const' | 'restrict'; readonly name: string; readonly type: number }
   | { readonly kind: 'type_tag'; readonly name: string; readonly type: number; readonly attribute: boolean }
-  | { readonly kind: 'func'; readonly name: string; readonly type: number; readonly linkage: 'static' | 'global' | 'extern' }
+  | {
+      readonly kind: 'func';
+      readonly name: string;
+      readonly type: number;
+      readonly linkage: 'static' | 'global' | 'extern';
+    }
   | { readonly kind: 'func_proto'; readonly name: ''; readonly returns: number; readonly params: readonly BtfParam[] }
-  | { readonly kind: 'var'; readonly name: string; readonly type: number; readonly linkage: 'static' | 'global' | 'extern' }
+  | {
+      readonly kind: 'var';
+      readonly name: string;
+      readonly type: number;
+      readonly linkage: 'static' | 'global' | 'extern';
+    }
   | { readonly kind: 'datasec'; readonly name: string; readonly size: number; readonly vars: readonly BtfSectionVar[] }
   | { readonly kind: 'float'; readonly name: string; readonly size: number }
-  | { readonly kind: 'decl_tag'; readonly name: string; readonly type: number; readonly component: number; readonly attribute: boolean };
+  | {
+      readonly kind: 'decl_tag';
+      readonly name: string;
+      readonly type: number;
+      readonly component: number;
+      readonly attribute: boolean;
+    };
 
 export interface BtfMember {
   readonly name: string;

@@ -96,8 +96,19 @@ export type Reference =
   | { readonly kind: 'kconfig'; readonly name: string; readonly offset: number };
 
 export type CoreKind =
-  | 'field_byte_offset' | 'field_byte_size' | 'field_exists' | 'field_signed' | 'field_lshift_u64' | 'field_rshift_u64'
-  | 'type_id_local' | 'type_id_target' | 'type_exists' | 'type_size' | 'enumval_exists' | 'enumval_value' | 'type_matches';
+  | 'field_byte_offset'
+  | 'field_byte_size'
+  | 'field_exists'
+  | 'field_signed'
+  | 'field_lshift_u64'
+  | 'field_rshift_u64'
+  | 'type_id_local'
+  | 'type_id_target'
+  | 'type_exists'
+  | 'type_size'
+  | 'enumval_exists'
+  | 'enumval_value'
+  | 'type_matches';
 
 export interface CoreRelocation {
   /** Slot in the program's `insns`. */

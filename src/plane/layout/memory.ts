@@ -1,0 +1,49 @@
+/**
+ * plane/layout/: where things lie in the one linear memory, as constants that both compilers read (TypeScript and
+ * AssemblyScript), so that no offset is written twice. Only literal constants and arithmetic on them may stand here.
+ *
+ * This file: the fixed areas, from address 0 up. All addresses and sizes are in bytes.
+ */
+
+export const WASM_PAGE = 65536;
+
+/** [0, 64 KiB) is the null page: never given out; a program that reads through NULL reads zeros there, or is stopped by the interpreter. */
+export const NULL_PAGE_END = 0x1_0000;
+
+/** Static data of plane.wasm and of interpreter.wasm (32 KiB each; scripts/build.mjs names the same two addresses). */
+export const PLANE_DATA = 0x1_0000;
+export const INTERPRETER_DATA = 0x1_8000;
+
+/** The root structure: see the ROOT_ offsets below. */
+export const ROOT = 0x2_0000;
+/** u32: 0 until the first worker has initialised the memory, then ROOT_READY. */
+export const ROOT_STATE = 0;
+export const ROOT_READY = 0x534c5543;
+/** u32 lock word of the page allocator. */
+export const ROOT_PAGE_LOCK = 4;
+/** u32: address of the first never-used page of the heap. */
+export const ROOT_HEAP_TOP = 8;
+/** u32: head of the list of free page runs (see plane/assembly/pages.ts). */
+export const ROOT_FREE_RUNS = 12;
+/** u32: number of CPUs (workers) that this memory serves, at least 1, at most MAX_CPUS. */
+export const ROOT_CPU_COUNT = 16;
+/** u32: next map id, next program id. */
+export const ROOT_NEXT_MAP_ID = 20;
+export const ROOT_NEXT_PROGRAM_ID = 24;
+/** u64: clock offset in ns added to the raw clock; u64: frozen clock in ns, 0 when the clock runs. */
+export const ROOT_CLOCK_OFFSET = 32;
+export const ROOT_CLOCK_FROZEN = 40;
+
+export const MAX_CPUS = 64;
+
+/** Worker blocks: one a CPU, WORKER_SIZE bytes each. Offsets inside stand in worker.ts. */
+export const WORKERS = 0x3_0000;
+export const WORKER_SIZE = 1024;
+
+/** BPF stacks: one area a CPU. A frame is 512 bytes and frames grow down from the top of the area. */
+export const STACKS = 0x4_0000;
+export const STACK_AREA_SIZE = 0x1_0000;
+export const FRAME_SIZE = 512;
+
+/** First page of the heap: everything from here up belongs to the page allocator. */
+export const HEAP = 0x44_0000;

@@ -1,0 +1,34 @@
+/** Offsets inside a worker block (bytes from the block's start). A worker block belongs to one CPU; only its worker writes it. */
+
+/** u32: CPU number, 0-based. */
+export const WORKER_CPU = 0;
+/** u32: address just above the frame of the next BPF function that is entered from outside (program, callback). */
+export const WORKER_STACK_TOP = 4;
+/** u32: tail calls made since the current program was entered; the limit is MAX_TAIL_CALLS. */
+export const WORKER_TAIL_CALLS = 8;
+/** u32: instructions or back edges left for unverified programs; see jit fuel. */
+export const WORKER_FUEL = 12;
+/** u64: state of the pseudo-random generator (never 0). */
+export const WORKER_RANDOM = 16;
+/** u32 redirect target of the last bpf_redirect or bpf_redirect_map: map address (0: none), u32 key or ifindex, u32 flags. */
+export const WORKER_REDIRECT_MAP = 24;
+export const WORKER_REDIRECT_INDEX = 28;
+export const WORKER_REDIRECT_FLAGS = 32;
+/** u32: packet frame that is being run, 0 outside of a packet hook. */
+export const WORKER_FRAME = 36;
+/** u64 pid_tgid, u64 uid_gid, 16 bytes comm: the modelled current task. */
+export const WORKER_PID_TGID = 40;
+export const WORKER_UID_GID = 48;
+export const WORKER_COMM = 56;
+/** u32: non-zero while bpf_spin_lock is held. */
+export const WORKER_LOCK_HELD = 72;
+/** u32: address of the trace (printk) ring of this CPU, 0 if printk is dropped. */
+export const WORKER_PRINTK = 76;
+/** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
+export const WORKER_SCRATCH = 512;
+export const WORKER_SCRATCH_SIZE = 512;
+
+/** MAX_TAIL_CALL_CNT of the kernel (include/linux/bpf.h). */
+export const MAX_TAIL_CALLS = 33;
+/** MAX_CALL_FRAMES of the kernel's verifier. */
+export const MAX_CALL_FRAMES = 8;

@@ -1,0 +1,97 @@
+/**
+ * runtime/: the user-space target: memory map, program and map handles, workers as CPUs, clock.
+ *
+ * This file: the handle types that both targets (this one and linux/) give out.
+ */
+import type { MapTypeName } from '../abi/map-types.ts';
+import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+
+export type TargetName = 'user' | 'linux';
+
+/** What `run` takes: the semantics of BPF_PROG_TEST_RUN (kernel net/bpf/test_run.c). */
+export interface RunInput {
+  /** Packet, for program types that take one. Not kept. */
+  readonly data?: Uint8Array;
+  /** Context in its UAPI layout (struct xdp_md, …); for XDP, data_meta and data_end are offsets into `data`. */
+  readonly context?: Uint8Array;
+  /** How often to run over the same input (default 1). With more than 1 the packet changes add up, as in the kernel. */
+  readonly repeat?: number;
+}
+
+export interface RunResult {
+  /** u32, as bpf(2) returns it. */
+  readonly returnValue: number;
+  /** All 64 bits of r0, where the target knows them (the kernel tells only the lower 32). */
+  readonly r0: bigint | undefined;
+  /** Packet after the run; undefined when none was given. Owned by the caller. */
+  readonly data: Uint8Array | undefined;
+  /** Context after the run, in its UAPI layout; undefined when none was given. */
+  readonly context: Uint8Array | undefined;
+  /** Mean time of one run in ns, as the target measures it. */
+  readonly durationNs: number;
+}
+
+export interface ProgramHandle {
+  readonly name: string;
+  readonly type: ProgramTypeName;
+  readonly target: TargetName;
+  readonly spec: ProgramSpec;
+  /** Throws InputError for an input that the program type does not take, with the kernel's errno in the message. */
+  run(input: RunInput): RunResult;
+  close(): void;
+}
+
+/** The errno of a map operation, thrown as it would be returned by bpf(2). */
+export interface MapErrno {
+  /** `ENOENT`, `E2BIG`, … */
+  readonly errno: string;
+}
+
+/** BPF_ANY, BPF_NOEXIST, BPF_EXIST (and BPF_F_LOCK) by name. */
+export type UpdateMode = 'any' | 'noexist' | 'exist';
+
+/**
+ * A map by bytes. `MapHandle` adds the typed view. Values of per-CPU types are the values of all CPUs in order, each rounded up to
+ * 8 bytes, as bpf(2) gives them. Errors are InputError with code `SLUICE_MAP_<errno>`.
+ */
+export interface RawMap {
+  /** undefined: no such key (ENOENT). The bytes are a copy. */
+  lookup(key: Uint8Array): Uint8Array | undefined;
+  update(key: Uint8Array, value: Uint8Array, mode?: UpdateMode): void;
+  /** False: no such key. */
+  delete(key: Uint8Array): boolean;
+  /** First key without an argument, then the one after `key`; undefined at the end (bpf(2) BPF_MAP_GET_NEXT_KEY). */
+  nextKey(key?: Uint8Array): Uint8Array | undefined;
+}
+
+/** Values as BTF describes them: integers up to 32 bits and bool are number/boolean, wider ones bigint, structs objects, arrays arrays (char arrays too: bytes). */
+export type Value =
+  | number
+  | bigint
+  | boolean
+  | string
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [member: string]: Value };
+
+export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
+  readonly name: string;
+  readonly type: MapTypeName;
+  readonly target: TargetName;
+  readonly spec: MapSpec;
+  readonly raw: RawMap;
+  get(key: K): V | undefined;
+  set(key: K, value: V, mode?: UpdateMode): void;
+  delete(key: K): boolean;
+  keys(): IterableIterator<K>;
+  close(): void;
+}
+
+export interface LoadedObject {
+  readonly target: TargetName;
+  readonly programs: Readonly<Record<string, ProgramHandle>>;
+  readonly maps: Readonly<Record<string, MapHandle>>;
+  /** Releases programs and maps; handles are dead afterwards. */
+  close(): void;
+}
