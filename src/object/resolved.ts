@@ -1,0 +1,64 @@
+/**
+ * A program after everything that it refers to has an address in one linear memory: what the loader hands to the engines.
+ */
+import type { HelperPrototype } from '../abi/prototype.ts';
+import type { MapTypeName } from '../abi/map-types.ts';
+import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { Insn } from '../isa/insn.ts';
+import type { FunctionSpec, LineInfo } from './spec.ts';
+
+export interface ResolvedProgram {
+  readonly name: string;
+  /** undefined: no hook, such as a conformance case; its first two arguments are memory and its length. */
+  readonly type: ProgramTypeName | undefined;
+  /**
+   * LDDW: source 0 with the address as its 64-bit constant (maps, map values, ksyms), or source 4 with the slot distance of a
+   * function in imm (as the compiler leaves it). CALL: source 0 helper id, source 1 slot distance, source 2 index into `kfuncs`.
+   */
+  readonly insns: readonly Insn[];
+  /** In slot order, the first is the entry; covers all of `insns`. */
+  readonly functions: readonly FunctionSpec[];
+  /** LDDWs that load a map pointer, by slot. */
+  readonly mapsAt: ReadonlyMap<number, MapFacts>;
+  /** LDDWs that load an address inside a map's value, by slot. */
+  readonly valuesAt: ReadonlyMap<number, ValueFacts>;
+  /** Jump tables of indirect jumps. */
+  readonly jumpTables: readonly JumpTable[];
+  /** Every helper that `insns` calls, by id. */
+  readonly helpers: ReadonlyMap<number, HelperPrototype>;
+  /** Names of the kfuncs that CALL source 2 refers to by index. */
+  readonly kfuncs: readonly string[];
+  readonly lines: readonly LineInfo[];
+}
+
+/** What an engine may take for granted of a map for the life of the program. */
+export interface MapFacts {
+  readonly name: string;
+  readonly type: MapTypeName;
+  /** Address of the map header (plane/layout/map.ts). */
+  readonly address: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+}
+
+export interface ValueFacts {
+  readonly map: string;
+  /** Address that the LDDW loads. */
+  readonly address: number;
+  /** First byte and size of the value that it lies in. */
+  readonly base: number;
+  readonly size: number;
+  /** The program may not write there (.rodata, BPF_F_RDONLY_PROG). */
+  readonly readOnly: boolean;
+}
+
+/**
+ * An instruction array: u64 elements at `address`, each the slot of a jump target. `gotox` jumps to the slot that its register
+ * holds; any other value ends the program with a fault.
+ */
+export interface JumpTable {
+  readonly address: number;
+  readonly slots: readonly number[];
+}

@@ -1,0 +1,5 @@
+// plane/assembly: the data plane, compiled by AssemblyScript to plane.wasm. What programs call and what runs per event.
+// No mutable static data: state lives in the root structure, in worker blocks and in the objects themselves, because several
+// workers run this module over the same memory.
+
+export * from './pages';
