@@ -3,3 +3,10 @@
 // workers run this module over the same memory.
 
 export * from './pages';
+export * from './helpers/checksum';
+export * from './helpers/clock';
+export * from './helpers/cpu';
+export * from './helpers/printk';
+export * from './helpers/random';
+export * from './helpers/strings';
+export * from './hooks/xdp';

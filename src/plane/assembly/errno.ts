@@ -1,0 +1,13 @@
+// Linux error numbers (include/uapi/asm-generic/errno-base.h, errno.h), negative, as helpers return them.
+export const ENOENT: i64 = -2;
+export const E2BIG: i64 = -7;
+export const EAGAIN: i64 = -11;
+export const ENOMEM: i64 = -12;
+export const EACCES: i64 = -13;
+export const EFAULT: i64 = -14;
+export const EBUSY: i64 = -16;
+export const EEXIST: i64 = -17;
+export const EINVAL: i64 = -22;
+export const ENOSPC: i64 = -28;
+export const ERANGE: i64 = -34;
+export const EOPNOTSUPP: i64 = -95;
