@@ -15,7 +15,8 @@ export interface InputLocation {
   readonly offset?: number;
 }
 
-abstract class SluiceError extends Error {
+/** Root of all. Catch it by its families; `linux/` adds SyscallError for what the kernel refused. */
+export abstract class SluiceError extends Error {
   /** Stable identifier, `SLUICE_…`; the message may change between versions, the code does not. */
   readonly code: string;
 

@@ -1,0 +1,185 @@
+/**
+ * linux/: the kernel target and the devices: bpf(2), links, ring buffers, what the machine offers.
+ *
+ * This file: system calls and memory of this process. The only file that knows koffi, which is loaded at the first call, so that
+ * importing Sluice works on every platform; elsewhere the first call throws UnsupportedError.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { KoffiFunction, LibraryHandle } from 'koffi';
+import { InputError, UnsupportedError } from '../errors.ts';
+import { SyscallError } from './syscall-error.ts';
+
+/** An argument in a register: integers and addresses. Addresses stay below 2^53, so that a number holds them. */
+export type Register = number | bigint;
+
+interface Native {
+  readonly syscall: KoffiFunction;
+  readonly errno: () => number;
+  readonly address: (view: ArrayBufferView) => bigint;
+  readonly view: (address: bigint, length: number) => ArrayBuffer;
+}
+
+/** System call numbers by architecture (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h). */
+const numbers = {
+  x64: {
+    mmap: 9,
+    munmap: 11,
+    ioctl: 16,
+    socket: 41,
+    close: 3,
+    epoll_ctl: 233,
+    epoll_pwait: 281,
+    eventfd2: 290,
+    epoll_create1: 291,
+    perf_event_open: 298,
+    setns: 308,
+    memfd_create: 319,
+    bpf: 321,
+  },
+  arm64: {
+    mmap: 222,
+    munmap: 215,
+    ioctl: 29,
+    socket: 198,
+    close: 57,
+    epoll_ctl: 21,
+    epoll_pwait: 22,
+    eventfd2: 19,
+    epoll_create1: 20,
+    perf_event_open: 241,
+    setns: 268,
+    memfd_create: 279,
+    bpf: 280,
+  },
+} as const;
+
+export type SyscallName = keyof (typeof numbers)['x64'];
+
+let native: Native | undefined;
+let table: Readonly<Record<SyscallName, number>> | undefined;
+
+function load(): Native {
+  if (native !== undefined) return native;
+  if (process.platform !== 'linux')
+    throw new UnsupportedError('system calls', `this is ${process.platform}: the kernel target needs Linux`);
+  if (process.arch !== 'x64' && process.arch !== 'arm64')
+    throw new UnsupportedError('system calls', `no system call numbers for ${process.arch}`);
+  table = numbers[process.arch];
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi'); // require() gives any
+  const libc: LibraryHandle = koffi.load(null);
+  native = {
+    // Variadic in C; on both architectures the arguments travel as those of a plain function.
+    syscall: libc.func('int64_t syscall(int64_t n, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)'),
+    errno: () => koffi.errno(),
+    address: (view) => koffi.address(view),
+    view: (address, length) => koffi.view(address, length),
+  };
+  return native;
+}
+
+/** Result of the system call, or the negative errno. Blocks the thread for as long as the call does. */
+export function syscall(
+  name: SyscallName,
+  a: Register = 0,
+  b: Register = 0,
+  c: Register = 0,
+  d: Register = 0,
+  e: Register = 0,
+  f: Register = 0,
+): number {
+  const { syscall, errno } = native ?? load();
+  const result = Number(syscall(table![name], a, b, c, d, e, f));
+  return result === -1 ? -errno() : result;
+}
+
+/** As `syscall`, for a call that the table does not name. */
+export function syscallByNumber(
+  number: number,
+  a: Register = 0,
+  b: Register = 0,
+  c: Register = 0,
+  d: Register = 0,
+  e: Register = 0,
+  f: Register = 0,
+): number {
+  const { syscall, errno } = native ?? load();
+  const result = Number(syscall(number, a, b, c, d, e, f));
+  return result === -1 ? -errno() : result;
+}
+
+/**
+ * Address of a view's first byte. Its memory leaves V8's moving heap by this call and stays where it is for as long as the
+ * view's buffer lives: keep a reference for as long as the kernel may use the address.
+ */
+export function addressOf(view: ArrayBufferView): number {
+  return Number((native ?? load()).address(view));
+}
+
+/** An ArrayBuffer over memory that this process has mapped. Not owned: using it after munmap is a fault of the process. */
+export function memoryAt(address: number, length: number): ArrayBuffer {
+  return (native ?? load()).view(BigInt(address), length);
+}
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+
+export interface Mapping {
+  readonly address: number;
+  readonly length: number;
+}
+
+/** mmap(2). `address` with MAP_FIXED replaces what was mapped there. Throws SyscallError. */
+export function mmap(
+  length: number,
+  protection: number,
+  flags: number,
+  fd = -1,
+  offset: Register = 0,
+  address: Register = 0,
+): Mapping {
+  if (!Number.isSafeInteger(length) || length <= 0) throw new InputError('SLUICE_LINUX_MMAP', `length ${length}`);
+  const result = syscall('mmap', address, length, protection, flags, fd, offset);
+  if (result < 0) throw new SyscallError('mmap', -result);
+  return { address: result, length };
+}
+
+export function munmap(mapping: Mapping): void {
+  const result = syscall('munmap', mapping.address, mapping.length);
+  if (result < 0) throw new SyscallError('munmap', -result);
+}
+
+/** close(2); EBADF is a mistake of the caller and thrown. */
+export function close(fd: number): void {
+  const result = syscall('close', fd);
+  if (result < 0) throw new SyscallError(`close(${fd})`, -result);
+}
+
+/** ioctl(2) with an integer or the address of `argument`. Throws SyscallError. */
+export function ioctl(fd: number, request: number, argument: ArrayBufferView | Register = 0): number {
+  const value = typeof argument === 'object' ? addressOf(argument) : argument;
+  const result = syscall('ioctl', fd, request, value);
+  if (result < 0) throw new SyscallError(`ioctl 0x${request.toString(16)}`, -result);
+  return result;
+}
+
+/** Size of a page of this machine: 4096 on x86; on arm64 the kernel may use larger ones. */
+export function pageSize(): number {
+  // sysconf is not a system call: the auxiliary vector knows.
+  cachedPageSize ??= readPageSize();
+  return cachedPageSize;
+}
+let cachedPageSize: number | undefined;
+
+function readPageSize(): number {
+  const auxv = readFileSync('/proc/self/auxv');
+  for (let at = 0; at + 16 <= auxv.length; at += 16) {
+    if (auxv.readBigUInt64LE(at) === AT_PAGESZ) return Number(auxv.readBigUInt64LE(at + 8));
+  }
+  return 4096;
+}
+const AT_PAGESZ = 6n;
