@@ -1,0 +1,44 @@
+/** Values of `.kconfig` externs for the user-space target: libbpf's special names, and options that the caller gives. */
+import { InputError } from '../errors.ts';
+import type { ExternSpec } from '../object/spec.ts';
+
+/** Linux version that the user-space target answers for, as LINUX_KERNEL_VERSION encodes it. */
+export const MODELLED_KERNEL_VERSION = (6 << 16) | (18 << 8);
+
+/** By name, without the surrounding quotes: `y`, `m`, `n`, a number in C notation, or text. */
+export type KconfigValues = Readonly<Record<string, string>>;
+
+/**
+ * The bytes of one extern, `extern.size` of them. A weak one without a value is zero; a strong one throws InputError.
+ */
+export function kconfigBytes(extern: ExternSpec, values: KconfigValues): Uint8Array {
+  const bytes = new Uint8Array(extern.size);
+  const given = extern.name === 'LINUX_KERNEL_VERSION' ? String(MODELLED_KERNEL_VERSION) : values[extern.name];
+  if (given === undefined) {
+    if (extern.weak || extern.name.startsWith('LINUX_HAS_')) return bytes;
+    throw new InputError(
+      'SLUICE_KCONFIG_MISSING',
+      `the program needs the kernel option ${extern.name}, which has no value here; give it with the kconfig option`,
+    );
+  }
+  const number = given === 'y' ? 1n : given === 'n' ? 0n : given === 'm' ? 2n : parseInteger(given);
+  if (number === undefined) {
+    const text = new TextEncoder().encode(given);
+    bytes.set(text.subarray(0, Math.max(0, extern.size - 1)));
+    return bytes;
+  }
+  let rest = BigInt.asUintN(64, number);
+  for (let i = 0; i < extern.size && i < 8; i++) {
+    bytes[i] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  return bytes;
+}
+
+function parseInteger(text: string): bigint | undefined {
+  return /^-?(0x[0-9a-f]+|\d+)$/i.test(text)
+    ? text.startsWith('-')
+      ? -BigInt(text.slice(1))
+      : BigInt(text)
+    : undefined;
+}

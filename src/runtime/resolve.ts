@@ -1,0 +1,141 @@
+/** ProgramSpec -> ResolvedProgram: every reference becomes an address, a table index or a number of this runtime. */
+import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import { helperName } from '../abi/helpers/index.ts';
+import type { HelperPrototype } from '../abi/prototype.ts';
+import { InternalError, UnsupportedError } from '../errors.ts';
+import type { Insn } from '../isa/insn.ts';
+import type { JumpTable, MapFacts, ResolvedProgram, ValueFacts } from '../object/resolved.ts';
+import type { ProgramSpec } from '../object/spec.ts';
+
+/** A created map as programs refer to it. */
+export interface MapAddress {
+  readonly facts: MapFacts;
+  /** Address and size in bytes of the first value, for direct references into it. */
+  readonly values: number;
+  readonly valuesSize: number;
+  /** BPF_F_RDONLY_PROG. */
+  readonly readOnly: boolean;
+  /** Slots of `program` that an instruction array holds. */
+  readonly jumpTable?: { readonly program: string; readonly slots: readonly number[] };
+}
+
+export interface ResolveContext {
+  readonly maps: ReadonlyMap<string, MapAddress>;
+  readonly declaration: ProgramDeclaration;
+  /** Names of plane exports: which kfuncs there are. */
+  readonly kfuncs: ReadonlySet<string>;
+}
+
+/** libbpf's immediates for calls that must never run: CO-RE relocations and weak kfuncs that were not found. */
+export const POISONED_CORE_CALL = 195896080;
+export const POISONED_KFUNC_CALL = 2002000000;
+
+const CALL = 0x85;
+
+/**
+ * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc, map or kernel
+ * symbol that this target does not have.
+ */
+export function resolveProgram(
+  program: ProgramSpec,
+  insns: readonly Insn[],
+  context: ResolveContext,
+): ResolvedProgram {
+  const resolved = insns.slice();
+  const mapsAt = new Map<number, MapFacts>();
+  const valuesAt = new Map<number, ValueFacts>();
+  const jumpTables = new Map<string, JumpTable>();
+  const kfuncs: string[] = [];
+
+  const constant = (slot: number, value: number) => {
+    resolved[slot] = { ...resolved[slot]!, src: 0, imm: value | 0 };
+    resolved[slot + 1] = { ...resolved[slot + 1]!, imm: 0 };
+  };
+  const map = (name: string) => {
+    const found = context.maps.get(name);
+    if (found === undefined) throw new InternalError(`map ${name} of program ${program.name} was not created`);
+    return found;
+  };
+
+  for (const [slot, reference] of program.references) {
+    switch (reference.kind) {
+      case 'map': {
+        const { facts } = map(reference.map);
+        constant(slot, facts.address);
+        mapsAt.set(slot, facts);
+        break;
+      }
+      case 'map-value':
+      case 'kconfig': {
+        const name = reference.kind === 'kconfig' ? '.kconfig' : reference.map;
+        const { values, valuesSize, readOnly, jumpTable } = map(name);
+        const address = values + reference.offset;
+        constant(slot, address);
+        valuesAt.set(slot, { map: name, address, base: values, size: valuesSize, readOnly });
+        if (jumpTable !== undefined) jumpTables.set(name, { address: values, slots: jumpTable.slots });
+        break;
+      }
+      case 'function':
+      case 'call':
+        break; // linked by the object reader
+      case 'kfunc': {
+        const insn = resolved[slot]!;
+        if (context.kfuncs.has(reference.name)) {
+          const known = kfuncs.indexOf(reference.name);
+          resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(reference.name) - 1 : known };
+        } else if (reference.weak) {
+          resolved[slot] = { ...insn, src: 0, off: 0, imm: POISONED_KFUNC_CALL };
+        } else {
+          throw new UnsupportedError(`kfunc ${reference.name}`, `program ${program.name} calls kfunc ${reference.name}, which the user-space target does not have`);
+        }
+        break;
+      }
+      case 'ksym':
+        if (!reference.weak) {
+          throw new UnsupportedError(`ksym ${reference.name}`, `program ${program.name} refers to the kernel symbol ${reference.name}, which the user-space target does not have`);
+        }
+        constant(slot, 0);
+        break;
+      default:
+        reference satisfies never;
+    }
+  }
+  return {
+    name: program.name,
+    type: context.declaration.type,
+    insns: resolved,
+    functions: program.functions,
+    mapsAt,
+    valuesAt,
+    jumpTables: [...jumpTables.values()],
+    helpers: calledHelpers(program.name, resolved, context.declaration),
+    kfuncs,
+    lines: program.lines,
+  };
+}
+
+/** True for a call that stands only in code that is never reached. */
+export function isPoisonedCall(insn: Insn): boolean {
+  return insn.opcode === CALL && insn.src === 0 && (insn.imm === POISONED_CORE_CALL || insn.imm >= POISONED_KFUNC_CALL);
+}
+
+function calledHelpers(
+  program: string,
+  insns: readonly Insn[],
+  declaration: ProgramDeclaration,
+): ReadonlyMap<number, HelperPrototype> {
+  const called = new Map<number, HelperPrototype>();
+  for (const [slot, insn] of insns.entries()) {
+    if (insn.opcode !== CALL || insn.src !== 0 || isPoisonedCall(insn)) continue;
+    const prototype = declaration.helpers.get(insn.imm);
+    if (prototype === undefined) {
+      const name = helperName(insn.imm) ?? `#${insn.imm}`;
+      throw new UnsupportedError(
+        `helper ${name}`,
+        `program ${program} calls helper ${name} at insn ${slot}, which ${declaration.type} programs do not have here; \`sluice features\` lists those that are there`,
+      );
+    }
+    called.set(insn.imm, prototype);
+  }
+  return called;
+}

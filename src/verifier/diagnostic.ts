@@ -1,0 +1,29 @@
+/**
+ * verifier/: ProgramSpec -> verdict with diagnostics, and the facts that the JIT uses. Pure.
+ *
+ * This file: what is said about a program. Categories and section names are those of Linux 7.3's verifier log
+ * (kernel/bpf/diagnostics.c), so that reports of both can be laid side by side.
+ */
+
+export type DiagnosticCategory =
+  | 'Memory Safety'
+  | 'Register Type Safety'
+  | 'Call Type Safety'
+  | 'Resource Lifetime Safety'
+  | 'Execution Context Safety'
+  | 'Program Structure'
+  | 'Policy'
+  | 'Verifier Limit';
+
+export interface Diagnostic {
+  /** Stable, in kebab case: `unreachable-insn`. */
+  readonly id: string;
+  readonly category: DiagnosticCategory;
+  /** The kernel's own wording where it has one, so that it can be searched for. */
+  readonly problem: string;
+  /** Why, in plain words. */
+  readonly reason: string;
+  /** Slot of the instruction; undefined if the problem is of the whole program. */
+  readonly slot: number | undefined;
+  readonly suggestion?: string;
+}

@@ -1,0 +1,189 @@
+/**
+ * What can be said of a program without following values: known instructions and registers, jumps that stay inside their function and
+ * hit an instruction's first slot, no way to fall off the end, no unreachable code, calls that are neither recursive nor too deep.
+ * The kernel does the same first (check_subprogs, check_cfg, resolve_pseudo_ldimm64 in kernel/bpf/verifier.c).
+ */
+
+import { checkInsn } from '../isa/check.ts';
+import type { Insn } from '../isa/insn.ts';
+import type { FunctionSpec } from '../object/spec.ts';
+import { MAX_CALL_FRAMES } from '../plane/layout/worker.ts';
+import type { Diagnostic } from './diagnostic.ts';
+
+const LDDW = 0x18;
+const CALL = 0x85;
+const EXIT = 0x95;
+const GOTO = 0x05;
+const GOTOL = 0x06;
+const GOTOX = 0x0d;
+
+export interface StructureInput {
+  readonly insns: readonly Insn[];
+  readonly functions: readonly FunctionSpec[];
+  /** Targets of indirect jumps, as slots. */
+  readonly jumpTables: readonly { readonly slots: readonly number[] }[];
+}
+
+export interface StructureOptions {
+  /** Refuse what Linux refuses beyond RFC 9669: immediate shifts of the width or more, unreachable code. */
+  readonly kernel: boolean;
+}
+
+/** Everything that is wrong with the structure, in slot order within each kind; empty when nothing is. */
+export function checkStructure(program: StructureInput, options: StructureOptions): Diagnostic[] {
+  const diagnostics: Diagnostic[] = [];
+  const { insns, functions } = program;
+  if (insns.length === 0) {
+    return [problem('empty-program', 'Program Structure', 'program has no instructions', undefined)];
+  }
+  for (let slot = 0; slot < insns.length; slot += width(insns, slot)) {
+    const text = checkInsn(insns, slot, options);
+    if (text !== undefined) diagnostics.push(problem('bad-insn', 'Program Structure', text, slot));
+  }
+  if (diagnostics.length > 0) return diagnostics; // edges of unknown instructions mean nothing
+
+  const tableTargets = program.jumpTables.flatMap((table) => table.slots);
+  const second = secondSlots(insns);
+  for (const fn of functions) checkFunction(program, fn, second, tableTargets, options, diagnostics);
+  if (diagnostics.length === 0) checkCalls(program, diagnostics);
+  return diagnostics;
+}
+
+function checkFunction(
+  program: StructureInput,
+  fn: FunctionSpec,
+  second: Uint8Array,
+  tableTargets: readonly number[],
+  options: StructureOptions,
+  diagnostics: Diagnostic[],
+): void {
+  const { insns } = program;
+  const end = fn.start + fn.length;
+  const seen = new Uint8Array(fn.length);
+  const work = [fn.start];
+  while (work.length > 0) {
+    const slot = work.pop()!;
+    if (seen[slot - fn.start] === 1) continue;
+    seen[slot - fn.start] = 1;
+    for (const target of successors(insns, slot, fn, tableTargets)) {
+      if (target === end && !isJump(insns[slot]!)) {
+        diagnostics.push(problem('falls-off', 'Program Structure', 'last insn is not an exit or jmp', slot));
+      } else if (target < fn.start || target >= end) {
+        const text = `jump out of range from insn ${slot} to ${target}`;
+        diagnostics.push(problem('jump-out-of-range', 'Program Structure', text, slot));
+      } else if (second[target] === 1) {
+        const text = `jump into the middle of ldimm64 insn ${target}`;
+        diagnostics.push(problem('jump-into-lddw', 'Program Structure', text, slot));
+      } else {
+        work.push(target);
+      }
+    }
+  }
+  if (!options.kernel) return;
+  for (let slot = fn.start; slot < end; slot += width(insns, slot)) {
+    if (seen[slot - fn.start] === 0) {
+      diagnostics.push(problem('unreachable-insn', 'Program Structure', `unreachable insn ${slot}`, slot));
+    }
+  }
+}
+
+function isJump(insn: Insn): boolean {
+  return insn.opcode === GOTO || insn.opcode === GOTOL || insn.opcode === GOTOX;
+}
+
+/** 1 for each slot that is the second of a 16-byte instruction. */
+function secondSlots(insns: readonly Insn[]): Uint8Array {
+  const second = new Uint8Array(insns.length);
+  for (let slot = 0; slot < insns.length; slot += width(insns, slot)) {
+    if (insns[slot]!.opcode === LDDW) second[slot + 1] = 1;
+  }
+  return second;
+}
+
+function successors(
+  insns: readonly Insn[],
+  slot: number,
+  fn: FunctionSpec,
+  tableTargets: readonly number[],
+): readonly number[] {
+  const insn = insns[slot]!;
+  const jumpClass = (insn.opcode & 0x07) === 0x05 || (insn.opcode & 0x07) === 0x06;
+  if (!jumpClass || insn.opcode === CALL) return [slot + width(insns, slot)];
+  switch (insn.opcode) {
+    case EXIT:
+      return [];
+    case GOTO:
+      return [slot + 1 + insn.off];
+    case GOTOL:
+      return [slot + 1 + insn.imm];
+    case GOTOX:
+      return tableTargets.filter((target) => target >= fn.start && target < fn.start + fn.length);
+    default:
+      return [slot + 1, slot + 1 + insn.off];
+  }
+}
+
+function width(insns: readonly Insn[], slot: number): number {
+  return insns[slot]!.opcode === LDDW ? 2 : 1;
+}
+
+/** Depth of the call graph; callbacks are entered by helpers and count as a frame of their own. */
+function checkCalls(program: StructureInput, diagnostics: Diagnostic[]): void {
+  const { insns, functions } = program;
+  const byStart = new Map(functions.map((fn, index) => [fn.start, index]));
+  const callees = functions.map((fn) => {
+    const found: { readonly index: number; readonly slot: number }[] = [];
+    for (let slot = fn.start; slot < fn.start + fn.length; slot += width(insns, slot)) {
+      const insn = insns[slot]!;
+      const calls = insn.opcode === CALL && insn.src === 1;
+      const refers = insn.opcode === LDDW && insn.src === 4;
+      if (!calls && !refers) continue;
+      const index = byStart.get(slot + 1 + insn.imm);
+      if (index === undefined) {
+        const text = `invalid func call: insn ${slot} calls ${slot + 1 + insn.imm}, where no function begins`;
+        diagnostics.push(problem('bad-call-target', 'Program Structure', text, slot));
+      } else found.push({ index, slot });
+    }
+    return found;
+  });
+  const deepest = new Map<number, number>();
+  const active = new Set<number>();
+  const visit = (index: number): number => {
+    const known = deepest.get(index);
+    if (known !== undefined) return known;
+    active.add(index);
+    let depth = 1;
+    for (const callee of callees[index]!) {
+      if (active.has(callee.index)) {
+        const text = `recursive call from ${functions[index]!.name}() to ${functions[callee.index]!.name}()`;
+        diagnostics.push(problem('recursive-call', 'Program Structure', text, callee.slot));
+        continue;
+      }
+      depth = Math.max(depth, 1 + visit(callee.index));
+    }
+    active.delete(index);
+    deepest.set(index, depth);
+    return depth;
+  };
+  const depth = visit(0);
+  if (depth > MAX_CALL_FRAMES) {
+    const text = `the call stack of ${depth} frames is too deep !`;
+    diagnostics.push(problem('call-stack-too-deep', 'Verifier Limit', text, undefined));
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  'empty-program': 'A program needs at least an exit.',
+  'bad-insn': 'The combination of opcode, registers, offset and immediate is not an instruction of RFC 9669 or of Linux 6.18.',
+  'falls-off': 'Execution can run past the last instruction of the function.',
+  'jump-out-of-range': 'A jump has to stay inside its function.',
+  'jump-into-lddw': 'The second half of a 16-byte instruction is not an instruction.',
+  'unreachable-insn': 'No path from the start of the function leads here.',
+  'bad-call-target': 'A call has to name the first instruction of a function of the same program.',
+  'recursive-call': 'BPF functions may not call themselves, directly or through others.',
+  'call-stack-too-deep': `A program may have at most ${MAX_CALL_FRAMES} frames on its stack.`,
+};
+
+function problem(id: string, category: Diagnostic['category'], text: string, slot: number | undefined): Diagnostic {
+  return { id, category, problem: text, reason: reasons[id] ?? '', slot };
+}
