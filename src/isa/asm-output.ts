@@ -1,0 +1,64 @@
+/** What the assembler's syntaxes make of their lines: statements, and the program that grows from them. */
+import type { Insn } from './insn.ts';
+import { insnsOf, type Operation } from './operation.ts';
+import type { SourceLine } from './source-line.ts';
+
+/** One instruction as read, before labels are known. */
+export interface Statement {
+  readonly operation: Operation;
+  /** Label whose distance is to be put in. */
+  readonly target?: AsmTarget | undefined;
+  /** The operation is an LDDW that is to load the address of this jump table. */
+  readonly jumpTable?: number;
+}
+
+export interface AsmTarget {
+  readonly label: string;
+  /** Of the label in its line. */
+  readonly position: number;
+  /** Field that the distance goes into. */
+  readonly field: 'off' | 'imm';
+}
+
+export interface Fixup extends Omit<AsmTarget, 'position'> {
+  readonly slot: number;
+  /** Both from 1. */
+  readonly line: number;
+  readonly column: number;
+}
+
+export class AsmOutput {
+  readonly insns: Insn[] = [];
+  readonly labels = new Map<string, number>();
+  /** Line (from 1) by slot. */
+  readonly lines: number[] = [];
+  readonly fixups: Fixup[] = [];
+  /** First slots of LDDWs by jump table. */
+  readonly tableReferences = new Map<number, number[]>();
+
+  /** Gives the next instruction a name. `position`: of the name in its line. */
+  define(line: SourceLine, name: string, position: number): void {
+    if (this.labels.has(name)) line.fail(`label '${name}' is defined twice`, position);
+    this.labels.set(name, this.insns.length);
+  }
+
+  emit(line: SourceLine, statement: Statement): void {
+    const { operation, target, jumpTable } = statement;
+    const slot = this.insns.length;
+    if (target !== undefined) {
+      const { label, position, field } = target;
+      this.fixups.push({ slot, field, label, line: line.number, column: position + 1 });
+    }
+    if (jumpTable !== undefined) {
+      const references = this.tableReferences.get(jumpTable);
+      if (references === undefined) this.tableReferences.set(jumpTable, [slot]);
+      else references.push(slot);
+    }
+    for (const insn of insnsOf(operation)) this.emitSlot(line, insn);
+  }
+
+  emitSlot(line: SourceLine, insn: Insn): void {
+    this.insns.push(insn);
+    this.lines.push(line.number);
+  }
+}
