@@ -49,6 +49,8 @@ export class MapElements {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   readonly #attr: Attr;
+  // BPF_MAP_DELETE_ELEM and the first BPF_MAP_GET_NEXT_KEY want the fields that they do not know to be zero.
+  readonly #keyOnly: Attr;
   readonly #next: Attr;
   readonly #nextKey: Uint8Array;
   readonly #first: Attr;
@@ -60,6 +62,7 @@ export class MapElements {
     this.value = new Uint8Array(valueSize);
     this.#nextKey = new Uint8Array(keySize);
     this.#attr = new Attr(at.size).u32(at.mapFd, fd).pointer(at.key, this.key).pointer(at.value, this.value);
+    this.#keyOnly = new Attr(at.size).u32(at.mapFd, fd).pointer(at.key, this.key);
     this.#next = new Attr(at.size).u32(at.mapFd, fd).pointer(at.key, this.key).pointer(at.value, this.#nextKey);
     this.#first = new Attr(at.size).u32(at.mapFd, fd).pointer(at.value, this.#nextKey);
   }
@@ -73,7 +76,7 @@ export class MapElements {
   }
 
   delete(): number {
-    return this.#run('BPF_MAP_DELETE_ELEM', 0);
+    return bpfResult('BPF_MAP_DELETE_ELEM', this.#keyOnly);
   }
 
   /** Queues and stacks pop by this. */

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { KoffiFunction, LibraryHandle } from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { SyscallError } from './syscall-error.ts';
 
@@ -14,7 +14,7 @@ import { SyscallError } from './syscall-error.ts';
 export type Register = number | bigint;
 
 interface Native {
-  readonly syscall: KoffiFunction;
+  readonly syscall: (number: number, ...args: readonly Register[]) => Register;
   readonly errno: () => number;
   readonly address: (view: ArrayBufferView) => bigint;
   readonly view: (address: bigint, length: number) => ArrayBuffer;

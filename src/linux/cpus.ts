@@ -1,0 +1,23 @@
+/** CPUs as the kernel counts them. */
+import { readFileSync } from 'node:fs';
+import { InputError } from '../errors.ts';
+
+/** Number of CPUs in a list such as `0-3,8-11` (Documentation/admin-guide/cputopology.rst): the highest number plus one. */
+export function cpuCount(list: string): number {
+  const numbers = list.trim().split(/[,-]/);
+  const last = Number(numbers.at(-1));
+  if (!Number.isInteger(last) || numbers.at(-1) === '') throw new InputError('SLUICE_LINUX_CPUS', `CPU list "${list}"`);
+  return last + 1;
+}
+
+let possible: number | undefined;
+
+/** Possible CPUs: how many values an element of a per-CPU map has. Fixed at boot. */
+export function possibleCpus(): number {
+  possible ??= cpuCount(readFileSync('/sys/devices/system/cpu/possible', 'utf8'));
+  return possible;
+}
+
+export function onlineCpus(): number {
+  return cpuCount(readFileSync('/sys/devices/system/cpu/online', 'utf8'));
+}

@@ -1,0 +1,201 @@
+/** Maps of the kernel: created from a MapSpec, read and written by bytes. The typed view is in map-handle.ts. */
+import type { MapTypeName } from '../abi/map-types.ts';
+import { InputError } from '../errors.ts';
+import type { MapSpec } from '../object/spec.ts';
+import type { RawMap, UpdateMode } from '../runtime/handles.ts';
+import { createMap, freezeMap, MapElements } from './bpf-maps.ts';
+import { possibleCpus } from './cpus.ts';
+import { close, MAP_SHARED, type Mapping, memoryAt, mmap, munmap, PROT_READ, PROT_WRITE, pageSize } from './ffi.ts';
+import { errnoName } from './syscall-error.ts';
+
+export const BPF_F_RDONLY_PROG = 1 << 7;
+export const BPF_F_MMAPABLE = 1 << 10;
+export const BPF_F_NUMA_NODE = 1 << 2;
+
+const perCpuTypes: ReadonlySet<MapTypeName> = new Set([
+  'percpu_hash',
+  'percpu_array',
+  'lru_percpu_hash',
+  'percpu_cgroup_storage',
+]);
+
+/** True for types whose element has a value for each CPU. */
+export function isPerCpu(type: MapTypeName): boolean {
+  return perCpuTypes.has(type);
+}
+
+const updateFlags: Readonly<Record<UpdateMode, number>> = { any: 0, noexist: 1, exist: 2 };
+
+export interface MapOptions {
+  /** Loaded BTF; used when the spec knows the ids of key and value. */
+  readonly btfFd?: number;
+  /** Descriptor of a map that shows array- and hash-of-maps what they hold. */
+  readonly innerMapFd?: number;
+}
+
+/** Types whose creation refuses BTF ids of key or value (kernel: no map_check_btf, or a special value). libbpf leaves them out too. */
+const typesWithoutBtf: ReadonlySet<MapTypeName> = new Set([
+  'perf_event_array',
+  'cgroup_array',
+  'stack_trace',
+  'array_of_maps',
+  'hash_of_maps',
+  'devmap',
+  'devmap_hash',
+  'cpumap',
+  'xskmap',
+  'sockmap',
+  'sockhash',
+  'queue',
+  'stack',
+  'ringbuf',
+  'user_ringbuf',
+  'prog_array',
+  'insn_array',
+]);
+
+/**
+ * A map of the kernel by descriptor. Owns the descriptor: `close()` drops it, the map itself lives for as long as a program or another
+ * descriptor holds it.
+ */
+export class KernelMap implements RawMap {
+  readonly name: string;
+  readonly type: MapTypeName;
+  readonly fd: number;
+  readonly keySize: number;
+  /** Bytes of one value, without the rounding and repetition of per-CPU types. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  readonly #elements: MapElements;
+  #mapping: Mapping | undefined;
+  #open = true;
+
+  constructor(fd: number, spec: Pick<MapSpec, 'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>) {
+    this.fd = fd;
+    this.name = spec.name;
+    this.type = spec.type;
+    this.keySize = spec.keySize;
+    this.valueSize = spec.valueSize;
+    this.maxEntries = spec.maxEntries;
+    this.flags = spec.flags;
+    this.#elements = new MapElements(fd, spec.keySize, this.elementSize);
+  }
+
+  /** Creates an empty map. Throws as bpf.ts says. */
+  static create(spec: MapSpec, options: MapOptions = {}): KernelMap {
+    const flags = spec.numaNode > 0 ? spec.flags | BPF_F_NUMA_NODE : spec.flags;
+    // perf_event_array without a size has one entry a CPU, as libbpf fills in.
+    const maxEntries = spec.type === 'perf_event_array' && spec.maxEntries === 0 ? possibleCpus() : spec.maxEntries;
+    const withBtf = options.btfFd !== undefined && spec.valueTypeId > 0 && !typesWithoutBtf.has(spec.type);
+    const fd = createMap({
+      type: spec.type,
+      keySize: spec.keySize,
+      valueSize: spec.valueSize,
+      maxEntries,
+      name: spec.name,
+      flags,
+      numaNode: spec.numaNode,
+      mapExtra: spec.mapExtra,
+      ...(options.innerMapFd === undefined ? {} : { innerMapFd: options.innerMapFd }),
+      ...(withBtf
+        ? { btf: { fd: options.btfFd!, keyTypeId: spec.keyTypeId, valueTypeId: spec.valueTypeId } }
+        : undefined),
+    });
+    return new KernelMap(fd, { ...spec, flags, maxEntries });
+  }
+
+  /** Bytes that bpf(2) copies for one element: all CPUs of a per-CPU type, each rounded up to 8. */
+  get elementSize(): number {
+    if (!isPerCpu(this.type)) return this.valueSize;
+    return ((this.valueSize + 7) & ~7) * possibleCpus();
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    this.#setKey(key);
+    const result = this.#elements.lookup();
+    if (result === -ENOENT) return undefined;
+    this.#check(result, 'lookup');
+    return this.#elements.value.slice();
+  }
+
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
+    this.#setKey(key);
+    if (value.length !== this.elementSize)
+      throw this.#error('EINVAL', `a value has ${this.elementSize} bytes, not ${value.length}`);
+    this.#elements.value.set(value);
+    this.#check(this.#elements.update(updateFlags[mode]), 'update');
+  }
+
+  delete(key: Uint8Array): boolean {
+    this.#setKey(key);
+    const result = this.#elements.delete();
+    if (result === -ENOENT) return false;
+    this.#check(result, 'delete');
+    return true;
+  }
+
+  /** Removes an element and gives its value: BPF_MAP_LOOKUP_AND_DELETE_ELEM. Pops queues and stacks (with an empty key). */
+  take(key: Uint8Array = new Uint8Array(0)): Uint8Array | undefined {
+    this.#setKey(key);
+    const result = this.#elements.lookupAndDelete();
+    if (result === -ENOENT) return undefined;
+    this.#check(result, 'lookup and delete');
+    return this.#elements.value.slice();
+  }
+
+  nextKey(key?: Uint8Array): Uint8Array | undefined {
+    if (key !== undefined) this.#setKey(key);
+    else this.#alive();
+    const result = this.#elements.next(key === undefined);
+    if (result === -ENOENT) return undefined;
+    this.#check(result, 'next key');
+    return this.#elements.key.slice();
+  }
+
+  /** No more writes by system calls; content of a read-only map becomes known to the verifier. */
+  freeze(): void {
+    this.#alive();
+    freezeMap(this.fd);
+  }
+
+  /**
+   * The values themselves, shared with the kernel (BPF_F_MMAPABLE arrays): element i at i * (value size rounded up to 8). Valid until
+   * `close()`; a later access is a fault of the process.
+   */
+  mapped(writable = true): Uint8Array {
+    this.#alive();
+    const page = pageSize();
+    const length = Math.ceil((((this.valueSize + 7) & ~7) * this.maxEntries) / page) * page;
+    this.#mapping ??= mmap(length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, this.fd);
+    return new Uint8Array(memoryAt(this.#mapping.address, length));
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.#mapping !== undefined) munmap(this.#mapping);
+    close(this.fd);
+  }
+
+  #alive(): void {
+    // The descriptor's number may belong to someone else by now.
+    if (!this.#open) throw new InputError('SLUICE_MAP_EBADF', `map ${this.name} is closed`);
+  }
+
+  #setKey(key: Uint8Array): void {
+    this.#alive();
+    if (key.length !== this.keySize) throw this.#error('EINVAL', `a key has ${this.keySize} bytes, not ${key.length}`);
+    this.#elements.key.set(key);
+  }
+
+  #check(result: number, operation: string): void {
+    if (result < 0) throw this.#error(errnoName(-result), operation);
+  }
+
+  #error(errno: string, what: string): InputError {
+    return new InputError(`SLUICE_MAP_${errno}`, `map ${this.name} (${this.type}): ${what}: ${errno}`);
+  }
+}
+
+const ENOENT = 2;
