@@ -107,6 +107,8 @@ export interface Btf {
   find(name: string, kind?: BtfType['kind']): number | undefined;
   /** All ids with that name. */
   findAll(name: string): readonly number[];
+  /** All ids whose name without a `___flavor` is that: the candidates of CO-RE. */
+  findEssential(name: string): readonly number[];
   /** Follows typedef, const, volatile, restrict and type_tag. */
   resolve(id: number): { readonly id: number; readonly type: BtfType | undefined };
   /** Size in bytes of a type with storage. Throws InputError for void, func, fwd, or an array that overflows. */

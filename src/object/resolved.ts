@@ -1,9 +1,10 @@
 /**
  * A program after everything that it refers to has an address in one linear memory: what the loader hands to the engines.
  */
-import type { HelperPrototype } from '../abi/prototype.ts';
+
 import type { MapTypeName } from '../abi/map-types.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { HelperPrototype } from '../abi/prototype.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { FunctionSpec, LineInfo } from './spec.ts';
 

@@ -1,0 +1,69 @@
+/**
+ * `.BTF` of an object. Compilers leave sizes of data sections and offsets of global variables as 0, to be filled in from the symbol
+ * table; here they are filled in, so that the BTF says what is true and bpf(2) takes it.
+ */
+import { kindNumbers } from '../btf/kinds.ts';
+import { parseBtf, typeOffset } from '../btf/parse.ts';
+import type { Btf, BtfSectionVar } from '../btf/types.ts';
+import { type Elf, type ElfSymbol, STB } from './elf.ts';
+
+/** Undefined if the object has none. */
+export function readBtf(elf: Elf): Btf | undefined {
+  const section = elf.section('.BTF');
+  if (section === undefined || section.size === 0) return undefined;
+  const bytes = section.bytes.slice();
+  const asWritten = parseBtf(bytes);
+  let patched = false;
+  for (let id = 1; id < asWritten.typeCount; id++) {
+    const at = typeOffset(asWritten, id);
+    // Only data sections are decoded: the others may be many.
+    if ((bytes[at + 7]! & 0x1f) !== kindNumbers.get('datasec')) continue;
+    const type = asWritten.type(id);
+    if (type?.kind === 'datasec' && fillIn(elf, asWritten, type.name, type.size, type.vars, bytes, at)) patched = true;
+  }
+  return patched ? parseBtf(bytes) : asWritten;
+}
+
+function fillIn(
+  elf: Elf,
+  btf: Btf,
+  name: string,
+  size: number,
+  vars: readonly BtfSectionVar[],
+  bytes: Uint8Array,
+  at: number,
+): boolean {
+  const section = elf.section(name);
+  // A size says that a linker has been here; externs (.kconfig, .ksyms) have no section.
+  if (size !== 0 || section === undefined) return false;
+  const symbols = new Map<string, ElfSymbol>();
+  for (const symbol of elf.symbols)
+    if (symbol.section === section.index && symbol.bind !== STB.LOCAL) symbols.set(symbol.name, symbol);
+  const placed = vars.map((entry) => {
+    const variable = btf.type(entry.type);
+    if (variable?.kind !== 'var')
+      throw elf.fault(`BTF lists type ${entry.type} in ${name}, which is no variable`, section);
+    // Static variables have their offset already.
+    const symbol = variable.linkage === 'static' ? undefined : symbols.get(variable.name);
+    if (symbol === undefined && variable.linkage !== 'static')
+      throw elf.fault(
+        `BTF lists the variable ${variable.name}, which has no symbol`,
+        section,
+        undefined,
+        'SLUICE_BTF_VARIABLE',
+      );
+    const offset = symbol?.value ?? entry.offset;
+    if (offset + entry.size > section.size)
+      throw elf.fault(`the variable ${variable.name} ends behind its section`, section, offset, 'SLUICE_BTF_VARIABLE');
+    return { type: entry.type, offset, size: entry.size };
+  });
+  placed.sort((a, b) => a.offset - b.offset);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  view.setUint32(at + 8, section.size, true);
+  placed.forEach((entry, index) => {
+    view.setUint32(at + 12 + index * 12, entry.type, true);
+    view.setUint32(at + 16 + index * 12, entry.offset, true);
+    view.setUint32(at + 20 + index * 12, entry.size, true);
+  });
+  return true;
+}
