@@ -1,4 +1,5 @@
 // Linux error numbers (include/uapi/asm-generic/errno-base.h, errno.h), negative, as helpers return them.
+export const EPERM: i64 = -1;
 export const ENOENT: i64 = -2;
 export const E2BIG: i64 = -7;
 export const EAGAIN: i64 = -11;
@@ -11,3 +12,5 @@ export const EINVAL: i64 = -22;
 export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
 export const EOPNOTSUPP: i64 = -95;
+// The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.
+export const ENOTSUPP: i64 = -524;

@@ -45,7 +45,8 @@ export function pages_alloc(count: u32): usize {
   const top = load<u32>(ROOT, ROOT_HEAP_TOP);
   const need = (<u64>top + (<u64>count << 16)) >> 16;
   const have = <u64>memory.size();
-  if (need > have && memory.grow(<i32>(need - have)) < 0) {
+  // The last page of the 4 GiB stays unused, so that an address just past a run is never 0.
+  if (need > 65535 || (need > have && memory.grow(<i32>(need - have)) < 0)) {
     unlock();
     return 0;
   }

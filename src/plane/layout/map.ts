@@ -17,11 +17,12 @@ export const MAP_FROZEN = 24;
 export const MAP_REFERENCES = 28;
 /** u64: map_extra. */
 export const MAP_EXTRA = 32;
-/** u32: bytes from one value to the next: the value size rounded up to 8. */
+/** u32: bytes from one value to the next: the value size rounded up to 8; PROG_ARRAY_STRIDE in a prog array. */
 export const MAP_STRIDE = 40;
 /**
  * u32: address of the values. Arrays: value i at MAP_VALUES + i * MAP_STRIDE. Per-CPU arrays: value i of CPU c at
- * MAP_VALUES + (c * max_entries + i) * MAP_STRIDE. Others: their element storage, 0 if none.
+ * MAP_VALUES + (c * max_entries + i) * MAP_STRIDE. Prog arrays: element i at MAP_VALUES + i * PROG_ARRAY_STRIDE, a u32 index into
+ * the function table, 0 if empty. Others: their element storage, 0 if none.
  */
 export const MAP_VALUES = 44;
 /** u32: entries in use, where the type counts them. */
@@ -33,3 +34,29 @@ export const MAP_PAGE_COUNT = 56;
 export const MAP_PRIVATE = 64;
 /** Bytes reserved for a map header, private fields included. */
 export const MAP_HEADER_SIZE = 256;
+
+/** Bytes of a prog array's element. */
+export const PROG_ARRAY_STRIDE = 4;
+
+/** Flags of BPF_MAP_CREATE (include/uapi/linux/bpf.h). */
+export const BPF_F_NO_PREALLOC = 0x1;
+export const BPF_F_NO_COMMON_LRU = 0x2;
+export const BPF_F_NUMA_NODE = 0x4;
+export const BPF_F_RDONLY = 0x8;
+export const BPF_F_WRONLY = 0x10;
+export const BPF_F_ZERO_SEED = 0x40;
+export const BPF_F_RDONLY_PROG = 0x80;
+export const BPF_F_WRONLY_PROG = 0x100;
+export const BPF_F_MMAPABLE = 0x400;
+export const BPF_F_PRESERVE_ELEMS = 0x800;
+export const BPF_F_INNER_MAP = 0x1000;
+
+/** Flags of BPF_MAP_UPDATE_ELEM. */
+export const BPF_ANY = 0;
+export const BPF_NOEXIST = 1;
+export const BPF_EXIST = 2;
+export const BPF_F_LOCK = 4;
+
+/** KMALLOC_MAX_SIZE and PCPU_MIN_UNIT_SIZE of Linux on x86-64: bounds of its element and per-CPU value sizes. */
+export const KMALLOC_MAX_SIZE = 0x40_0000;
+export const PCPU_MIN_UNIT_SIZE = 0x8000;

@@ -1,0 +1,95 @@
+// Map helpers in the BPF calling convention, for calls whose map the compiler does not know: 64-bit arguments, the type read
+// from the header. A type without the operation answers as Linux does.
+import { WORKER } from '../worker';
+import { array_delete, array_lookup, array_update } from './array';
+import { hash_delete, hash_each, hash_lookup, hash_update } from './hash';
+import { cpu_count, this_cpu } from './header';
+import { percpu_array_lookup, percpu_array_lookup_cpu, percpu_array_update } from './percpu-array';
+import { EINVAL, EOPNOTSUPP } from '../errno';
+import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
+import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
+import { WORKER_STACK_TOP } from '../../layout/worker';
+import { ARRAY, HASH, PERCPU_ARRAY } from './types';
+
+/** Address of the value, 0 if there is none. */
+export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
+  switch (load<u32>(<usize>map, MAP_TYPE)) {
+    case HASH:
+      return hash_lookup(<usize>map, <usize>key);
+    case ARRAY:
+      return array_lookup(<usize>map, <usize>key);
+    case PERCPU_ARRAY:
+      return percpu_array_lookup(<usize>map, <usize>key);
+    default:
+      return 0;
+  }
+}
+
+export function bpf_map_update_elem(map: u64, key: u64, value: u64, flags: u64): i64 {
+  switch (load<u32>(<usize>map, MAP_TYPE)) {
+    case HASH:
+      return hash_update(<usize>map, <usize>key, <usize>value, flags);
+    case ARRAY:
+      return array_update(<usize>map, <usize>key, <usize>value, flags);
+    case PERCPU_ARRAY:
+      return percpu_array_update(<usize>map, <usize>key, <usize>value, flags);
+    default:
+      return EOPNOTSUPP;
+  }
+}
+
+export function bpf_map_delete_elem(map: u64, key: u64): i64 {
+  switch (load<u32>(<usize>map, MAP_TYPE)) {
+    case HASH:
+      return hash_delete(<usize>map, <usize>key);
+    case ARRAY:
+    case PERCPU_ARRAY:
+      return array_delete(<usize>map, <usize>key);
+    default:
+      return EOPNOTSUPP;
+  }
+}
+
+/** Address of the value of `cpu`, 0 for a key or CPU that is not there. */
+export function bpf_map_lookup_percpu_elem(map: u64, key: u64, cpu: u64): u64 {
+  if (<u32>cpu >= cpu_count() || load<u32>(<usize>map, MAP_TYPE) != PERCPU_ARRAY) return 0;
+  return percpu_array_lookup_cpu(<usize>map, <usize>key, <u32>cpu);
+}
+
+/**
+ * Calls the function at table index `callback` (i64 map, key, value, ctx, 0) -> i64 for every element until it returns non-zero;
+ * returns the number of calls, or -EINVAL for flags or a type without iteration. Per-CPU arrays show this CPU's values.
+ */
+export function bpf_for_each_map_elem(map: u64, callback: u64, ctx: u64, flags: u64): i64 {
+  if (flags != 0) return EINVAL;
+  switch (load<u32>(<usize>map, MAP_TYPE)) {
+    case HASH:
+      return hash_each(<usize>map, HASH_ELEMENT_KEY, <u32>callback, ctx);
+    case ARRAY:
+      return array_each(<usize>map, load<u32>(<usize>map, MAP_VALUES), <u32>callback, ctx);
+    case PERCPU_ARRAY: {
+      const cpu_size = load<u32>(<usize>map, MAP_MAX_ENTRIES) * load<u32>(<usize>map, MAP_STRIDE);
+      return array_each(<usize>map, load<u32>(<usize>map, MAP_VALUES) + this_cpu() * cpu_size, <u32>callback, ctx);
+    }
+    default:
+      return EINVAL;
+  }
+}
+
+function array_each(map: usize, values: usize, callback: u32, ctx: u64): i64 {
+  // The key that the callback is shown lies on this CPU's BPF stack, above the callback's frame.
+  const top = load<u32>(WORKER, WORKER_STACK_TOP);
+  const key = top - 16;
+  store<u32>(WORKER, key, WORKER_STACK_TOP);
+  const count = load<u32>(map, MAP_MAX_ENTRIES);
+  const stride = load<u32>(map, MAP_STRIDE);
+  let calls: i64 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    store<u32>(key, i);
+    calls++;
+    const stop = call_indirect<i64>(callback, <i64>map, <i64>key, <i64>(values + i * stride), <i64>ctx, <i64>0);
+    if (stop != 0) break;
+  }
+  store<u32>(WORKER, top, WORKER_STACK_TOP);
+  return calls;
+}

@@ -1,0 +1,293 @@
+// Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements come from a slab of max_entries, with or without
+// BPF_F_NO_PREALLOC; the slab's memory is first touched when it is first used.
+import {
+  bucket_lock,
+  bucket_of,
+  bucket_unlock,
+  buckets_clear,
+  element_after,
+  find,
+  find_16,
+  find_4,
+  find_8,
+  find_before,
+  first_in,
+  hash_of,
+  is_end,
+  next_of,
+} from './chain';
+import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
+import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
+import {
+  BPF_EXIST,
+  BPF_F_NO_PREALLOC,
+  BPF_F_NUMA_NODE,
+  BPF_F_RDONLY,
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY,
+  BPF_F_WRONLY_PROG,
+  BPF_F_ZERO_SEED,
+  BPF_NOEXIST,
+  KMALLOC_MAX_SIZE,
+  MAP_HEADER_SIZE,
+  MAP_KEY_SIZE,
+  MAP_VALUES,
+  MAP_VALUE_SIZE,
+} from '../../layout/map';
+import {
+  HASH_BUCKETS,
+  HASH_CAPACITY,
+  HASH_ELEMENT_HASH,
+  HASH_ELEMENT_KEY,
+  HASH_ELEMENT_NEXT,
+  HASH_ELEMENT_SIZE,
+  HASH_EXTRAS,
+  HASH_EXTRA_STRIDE,
+  HASH_FREE,
+  HASH_LOCKED,
+  HASH_MASK,
+  HASH_SEED,
+  HASH_UNUSED,
+  HASH_VALUE_OFFSET,
+} from '../../layout/map-hash';
+
+// Size of struct htab_elem, which counts in Linux's bound of key and value.
+const KERNEL_ELEMENT_SIZE: u64 = 48;
+
+/** 0, or the negated errno with which Linux refuses such a hash map; `allowed` are the flags of the type besides the common ones. */
+export function hash_check(key_size: u32, value_size: u32, max_entries: u32, flags: u32, allowed: u32): i32 {
+  const access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+  const known = allowed | BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | access;
+  if ((flags & ~known) != 0 || !access_flags_ok(flags)) return <i32>EINVAL;
+  if (max_entries == 0 || key_size == 0 || value_size == 0) return <i32>EINVAL;
+  if (<u64>key_size + value_size >= KMALLOC_MAX_SIZE - KERNEL_ELEMENT_SIZE) return <i32>E2BIG;
+  // The number of buckets times the size of a kernel bucket (16) must fit 32 bits.
+  if (max_entries > 0x800_0000) return <i32>E2BIG;
+  return 0;
+}
+
+/** Smallest power of two that is not below `count` (at most 2^31). */
+export function bucket_count(count: u32): u32 {
+  return count <= 1 ? 1 : <u32>1 << (32 - clz<u32>(count - 1));
+}
+
+/** Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset`. */
+export function hash_allocate(
+  type: u32,
+  key_size: u32,
+  value_size: u32,
+  max_entries: u32,
+  flags: u32,
+  seed: u64,
+  key_offset: u32,
+  extras: u32,
+  capacity: u32,
+): usize {
+  const buckets = bucket_count(max_entries);
+  const value_offset = key_offset + round_up_8(key_size);
+  const element_size = value_offset + round_up_8(value_size);
+  const before = ((<u64>buckets * 4 + 63) & ~63) + extras;
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, before + <u64>element_size * capacity);
+  if (map == 0) return 0;
+  const body = map + MAP_HEADER_SIZE;
+  store<u32>(map, <u32>body, HASH_BUCKETS);
+  store<u32>(map, buckets - 1, HASH_MASK);
+  store<u64>(map, flags & BPF_F_ZERO_SEED ? 0 : seed, HASH_SEED);
+  store<u32>(map, element_size, HASH_ELEMENT_SIZE);
+  store<u32>(map, value_offset, HASH_VALUE_OFFSET);
+  store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
+  store<u32>(map, <u32>(body + before), MAP_VALUES);
+  store<u32>(map, capacity, HASH_CAPACITY);
+  buckets_clear(body, buckets);
+  return map;
+}
+
+export function hash_create(
+  type: u32,
+  key_size: u32,
+  value_size: u32,
+  max_entries: u32,
+  flags: u32,
+  seed: u64,
+): usize {
+  const refused = hash_check(key_size, value_size, max_entries, flags, 0);
+  if (refused != 0) return <usize>refused;
+  const cpus = cpu_count();
+  // One element a CPU more than the capacity: what an update of an existing key writes while the old element is still read.
+  const extras = cpus * HASH_EXTRA_STRIDE;
+  const map = hash_allocate(
+    type,
+    key_size,
+    value_size,
+    max_entries,
+    flags,
+    seed,
+    HASH_ELEMENT_KEY,
+    extras,
+    max_entries + cpus,
+  );
+  if (map == 0) return <usize>ENOMEM;
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    const spare = load<u32>(map, MAP_VALUES) + cpu * load<u32>(map, HASH_ELEMENT_SIZE);
+    store<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE, spare);
+  }
+  store<u32>(map, cpus, HASH_UNUSED);
+  return map;
+}
+
+/** A free element, 0 if all are in use. */
+function take(map: usize): usize {
+  while (true) {
+    const free = atomic.load<u64>(map, HASH_FREE);
+    const element = <usize>(<u32>free);
+    if (element == 0) break;
+    const next = load<u32>(element, HASH_ELEMENT_HASH);
+    const rest = (((free >> 32) + 1) << 32) | next;
+    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
+  }
+  while (true) {
+    const used = atomic.load<u32>(map, HASH_UNUSED);
+    if (used >= load<u32>(map, HASH_CAPACITY)) {
+      // Another CPU may have given one back since.
+      if (<u32>atomic.load<u64>(map, HASH_FREE) == 0) return 0;
+      return take(map);
+    }
+    if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) == used) {
+      return load<u32>(map, MAP_VALUES) + used * load<u32>(map, HASH_ELEMENT_SIZE);
+    }
+  }
+}
+
+/** Gives an element back; its next word stays, for readers that still stand on it. */
+function give(map: usize, element: usize): void {
+  while (true) {
+    const free = atomic.load<u64>(map, HASH_FREE);
+    store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
+    const list = (((free >> 32) + 1) << 32) | element;
+    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) return;
+  }
+}
+
+/** Address of the value, 0 if there is none. Lookups by key size, for callers that know it: */
+export function hash_lookup_4(map: usize, key: usize): usize {
+  const element = find_4(map, key, HASH_ELEMENT_KEY);
+  return element == 0 ? 0 : element + HASH_ELEMENT_KEY + 8;
+}
+
+export function hash_lookup_8(map: usize, key: usize): usize {
+  const element = find_8(map, key, HASH_ELEMENT_KEY);
+  return element == 0 ? 0 : element + HASH_ELEMENT_KEY + 8;
+}
+
+export function hash_lookup_16(map: usize, key: usize): usize {
+  const element = find_16(map, key, HASH_ELEMENT_KEY);
+  return element == 0 ? 0 : element + HASH_ELEMENT_KEY + 16;
+}
+
+/** Address of the value, 0 if there is none. */
+export function hash_lookup(map: usize, key: usize): usize {
+  const element = find(map, key, HASH_ELEMENT_KEY);
+  return element == 0 ? 0 : element + load<u32>(map, HASH_VALUE_OFFSET);
+}
+
+/** 0, -EINVAL (unknown flags), -EEXIST, -ENOENT or -E2BIG. An existing element is replaced, not written over. */
+export function hash_update(map: usize, key: usize, value: usize, flags: u64): i64 {
+  // BPF_F_LOCK is refused as well: no value has a spin lock.
+  if (flags > <u64>BPF_EXIST) return EINVAL;
+  const key_size = load<u32>(map, MAP_KEY_SIZE);
+  const hash = hash_of(map, key);
+  const bucket = bucket_of(map, hash);
+  const first = bucket_lock(bucket);
+  const before = find_before(first, hash, key, key_size, HASH_ELEMENT_KEY);
+  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
+  let element: usize;
+  let next = first;
+  if (is_end(old)) {
+    if (flags == BPF_EXIST) {
+      bucket_unlock(bucket, first);
+      return ENOENT;
+    }
+    element = take(map);
+    if (element == 0) {
+      bucket_unlock(bucket, first);
+      return E2BIG;
+    }
+  } else {
+    if (flags == BPF_NOEXIST) {
+      bucket_unlock(bucket, first);
+      return EEXIST;
+    }
+    const extra = load<u32>(map, HASH_EXTRAS) + this_cpu() * HASH_EXTRA_STRIDE;
+    element = load<u32>(extra);
+    store<u32>(extra, <u32>old);
+    if (before == 0) next = load<u32>(old, HASH_ELEMENT_NEXT);
+  }
+  store<u32>(element, hash, HASH_ELEMENT_HASH);
+  copy_bytes(element + HASH_ELEMENT_KEY, key, key_size);
+  copy_bytes(element + load<u32>(map, HASH_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
+  atomic.store<u32>(element, <u32>next, HASH_ELEMENT_NEXT);
+  // New elements go to the front: a reader that is sent back by a reused element then sees all others. An old element further
+  // back leaves only after that, so that a reader finds one of the two.
+  if (before != 0 && !is_end(old)) {
+    atomic.store<u32>(bucket, <u32>element | HASH_LOCKED);
+    atomic.store<u32>(before, load<u32>(old, HASH_ELEMENT_NEXT), HASH_ELEMENT_NEXT);
+  }
+  bucket_unlock(bucket, element);
+  return 0;
+}
+
+/** 0 or -ENOENT. */
+export function hash_delete(map: usize, key: usize): i64 {
+  const hash = hash_of(map, key);
+  const bucket = bucket_of(map, hash);
+  const first = bucket_lock(bucket);
+  const before = find_before(first, hash, key, load<u32>(map, MAP_KEY_SIZE), HASH_ELEMENT_KEY);
+  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
+  if (is_end(old)) {
+    bucket_unlock(bucket, first);
+    return ENOENT;
+  }
+  const next = load<u32>(old, HASH_ELEMENT_NEXT);
+  if (before == 0) {
+    bucket_unlock(bucket, next);
+  } else {
+    atomic.store<u32>(before, next, HASH_ELEMENT_NEXT);
+    bucket_unlock(bucket, first);
+  }
+  give(map, old);
+  return 0;
+}
+
+/** Key after the one at `key` (0: the first) to `out`, or -ENOENT at the end; a key that is not there starts again at the first. */
+export function hash_next_key(map: usize, key: usize, out: usize): i32 {
+  const element = element_after(map, key, HASH_ELEMENT_KEY);
+  if (element == 0) return <i32>ENOENT;
+  copy_bytes(out, element + HASH_ELEMENT_KEY, load<u32>(map, MAP_KEY_SIZE));
+  return 0;
+}
+
+/** Calls back for every element; the callback may delete it. Returns the number of calls. */
+export function hash_each(map: usize, key_offset: usize, callback: u32, ctx: u64): i64 {
+  const buckets = load<u32>(map, HASH_BUCKETS);
+  const last = load<u32>(map, HASH_MASK);
+  const value_offset = load<u32>(map, HASH_VALUE_OFFSET);
+  let calls: i64 = 0;
+  for (let bucket: u32 = 0; bucket <= last; bucket++) {
+    let element = first_in(buckets + (bucket << 2));
+    while (!is_end(element)) {
+      const next = next_of(element);
+      calls++;
+      const stop = call_indirect<i64>(
+        callback,
+        <i64>map,
+        <i64>(element + key_offset),
+        <i64>(element + value_offset),
+        <i64>ctx,
+        <i64>0,
+      );
+      if (stop != 0) return calls;
+      element = next;
+    }
+  }
+  return calls;
+}

@@ -1,0 +1,45 @@
+/**
+ * Hash maps: chained buckets over a slab of elements. Lookup takes no lock.
+ *
+ * Buckets are u32 words, a power of two of them, at least as many as max_entries: the address of the first element of the chain, plus
+ * HASH_LOCKED while a writer holds the bucket. Elements are 8-aligned, so that a word with HASH_NULLS set ends a chain; the rest of
+ * that word is the bucket's number shifted left by 2. A reader that arrives at another bucket's end stood on an element that was
+ * reused meanwhile, and starts again (Linux's hlist_nulls). Freed elements keep their next word until they are reused.
+ *
+ * The hash of a key, with words of 64 bits, little-endian, the last one zero-extended from the bytes that remain (absent if none do):
+ *   h = seed;  for each word: h = (h ^ word) * HASH_MIX_1, h ^= h >>> 32;  hash = (h * HASH_MIX_2) >>> 32
+ * in 64-bit arithmetic; the bucket is hash & HASH_MASK. Seed 0 with BPF_F_ZERO_SEED, otherwise what map_create was given.
+ */
+
+/** u32: address of the buckets; u32: number of buckets - 1. */
+export const HASH_BUCKETS = 64;
+export const HASH_MASK = 68;
+/** u64: seed of the hash. */
+export const HASH_SEED = 72;
+/** u32: bytes from one element to the next; u32: where the value lies in an element. */
+export const HASH_ELEMENT_SIZE = 80;
+export const HASH_VALUE_OFFSET = 84;
+/** u64: free list: address of the first element in the lower half (0: empty), a counter against ABA in the upper. */
+export const HASH_FREE = 88;
+/** u32: elements of the slab that were never used, and their number at creation. */
+export const HASH_UNUSED = 96;
+export const HASH_CAPACITY = 100;
+/** u32: address of one slot a CPU, HASH_EXTRA_STRIDE bytes apart: the spare element that a replacing update takes. */
+export const HASH_EXTRAS = 104;
+export const HASH_EXTRA_STRIDE = 64;
+
+/** Bits of a bucket or next word. */
+export const HASH_NULLS = 1;
+export const HASH_LOCKED = 2;
+
+/** Element: u32 next word, u32 hash (in the free list: the next free element), then for LRU maps the node of map-lru.ts, then key and value. */
+export const HASH_ELEMENT_NEXT = 0;
+export const HASH_ELEMENT_HASH = 4;
+/** Key of a plain hash map; the value follows at the next multiple of 8. */
+export const HASH_ELEMENT_KEY = 8;
+
+/** The two multipliers: the golden ratio, and an odd constant of good avalanche. Upper halves first, as u32, for readers without 64-bit literals. */
+export const HASH_MIX_1_HIGH = 0x9e3779b9;
+export const HASH_MIX_1_LOW = 0x7f4a7c15;
+export const HASH_MIX_2_HIGH = 0xd6e8feb8;
+export const HASH_MIX_2_LOW = 0x6659fd93;

@@ -1,0 +1,167 @@
+/** A map in the linear memory, by bytes: what bpf(2) would do, done by the plane. */
+import { type MapTypeName, mapTypes } from '../../abi/map-types.ts';
+import { InputError, UnsupportedError } from '../../errors.ts';
+import type { MapSpec } from '../../object/spec.ts';
+import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, MAP_ID, MAP_STRIDE, MAP_VALUES } from '../../plane/layout/map.ts';
+import type { RawMap, UpdateMode } from '../handles.ts';
+import type { PlaneInstance } from '../plane.ts';
+import { ENOENT, mapError } from './errno.ts';
+
+/** What a map is made from: the attributes of BPF_MAP_CREATE. */
+export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
+  Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>>;
+
+const supported: ReadonlySet<MapTypeName> = new Set(['array', 'hash', 'percpu_array', 'prog_array']);
+const updateFlags: Readonly<Record<UpdateMode, number>> = { any: BPF_ANY, noexist: BPF_NOEXIST, exist: BPF_EXIST };
+
+/**
+ * Creates a map. The caller holds its only reference until `close`. Throws UnsupportedError for a type that is not there, InputError
+ * `SLUICE_MAP_<errno>` where Linux would refuse the attributes or the memory has no room (ENOMEM).
+ */
+export function createMap(plane: PlaneInstance, attributes: MapAttributes): PlaneMap {
+  const { type, name = type, keySize, valueSize, maxEntries, flags = 0, mapExtra = 0n } = attributes;
+  if (!supported.has(type)) throw new UnsupportedError(`map type ${type}`, `map ${name}: type ${type} is not there`);
+  const seed = plane.hashSeed();
+  const address = plane.exports.map_create(
+    mapTypes[type],
+    keySize,
+    valueSize,
+    maxEntries,
+    flags,
+    Number(BigInt.asIntN(32, mapExtra)),
+    Number(BigInt.asIntN(32, mapExtra >> 32n)),
+    Number(BigInt.asIntN(32, seed)),
+    Number(BigInt.asIntN(32, seed >> 32n)),
+  );
+  if (address < 0 && address >= -4095) throw mapError(address, `${name}: create`);
+  return new PlaneMap(plane, address >>> 0, { ...attributes, name, flags, mapExtra });
+}
+
+export class PlaneMap implements RawMap {
+  readonly plane: PlaneInstance;
+  /** Address of the header (plane/layout/map.ts): the BPF map pointer. */
+  readonly address: number;
+  readonly name: string;
+  readonly type: MapTypeName;
+  readonly keySize: number;
+  /** Size of a value as a program sees it. */
+  readonly valueSize: number;
+  /** Size of what lookup returns and update takes: all CPUs' values in per-CPU types. */
+  readonly userValueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  #open = true;
+
+  /** Takes over one reference to the map at `address`. */
+  constructor(plane: PlaneInstance, address: number, attributes: MapAttributes) {
+    this.plane = plane;
+    this.address = address;
+    this.name = attributes.name ?? attributes.type;
+    this.type = attributes.type;
+    this.keySize = attributes.keySize;
+    this.valueSize = attributes.valueSize;
+    this.userValueSize = plane.exports.map_user_value_size(address);
+    this.maxEntries = attributes.maxEntries;
+    this.flags = attributes.flags ?? 0;
+  }
+
+  /** Number of the map, unique in this memory. */
+  get id(): number {
+    return this.plane.view().getUint32(this.address + MAP_ID, true);
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    const at = this.#place(key, this.userValueSize);
+    const out = at + this.#keySpace;
+    const result = this.plane.exports.map_lookup_user(this.address, at, out);
+    if (result === -ENOENT) return undefined;
+    if (result !== 0) throw this.#error(result, 'lookup');
+    return this.plane.bytes().slice(out, out + this.userValueSize);
+  }
+
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
+    if (value.length !== this.userValueSize) {
+      throw new InputError(
+        'SLUICE_MAP_VALUE_SIZE',
+        `map ${this.name}: values have ${this.userValueSize} bytes, not ${value.length}`,
+      );
+    }
+    const at = this.#place(key, this.userValueSize);
+    const from = at + this.#keySpace;
+    this.plane.bytes().set(value, from);
+    const result = this.plane.exports.map_update_user(this.address, at, from, updateFlags[mode]);
+    if (result !== 0) throw this.#error(result, 'update');
+  }
+
+  delete(key: Uint8Array): boolean {
+    const at = this.#place(key, 0);
+    const result = this.plane.exports.map_delete_user(this.address, at);
+    if (result === -ENOENT) return false;
+    if (result !== 0) throw this.#error(result, 'delete');
+    return true;
+  }
+
+  nextKey(key?: Uint8Array): Uint8Array | undefined {
+    const at = key === undefined ? this.#reserve(this.keySize) : this.#place(key, this.keySize);
+    const out = at + this.#keySpace;
+    const result = this.plane.exports.map_next_key(this.address, key === undefined ? 0 : at, out);
+    if (result === -ENOENT) return undefined;
+    if (result !== 0) throw this.#error(result, 'next key');
+    return this.plane.bytes().slice(out, out + this.keySize);
+  }
+
+  /** BPF_MAP_FREEZE: from now on update and delete throw SLUICE_MAP_EPERM; programs may still write. */
+  freeze(): void {
+    const result = this.plane.exports.map_freeze(this.#live());
+    if (result !== 0) throw this.#error(result, 'freeze');
+  }
+
+  /** The bytes of an array's value themselves, not a copy: programs see what is written there. Valid until the memory grows. */
+  bytesAt(index: number): Uint8Array {
+    if (this.type !== 'array' || index < 0 || index >= this.maxEntries) {
+      throw new InputError('SLUICE_MAP_INDEX', `map ${this.name} (${this.type}) has no value ${index} in place`);
+    }
+    const view = this.plane.view();
+    const address =
+      view.getUint32(this.#live() + MAP_VALUES, true) + index * view.getUint32(this.address + MAP_STRIDE, true);
+    return this.plane.bytes().subarray(address, address + this.valueSize);
+  }
+
+  /** Gives the reference back; the handle is dead afterwards. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.plane.exports.map_destroy(this.address);
+  }
+
+  get #keySpace(): number {
+    return (this.keySize + 7) & ~7;
+  }
+
+  #live(): number {
+    if (!this.#open) throw new InputError('SLUICE_MAP_CLOSED', `map ${this.name} is closed`);
+    return this.address;
+  }
+
+  #reserve(behind: number): number {
+    this.#live();
+    return this.plane.scratch(this.#keySpace + behind);
+  }
+
+  /** Puts the key into scratch, with room for `behind` bytes after it. */
+  #place(key: Uint8Array, behind: number): number {
+    if (key.length !== this.keySize) {
+      throw new InputError(
+        'SLUICE_MAP_KEY_SIZE',
+        `map ${this.name}: keys have ${this.keySize} bytes, not ${key.length}`,
+      );
+    }
+    const at = this.#reserve(behind);
+    this.plane.bytes().set(key, at);
+    return at;
+  }
+
+  #error(result: number, operation: string): InputError {
+    return mapError(result, `${this.name}: ${operation}`);
+  }
+}

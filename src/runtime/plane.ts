@@ -1,0 +1,124 @@
+/** The data plane as one worker sees it: plane.wasm, instantiated over the shared memory with the worker's own block. */
+import { InternalError } from '../errors.ts';
+import { wasmBase64 } from '../plane/generated/plane-wasm.ts';
+import { WASM_PAGE } from '../plane/layout/memory.ts';
+import { workerAddress } from './memory.ts';
+
+/** Functions of the plane that control code calls; all numbers are u32 or i32. Programs import the others by name. */
+export interface PlaneExports {
+  /** Address of so many zeroed pages of 64 KiB, 0 if there is no room. */
+  pages_alloc(count: number): number;
+  pages_free(address: number, count: number): void;
+  /** Address, or a negated errno from -4095 to -1. See plane/assembly/maps/create.ts. */
+  map_create(
+    type: number,
+    keySize: number,
+    valueSize: number,
+    maxEntries: number,
+    flags: number,
+    extraLow: number,
+    extraHigh: number,
+    seedLow: number,
+    seedHigh: number,
+  ): number;
+  map_hold(map: number): void;
+  map_destroy(map: number): void;
+  map_freeze(map: number): number;
+  map_user_value_size(map: number): number;
+  map_lookup_user(map: number, key: number, out: number): number;
+  map_update_user(map: number, key: number, value: number, flags: number): number;
+  map_delete_user(map: number, key: number): number;
+  map_next_key(map: number, key: number, out: number): number;
+  readonly [name: string]: (...args: never[]) => unknown;
+}
+
+export interface PlaneOptions {
+  /** CPU that this worker is (default 0). */
+  readonly cpu?: number;
+  /** Monotonic clock in ns (default: that of `performance`, which starts with the process). */
+  readonly now?: () => number;
+  /** Function table that programs are put into; index 0 stays empty. */
+  readonly table?: WebAssembly.Table;
+  /** Seed of hash maps made by this instance; random by default. With a seed, iteration order is the same in every run. */
+  readonly hashSeed?: bigint;
+}
+
+export interface PlaneInstance {
+  readonly memory: WebAssembly.Memory;
+  readonly table: WebAssembly.Table;
+  readonly exports: PlaneExports;
+  readonly cpu: number;
+  /** Address of the worker block. */
+  readonly worker: number;
+  /** The whole memory as it is now; do not keep it, the memory grows. */
+  bytes(): Uint8Array;
+  /** The same as a DataView. */
+  view(): DataView;
+  /** Address of at least `size` bytes for arguments and results of one call into the plane; the next caller overwrites them. */
+  scratch(size: number): number;
+  /** Seed for a new hash map. */
+  hashSeed(): bigint;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/** plane.wasm, compiled once per thread. Other workers may be sent the module. */
+export function planeModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(wasmBase64), (c) => c.charCodeAt(0)));
+  return compiled;
+}
+
+/** Instantiates the plane over a memory from createMemory. */
+export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = {}): PlaneInstance {
+  const cpu = options.cpu ?? 0;
+  const worker = workerAddress(cpu);
+  const table = options.table ?? new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
+  const now = options.now ?? (() => performance.now() * 1e6);
+  const instance = new WebAssembly.Instance(planeModule(), { env: { memory, table, worker, now } });
+  // What the module exports is fixed by its sources; the interface above states it.
+  const exports = instance.exports as unknown as PlaneExports;
+
+  let bytes = new Uint8Array(memory.buffer);
+  let view = new DataView(memory.buffer);
+  function refresh(): void {
+    // Growing a shared memory leaves the old buffer valid, and shorter.
+    if (bytes.buffer === memory.buffer) return;
+    bytes = new Uint8Array(memory.buffer);
+    view = new DataView(memory.buffer);
+  }
+
+  let scratch = 0;
+  let scratchPages = 0;
+  function reserve(size: number): number {
+    const pages = Math.max(1, Math.ceil(size / WASM_PAGE));
+    if (pages > scratchPages) {
+      exports.pages_free(scratch, scratchPages);
+      scratch = exports.pages_alloc(pages) >>> 0;
+      scratchPages = scratch === 0 ? 0 : pages;
+      if (scratch === 0) throw new InternalError(`no memory for ${pages} pages of scratch`);
+    }
+    return scratch;
+  }
+  reserve(WASM_PAGE);
+
+  return {
+    memory,
+    table,
+    exports,
+    cpu,
+    worker,
+    bytes() {
+      refresh();
+      return bytes;
+    },
+    view() {
+      refresh();
+      return view;
+    },
+    scratch: reserve,
+    hashSeed() {
+      if (options.hashSeed !== undefined) return options.hashSeed;
+      return crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
+    },
+  };
+}
