@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What a BPF program needs, without a kernel header or libbpf: integer types, section and map macros, byte order, XDP.
+ * Names, numbers and layouts are those of include/uapi/linux/bpf.h; macros have the meaning that libbpf gives them.
+ * Don't include together with vmlinux.h or linux/bpf.h.
+ */
+#ifndef SLUICE_BPF_H
+#define SLUICE_BPF_H
+
+typedef unsigned char __u8;
+typedef signed char __s8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+/* Values in network byte order, and folded or unfolded checksums. */
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u16 __sum16;
+typedef __u32 __wsum;
+
+typedef _Bool bool;
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+#define SEC(name) __attribute__((section(name), used))
+#define __always_inline inline __attribute__((always_inline))
+#define __noinline __attribute__((noinline))
+#define __hidden __attribute__((visibility("hidden")))
+#define __weak __attribute__((weak))
+#define __ksym __attribute__((section(".ksyms")))
+#define __kconfig __attribute__((section(".kconfig")))
+
+/* Members of a map definition in SEC(".maps"): loaders read numbers and types from BTF. */
+#define __uint(name, value) int (*name)[value]
+#define __type(name, type) typeof(type) *name
+#define __array(name, type) typeof(type) *name[]
+#define __ulong(name, value) enum { sluice_##name##__##value = value } name
+
+#define __ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* All BPF objects here are little-endian (target bpf on a little-endian host, or bpfel). */
+#define bpf_htons(x) ((__be16)__builtin_bswap16(x))
+#define bpf_ntohs(x) ((__u16)__builtin_bswap16(x))
+#define bpf_htonl(x) ((__be32)__builtin_bswap32(x))
+#define bpf_ntohl(x) ((__u32)__builtin_bswap32(x))
+
+/* Keeps a loop a loop: the verifier walks it, and there is less code. */
+#define __no_unroll _Pragma("clang loop unroll(disable) vectorize(disable)")
+
+/* The compiler may not know more about `variable` than the verifier does. */
+#define barrier_var(variable) asm volatile("" : "+r"(variable))
+
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+/* Map flags, and flags of bpf_map_update_elem. */
+enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+
+enum xdp_action {
+	XDP_ABORTED = 0,
+	XDP_DROP = 1,
+	XDP_PASS = 2,
+	XDP_TX = 3,
+	XDP_REDIRECT = 4,
+};
+
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+	__u32 data_meta;
+	__u32 ingress_ifindex;
+	__u32 rx_queue_index;
+	__u32 egress_ifindex;
+};
+
+/* First byte of the packet, and the byte behind the last, as pointers. */
+#define xdp_data(ctx) ((void *)(long)(ctx)->data)
+#define xdp_data_end(ctx) ((void *)(long)(ctx)->data_end)
+
+/* Helpers, by their numbers in the UAPI; what each does is in bpf-helpers(7). */
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static long (*const bpf_tail_call)(void *ctx, void *prog_array_map, __u32 index) = (void *)12;
+static __s64 (*const bpf_csum_diff)(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size,
+				    __wsum seed) = (void *)28;
+static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int delta) = (void *)44;
+static void *(*const bpf_ringbuf_reserve)(void *ringbuf, __u64 size, __u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
+static void (*const bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
+
+#endif
