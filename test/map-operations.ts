@@ -71,25 +71,22 @@ export function keysOf(map: RawMap, limit = 100_000): Uint8Array[] {
 
 /** Runs the operations and says what each one did. */
 export function replay(map: RawMap, sequence: readonly MapOperation[], ordered: boolean): string[] {
-  return sequence.map((step) => {
-    switch (step.op) {
-      case 'lookup':
-        return attempt(() => `lookup ${hex(step.key)} ${value(map.lookup(step.key))}`);
-      case 'update':
-        return `update ${hex(step.key)} ${step.mode} ${attempt(() => {
-          map.update(step.key, step.value, step.mode);
-          return 'ok';
-        })}`;
-      case 'delete':
-        return `delete ${hex(step.key)} ${attempt(() => String(map.delete(step.key)))}`;
-      case 'next':
-        return `next ${hex(step.key)} ${attempt(() => value(map.nextKey(step.key)))}`;
-      case 'keys': {
-        const keys = keysOf(map).map(hex);
-        return `keys ${(ordered ? keys : keys.sort()).join(' ')}`;
-      }
-    }
+  return sequence.map((step) => perform(map, step, ordered));
+}
+
+function perform(map: RawMap, step: MapOperation, ordered: boolean): string {
+  if (step.op === 'keys') {
+    const keys = keysOf(map).map(hex);
+    return `keys ${(ordered ? keys : keys.sort()).join(' ')}`;
+  }
+  const result = attempt(() => {
+    if (step.op === 'lookup') return value(map.lookup(step.key));
+    if (step.op === 'delete') return String(map.delete(step.key));
+    if (step.op === 'next') return value(map.nextKey(step.key));
+    map.update(step.key, step.value, step.mode);
+    return step.mode;
   });
+  return `${step.op} ${hex(step.key)} ${result}`;
 }
 
 function value(bytes: Uint8Array | undefined): string {
