@@ -1,4 +1,5 @@
 /** What the assembler's syntaxes make of their lines: statements, and the program that grows from them. */
+import { decodeInsns } from './decode.ts';
 import type { Insn } from './insn.ts';
 import { insnsOf, type Operation } from './operation.ts';
 import type { SourceLine } from './source-line.ts';
@@ -13,6 +14,7 @@ export interface Statement {
 }
 
 export interface AsmTarget {
+  /** Of an LDDW or a call it may also be a symbol that the program does not define. */
   readonly label: string;
   /** Of the label in its line. */
   readonly position: number;
@@ -35,11 +37,27 @@ export class AsmOutput {
   readonly fixups: Fixup[] = [];
   /** First slots of LDDWs by jump table. */
   readonly tableReferences = new Map<number, number[]>();
+  /** Slots of each numeric label, which may be defined many times. */
+  readonly numericLabels = new Map<string, number[]>();
 
   /** Gives the next instruction a name. `position`: of the name in its line. */
   define(line: SourceLine, name: string, position: number): void {
     if (this.labels.has(name)) line.fail(`label '${name}' is defined twice`, position);
     this.labels.set(name, this.insns.length);
+  }
+
+  defineNumeric(name: string): void {
+    const slots = this.numericLabels.get(name);
+    if (slots === undefined) this.numericLabels.set(name, [this.insns.length]);
+    else slots.push(this.insns.length);
+  }
+
+  /** Slot of a label as seen from an instruction; `1b` and `1f` are the nearest `1:` before and behind. */
+  find(label: string, from: number): number | undefined {
+    const numeric = /^([0-9]+)([bf])$/.exec(label);
+    if (numeric === null) return this.labels.get(label);
+    const slots = this.numericLabels.get(numeric[1]!) ?? [];
+    return numeric[2] === 'b' ? slots.findLast((slot) => slot <= from) : slots.find((slot) => slot > from);
   }
 
   emit(line: SourceLine, statement: Statement): void {
@@ -57,7 +75,14 @@ export class AsmOutput {
     for (const insn of insnsOf(operation)) this.emitSlot(line, insn);
   }
 
-  emitSlot(line: SourceLine, insn: Insn): void {
+  /** One slot as its 64 bits, little-endian. */
+  emitWord(line: SourceLine, word: bigint): void {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigInt64(0, word, true);
+    for (const insn of decodeInsns(bytes)) this.emitSlot(line, insn);
+  }
+
+  private emitSlot(line: SourceLine, insn: Insn): void {
     this.insns.push(insn);
     this.lines.push(line.number);
   }

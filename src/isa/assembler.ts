@@ -7,7 +7,7 @@ import { parseConformanceLine } from './conformance-syntax.ts';
 import { functionsOf } from './functions.ts';
 import type { Insn } from './insn.ts';
 import { parseLlvmLine } from './llvm-syntax.ts';
-import { OPCODE } from './opcodes.ts';
+import { CALL_SOURCE, LDDW_SOURCE, OPCODE } from './opcodes.ts';
 import { asmError, SourceLine } from './source-line.ts';
 
 export type AsmSyntax = 'llvm' | 'conformance';
@@ -16,6 +16,8 @@ export interface AssembleOptions {
   readonly syntax: AsmSyntax;
   /** Name of the text for messages. */
   readonly input?: string;
+  /** Take calls and LDDWs of symbols that the text does not define (LLVM syntax), see `Assembled.externs`. */
+  readonly externs?: boolean;
   /** Labels of each jump table that `jump_table N` refers to (conformance syntax). */
   readonly jumpTables?: readonly (readonly string[])[];
 }
@@ -37,6 +39,14 @@ export interface AsmJumpTable {
   readonly references: readonly number[];
 }
 
+/** A reference to a symbol that the text does not define. */
+export interface AsmExtern {
+  readonly slot: number;
+  readonly symbol: string;
+  /** CALL (left with source 1 and distance -1, as LLVM leaves it) or LDDW (left 0). */
+  readonly kind: 'call' | 'address';
+}
+
 export interface Assembled {
   readonly insns: Insn[];
   /** Slot by name. */
@@ -44,6 +54,8 @@ export interface Assembled {
   /** In slot order: slot 0, and what is called or has its address taken. */
   readonly functions: readonly AsmFunction[];
   readonly jumpTables: readonly AsmJumpTable[];
+  /** In slot order. */
+  readonly externs: readonly AsmExtern[];
   /** Line of the text (from 1) by slot. */
   readonly lines: readonly number[];
 }
@@ -55,7 +67,7 @@ export interface Assembled {
 export function assemble(text: string, options: AssembleOptions): Assembled {
   const output = new AsmOutput();
   const parse = options.syntax === 'llvm' ? parseLlvmLine : parseConformanceLine;
-  const rows = text.split('\n');
+  const rows = withoutBlockComments(text).split('\n');
   for (let row = 0; row < rows.length; row++) parse(new SourceLine(rows[row]!, row + 1, options.input), output);
   const { insns, labels, lines } = output;
   if (options.syntax === 'conformance' && !labels.has('exit')) {
@@ -65,19 +77,36 @@ export function assemble(text: string, options: AssembleOptions): Assembled {
     );
     if (exit >= 0) labels.set('exit', exit);
   }
-  for (const fixup of output.fixups) insns[fixup.slot] = resolve(fixup, insns[fixup.slot]!, labels, options.input);
+  const externs: AsmExtern[] = [];
+  for (const fixup of output.fixups) {
+    const { slot, label } = fixup;
+    const insn = insns[slot]!;
+    const target = output.find(label, slot);
+    if (target !== undefined) insns[slot] = withDistance(fixup, insn, target, options.input);
+    else if (options.externs === true && insn.opcode === OPCODE.CALL) {
+      insns[slot] = { ...insn, imm: -1 };
+      externs.push({ slot, symbol: label, kind: 'call' });
+    } else if (options.externs === true && insn.opcode === OPCODE.LDDW) {
+      insns[slot] = { ...insn, src: LDDW_SOURCE.CONSTANT };
+      externs.push({ slot, symbol: label, kind: 'address' });
+    } else throw asmError(`unknown label '${label}'`, options.input, fixup.line, fixup.column);
+  }
   return {
     insns,
     labels,
-    functions: nameFunctions(insns, labels),
+    functions: nameFunctions(externs.length === 0 ? insns : withoutCalls(insns, externs), labels),
     jumpTables: resolveTables(output, options),
+    externs,
     lines,
   };
 }
 
-function resolve(fixup: Fixup, insn: Insn, labels: ReadonlyMap<string, number>, input: string | undefined): Insn {
-  const target = labels.get(fixup.label);
-  if (target === undefined) throw asmError(`unknown label '${fixup.label}'`, input, fixup.line, fixup.column);
+/** Comments become spaces and keep their line ends, so that places stay what they are. */
+function withoutBlockComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '));
+}
+
+function withDistance(fixup: Fixup, insn: Insn, target: number, input: string | undefined): Insn {
   const distance = target - fixup.slot - 1;
   if (fixup.field === 'imm') return { ...insn, imm: distance };
   if (distance < -0x8000 || distance > 0x7fff)
@@ -88,6 +117,12 @@ function resolve(fixup: Fixup, insn: Insn, labels: ReadonlyMap<string, number>, 
       fixup.column,
     );
   return { ...insn, off: distance };
+}
+
+/** An unresolved call leads to itself: that begins no function. */
+function withoutCalls(insns: readonly Insn[], externs: readonly AsmExtern[]): Insn[] {
+  const calls = new Set(externs.filter(({ kind }) => kind === 'call').map(({ slot }) => slot));
+  return insns.map((insn, slot) => (calls.has(slot) ? { ...insn, src: CALL_SOURCE.HELPER } : insn));
 }
 
 function nameFunctions(insns: readonly Insn[], labels: ReadonlyMap<string, number>): AsmFunction[] {

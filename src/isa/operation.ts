@@ -140,6 +140,9 @@ export type Operation =
       readonly imm: number;
     };
 
+/** One member of the union by its kind. */
+export type OperationOf<K extends Operation['kind']> = Extract<Operation, { readonly kind: K }>;
+
 export interface AluOperation {
   readonly kind: 'alu';
   readonly op: AluOp;
@@ -242,6 +245,11 @@ export function accessSize(opcode: number): AccessSize {
     default:
       return 8;
   }
+}
+
+/** Width of the register form (r or w) that holds a value of this size. */
+export function registerWidth(size: AccessSize): Width {
+  return size === 8 ? 64 : 32;
 }
 
 export function sizeBits(size: AccessSize): number {

@@ -4,18 +4,22 @@ import { InputError } from '../errors.ts';
 const NUMBER = /0[xX][0-9a-fA-F]+|[0-9]+/y;
 const SPACE = /[ \t\r]*/y;
 
+/** Which numbers may exceed the signed range of a field. */
+export type Unsigned = 'none' | 'hex' | 'any';
+
 export class SourceLine {
   readonly text: string;
   /** From 1. */
   readonly number: number;
   readonly input: string | undefined;
   /** Index of the next character. */
-  position = 0;
+  position: number;
 
-  constructor(text: string, number: number, input: string | undefined) {
+  constructor(text: string, number: number, input: string | undefined, position = 0) {
     this.text = text;
     this.number = number;
     this.input = input;
+    this.position = position;
     this.skipSpace();
   }
 
@@ -28,9 +32,9 @@ export class SourceLine {
     throw asmError(message, this.input, this.number, position + 1);
   }
 
-  /** The line up to a position, where a comment begins. */
-  cut(end: number): SourceLine {
-    return new SourceLine(this.text.slice(0, end), this.number, this.input);
+  /** The part of the line between two positions: without a comment, or one of several statements. */
+  cut(end: number, start = 0): SourceLine {
+    return new SourceLine(this.text.slice(0, end), this.number, this.input, start);
   }
 
   /** Matches a sticky expression here and steps over it and the space behind. */
@@ -66,14 +70,14 @@ export class SourceLine {
 
   /** True if a number, with or without a sign, is next. */
   get atNumber(): boolean {
-    return /^[+-]?[ \t]*[0-9]/.test(this.text.slice(this.position, this.position + 8));
+    return /^[+-]?[ \t]*[0-9]/.test(this.text.slice(this.position));
   }
 
   /**
    * A decimal or hexadecimal number with an optional sign, as the field of `bits` holds it: the result is signed.
-   * Hexadecimal may use the unsigned range too (0xffffffff is -1); decimal only if `unsigned` is 'any'.
+   * `unsigned` says which numbers may use the unsigned range too (0xffffffff is -1).
    */
-  integer(what: string, bits: 16 | 32 | 64, unsigned: 'hex' | 'any'): bigint {
+  integer(what: string, bits: 16 | 32 | 64, unsigned: Unsigned): bigint {
     const start = this.position;
     const negative = this.accept('-');
     if (!negative) this.accept('+');
@@ -81,18 +85,18 @@ export class SourceLine {
     if (match === undefined) this.fail(`expected ${what}${this.found()}`, start);
     const digits = match[0];
     const value = negative ? -BigInt(digits) : BigInt(digits);
-    const wide = unsigned === 'any' || /^0x/i.test(digits);
+    const wide = unsigned === 'any' || (unsigned === 'hex' && /^0x/i.test(digits));
     const limit = 1n << BigInt(wide && !negative ? bits : bits - 1);
     if (value >= limit || value < -(1n << BigInt(bits - 1)))
       this.fail(`${what} ${negative ? '-' : ''}${digits} does not fit in ${bits} bits`, start);
     return BigInt.asIntN(bits, value);
   }
 
-  int16(what: string, unsigned: 'hex' | 'any' = 'hex'): number {
+  int16(what: string, unsigned: Unsigned = 'hex'): number {
     return Number(this.integer(what, 16, unsigned));
   }
 
-  int32(what: string, unsigned: 'hex' | 'any' = 'hex'): number {
+  int32(what: string, unsigned: Unsigned = 'hex'): number {
     return Number(this.integer(what, 32, unsigned));
   }
 
