@@ -5,7 +5,10 @@
  */
 import type { MapTypeName } from '../abi/map-types.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { Value } from '../btf/codec.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+
+export type { Value } from '../btf/codec.ts';
 
 export type TargetName = 'user' | 'linux';
 
@@ -64,16 +67,6 @@ export interface RawMap {
   /** First key without an argument, then the one after `key`; undefined at the end (bpf(2) BPF_MAP_GET_NEXT_KEY). */
   nextKey(key?: Uint8Array): Uint8Array | undefined;
 }
-
-/** Values as BTF describes them: integers up to 32 bits and bool are number/boolean, wider ones bigint, structs objects, arrays arrays (char arrays too: bytes). */
-export type Value =
-  | number
-  | bigint
-  | boolean
-  | string
-  | Uint8Array
-  | readonly Value[]
-  | { readonly [member: string]: Value };
 
 export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
   readonly name: string;
