@@ -114,7 +114,7 @@ export function createFlow(rng: Random): Flow {
     clientPort: 1024 + rng.below(64512),
     serverPort: port || 1 + rng.below(65535),
     protocol: rng.pick([4, 41, 47, 50, 132, 253]),
-    ttl: rng.pick([64, 64, 57, 128, 255, 2, 1, 0]),
+    ttl: rng.pick([64, 64, 64, 64, 64, 63, 57, 128, 128, 255, 250, 30, 2, 1, 0, 64]),
     options: family === 4 ? ipv4Options(rng) : new Uint8Array(0),
     extensions: family === 6 && rng.chance(1, 3) ? rng.pick(EXTENSION_CHAINS) : [],
     via: outsideIpv6(rng),
