@@ -190,8 +190,8 @@ function checkJump(insn: Insn, kernel: boolean): string | undefined {
     case OPCODE.MAY_GOTO:
       return src !== JCOND_MAY_GOTO || dst !== 0 || imm !== 0 ? `invalid may_goto imm ${imm}` : undefined;
   }
-  if ((opcode & SOURCE_MASK) === SOURCE.K) return src !== 0 ? 'BPF_JMP/JMP32 uses reserved fields' : readable(dst);
-  return imm !== 0 ? 'BPF_JMP/JMP32 uses reserved fields' : (readable(src) ?? readable(dst));
+  const unused = (opcode & SOURCE_MASK) === SOURCE.K ? src : imm;
+  return readable(dst) ?? (unused !== 0 ? 'BPF_JMP/JMP32 uses reserved fields' : readable(src));
 }
 
 function checkAlu(insn: Insn, kernel: boolean): string | undefined {
