@@ -81,6 +81,18 @@ export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
   close(): void;
 }
 
+/** A ring buffer: records in the order of reservation, each given out once. */
+export interface RingbufHandle<E = Value> extends MapHandle {
+  /** Takes what is there now; returns the number of records. `record` is a view that is void after the callback. */
+  consume(callback: (record: Uint8Array) => void): number;
+  /** Records as they come, decoded by the map's BTF value type where it has one; ends when the map is closed. */
+  events(): AsyncIterableIterator<E>;
+}
+
+export function isRingbuf(map: MapHandle): map is RingbufHandle {
+  return 'consume' in map;
+}
+
 export interface LoadedObject {
   readonly target: TargetName;
   readonly programs: Readonly<Record<string, ProgramHandle>>;

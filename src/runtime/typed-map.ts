@@ -1,0 +1,114 @@
+/** The typed view of a map of either target: keys and values as BTF describes them, over a map by bytes. */
+import type { MapTypeName } from '../abi/map-types.ts';
+import { type Codec, codecFor, rawCodec } from '../btf/codec.ts';
+import type { Btf } from '../btf/types.ts';
+import { InputError } from '../errors.ts';
+import type { MapSpec } from '../object/spec.ts';
+import type { MapHandle, RawMap, TargetName, UpdateMode, Value } from './handles.ts';
+
+const perCpu: ReadonlySet<MapTypeName> = new Set(['percpu_array', 'percpu_hash', 'lru_percpu_hash']);
+
+/** A map by bytes that can be given back. */
+export interface ClosableMap extends RawMap {
+  close(): void;
+}
+
+/**
+ * Values of per-CPU types are arrays with one element a CPU; `set` takes such an array, or one value for all CPUs. Keys and values
+ * without BTF: 4 bytes are a number, 8 a bigint, anything else Uint8Array. Owns `raw`.
+ */
+export class TypedMap implements MapHandle {
+  readonly spec: MapSpec;
+  readonly target: TargetName;
+  readonly raw: ClosableMap;
+  readonly #key: Codec;
+  readonly #value: Codec;
+
+  constructor(raw: ClosableMap, spec: MapSpec, target: TargetName, btf: Btf | undefined) {
+    this.raw = raw;
+    this.spec = spec;
+    this.target = target;
+    this.#key = codecOf(btf, spec.keyTypeId, spec.keySize);
+    const value = codecOf(btf, spec.valueTypeId, spec.valueSize);
+    this.#value = perCpu.has(spec.type) ? perCpuCodec(value, spec.name) : value;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get type(): MapTypeName {
+    return this.spec.type;
+  }
+
+  get(key: Value): Value | undefined {
+    const bytes = this.raw.lookup(this.#key.encode(key));
+    return bytes === undefined ? undefined : this.#value.decode(bytes);
+  }
+
+  set(key: Value, value: Value, mode?: UpdateMode): void {
+    const bytes = this.#key.encode(key);
+    this.raw.update(bytes, this.#encode(value, bytes), mode);
+  }
+
+  delete(key: Value): boolean {
+    return this.raw.delete(this.#key.encode(key));
+  }
+
+  *keys(): IterableIterator<Value> {
+    for (let key = this.raw.nextKey(); key !== undefined; key = this.raw.nextKey(key)) yield this.#key.decode(key);
+  }
+
+  *[Symbol.iterator](): IterableIterator<[Value, Value]> {
+    for (let key = this.raw.nextKey(); key !== undefined; key = this.raw.nextKey(key)) {
+      const value = this.raw.lookup(key);
+      // Deleted since the key was read.
+      if (value !== undefined) yield [this.#key.decode(key), this.#value.decode(value)];
+    }
+  }
+
+  close(): void {
+    this.raw.close();
+  }
+
+  #encode(value: Value, key: Uint8Array): Uint8Array {
+    if (!perCpu.has(this.type) || Array.isArray(value)) return this.#value.encode(value);
+    // One value for all CPUs: their number is that of a value that is there, or of what the target says by its size error.
+    const cpus = this.raw.lookup(key)?.length ?? cpuBytes(this.raw);
+    const one = (this.spec.valueSize + 7) & ~7;
+    return this.#value.encode(Array.from({ length: cpus / one }, () => value));
+  }
+}
+
+function cpuBytes(raw: ClosableMap): number {
+  if ('userValueSize' in raw && typeof raw.userValueSize === 'number') return raw.userValueSize;
+  if ('elementSize' in raw && typeof raw.elementSize === 'number') return raw.elementSize;
+  throw new InputError('SLUICE_MAP_VALUE_SIZE', 'give an array with one value a CPU');
+}
+
+function codecOf(btf: Btf | undefined, typeId: number, size: number): Codec {
+  if (btf === undefined || typeId === 0) return rawCodec(size);
+  const codec = codecFor(btf, typeId);
+  // A definition by key_size or value_size alone may disagree with the type; the size is what counts.
+  return codec.size === size ? codec : rawCodec(size);
+}
+
+function perCpuCodec(value: Codec, map: string): Codec {
+  const stride = (value.size + 7) & ~7;
+  return {
+    size: 0,
+    decode(bytes) {
+      const values: Value[] = [];
+      for (let at = 0; at < bytes.length; at += stride) values.push(value.decode(bytes.subarray(at, at + value.size)));
+      return values;
+    },
+    encode(values) {
+      if (!Array.isArray(values)) {
+        throw new InputError('SLUICE_VALUE', `map ${map}: a value is an array with one element a CPU`);
+      }
+      const bytes = new Uint8Array(values.length * stride);
+      values.forEach((each: Value, cpu) => bytes.set(value.encode(each), cpu * stride));
+      return bytes;
+    },
+  };
+}
