@@ -42,6 +42,8 @@ export interface MapFacts {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
+  /** Content of MAP_VALUES of an array or per-CPU array, which never changes; without it programs load it from the header. */
+  readonly valuesAddress?: number;
 }
 
 export interface ValueFacts {

@@ -1,0 +1,228 @@
+/** Calls: helpers, kfuncs, subprograms, tail calls, and the ones that are expanded in place. */
+import { MAP_MAX_ENTRIES, MAP_VALUES, PROG_ARRAY_STRIDE } from '../plane/layout/map.ts';
+import { FRAME_SIZE } from '../plane/layout/memory.ts';
+import { MAX_TAIL_CALLS, WORKER_CPU, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
+import { passesFunction } from './analysis.ts';
+import { HELPER, plainCall, planHelper } from './call-plan.ts';
+import type { Emitter } from './emitter.ts';
+import { NO_REGISTER, type Op } from './ir.ts';
+import { I32, I64, wasm } from './wasm/opcodes.ts';
+
+type OpOf<K extends Op['kind']> = Extract<Op, { kind: K }>;
+
+/** BPF_MAX_LOOPS of the kernel: rounds of bpf_loop, and of may_goto. */
+export const MAX_LOOPS = 8 * 1024 * 1024;
+const EINVAL = 22n;
+const E2BIG = 7n;
+
+export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExports: ReadonlySet<string>): void {
+  if (op.kind === 'helper') {
+    if (op.prototype.id === HELPER.TAIL_CALL) {
+      emitTailCall(e, op);
+      return;
+    }
+    if (op.prototype.id === HELPER.SMP_PROCESSOR_ID) {
+      e.loadWorker(WORKER_CPU);
+      e.define(op, I32);
+      return;
+    }
+  }
+  const plan =
+    op.kind === 'helper'
+      ? planHelper(op.prototype, (register) => e.fact(register), planeExports)
+      : plainCall(op.name, op.args);
+  const call = (): void => {
+    plan.parameters.forEach((type, at) => {
+      e.push(at + 1, type);
+    });
+    e.code.call(e.scope.plane(plan.name));
+    e.define(op, plan.result);
+  };
+  if (!passesFunction(op, (register) => e.fact(register))) {
+    call();
+    return;
+  }
+  e.storeFuel();
+  e.withStackTop(call);
+  e.fetchFuel();
+}
+
+/** Pushes the callee's frame, if it has one. */
+function pushCalleeFrame(e: Emitter, needsFrame: boolean): void {
+  if (needsFrame) e.pushFrame(-2 * FRAME_SIZE);
+}
+
+export function emitLocalCall(e: Emitter, op: OpOf<'call'>): void {
+  const { index, analysis } = e.scope.callee(op.target);
+  const call = (): void => {
+    for (let register = 1; register <= analysis.args; register++) e.push(register, I64);
+    pushCalleeFrame(e, analysis.needsFrame);
+    e.code.call(index);
+    e.define(op, I64);
+  };
+  e.burnFuel();
+  e.storeFuel();
+  if (analysis.mayTailCall) e.keepingStackTop(call);
+  else call();
+  e.fetchFuel();
+}
+
+/** bpf_loop(nr_loops, callback, ctx, flags): kernel/bpf/bpf_iter.c. */
+export function emitLoop(e: Emitter, op: OpOf<'loop'>): void {
+  const { code } = e;
+  const { index, analysis } = e.scope.callee(op.target);
+  const round = e.scratch('round', I32);
+  const rounds = e.scratch('rounds', I32);
+  const result = e.scratch('result', I64);
+  code.open(wasm.block);
+  code.i64(-EINVAL);
+  code.set(result);
+  e.push(4, I64);
+  code.i64(0n);
+  code.op(wasm.i64Ne);
+  code.branch(wasm.brIf, 0);
+  code.i64(-E2BIG);
+  code.set(result);
+  e.push(1, I32);
+  code.tee(rounds);
+  code.i32(MAX_LOOPS);
+  code.op(wasm.i32GtU);
+  code.branch(wasm.brIf, 0);
+  code.i32(0);
+  code.set(round);
+  code.open(wasm.block);
+  code.open(wasm.loop);
+  code.get(round);
+  code.get(rounds);
+  code.op(wasm.i32GeU);
+  code.branch(wasm.brIf, 1);
+  const call = (): void => {
+    for (let register = 1; register <= analysis.args; register++) {
+      if (register === 1) {
+        code.get(round);
+        code.op(wasm.i64ExtendI32U);
+      } else if (register === 2) e.push(3, I64);
+      else code.i64(0n);
+    }
+    pushCalleeFrame(e, analysis.needsFrame);
+    code.call(index);
+    code.set(result);
+  };
+  e.burnFuel();
+  e.storeFuel();
+  if (analysis.mayTailCall) e.keepingStackTop(call);
+  else call();
+  e.fetchFuel();
+  code.get(round);
+  code.i32(1);
+  code.op(wasm.i32Add);
+  code.set(round);
+  code.get(result);
+  code.op(wasm.i64Eqz);
+  code.branch(wasm.brIf, 0);
+  code.end();
+  code.end();
+  code.get(round);
+  code.op(wasm.i64ExtendI32U);
+  code.set(result);
+  code.end();
+  code.get(result);
+  e.define(op, I64);
+}
+
+/** bpf_map_lookup_elem in an array or per-CPU array (plane/layout/map.ts). */
+export function emitArrayLookup(e: Emitter, op: OpOf<'array-lookup'>): void {
+  const { code } = e;
+  const { map } = op;
+  const stride = (map.valueSize + 7) & ~7;
+  const key = op.key === NO_REGISTER ? undefined : e.fact(op.key);
+  const values = (): void => {
+    if (map.valuesAddress !== undefined) {
+      code.i32(map.valuesAddress);
+      return;
+    }
+    code.i32(map.address);
+    code.memory(wasm.i32Load, MAP_VALUES);
+  };
+  const addOwnCpu = (): void => {
+    if (map.type !== 'percpu_array') return;
+    e.loadWorker(WORKER_CPU);
+    code.i32(map.maxEntries * stride);
+    code.op(wasm.i32Mul);
+    code.op(wasm.i32Add);
+  };
+  if (key?.kind === 'const') {
+    const index = Number(BigInt.asUintN(32, key.value));
+    if (index >= map.maxEntries) code.i32(0);
+    else {
+      values();
+      code.i32(index * stride);
+      code.op(wasm.i32Add);
+      addOwnCpu();
+    }
+    e.define(op, I32);
+    return;
+  }
+  const index = e.scratch('index', I32);
+  if (op.key === NO_REGISTER) {
+    const offset = e.pushAddress(2, 0);
+    code.memory(wasm.i32Load, offset);
+  } else e.push(op.key, I32);
+  code.tee(index);
+  code.i32(map.maxEntries);
+  code.op(wasm.i32LtU);
+  code.openIf(I32);
+  values();
+  code.get(index);
+  code.i32(stride);
+  code.op(wasm.i32Mul);
+  code.op(wasm.i32Add);
+  addOwnCpu();
+  code.op(wasm.else);
+  code.i32(0);
+  code.end();
+  e.define(op, I32);
+}
+
+/** bpf_tail_call(ctx, map, index): goes on in another program, or with the next instruction where it cannot. */
+function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
+  const { code } = e;
+  const map = e.scratch('map', I32);
+  const element = e.scratch('index', I32);
+  code.open(wasm.block);
+  e.push(2, I32);
+  code.set(map);
+  e.push(3, I32);
+  code.tee(element);
+  code.get(map);
+  code.memory(wasm.i32Load, MAP_MAX_ENTRIES);
+  code.op(wasm.i32GeU);
+  code.branch(wasm.brIf, 0);
+  e.loadWorker(WORKER_TAIL_CALLS);
+  code.i32(MAX_TAIL_CALLS);
+  code.op(wasm.i32GeU);
+  code.branch(wasm.brIf, 0);
+  code.get(map);
+  code.memory(wasm.i32Load, MAP_VALUES);
+  code.get(element);
+  code.i32(PROG_ARRAY_STRIDE);
+  code.op(wasm.i32Mul);
+  code.op(wasm.i32Add);
+  code.memory(wasm.i32Load, 0);
+  code.tee(element);
+  code.op(wasm.i32Eqz);
+  code.branch(wasm.brIf, 0);
+  e.storeWorker(WORKER_TAIL_CALLS, () => {
+    e.loadWorker(WORKER_TAIL_CALLS);
+    code.i32(1);
+    code.op(wasm.i32Add);
+  });
+  if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
+  e.storeFuel();
+  e.push(1, I64);
+  code.get(element);
+  code.returnCallIndirect(e.scope.entryType);
+  code.end();
+  code.i64(0n);
+  e.define(op, I64);
+}

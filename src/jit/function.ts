@@ -1,0 +1,175 @@
+/** One BPF function as one WebAssembly function. */
+import { FRAME_SIZE } from '../plane/layout/memory.ts';
+import { WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import type { FunctionAnalysis } from './analysis.ts';
+import { emitAlu, emitExtend, emitMov, emitNeg, emitSwap } from './emit-alu.ts';
+import { emitArrayLookup, emitLocalCall, emitLoop, emitPlaneCall, MAX_LOOPS } from './emit-call.ts';
+import { emitCondition, emitSwitchIndex } from './emit-jump.ts';
+import { emitAtomic, emitLoad, emitLoadAcquire, emitStore, emitStoreRelease } from './emit-memory.ts';
+import { Emitter, type ModuleScope } from './emitter.ts';
+import type { Op } from './ir.ts';
+import { writeStructured } from './structure.ts';
+import { Code } from './wasm/encoder.ts';
+import { I32, I64, type ValueType, wasm } from './wasm/opcodes.ts';
+
+/** Parameters of the function that CALL reaches: what it reads of r1 to r5, and the first byte of its frame if it needs one. */
+export function internalParameters(analysis: FunctionAnalysis): ValueType[] {
+  const parameters = new Array<ValueType>(analysis.args).fill(I64);
+  if (analysis.needsFrame) parameters.push(I32);
+  return parameters;
+}
+
+/** As it is entered from a hook: `parameters` i64 arguments, the frame below WORKER_STACK_TOP. */
+export function writeEntry(
+  analysis: FunctionAnalysis,
+  scope: ModuleScope,
+  planeExports: ReadonlySet<string>,
+  parameters: number,
+): Code {
+  const code = new Code(new Array<ValueType>(parameters).fill(I64));
+  let frame: number | undefined;
+  if (analysis.needsFrame) {
+    frame = code.local(I32);
+    code.global(scope.worker);
+    code.memory(wasm.i32Load, WORKER_STACK_TOP);
+    code.i32(FRAME_SIZE);
+    code.op(wasm.i32Sub);
+    code.set(frame);
+  }
+  const locals = Array.from({ length: parameters }, (_, at) => at);
+  writeBody(new Emitter(code, analysis, scope, true, locals, frame), planeExports);
+  return code;
+}
+
+/** As CALL reaches it. */
+export function writeInternal(analysis: FunctionAnalysis, scope: ModuleScope, planeExports: ReadonlySet<string>): Code {
+  const code = new Code(internalParameters(analysis));
+  const locals = Array.from({ length: analysis.args }, (_, at) => at);
+  const frame = analysis.needsFrame ? analysis.args : undefined;
+  writeBody(new Emitter(code, analysis, scope, false, locals, frame), planeExports);
+  return code;
+}
+
+/** (i64 x 5) -> i64 for the function table: gives the callback a frame below WORKER_STACK_TOP. */
+export function writeAdapter(analysis: FunctionAnalysis, index: number, worker: number): Code {
+  const code = new Code([I64, I64, I64, I64, I64]);
+  for (let at = 0; at < analysis.args; at++) code.get(at);
+  if (analysis.needsFrame) {
+    code.global(worker);
+    code.memory(wasm.i32Load, WORKER_STACK_TOP);
+    code.i32(FRAME_SIZE);
+    code.op(wasm.i32Sub);
+  }
+  code.call(index);
+  return code;
+}
+
+function writeBody(e: Emitter, planeExports: ReadonlySet<string>): void {
+  const { code, analysis } = e;
+  const { webs } = analysis;
+  const dispatch = Array.from({ length: analysis.dispatchVariables }, () => code.local(I32));
+  const roundsLeft = webs.blocks.some(({ end }) => end.kind === 'may-goto') ? code.local(I32) : undefined;
+  if (roundsLeft !== undefined) {
+    code.i32(MAX_LOOPS);
+    code.set(roundsLeft);
+  }
+  e.fetchFuel();
+  writeStructured(code, webs.blocks, webs.graph, {
+    loopHeader: () => e.burnFuel(),
+    ops: (block) => {
+      e.enterBlock(block);
+      for (const op of webs.blocks[block]!.ops) {
+        if (!e.isSuperfluous(op)) writeOp(e, op, planeExports);
+        e.step(op);
+      }
+    },
+    condition: (block) => {
+      const { end } = webs.blocks[block]!;
+      if (end.kind === 'branch') return emitCondition(e, end);
+      if (roundsLeft === undefined) return;
+      code.get(roundsLeft);
+      code.op(wasm.i32Eqz);
+      // Once used up the budget stays so: minus (left != 0).
+      code.get(roundsLeft);
+      code.get(roundsLeft);
+      code.i32(0);
+      code.op(wasm.i32Ne);
+      code.op(wasm.i32Sub);
+      code.set(roundsLeft);
+    },
+    index: (block) => {
+      const { end } = webs.blocks[block]!;
+      if (end.kind === 'switch') emitSwitchIndex(e, end);
+      else if (end.kind === 'dispatch') code.get(dispatch[end.variable]!);
+    },
+    beforeJump: (block) => {
+      const { end } = webs.blocks[block]!;
+      if (end.kind !== 'route') return;
+      code.i32(end.value);
+      code.set(dispatch[end.variable]!);
+    },
+    exit: () => {
+      e.storeFuel();
+      e.push(0, I64);
+      code.op(wasm.return);
+    },
+  });
+}
+
+function writeOp(e: Emitter, op: Op, planeExports: ReadonlySet<string>): void {
+  switch (op.kind) {
+    case 'const':
+      e.code.constant(e.resultType(), op.value);
+      e.define(op, e.resultType());
+      return;
+    case 'function':
+      e.code.global(e.scope.tableBase);
+      e.code.i32(e.scope.tableElement(op.target));
+      e.code.op(wasm.i32Add);
+      e.define(op, I32);
+      return;
+    case 'mov':
+      emitMov(e, op);
+      return;
+    case 'extend':
+      emitExtend(e, op);
+      return;
+    case 'alu':
+      emitAlu(e, op);
+      return;
+    case 'neg':
+      emitNeg(e, op);
+      return;
+    case 'swap':
+      emitSwap(e, op);
+      return;
+    case 'load':
+      emitLoad(e, op);
+      return;
+    case 'store':
+      emitStore(e, op);
+      return;
+    case 'atomic':
+      emitAtomic(e, op);
+      return;
+    case 'load-acquire':
+      emitLoadAcquire(e, op);
+      return;
+    case 'store-release':
+      emitStoreRelease(e, op);
+      return;
+    case 'helper':
+    case 'kfunc':
+      emitPlaneCall(e, op, planeExports);
+      return;
+    case 'call':
+      emitLocalCall(e, op);
+      return;
+    case 'loop':
+      emitLoop(e, op);
+      return;
+    case 'array-lookup':
+      emitArrayLookup(e, op);
+      return;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * jit/: programs with all addresses in place -> one WebAssembly module over the shared memory.
+ *
+ * Imports of the module: `env.memory` (shared), `env.table` (funcref), `env.worker` (immutable i32: the worker block of this
+ * CPU), `env.table_base` (immutable i32: first of `tableSize` elements that the module fills), and what programs call of
+ * `plane`. The same programs give the same bytes.
+ */
+import { UnsupportedError } from '../errors.ts';
+import type { ResolvedProgram } from '../object/resolved.ts';
+import { WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
+import { analyseProgram, type FunctionAnalysis } from './analysis.ts';
+import { type CallPlan, HELPER, plainCall, planHelper, typeOf } from './call-plan.ts';
+import type { ModuleScope } from './emitter.ts';
+import { internalParameters, writeAdapter, writeEntry, writeInternal } from './function.ts';
+import { Code } from './wasm/encoder.ts';
+import { type FunctionType, ModuleBuilder } from './wasm/module.ts';
+import { I64, wasm } from './wasm/opcodes.ts';
+
+export interface CompileOptions {
+  /**
+   * For programs that no verifier has accepted: every loop round and call takes one unit of WORKER_FUEL; at 0 the program traps
+   * (`unreachable`) and leaves WORKER_FUEL at 0. Nothing is then assumed of pointers. Without it a loop runs for as long as it does.
+   */
+  readonly fuel: boolean;
+  /** Names that the plane exports. A program that calls a helper or kfunc which is not among them is refused. */
+  readonly planeExports: ReadonlySet<string>;
+  /** Number of i64 arguments of a kfunc's export; undefined for one that is not known. Without it all kfuncs are refused. */
+  readonly kfuncArguments?: (name: string) => number | undefined;
+}
+
+export interface CompiledProgram {
+  readonly name: string;
+  /** Exports: (i64 ctx) -> i64; raw programs (i64 memory, i64 length) -> i64. The second keeps the count of tail calls. */
+  readonly entry: string;
+  readonly tailEntry: string;
+  /** Table elements of the two, counted from env.table_base. */
+  readonly entryElement: number;
+  readonly tailElement: number;
+}
+
+export interface CompiledModule {
+  readonly bytes: Uint8Array;
+  readonly imports: readonly { readonly module: string; readonly name: string }[];
+  /** In the order given. */
+  readonly programs: readonly CompiledProgram[];
+  /** Elements from env.table_base on that the module fills when it is instantiated. */
+  readonly tableSize: number;
+}
+
+/** Pages of 64 KiB that env.memory has at least and at most. */
+const MEMORY_MINIMUM = 64;
+const MEMORY_MAXIMUM = 65536;
+
+/**
+ * @throws InputError SLUICE_JIT_PROGRAM: an unknown instruction, a jump or call to nowhere; UnsupportedError: a helper or kfunc
+ * that the plane does not have.
+ */
+export function compileModule(programs: readonly ResolvedProgram[], options: CompileOptions): CompiledModule {
+  const module = new ModuleBuilder();
+  module.importSharedMemory('env', 'memory', MEMORY_MINIMUM, MEMORY_MAXIMUM);
+  module.importTable('env', 'table');
+  const worker = module.importGlobal('env', 'worker');
+  const tableBase = module.importGlobal('env', 'table_base');
+  const analysed = programs.map((program) => ({
+    program,
+    functions: analyseProgram(program, {
+      verified: !options.fuel,
+      kfuncArguments: options.kfuncArguments ?? (() => undefined),
+    }),
+  }));
+  const planeFunctions = importPlane(module, analysed, options);
+  const entryType = module.type({ parameters: [I64], results: [I64] });
+  const elements: number[] = [];
+  const compiled: CompiledProgram[] = [];
+  for (const { program, functions } of analysed) {
+    const start = program.functions[0]!.start;
+    const entryAnalysis = functions.get(start)!;
+    const parameters = program.type === undefined ? 2 : 1;
+    const type: FunctionType = { parameters: new Array<typeof I64>(parameters).fill(I64), results: [I64] };
+    const tailEntry = module.declare(program.name, type);
+    const indices = declareInternal(module, program, functions, start);
+    const adapters = declareAdapters(module, program, functions);
+    const adapterBase = elements.length + 2;
+    const adapterSlots = [...adapters.keys()];
+    const scope: ModuleScope = {
+      fuel: options.fuel,
+      worker,
+      tableBase,
+      entryType,
+      plane: (name) => planeFunctions.get(name)!,
+      callee: (slot) => ({ index: indices.get(slot)!, analysis: functions.get(slot)! }),
+      tableElement: (slot) => adapterBase + adapterSlots.indexOf(slot),
+    };
+    module.define(tailEntry, writeEntry(entryAnalysis, scope, options.planeExports, parameters));
+    for (const [slot, index] of indices)
+      module.define(index, writeInternal(functions.get(slot)!, scope, options.planeExports));
+    for (const [slot, index] of adapters)
+      module.define(index, writeAdapter(functions.get(slot)!, indices.get(slot)!, worker));
+    const entry = usesTailCalls(functions) ? resettingEntry(module, program, type, tailEntry, worker) : tailEntry;
+    compiled.push({
+      name: program.name,
+      entry: program.name,
+      tailEntry: `${program.name}:tail`,
+      entryElement: elements.length,
+      tailElement: elements.length + 1,
+    });
+    module.export(program.name, entry);
+    module.export(`${program.name}:tail`, tailEntry);
+    elements.push(entry, tailEntry, ...adapters.values());
+  }
+  module.elements(tableBase, elements);
+  return { bytes: module.finish(), imports: module.imports, programs: compiled, tableSize: elements.length };
+}
+
+interface Analysed {
+  readonly program: ResolvedProgram;
+  readonly functions: ReadonlyMap<number, FunctionAnalysis>;
+}
+
+/** Imports every plane function that is called, in the order of the calls. */
+function importPlane(
+  module: ModuleBuilder,
+  analysed: readonly Analysed[],
+  options: CompileOptions,
+): ReadonlyMap<string, number> {
+  const indices = new Map<string, number>();
+  const add = (plan: CallPlan, feature: string): void => {
+    if (indices.has(plan.name)) return;
+    if (!options.planeExports.has(plan.name)) throw new UnsupportedError(feature, `${feature} is not there`);
+    indices.set(plan.name, module.importFunction('plane', plan.name, typeOf(plan)));
+  };
+  for (const { functions } of analysed) {
+    for (const { webs, facts } of functions.values()) {
+      for (const number of webs.graph.order) {
+        const cursor = webs.cursor(number);
+        for (const op of webs.blocks[number]!.ops) {
+          if (op.kind === 'kfunc') add(plainCall(op.name, op.args), `kfunc ${op.name}`);
+          if (op.kind === 'helper' && !isExpanded(op.prototype.id)) {
+            const plan = planHelper(op.prototype, (register) => facts.of(cursor.web(register)), options.planeExports);
+            add(plan, `helper ${op.prototype.name}`);
+          }
+          cursor.step(op);
+        }
+      }
+    }
+  }
+  return indices;
+}
+
+function isExpanded(helper: number): boolean {
+  return helper === HELPER.SMP_PROCESSOR_ID || helper === HELPER.TAIL_CALL;
+}
+
+function usesTailCalls(functions: ReadonlyMap<number, FunctionAnalysis>): boolean {
+  return [...functions.values()].some(({ mayTailCall }) => mayTailCall);
+}
+
+/** Functions that CALL, bpf_loop or a callback reaches, by slot: all but the entry, and that too if something calls it. */
+function declareInternal(
+  module: ModuleBuilder,
+  program: ResolvedProgram,
+  functions: ReadonlyMap<number, FunctionAnalysis>,
+  entry: number,
+): Map<number, number> {
+  const reached = new Set<number>();
+  for (const { calls, references } of functions.values())
+    for (const slot of [...calls, ...references]) reached.add(slot);
+  const indices = new Map<number, number>();
+  for (const slot of [...functions.keys()].sort((a, b) => a - b)) {
+    if (slot === entry && !reached.has(slot)) continue;
+    const analysis = functions.get(slot)!;
+    const type: FunctionType = { parameters: internalParameters(analysis), results: [I64] };
+    indices.set(slot, module.declare(`${program.name}.${analysis.spec.name}`, type));
+  }
+  return indices;
+}
+
+/** Functions whose address the program takes, by slot. */
+function declareAdapters(
+  module: ModuleBuilder,
+  program: ResolvedProgram,
+  functions: ReadonlyMap<number, FunctionAnalysis>,
+): Map<number, number> {
+  const referenced = new Set<number>();
+  for (const { references } of functions.values()) for (const slot of references) referenced.add(slot);
+  const type: FunctionType = { parameters: [I64, I64, I64, I64, I64], results: [I64] };
+  const adapters = new Map<number, number>();
+  for (const slot of [...referenced].sort((a, b) => a - b))
+    adapters.set(slot, module.declare(`${program.name}.${functions.get(slot)!.spec.name}:callback`, type));
+  return adapters;
+}
+
+/** The entry of a program that makes tail calls: begins to count them. */
+function resettingEntry(
+  module: ModuleBuilder,
+  program: ResolvedProgram,
+  type: FunctionType,
+  tailEntry: number,
+  worker: number,
+): number {
+  const index = module.declare(`${program.name}:first`, type);
+  const code = new Code(type.parameters);
+  code.global(worker);
+  code.i32(0);
+  code.memory(wasm.i32Store, WORKER_TAIL_CALLS);
+  type.parameters.forEach((_, at) => {
+    code.get(at);
+  });
+  code.returnCall(tailEntry);
+  module.define(index, code);
+  return index;
+}

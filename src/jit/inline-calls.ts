@@ -1,0 +1,34 @@
+/** Replaces helper calls that the JIT expands where what they need is known: array lookups and bpf_loop. */
+import { HELPER } from './call-plan.ts';
+import type { Facts } from './facts.ts';
+import { type Block, NO_REGISTER, type Op } from './ir.ts';
+import type { WebCursor, Webs } from './webs.ts';
+
+/** The same blocks where nothing is to be replaced. */
+export function inlineCalls(webs: Webs, facts: Facts): readonly Block[] {
+  let replaced = false;
+  const blocks = webs.blocks.map((block, number): Block => {
+    const cursor = webs.cursor(number);
+    const ops = block.ops.map((op) => {
+      const expanded = op.kind === 'helper' ? expand(op, facts, cursor) : undefined;
+      cursor.step(op);
+      if (expanded !== undefined) replaced = true;
+      return expanded ?? op;
+    });
+    return { ...block, ops };
+  });
+  return replaced ? blocks : webs.blocks;
+}
+
+function expand(op: Extract<Op, { kind: 'helper' }>, facts: Facts, cursor: WebCursor): Op | undefined {
+  const { slot } = op;
+  if (op.prototype.id === HELPER.LOOP) {
+    const callback = facts.of(cursor.web(2));
+    return callback.kind === 'function' ? { slot, kind: 'loop', target: callback.target } : undefined;
+  }
+  if (op.prototype.id !== HELPER.MAP_LOOKUP) return undefined;
+  const fact = facts.of(cursor.web(1));
+  const map = fact.kind === 'const' ? fact.map : undefined;
+  if (map === undefined || (map.type !== 'array' && map.type !== 'percpu_array')) return undefined;
+  return { slot, kind: 'array-lookup', map, key: NO_REGISTER };
+}
