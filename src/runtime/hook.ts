@@ -13,8 +13,13 @@ export interface Executable {
    * programs are reached through `run` only.
    */
   readonly entry: number;
-  /** Runs once over the context at `address`; returns r0. Throws ProgramFault where the engine stopped the program. */
-  run(address: number): bigint;
+  /**
+   * Runs once; returns r0. The arguments become r1, r2, …: the address of the context, or for raw programs of their memory, and its
+   * length. Throws ProgramFault where the engine stopped the program.
+   */
+  run(...args: number[]): bigint;
+  /** Makes a call that runs the program by its `entry`, with a fresh budget; turns a trap into ProgramFault. */
+  enter<T>(call: () => T): T;
 }
 
 export interface Hook {
