@@ -1,0 +1,156 @@
+/** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
+import { programDeclarations } from '../abi/programs/index.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
+import { describePacket } from '../net/dissect.ts';
+import { generatePackets } from '../net/generator.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import { readEthernetCapture } from './capture-file.ts';
+import { compareMaps, describeOutcome, type Divergence, type MapDivergence, runOnAll } from './comparison.ts';
+import { type ExitCode, exitCode } from './exit.ts';
+import type { Verb } from './main.ts';
+import { integerOption, listOption } from './options.ts';
+import { type Output, table } from './output.ts';
+import { Progress } from './progress.ts';
+import { select } from './selector.ts';
+import { createSubject, type Subject } from './subjects.ts';
+
+interface DiffOptions {
+  readonly inputs: number;
+  readonly seed: number;
+  readonly engine: readonly ('jit' | 'interpreter')[];
+  readonly pcap?: string;
+  readonly json?: boolean;
+}
+
+interface ProgramResult {
+  readonly object: string;
+  readonly program: string;
+  /** Loaded here: accept (no verifier yet: structural checks), refused: reject, or not there: unsupported. */
+  readonly here: 'accept' | 'reject' | 'unsupported';
+  readonly linux: 'accept' | 'reject' | 'unsupported';
+  readonly runs: number;
+  /** Inputs on which everything agreed. */
+  readonly agreed: number;
+  readonly mapEntries: number;
+  readonly reason?: string;
+  readonly divergence?: Divergence;
+  readonly mapDivergences?: readonly MapDivergence[];
+}
+
+type Judgement = 'agree' | 'stricter' | 'laxer' | 'unsupported' | 'diverged';
+
+export const diffVerb: Verb = (program, finish) => {
+  program
+    .command('diff')
+    .description('programs here and elsewhere, over many inputs')
+    .command('linux')
+    .description('return values, packets and maps of every program, here and in the kernel of this machine')
+    .argument('<obj...>', 'object files, optionally with :program')
+    .option('--inputs <n>', 'generated packets a program', integerOption(1, 1e9), 1000)
+    .option('--seed <n>', 'of the packet generator', integerOption(0, 0xffff_ffff), 1)
+    .option('--pcap <file>', 'a capture as input instead of generated packets')
+    .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
+    .option('--json', 'result as JSON (sluice.diff/1)')
+    .action((selectors: string[], options: DiffOptions) =>
+      finish(options.json === true, async (output) => {
+        const results: ProgramResult[] = [];
+        for (const selector of selectors) {
+          const { object, programs } = select(selector);
+          for (const each of programs) results.push(await diffProgram(object, each, options));
+        }
+        return report(results, output);
+      }),
+    );
+};
+
+async function diffProgram(object: ObjectSpec, program: ProgramSpec, options: DiffOptions): Promise<ProgramResult> {
+  const subjects: Subject[] = [];
+  const names = { object: object.name, program: program.name };
+  try {
+    let here: ProgramResult['here'] = 'accept';
+    let linux: ProgramResult['linux'] = 'accept';
+    let reason: string | undefined;
+    for (const name of [...options.engine, 'linux'] as const) {
+      try {
+        subjects.push(await createSubject(object, program, name, BigInt(options.seed)));
+      } catch (error) {
+        if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
+        // Without bpf(2) nothing can be said at all.
+        if (error instanceof UnsupportedError && error.feature === 'bpf(2)') throw error;
+        const verdict = error instanceof UnsupportedError ? 'unsupported' : 'reject';
+        if (name === 'linux') linux = verdict;
+        else here = verdict;
+        reason = `${name}: ${error.message}`;
+      }
+    }
+    if (here !== 'accept' || linux !== 'accept') {
+      return { ...names, here, linux, runs: 0, agreed: 0, mapEntries: 0, ...(reason === undefined ? {} : { reason }) };
+    }
+    return { ...names, here, linux, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
+  } finally {
+    for (const subject of subjects) subject.close();
+  }
+}
+
+function compareRuns(subjects: readonly Subject[], label: string, options: DiffOptions) {
+  const progress = new Progress(label, options.pcap === undefined ? options.inputs : undefined);
+  const packets =
+    options.pcap === undefined ? generatePackets({ seed: options.seed, count: options.inputs }) : readEthernetCapture(options.pcap);
+  let runs = 0;
+  let agreed = 0;
+  let divergence: Divergence | undefined;
+  for (const { data } of packets) {
+    const result = runOnAll(subjects, data, runs++);
+    if (result.divergence === undefined) agreed++;
+    else divergence ??= result.divergence;
+    progress.update(runs);
+  }
+  progress.end();
+  const { compared, divergences } = compareMaps(subjects);
+  return {
+    runs,
+    agreed,
+    mapEntries: compared,
+    ...(divergence === undefined ? {} : { divergence }),
+    ...(divergences.length === 0 ? {} : { mapDivergences: divergences }),
+  };
+}
+
+function judge(result: ProgramResult): Judgement {
+  if (result.here === 'unsupported' || result.linux === 'unsupported') return 'unsupported';
+  if (result.here !== result.linux) return result.here === 'accept' ? 'laxer' : 'stricter';
+  return result.agreed === result.runs && result.mapDivergences === undefined ? 'agree' : 'diverged';
+}
+
+function report(results: readonly ProgramResult[], output: Output): ExitCode {
+  const { green, red, yellow } = output.colors;
+  const count: Record<Judgement, number> = { agree: 0, stricter: 0, laxer: 0, unsupported: 0, diverged: 0 };
+  const rows = [['PROGRAM', 'HERE', 'LINUX', 'INPUTS', 'AGREED', 'MAP ENTRIES', 'RESULT']];
+  for (const each of results) {
+    const judgement = judge(each);
+    count[judgement]++;
+    rows.push([`${each.object}:${each.program}`, each.here, each.linux, String(each.runs), String(each.agreed), String(each.mapEntries), judgement]);
+  }
+  for (const row of table(rows)) output.line(row);
+  for (const each of results) {
+    const name = `${each.object}:${each.program}`;
+    if (each.reason !== undefined) output.line(yellow(`${name}: ${each.reason}`));
+    if (each.divergence !== undefined) printDivergence(name, each.divergence, output);
+    for (const map of each.mapDivergences?.slice(0, 5) ?? []) {
+      output.line(red(`${name}: map ${map.map} key ${map.key}: ${[...map.values].map(([who, value]) => `${who} ${value ?? '-'}`).join(', ')}`));
+    }
+  }
+  output.document({ schema: 'sluice.diff/1', programs: results, ...count });
+  const bad = count.laxer + count.diverged + count.stricter;
+  const line = `${count.agree} agree, ${count.stricter} stricter, ${count.laxer} laxer, ${count.unsupported} unsupported, ${count.diverged} diverged`;
+  output.line(bad === 0 ? green(line) : red(line));
+  output.line(`${count.agree} passed, ${bad} failed, ${count.unsupported} skipped`);
+  if (bad > 0) return exitCode.no;
+  return count.unsupported > 0 ? exitCode.missing : exitCode.yes;
+}
+
+function printDivergence(name: string, divergence: Divergence, output: Output): void {
+  const verdicts = programDeclarations.get('xdp')?.verdicts ?? new Map<number, string>();
+  output.line(output.colors.red(`${name}: first difference at input ${divergence.input}: ${describePacket(divergence.data)}`));
+  for (const [who, outcome] of divergence.outcomes) output.line(`  ${who}: ${describeOutcome(outcome, verdicts)}`);
+}

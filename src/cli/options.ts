@@ -1,0 +1,20 @@
+/** Parsers of option values; what they refuse is a usage error that names the option. */
+import { InvalidArgumentError } from 'commander';
+
+export function integerOption(from: number, to: number): (text: string) => number {
+  return (text) => {
+    const value = /^(0x[0-9a-fA-F]+|\d+)$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= from && value <= to)) throw new InvalidArgumentError(`must be an integer from ${from} to ${to}.`);
+    return value;
+  };
+}
+
+/** A comma-separated list of words out of `choices`. */
+export function listOption<T extends string>(choices: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((word) => {
+      const found = choices.find((choice) => choice === word.trim());
+      if (found === undefined) throw new InvalidArgumentError(`must be out of ${choices.join(', ')}.`);
+      return found;
+    });
+}

@@ -1,0 +1,165 @@
+/** `sluice run OBJ:P`: one input as bpftool's prog run takes it, or a whole capture, on one or more targets and engines. */
+import { writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { programDeclarations } from '../abi/programs/index.ts';
+import type { CapturedPacket } from '../net/capture.ts';
+import { describePacket } from '../net/dissect.ts';
+import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
+import { compareMaps, describeOutcome, type Divergence, runOnAll } from './comparison.ts';
+import { type ExitCode, exitCode, UsageError } from './exit.ts';
+import type { Verb } from './main.ts';
+import { mapContents } from './map-contents.ts';
+import { integerOption, listOption } from './options.ts';
+import { type Output, table, toHex } from './output.ts';
+import { Progress } from './progress.ts';
+import { readInput, selectOne } from './selector.ts';
+import { createSubject, type Subject, type SubjectName } from './subjects.ts';
+
+interface RunOptions {
+  readonly dataIn?: string;
+  readonly dataOut?: string;
+  readonly ctxIn?: string;
+  readonly ctxOut?: string;
+  readonly repeat: number;
+  readonly pcap?: string;
+  readonly out?: string;
+  readonly count?: number;
+  readonly target: readonly ('user' | 'linux')[];
+  readonly engine: readonly ('jit' | 'interpreter')[];
+  readonly show: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+export const runVerb: Verb = (program, finish) => {
+  const command: Command = program
+    .command('run')
+    .description('run a program over one input or over a capture; several targets or engines are held against each other')
+    .argument('<obj:program>', 'object file and program (or section)')
+    .option('--data-in <file>', 'packet, as raw bytes; - is standard input')
+    .option('--data-out <file>', 'packet after the run')
+    .option('--ctx-in <file>', 'context in its UAPI layout')
+    .option('--ctx-out <file>', 'context after the run')
+    .option('--repeat <n>', 'runs over the same input', integerOption(1, 0xffff_ffff), 1)
+    .option('--pcap <file>', 'capture (pcap or pcapng) instead of one input')
+    .option('--out <file>', 'with --pcap: packets that were passed, sent back or redirected; .pcapng gives pcapng')
+    .option('--count <n>', 'with --pcap: at most so many packets', integerOption(1, 1e9))
+    .option('--show <n>', 'with --pcap: print the first packets one by one', integerOption(0, 1e9), 0)
+    .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
+    .option('--engine <list>', 'jit, interpreter (for target user)', listOption(['jit', 'interpreter']), ['jit'])
+    .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
+    .option('--json', 'result as JSON');
+  command.action((selector: string, options: RunOptions) =>
+    finish(options.json === true, async (output) => {
+      const { object, program: spec } = selectOne(selector);
+      if ((options.pcap === undefined) === (options.dataIn === undefined)) {
+        throw new UsageError('give either --data-in FILE or --pcap FILE');
+      }
+      const names = options.target.flatMap((target): readonly SubjectName[] => (target === 'linux' ? ['linux'] : options.engine));
+      const subjects: Subject[] = [];
+      try {
+        for (const name of names) subjects.push(await createSubject(object, spec, name, BigInt(options.seed)));
+        return options.pcap === undefined ? runOne(subjects, options, output) : runCapture(subjects, options.pcap, options, output);
+      } finally {
+        for (const subject of subjects) subject.close();
+      }
+    }),
+  );
+};
+
+function verdictName(subject: Subject, value: number): string {
+  return programDeclarations.get(subject.program.type)?.verdicts.get(value) ?? String(value);
+}
+
+function runOne(subjects: readonly Subject[], options: RunOptions, output: Output): ExitCode {
+  const data = readInput(options.dataIn!);
+  const context = options.ctxIn === undefined ? undefined : readInput(options.ctxIn);
+  const results = subjects.map((subject) => ({
+    engine: subject.name,
+    ...subject.program.run({ data, repeat: options.repeat, ...(context === undefined ? {} : { context }) }),
+  }));
+  const first = results[0]!;
+  if (options.dataOut !== undefined && first.data !== undefined) writeFileSync(options.dataOut, first.data);
+  if (options.ctxOut !== undefined && first.context !== undefined) writeFileSync(options.ctxOut, first.context);
+  const agreed = results.every(
+    (each) => each.returnValue === first.returnValue && toHex(each.data ?? new Uint8Array()) === toHex(first.data ?? new Uint8Array()),
+  );
+  const rows = [['ENGINE', 'RETURN', 'NS/RUN', 'BYTES OUT']];
+  for (const each of results) {
+    const name = verdictName(subjects[0]!, each.returnValue);
+    rows.push([each.engine, `${name} (${each.returnValue})`, each.durationNs.toFixed(1), String(each.data?.length ?? 0)]);
+  }
+  for (const row of table(rows)) output.line(row);
+  for (const subject of subjects) for (const line of subject.trace()) output.line(`trace (${subject.name}): ${line}`);
+  if (results.length > 1) output.line(agreed ? 'return values and packets agree' : output.colors.red('results differ'));
+  output.document({
+    schema: 'sluice.run/1',
+    agreed,
+    results: results.map(({ engine, returnValue, r0, data: after, durationNs }) => ({
+      engine, returnValue, r0: r0 ?? null, verdict: verdictName(subjects[0]!, returnValue), data: after ?? null, durationNs,
+    })),
+  });
+  return agreed ? exitCode.yes : exitCode.no;
+}
+
+function runCapture(subjects: readonly Subject[], path: string, options: RunOptions, output: Output): ExitCode {
+  const progress = new Progress(`run ${subjects.map(({ name }) => name).join(' ')}`);
+  const verdicts = new Map<string, number>();
+  const divergences: Divergence[] = [];
+  let packets = 0;
+  let refused = 0;
+  const emitted = function* (): Generator<CapturedPacket, void, undefined> {
+    for (const packet of readEthernetCapture(path)) {
+      if (options.count !== undefined && packets >= options.count) break;
+      const { outcome, divergence } = runOnAll(subjects, packet.data, packets);
+      if (divergence !== undefined) divergences.push(divergence);
+      const name = outcome.kind === 'ran' ? verdictName(subjects[0]!, outcome.verdict) : 'refused';
+      verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
+      if (packets < options.show) output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
+      packets++;
+      progress.update(packets);
+      if (outcome.kind === 'refused') refused++;
+      else if (outcome.verdict >= 2) yield { ...packet, data: outcome.data, wireLength: outcome.data.length };
+    }
+  };
+  if (options.out !== undefined) writeCaptureFile(options.out, emitted());
+  else for (const _ of emitted());
+  progress.end();
+
+  const rows = [['VERDICT', 'PACKETS']];
+  for (const [name, count] of [...verdicts].sort((a, b) => b[1] - a[1])) rows.push([name, String(count)]);
+  for (const row of table(rows)) output.line(row);
+  if (options.out !== undefined) output.line(`written to ${options.out}: packets that were not dropped`);
+  const maps = subjects.length > 1 ? compareMaps(subjects) : undefined;
+  const agreed = divergences.length === 0 && (maps === undefined || maps.divergences.length === 0);
+  if (maps !== undefined) {
+    const who = subjects.map(({ name }) => name).join(', ');
+    if (agreed) output.line(output.colors.green(`${who} agree: ${packets} verdicts and packets, ${maps.compared} map entries`));
+    else {
+      output.line(output.colors.red(`${who} differ: ${divergences.length} packets, ${maps.divergences.length} map entries`));
+      printDivergence(subjects, divergences[0], output);
+      for (const each of maps.divergences.slice(0, 5)) {
+        output.line(`  map ${each.map} key ${each.key}: ${[...each.values].map(([who2, value]) => `${who2} ${value ?? '-'}`).join(', ')}`);
+      }
+    }
+  }
+  output.document({
+    schema: 'sluice.run-capture/1',
+    packets,
+    refused,
+    verdicts,
+    engines: subjects.map(({ name }) => name),
+    agreed,
+    divergences: divergences.slice(0, 100).map(({ input, data }) => ({ input, data })),
+    mapDivergences: maps?.divergences.slice(0, 100) ?? [],
+    maps: Object.fromEntries(Object.values(subjects[0]!.object.maps).map((map) => [map.name, map.type === 'ringbuf' ? null : mapContents(map)])),
+  });
+  return agreed ? exitCode.yes : exitCode.no;
+}
+
+function printDivergence(subjects: readonly Subject[], divergence: Divergence | undefined, output: Output): void {
+  if (divergence === undefined) return;
+  const verdicts = programDeclarations.get(subjects[0]!.program.type)?.verdicts ?? new Map<number, string>();
+  output.line(`  first: packet ${divergence.input}, ${describePacket(divergence.data)}`);
+  for (const [name, outcome] of divergence.outcomes) output.line(`    ${name}: ${describeOutcome(outcome, verdicts)}`);
+}

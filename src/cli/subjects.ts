@@ -1,0 +1,47 @@
+/** One object, loaded several times: by engine in user space and in the kernel. What `run` and `diff` hold against each other. */
+import { load } from '../index.ts';
+import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { EngineName } from '../runtime/engine.ts';
+import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
+
+export type SubjectName = EngineName | 'linux';
+
+export interface Subject {
+  readonly name: SubjectName;
+  readonly object: LoadedObject;
+  readonly program: ProgramHandle;
+  /** Lines that the program traced (bpf_trace_printk) since the last call; the kernel's go to its own trace pipe. */
+  trace(): readonly string[];
+  close(): void;
+}
+
+/**
+ * Loads `program` with its object once more. In user space as many CPUs are modelled as the machine has, and this thread stays on CPU 0,
+ * so that per-CPU values can be compared one by one.
+ */
+export async function createSubject(object: ObjectSpec, program: ProgramSpec, name: SubjectName, seed: bigint): Promise<Subject> {
+  const programs = withTailCallTargets(object, program);
+  if (name === 'linux') {
+    pinToCpu(0);
+    const loaded = await load(object, { target: 'linux', programs });
+    return { name, object: loaded, program: loaded.programs[program.name]!, trace: () => [], close: () => loaded.close() };
+  }
+  const loaded = await load(object, { engine: name, programs, seed, cpus: possibleCpus() });
+  return {
+    name,
+    object: loaded,
+    program: loaded.programs[program.name]!,
+    trace: () => loaded.runtime.printk().lines,
+    close: () => loaded.close(),
+  };
+}
+
+/** The program and all that the object puts into prog arrays. */
+function withTailCallTargets(object: ObjectSpec, program: ProgramSpec): string[] {
+  const names = new Set([program.name]);
+  for (const { type, contents } of object.maps.values()) {
+    if (type === 'prog_array' && contents.kind === 'references') for (const name of contents.targets.values()) names.add(name);
+  }
+  return [...names];
+}

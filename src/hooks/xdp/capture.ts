@@ -1,0 +1,90 @@
+/** A capture as an XDP source: packets go into frames batch by batch, the plane runs the program, results come out in order. */
+import type { InputError, UnsupportedError } from '../../errors.ts';
+import type { CapturedPacket } from '../../net/capture.ts';
+import { FRAME_REDIRECT_INDEX, FRAME_VERDICT } from '../../plane/layout/frame.ts';
+import type { Executable } from '../../runtime/hook.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { FramePool, refusal } from './frames.ts';
+import { xdpPlane } from './plane.ts';
+
+const BATCH = 64;
+
+export type FrameResult =
+  | {
+      readonly kind: 'ran';
+      readonly index: number;
+      readonly packet: CapturedPacket;
+      readonly verdict: number;
+      /** Packet after the program, without metadata; a copy. */
+      readonly data: Uint8Array;
+      /** Metadata that lies before the packet; a copy, empty if there is none. */
+      readonly metadata: Uint8Array;
+      /** Interface or map key of a redirect. */
+      readonly redirectIndex: number;
+    }
+  | {
+      /** Cannot be an XDP frame here; the kernel would refuse it as well. */
+      readonly kind: 'refused';
+      readonly index: number;
+      readonly packet: CapturedPacket;
+      readonly reason: InputError | UnsupportedError;
+    };
+
+/** Lazily runs `program` over `packets`. Frames are released when the iteration ends, early or not. */
+export function* runCapture(
+  runtime: Runtime,
+  program: Executable,
+  packets: Iterable<CapturedPacket>,
+): Generator<FrameResult, void, undefined> {
+  const pool = new FramePool(runtime, BATCH);
+  try {
+    let waiting: (FrameResult & { kind: 'refused' } | { kind: 'frame'; index: number; packet: CapturedPacket })[] = [];
+    let filled = 0;
+    let index = 0;
+    const flush = function* () {
+      runBatch(runtime, program, pool, filled);
+      let frame = 0;
+      for (const entry of waiting) {
+        if (entry.kind === 'refused') yield entry;
+        else yield result(pool, frame++, entry.index, entry.packet);
+      }
+      waiting = [];
+      filled = 0;
+    };
+    for (const packet of packets) {
+      const reason = refusal(packet.data.length);
+      if (reason !== undefined) waiting.push({ kind: 'refused', index, packet, reason });
+      else {
+        pool.fill(filled++, packet.data, { timestampNs: packet.timestampNs, wireLength: packet.wireLength });
+        waiting.push({ kind: 'frame', index, packet });
+      }
+      index++;
+      if (filled === BATCH) yield* flush();
+    }
+    yield* flush();
+  } finally {
+    pool.free();
+  }
+}
+
+function runBatch(runtime: Runtime, program: Executable, pool: FramePool, count: number): void {
+  if (program.entry !== 0) {
+    program.enter(() => xdpPlane(runtime).xdp_run_batch(program.entry, pool.address, count));
+    return;
+  }
+  for (let i = 0; i < count; i++) pool.setField(i, FRAME_VERDICT, Number(program.run(pool.descriptor(i)) & 0xffff_ffffn));
+}
+
+function result(pool: FramePool, frame: number, index: number, packet: CapturedPacket): FrameResult {
+  const data = pool.read(frame);
+  const whole = pool.read(frame, true);
+  return {
+    kind: 'ran',
+    index,
+    packet,
+    verdict: pool.field(frame, FRAME_VERDICT),
+    data,
+    metadata: whole.subarray(0, whole.length - data.length),
+    redirectIndex: pool.field(frame, FRAME_REDIRECT_INDEX),
+  };
+}

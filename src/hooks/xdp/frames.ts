@@ -1,0 +1,108 @@
+/** Packet frames in program memory: descriptors in a row, each with a buffer of XDP_FRAME_SIZE bytes (plane/layout/frame.ts). */
+import { InputError, UnsupportedError } from '../../errors.ts';
+import {
+  FRAME_DATA,
+  FRAME_DATA_END,
+  FRAME_DATA_META,
+  FRAME_DESCRIPTOR_SIZE,
+  FRAME_EGRESS_IFINDEX,
+  FRAME_HARD_START,
+  FRAME_INGRESS_IFINDEX,
+  FRAME_RX_QUEUE_INDEX,
+  FRAME_SIZE_TOTAL,
+  FRAME_TIMESTAMP,
+  FRAME_VERDICT,
+  FRAME_WIRE_LENGTH,
+  XDP_FRAME_SIZE,
+  XDP_HEADROOM,
+  XDP_MAX_LINEAR,
+} from '../../plane/layout/frame.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+
+/** ETH_HLEN: the kernel refuses shorter packets. */
+export const SHORTEST_PACKET = 14;
+/** Ingress of a packet that came from nowhere: the loopback device, as in the kernel's test run. */
+const LOOPBACK_IFINDEX = 1;
+
+export interface PacketOrigin {
+  /** Bytes at the start of `data` that are metadata, not packet. */
+  readonly metadata?: number;
+  readonly ingressIfindex?: number;
+  readonly rxQueueIndex?: number;
+  readonly timestampNs?: bigint;
+  readonly wireLength?: number;
+}
+
+/** Why a packet cannot be an XDP frame; undefined if it can. Lengths in bytes. */
+export function refusal(length: number): InputError | UnsupportedError | undefined {
+  if (length < SHORTEST_PACKET) {
+    return new InputError('SLUICE_PACKET_LENGTH', `EINVAL: a packet of ${length} bytes is shorter than an Ethernet header`);
+  }
+  if (length > XDP_MAX_LINEAR) {
+    return new UnsupportedError('XDP fragments', `a packet of ${length} bytes needs fragments; one buffer takes ${XDP_MAX_LINEAR}`);
+  }
+  return undefined;
+}
+
+/** A fixed number of frames, owned by whoever made it until `free`. */
+export class FramePool {
+  readonly count: number;
+  /** Address of the first descriptor. */
+  readonly address: number;
+  readonly #runtime: Runtime;
+  readonly #buffers: number;
+  readonly #bytes: number;
+
+  constructor(runtime: Runtime, count: number) {
+    const descriptors = Math.ceil((count * FRAME_DESCRIPTOR_SIZE) / XDP_FRAME_SIZE) * XDP_FRAME_SIZE;
+    this.count = count;
+    this.#runtime = runtime;
+    this.#bytes = descriptors + count * XDP_FRAME_SIZE;
+    this.address = runtime.allocatePages(this.#bytes);
+    this.#buffers = this.address + descriptors;
+  }
+
+  descriptor(index: number): number {
+    return this.address + index * FRAME_DESCRIPTOR_SIZE;
+  }
+
+  /** Puts a packet into a frame; the length was checked with `refusal`. */
+  fill(index: number, data: Uint8Array, origin: PacketOrigin = {}): void {
+    const view = this.#runtime.view();
+    const frame = this.descriptor(index);
+    const buffer = this.#buffers + index * XDP_FRAME_SIZE;
+    const start = buffer + XDP_HEADROOM;
+    this.#runtime.bytes().set(data, start);
+    view.setUint32(frame + FRAME_DATA, start + (origin.metadata ?? 0), true);
+    view.setUint32(frame + FRAME_DATA_END, start + data.length, true);
+    view.setUint32(frame + FRAME_DATA_META, start, true);
+    view.setUint32(frame + FRAME_INGRESS_IFINDEX, origin.ingressIfindex ?? LOOPBACK_IFINDEX, true);
+    view.setUint32(frame + FRAME_RX_QUEUE_INDEX, origin.rxQueueIndex ?? 0, true);
+    view.setUint32(frame + FRAME_EGRESS_IFINDEX, 0, true);
+    view.setUint32(frame + FRAME_HARD_START, buffer, true);
+    view.setUint32(frame + FRAME_SIZE_TOTAL, XDP_FRAME_SIZE, true);
+    view.setUint32(frame + FRAME_VERDICT, 0, true);
+    view.setBigUint64(frame + FRAME_TIMESTAMP, origin.timestampNs ?? 0n, true);
+    view.setUint32(frame + FRAME_WIRE_LENGTH, origin.wireLength ?? data.length, true);
+  }
+
+  /** A copy of the frame's bytes, from the metadata on if `withMetadata`, else from the packet on. */
+  read(index: number, withMetadata = false): Uint8Array {
+    const view = this.#runtime.view();
+    const frame = this.descriptor(index);
+    const from = view.getUint32(frame + (withMetadata ? FRAME_DATA_META : FRAME_DATA), true);
+    return this.#runtime.bytes().slice(from, view.getUint32(frame + FRAME_DATA_END, true));
+  }
+
+  field(index: number, offset: number): number {
+    return this.#runtime.view().getUint32(this.descriptor(index) + offset, true);
+  }
+
+  setField(index: number, offset: number, value: number): void {
+    this.#runtime.view().setUint32(this.descriptor(index) + offset, value, true);
+  }
+
+  free(): void {
+    this.#runtime.freePages(this.address, this.#bytes);
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Sluice: eBPF programs that steer I/O, in user space or in the Linux kernel, from one object file.
+ *
+ * This is the public API: `load` an object, run its programs, read its maps.
+ */
+import { xdpHook } from './hooks/xdp/index.ts';
+import { readObject } from './object/index.ts';
+import type { ObjectSpec } from './object/spec.ts';
+import type { LoadedObject } from './runtime/handles.ts';
+import type { Hook } from './runtime/hook.ts';
+import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.ts';
+import { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
+
+export { InputError, InternalError, UnsupportedError } from './errors.ts';
+export { readObject } from './object/index.ts';
+export type * from './object/spec.ts';
+export type * from './runtime/handles.ts';
+export type { Hook } from './runtime/hook.ts';
+export type { UserLoadOptions, UserObject, UserProgram } from './runtime/load.ts';
+export { ProgramFault } from './runtime/fault.ts';
+export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
+export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
+
+const hooks: Hook[] = [xdpHook];
+
+/** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */
+export function defineHook(hook: Hook): void {
+  hooks.unshift(hook);
+}
+
+export interface LoadOptions extends UserLoadOptions, RuntimeOptions {
+  /** Name of the object for messages. */
+  readonly name?: string;
+  /** Loads into this runtime, next to what is there, instead of one of its own. */
+  readonly runtime?: Runtime;
+}
+
+/**
+ * Reads an eBPF object and creates its maps and programs, in user space (`target: 'user'`, the default) or in the Linux kernel
+ * (`target: 'linux'`, which needs bpf(2) and imports the system-call layer only then). The same handles come back from both.
+ *
+ * Throws InputError for an object that is malformed or whose programs are refused, UnsupportedError for what the target lacks.
+ */
+export async function load(
+  object: Uint8Array | ObjectSpec,
+  options: LoadOptions & { readonly target: 'linux' },
+): Promise<LoadedObject>;
+export async function load(
+  object: Uint8Array | ObjectSpec,
+  options?: LoadOptions & { readonly target?: 'user' },
+): Promise<UserObject>;
+export async function load(
+  object: Uint8Array | ObjectSpec,
+  options: LoadOptions & { readonly target?: 'user' | 'linux' } = {},
+): Promise<LoadedObject> {
+  const spec = object instanceof Uint8Array ? readObject(object, options.name ?? 'object') : object;
+  if (options.target === 'linux') {
+    const { loadLinux } = await import('./linux/load.ts');
+    return loadLinux(spec, options.programs === undefined ? {} : { programs: options.programs });
+  }
+  return loadUser(options.runtime ?? new Runtime(options), hooks, spec, options);
+}

@@ -1,0 +1,96 @@
+/** The JIT as the loader uses it: one WebAssembly module an object, instantiated against the memory, the plane and the table. */
+import { InternalError } from '../errors.ts';
+import { type CompiledProgram, compileModule } from '../jit/index.ts';
+import type { ResolvedProgram } from '../object/resolved.ts';
+import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import type { EngineProgram, LoadedPrograms } from './engine.ts';
+import { ProgramFault } from './fault.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface JitOptions {
+  /**
+   * Loop rounds and calls that one entry into the program may take before it is stopped, at most 2^32 - 1; undefined: no limit, for
+   * programs that a verifier has proven to end.
+   */
+  readonly fuel: number | undefined;
+}
+
+export async function loadIntoJit(
+  runtime: Runtime,
+  programs: readonly ResolvedProgram[],
+  options: JitOptions,
+): Promise<LoadedPrograms> {
+  const { plane } = runtime;
+  const { bytes, tableSize, programs: compiled } = compileModule(programs, {
+    fuel: options.fuel !== undefined,
+    planeExports: new Set(Object.keys(plane.exports)),
+    // Functions that a module exports have as many parameters as their type.
+    kfuncArguments: (name) => plane.exports[name]?.length,
+  });
+  const base = runtime.reserveEntries(tableSize);
+  try {
+    const { instance } = await WebAssembly.instantiate(bytes, {
+      env: {
+        memory: plane.memory,
+        table: plane.table,
+        worker: new WebAssembly.Global({ value: 'i32' }, plane.worker),
+        table_base: new WebAssembly.Global({ value: 'i32' }, base),
+      },
+      plane: plane.exports as unknown as WebAssembly.ModuleImports, // all of them are functions
+    });
+    return {
+      programs: new Map(compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)])),
+      close: () => runtime.releaseEntries(base, tableSize),
+    };
+  } catch (error) {
+    runtime.releaseEntries(base, tableSize);
+    throw error;
+  }
+}
+
+class JitProgram implements EngineProgram {
+  readonly entry: number;
+  readonly tailEntry: number;
+  readonly #name: string;
+  readonly #runtime: Runtime;
+  readonly #call: (...args: bigint[]) => bigint;
+  readonly #fuel: number | undefined;
+
+  constructor(runtime: Runtime, instance: WebAssembly.Instance, compiled: CompiledProgram, base: number, fuel: number | undefined) {
+    this.entry = base + compiled.entryElement;
+    this.tailEntry = base + compiled.tailElement;
+    this.#name = compiled.name;
+    this.#runtime = runtime;
+    const exported = instance.exports[compiled.entry];
+    if (typeof exported !== 'function') throw new InternalError(`the module of ${compiled.name} does not export it`);
+    this.#call = exported as (...args: bigint[]) => bigint; // entries take and return i64
+    this.#fuel = fuel;
+  }
+
+  run(...args: number[]): bigint {
+    return this.enter(() => BigInt.asUintN(64, this.#call(...args.map(BigInt))));
+  }
+
+  enter<T>(call: () => T): T {
+    const { worker } = this.#runtime.plane;
+    const view = this.#runtime.view();
+    if (this.#fuel !== undefined) view.setUint32(worker + WORKER_FUEL, this.#fuel, true);
+    const stackTop = view.getUint32(worker + WORKER_STACK_TOP, true);
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      const now = this.#runtime.view();
+      now.setUint32(worker + WORKER_STACK_TOP, stackTop, true);
+      const exhausted = this.#fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
+      throw exhausted
+        ? new ProgramFault('SLUICE_FAULT_BUDGET', this.#name, `did not end within ${this.#fuel} loop rounds and calls`, { cause: error })
+        : new ProgramFault(
+            'SLUICE_FAULT_TRAP',
+            this.#name,
+            `stopped by the sandbox (${error.message}); run it in the interpreter to see the instruction and the address`,
+            { cause: error },
+          );
+    }
+  }
+}

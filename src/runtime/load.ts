@@ -1,0 +1,155 @@
+/** ObjectSpec -> programs and maps of the user-space target: creates maps, resolves references, checks structure, hands over to an engine. */
+import type { MapTypeName } from '../abi/map-types.ts';
+import { applyCoreRelocations } from '../btf/core.ts';
+import type { Btf } from '../btf/types.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
+import type { Insn } from '../isa/insn.ts';
+import type { ResolvedProgram } from '../object/resolved.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import { checkStructure } from '../verifier/structure.ts';
+import type { EngineName, EngineProgram, LoadedPrograms } from './engine.ts';
+import type { LoadedObject, MapHandle, ProgramHandle, RunInput, RunResult } from './handles.ts';
+import type { Hook } from './hook.ts';
+import { loadIntoInterpreter } from './interpreter-engine.ts';
+import { loadIntoJit } from './jit-engine.ts';
+import type { KconfigValues } from './kconfig.ts';
+import { createObjectMaps, type ObjectMaps } from './object-maps.ts';
+import { resolveProgram } from './resolve.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface UserLoadOptions {
+  /** Default `jit`. */
+  readonly engine?: EngineName;
+  /** Names of the programs to load; by default all that the object loads by itself. */
+  readonly programs?: readonly string[];
+  /** Types that CO-RE relocations are resolved against; by default the object's own. */
+  readonly targetBtf?: Btf;
+  /** Kernel options for `.kconfig` externs. */
+  readonly kconfig?: KconfigValues;
+  /**
+   * Back edges and calls after which one run in the JIT is stopped, instructions in the interpreter. Without a verifier nothing else ends
+   * an endless loop. Default 1e9.
+   */
+  readonly budget?: number;
+}
+
+const DEFAULT_BUDGET = 1_000_000_000;
+
+export interface UserObject extends LoadedObject {
+  readonly runtime: Runtime;
+  readonly programs: Readonly<Record<string, UserProgram>>;
+}
+
+export class UserProgram implements ProgramHandle {
+  readonly target = 'user';
+  readonly name: string;
+  readonly type;
+  readonly spec: ProgramSpec;
+  /** For the loops of hooks. */
+  readonly executable: EngineProgram;
+  readonly #runtime: Runtime;
+  readonly #hook: Hook;
+
+  constructor(runtime: Runtime, hook: Hook, spec: ProgramSpec, executable: EngineProgram) {
+    this.name = spec.name;
+    this.type = hook.declaration.type;
+    this.spec = spec;
+    this.executable = executable;
+    this.#runtime = runtime;
+    this.#hook = hook;
+  }
+
+  run(input: RunInput): RunResult {
+    return this.#hook.testRun(this.#runtime, this.executable, input);
+  }
+
+  close(): void {
+    // Programs of an object share a module; the object gives it back.
+  }
+}
+
+/**
+ * Throws UnsupportedError naming the program type, map type, helper or kfunc that is not there; InputError
+ * `SLUICE_PROGRAM_REFUSED` with every structural fault.
+ */
+export async function loadUser(
+  runtime: Runtime,
+  hooks: readonly Hook[],
+  spec: ObjectSpec,
+  options: UserLoadOptions = {},
+): Promise<UserObject> {
+  const chosen = chooseHooks(spec, choosePrograms(spec, options.programs), hooks);
+  const maps = createObjectMaps(runtime, spec, chosen.map(({ program }) => program), options.kconfig ?? {});
+  let loaded: LoadedPrograms;
+  try {
+    const kfuncs = new Set(Object.keys(runtime.plane.exports));
+    const resolved = chosen.map(({ program, hook }) => {
+      const insns = relocate(spec, program, options.targetBtf);
+      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration: hook.declaration, kfuncs });
+      refuseBadStructure(spec, result);
+      return { program: result, declaration: hook.declaration };
+    });
+    const budget = options.budget ?? DEFAULT_BUDGET;
+    loaded =
+      options.engine === 'interpreter'
+        ? await loadIntoInterpreter(runtime, resolved, { budget })
+        : await loadIntoJit(runtime, resolved.map(({ program }) => program), { fuel: budget });
+    maps.connectPrograms((name) => loaded.programs.get(name)?.tailEntry);
+  } catch (error) {
+    maps.close();
+    throw error;
+  }
+  const programs = Object.fromEntries(
+    chosen.map(({ program, hook }) => [
+      program.name,
+      new UserProgram(runtime, hook, program, loaded.programs.get(program.name)!),
+    ]),
+  );
+  return {
+    target: 'user',
+    runtime,
+    programs,
+    maps: maps.handles,
+    close() {
+      loaded.close();
+      maps.close();
+    },
+  };
+}
+
+function choosePrograms(spec: ObjectSpec, names: readonly string[] | undefined): readonly ProgramSpec[] {
+  if (names === undefined) return [...spec.programs.values()].filter((program) => program.autoload);
+  return names.map((name) => {
+    const program = spec.programs.get(name);
+    if (program === undefined) {
+      const known = [...spec.programs.keys()].join(', ') || 'none';
+      throw new InputError('SLUICE_NO_PROGRAM', `no program ${name}; its programs: ${known}`, { input: spec.name });
+    }
+    return program;
+  });
+}
+
+function chooseHooks(spec: ObjectSpec, programs: readonly ProgramSpec[], hooks: readonly Hook[]) {
+  return programs.map((program) => {
+    if (program.type === undefined) {
+      throw new InputError('SLUICE_UNKNOWN_SECTION', `program ${program.name}: section name ${program.section} is not one that libbpf knows`, { input: spec.name });
+    }
+    const hook = hooks.find(({ declaration }) => declaration.type === program.type);
+    if (hook === undefined) {
+      throw new UnsupportedError(`program type ${program.type}`, `program ${program.name}: the user-space target does not run programs of type ${program.type}`);
+    }
+    return { program, hook };
+  });
+}
+
+function relocate(spec: ObjectSpec, program: ProgramSpec, targetBtf: Btf | undefined): readonly Insn[] {
+  if (program.coreRelocations.length === 0 || spec.btf === undefined) return program.insns;
+  return applyCoreRelocations(program, spec.btf, targetBtf ?? spec.btf).insns;
+}
+
+function refuseBadStructure(spec: ObjectSpec, program: ResolvedProgram): void {
+  const problems = checkStructure(program, { kernel: false });
+  if (problems.length === 0) return;
+  const list = problems.map(({ slot, problem }) => `${slot === undefined ? '' : `insn ${slot}: `}${problem}`).join('; ');
+  throw new InputError('SLUICE_PROGRAM_REFUSED', `program ${program.name}: ${list}`, { input: spec.name });
+}

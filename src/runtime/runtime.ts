@@ -1,0 +1,71 @@
+/** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
+import { InternalError } from '../errors.ts';
+import { WASM_PAGE } from '../plane/layout/memory.ts';
+import { createMemory } from './memory.ts';
+import { createPlane, type PlaneInstance } from './plane.ts';
+import { collectPrintk, createPrintkRing } from './printk.ts';
+
+export interface RuntimeOptions {
+  /** CPUs that per-CPU maps are made for (default 1). */
+  readonly cpus?: number;
+  /** Start of the pseudo-random numbers that programs and hash maps see. Random by default; the same seed replays a run. */
+  readonly seed?: bigint;
+  /** Monotonic clock in ns that programs read. */
+  readonly now?: () => number;
+}
+
+export class Runtime {
+  readonly plane: PlaneInstance;
+  readonly cpus: number;
+  readonly #printk: number;
+  readonly #freeEntries: { index: number; count: number }[] = [];
+
+  constructor(options: RuntimeOptions = {}) {
+    this.cpus = options.cpus ?? 1;
+    const seed = options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!;
+    this.plane = createPlane(createMemory(this.cpus, seed), {
+      ...(options.now === undefined ? {} : { now: options.now }),
+      ...(options.seed === undefined ? {} : { hashSeed: seed }),
+    });
+    this.#printk = createPrintkRing(this.plane);
+  }
+
+  /** Zeroed memory, at least `size` bytes, aligned to 64 KiB; the caller's until `freePages` with the same size. */
+  allocatePages(size: number): number {
+    const address = this.plane.exports.pages_alloc(Math.ceil(size / WASM_PAGE)) >>> 0;
+    if (address === 0) throw new InternalError(`the linear memory has no room for ${size} bytes`);
+    return address;
+  }
+
+  freePages(address: number, size: number): void {
+    this.plane.exports.pages_free(address, Math.ceil(size / WASM_PAGE));
+  }
+
+  bytes(): Uint8Array {
+    return this.plane.bytes();
+  }
+
+  view(): DataView {
+    return this.plane.view();
+  }
+
+  /** First of `count` function-table entries in a row, the caller's until `releaseEntries`. */
+  reserveEntries(count: number): number {
+    const fits = this.#freeEntries.findIndex((run) => run.count >= count);
+    if (fits < 0) return this.plane.table.grow(count);
+    const run = this.#freeEntries[fits]!;
+    this.#freeEntries.splice(fits, 1);
+    if (run.count > count) this.#freeEntries.push({ index: run.index + count, count: run.count - count });
+    return run.index;
+  }
+
+  releaseEntries(index: number, count: number): void {
+    for (let i = index; i < index + count; i++) this.plane.table.set(i, null);
+    if (count > 0) this.#freeEntries.push({ index, count });
+  }
+
+  /** Lines that programs wrote with bpf_trace_printk since the last call, and how many found no room. */
+  printk(): { readonly lines: readonly string[]; readonly dropped: number } {
+    return collectPrintk(this.plane, this.#printk);
+  }
+}
