@@ -80,11 +80,17 @@ function perform(map: RawMap, step: MapOperation, ordered: boolean): string {
     return `keys ${(ordered ? keys : keys.sort()).join(' ')}`;
   }
   const result = attempt(() => {
-    if (step.op === 'lookup') return value(map.lookup(step.key));
-    if (step.op === 'delete') return String(map.delete(step.key));
-    if (step.op === 'next') return value(map.nextKey(step.key));
-    map.update(step.key, step.value, step.mode);
-    return step.mode;
+    switch (step.op) {
+      case 'lookup':
+        return value(map.lookup(step.key));
+      case 'delete':
+        return String(map.delete(step.key));
+      case 'next':
+        return value(map.nextKey(step.key));
+      case 'update':
+        map.update(step.key, step.value, step.mode);
+        return step.mode;
+    }
   });
   return `${step.op} ${hex(step.key)} ${result}`;
 }

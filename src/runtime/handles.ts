@@ -81,12 +81,23 @@ export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
   close(): void;
 }
 
-/** A ring buffer: records in the order of reservation, each given out once. */
+/**
+ * A ring buffer: records in the order of reservation, each given out once. By key there is nothing in it: get, set, delete and keys throw
+ * SLUICE_MAP_ENOTSUPP.
+ */
 export interface RingbufHandle<E = Value> extends MapHandle {
-  /** Takes what is there now; returns the number of records. `record` is a view that is void after the callback. */
-  consume(callback: (record: Uint8Array) => void): number;
-  /** Records as they come, decoded by the map's BTF value type where it has one; ends when the map is closed. */
-  events(): AsyncIterableIterator<E>;
+  /**
+   * Takes what is there now, at most `limit` records; returns their number. `record` is only good during the callback. A record on
+   * which the callback throws is taken.
+   */
+  consume(callback: (record: Uint8Array) => void, limit?: number): number;
+  /**
+   * Records as they come, decoded by the map's BTF value type where it has one. Waiting keeps the process alive; ends when the map is
+   * closed or the signal aborts.
+   */
+  events(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<E>;
+  /** Calls back for every event until the function that it returns is called. What the callback throws is an unhandled rejection. */
+  on(callback: (event: E) => void): () => void;
 }
 
 export function isRingbuf(map: MapHandle): map is RingbufHandle {

@@ -29,6 +29,9 @@ export interface PlaneExports {
   map_update_user(map: number, key: number, value: number, flags: number): number;
   map_delete_user(map: number, key: number): number;
   map_next_key(map: number, key: number, out: number): number;
+  ringbuf_next(map: number): number;
+  ringbuf_release(map: number, record: number): void;
+  ringbuf_wake(map: number): void;
   readonly [name: string]: (...args: never[]) => unknown;
 }
 

@@ -16,4 +16,5 @@ export * from './maps/generic';
 export * from './maps/hash';
 export * from './maps/percpu-array';
 export * from './maps/prog-array';
+export * from './maps/ringbuf';
 export * from './maps/user';

@@ -11,7 +11,7 @@ import { ENOENT, mapError } from './errno.ts';
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
   Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>>;
 
-const supported: ReadonlySet<MapTypeName> = new Set(['array', 'hash', 'percpu_array', 'prog_array']);
+const supported: ReadonlySet<MapTypeName> = new Set(['array', 'hash', 'percpu_array', 'prog_array', 'ringbuf']);
 const updateFlags: Readonly<Record<UpdateMode, number>> = { any: BPF_ANY, noexist: BPF_NOEXIST, exist: BPF_EXIST };
 
 /**
@@ -50,6 +50,8 @@ export class PlaneMap implements RawMap {
   readonly userValueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
+  /** Called before the memory goes back. */
+  readonly #closing: (() => void)[] = [];
   #open = true;
 
   /** Takes over one reference to the map at `address`. */
@@ -127,10 +129,20 @@ export class PlaneMap implements RawMap {
     return this.plane.bytes().subarray(address, address + this.valueSize);
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Has `listener` called when the handle is closed, while the map is still there. */
+  onClose(listener: () => void): void {
+    this.#closing.push(listener);
+  }
+
   /** Gives the reference back; the handle is dead afterwards. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    for (const listener of this.#closing) listener();
     this.plane.exports.map_destroy(this.address);
   }
 

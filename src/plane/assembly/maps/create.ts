@@ -4,9 +4,10 @@ import { array_create } from './array';
 import { hash_create } from './hash';
 import { percpu_array_create } from './percpu-array';
 import { prog_array_create } from './prog-array';
+import { ringbuf_create } from './ringbuf';
 import { EBUSY, EINVAL } from '../errno';
 import { MAP_FROZEN, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES } from '../../layout/map';
-import { ARRAY, HASH, PERCPU_ARRAY, PROG_ARRAY } from './types';
+import { ARRAY, HASH, PERCPU_ARRAY, PROG_ARRAY, RINGBUF } from './types';
 
 /**
  * Address of a new map, or a negated errno as the map type's alloc_check in Linux would return it: results at or above
@@ -35,6 +36,8 @@ export function map_create(
       return prog_array_create(type, key_size, value_size, max_entries, flags);
     case PERCPU_ARRAY:
       return percpu_array_create(type, key_size, value_size, max_entries, flags);
+    case RINGBUF:
+      return ringbuf_create(type, key_size, value_size, max_entries, flags);
     default:
       return <usize>EINVAL;
   }

@@ -1,0 +1,160 @@
+// Ring buffer: many producers, one consumer. Layout and its difference from Linux: layout/map-ringbuf.ts. Facts: kernel/bpf/ringbuf.c.
+import { copy_bytes, header_allocate } from './header';
+import { EAGAIN, EINVAL, ENOMEM } from '../errno';
+import { BPF_F_NUMA_NODE, MAP_HEADER_SIZE, MAP_VALUES } from '../../layout/map';
+import {
+  BPF_RB_AVAIL_DATA,
+  BPF_RB_CONS_POS,
+  BPF_RB_FORCE_WAKEUP,
+  BPF_RB_NO_WAKEUP,
+  BPF_RB_PROD_POS,
+  BPF_RB_RING_SIZE,
+  RINGBUF_CONSUMER,
+  RINGBUF_DATA,
+  RINGBUF_LENGTH_MASK,
+  RINGBUF_LOCKED,
+  RINGBUF_MASK,
+  RINGBUF_PENDING,
+  RINGBUF_PRODUCER,
+  RINGBUF_RECORD_HEADER,
+  RINGBUF_WAITERS,
+  RINGBUF_WAKES,
+} from '../../layout/map-ringbuf';
+
+const BUSY: u32 = 0x8000_0000;
+const DISCARD: u32 = 0x4000_0000;
+const PAGE: u32 = 4096;
+// RINGBUF_MAX_RECORD_SZ
+const LONGEST: u64 = 0x3fff_ffff;
+
+export function ringbuf_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
+  if ((flags & ~BPF_F_NUMA_NODE) != 0 || key_size != 0 || value_size != 0) return <usize>EINVAL;
+  if (max_entries == 0 || popcnt<u32>(max_entries) != 1 || (max_entries & (PAGE - 1)) != 0) return <usize>EINVAL;
+  const body = <u64>max_entries * 2 + (RINGBUF_DATA - MAP_HEADER_SIZE);
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, body);
+  if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, <u32>map + RINGBUF_DATA, MAP_VALUES);
+  store<u32>(map, max_entries - 1, RINGBUF_MASK);
+  return map;
+}
+
+// @ts-ignore: decorator
+@inline
+function record_size(length: u32): u32 {
+  return ((length & RINGBUF_LENGTH_MASK) + RINGBUF_RECORD_HEADER + 7) & ~7;
+}
+
+/** Address of `size` bytes to fill and submit or discard, 0 if the ring has no room or flags are given. */
+export function bpf_ringbuf_reserve(map: u64, size: u64, flags: u64): u64 {
+  return flags == 0 ? ringbuf_reserve(<usize>map, size) : 0;
+}
+
+function ringbuf_reserve(map: usize, size: u64): usize {
+  if (size > LONGEST) return 0;
+  const mask = <u64>load<u32>(map, RINGBUF_MASK);
+  const length = (size + RINGBUF_RECORD_HEADER + 7) & ~7;
+  if (length > mask + 1) return 0;
+  const consumed = atomic.load<u64>(map, RINGBUF_CONSUMER);
+  // The lock is a bit of the producer position, so that storing the new position also lets it go.
+  let produced: u64;
+  while (true) {
+    produced = atomic.load<u64>(map, RINGBUF_PRODUCER);
+    if (produced & RINGBUF_LOCKED) continue;
+    if (atomic.cmpxchg<u64>(map, produced, produced | RINGBUF_LOCKED, RINGBUF_PRODUCER) == produced) break;
+  }
+  const data = <usize>load<u32>(map, MAP_VALUES);
+  let pending = load<u64>(map, RINGBUF_PENDING);
+  while (pending < produced) {
+    const word = atomic.load<u32>(data + <usize>(pending & mask));
+    if (word & BUSY) break;
+    pending += record_size(word);
+  }
+  store<u64>(map, pending, RINGBUF_PENDING);
+  const next = produced + length;
+  if (next - consumed > mask || next - pending > mask) {
+    atomic.store<u64>(map, produced, RINGBUF_PRODUCER);
+    return 0;
+  }
+  const record = data + <usize>(produced & mask);
+  store<u32>(record, <u32>size | BUSY);
+  store<u32>(record, <u32>map, 4);
+  atomic.store<u64>(map, next, RINGBUF_PRODUCER);
+  return record + RINGBUF_RECORD_HEADER;
+}
+
+function commit(sample: usize, flags: u64, discard: u32): void {
+  const record = sample - RINGBUF_RECORD_HEADER;
+  const map = <usize>load<u32>(record, 4);
+  atomic.store<u32>(record, (load<u32>(record) ^ BUSY) | discard);
+  // Only a consumer that has read everything before this record can be waiting for it.
+  const place = <u32>(record - load<u32>(map, MAP_VALUES));
+  const caught_up = (<u32>atomic.load<u64>(map, RINGBUF_CONSUMER) & load<u32>(map, RINGBUF_MASK)) == place;
+  if ((flags & BPF_RB_FORCE_WAKEUP) != 0 || (caught_up && !(flags & BPF_RB_NO_WAKEUP))) ringbuf_wake(map);
+}
+
+/** Wakes whoever waits for the ring. */
+export function ringbuf_wake(map: usize): void {
+  atomic.add<u32>(map, 1, RINGBUF_WAKES);
+  if (atomic.load<u32>(map, RINGBUF_WAITERS) != 0) atomic.notify(map + RINGBUF_WAKES, -1);
+}
+
+export function bpf_ringbuf_submit(sample: u64, flags: u64): u64 {
+  commit(<usize>sample, flags, 0);
+  return 0;
+}
+
+export function bpf_ringbuf_discard(sample: u64, flags: u64): u64 {
+  commit(<usize>sample, flags, DISCARD);
+  return 0;
+}
+
+/** Copies `size` bytes into a record of their own: 0, -EINVAL for unknown flags, -EAGAIN if the ring has no room. */
+export function bpf_ringbuf_output(map: u64, data: u64, size: u64, flags: u64): i64 {
+  if (flags & ~(<u64>(BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP))) return EINVAL;
+  const sample = ringbuf_reserve(<usize>map, size);
+  if (sample == 0) return EAGAIN;
+  copy_bytes(sample, <usize>data, <u32>size);
+  commit(sample, flags, 0);
+  return 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function producer_of(map: usize): u64 {
+  return atomic.load<u64>(map, RINGBUF_PRODUCER) & ~(<u64>RINGBUF_LOCKED);
+}
+
+/** What BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE, BPF_RB_CONS_POS or BPF_RB_PROD_POS asks for; 0 for anything else. */
+export function bpf_ringbuf_query(map: u64, flags: u64): u64 {
+  const ring = <usize>map;
+  if (flags == BPF_RB_AVAIL_DATA) {
+    const consumed = atomic.load<u64>(ring, RINGBUF_CONSUMER);
+    return producer_of(ring) - consumed;
+  }
+  if (flags == BPF_RB_RING_SIZE) return <u64>load<u32>(ring, RINGBUF_MASK) + 1;
+  if (flags == BPF_RB_CONS_POS) return atomic.load<u64>(ring, RINGBUF_CONSUMER);
+  if (flags == BPF_RB_PROD_POS) return producer_of(ring);
+  return 0;
+}
+
+/** Consumer: address of the next record that is ready (its length word first), 0 if there is none. Discarded ones are passed over. */
+export function ringbuf_next(map: usize): usize {
+  const mask = <u64>load<u32>(map, RINGBUF_MASK);
+  const data = <usize>load<u32>(map, MAP_VALUES);
+  const produced = producer_of(map);
+  let consumed = load<u64>(map, RINGBUF_CONSUMER);
+  while (consumed < produced) {
+    const record = data + <usize>(consumed & mask);
+    const word = atomic.load<u32>(record);
+    if (word & BUSY) return 0;
+    if (!(word & DISCARD)) return record;
+    consumed += record_size(word);
+    atomic.store<u64>(map, consumed, RINGBUF_CONSUMER);
+  }
+  return 0;
+}
+
+/** Consumer: gives the space of the record that ringbuf_next returned back to the producers. */
+export function ringbuf_release(map: usize, record: usize): void {
+  atomic.store<u64>(map, load<u64>(map, RINGBUF_CONSUMER) + record_size(load<u32>(record)), RINGBUF_CONSUMER);
+}

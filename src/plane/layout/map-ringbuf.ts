@@ -1,0 +1,41 @@
+/**
+ * Ring buffer. Positions are u64 and only grow; a position's place in the ring is its lower bits (RINGBUF_MASK). Linux maps the ring twice
+ * in a row, so that a record that crosses the end is contiguous. Here the data area has twice the ring's size and such a record
+ * runs on into the second half: its header lies in the first half, and the bytes that it would have covered at the ring's start stay
+ * unused for that lap. Positions, and with them when a reservation fails, are Linux's; the second half is touched only as far as records run.
+ *
+ * A record: u32 length with the two bits below, u32 address of the map header (in Linux the page offset, which finds the same),
+ * then the sample; the next record begins at the next multiple of 8.
+ */
+
+/** u64: position up to which the consumer has read. Alone in its cache line. */
+export const RINGBUF_CONSUMER = 64;
+/** u64: position after the last reserved record; bit 0 is the producers' lock. */
+export const RINGBUF_PRODUCER = 128;
+export const RINGBUF_LOCKED = 1;
+/** u64: position of the oldest record that was not committed when a producer last looked. */
+export const RINGBUF_PENDING = 136;
+/** u32: size of the ring - 1. */
+export const RINGBUF_MASK = 144;
+/**
+ * u32: counts wake-ups; a consumer reads it, drains the ring, then waits for it to change (memory.atomic.notify is sent after
+ * each change). u32: number of consumers that wait: without any, no notification is sent.
+ */
+export const RINGBUF_WAKES = 192;
+export const RINGBUF_WAITERS = 196;
+
+/** Offset of the data from the header. */
+export const RINGBUF_DATA = 4096;
+
+export const RINGBUF_RECORD_HEADER = 8;
+export const RINGBUF_BUSY = 0x8000_0000;
+export const RINGBUF_DISCARD = 0x4000_0000;
+export const RINGBUF_LENGTH_MASK = 0x3fff_ffff;
+
+/** Flags of output, submit and discard; kinds of query (include/uapi/linux/bpf.h). */
+export const BPF_RB_NO_WAKEUP = 1;
+export const BPF_RB_FORCE_WAKEUP = 2;
+export const BPF_RB_AVAIL_DATA = 0;
+export const BPF_RB_RING_SIZE = 1;
+export const BPF_RB_CONS_POS = 2;
+export const BPF_RB_PROD_POS = 3;

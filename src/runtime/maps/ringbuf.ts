@@ -1,0 +1,114 @@
+/** The consumer of a ring buffer in the linear memory: woken by the plane's notifications, by polling where the engine has no waitAsync. */
+
+import { codecFor } from '../../btf/codec.ts';
+import type { Btf } from '../../btf/types.ts';
+import type { MapSpec } from '../../object/spec.ts';
+import {
+  RINGBUF_LENGTH_MASK,
+  RINGBUF_RECORD_HEADER,
+  RINGBUF_WAITERS,
+  RINGBUF_WAKES,
+} from '../../plane/layout/map-ringbuf.ts';
+import type { RingbufHandle, Value } from '../handles.ts';
+import { TypedMap } from '../typed-map.ts';
+import type { PlaneMap } from './plane-map.ts';
+import { type RecordSource, RecordStream } from './record-stream.ts';
+
+/** Longest wait without looking, in ms: records submitted with BPF_RB_NO_WAKEUP are seen then at the latest. */
+const LONGEST_WAIT = 1000;
+/** Interval of polling without waitAsync. */
+const POLL_INTERVAL = 5;
+
+/** Atomics.waitAsync (ES2024), which the library of ES2023 does not declare. */
+type WaitAsync = (
+  words: Int32Array,
+  index: number,
+  value: number,
+  timeout: number,
+) => { readonly async: boolean; readonly value: Promise<string> | string };
+const waitAsync = (Atomics as { readonly waitAsync?: WaitAsync }).waitAsync;
+
+export class PlaneRingbuf implements RecordSource {
+  readonly #map: PlaneMap;
+  readonly #next: (map: number) => number;
+  readonly #release: (map: number, record: number) => void;
+  readonly #wake: (map: number) => void;
+
+  constructor(map: PlaneMap) {
+    const { ringbuf_next, ringbuf_release, ringbuf_wake } = map.plane.exports;
+    this.#map = map;
+    this.#next = ringbuf_next;
+    this.#release = ringbuf_release;
+    this.#wake = ringbuf_wake;
+    map.onClose(() => this.#wake(map.address));
+  }
+
+  get isOpen(): boolean {
+    return this.#map.isOpen;
+  }
+
+  take(): Uint8Array | undefined {
+    if (!this.isOpen) return undefined;
+    const { plane, address } = this.#map;
+    const record = this.#next(address) >>> 0;
+    if (record === 0) return undefined;
+    const length = plane.view().getUint32(record, true) & RINGBUF_LENGTH_MASK;
+    const start = record + RINGBUF_RECORD_HEADER;
+    const sample = plane.bytes().slice(start, start + length);
+    this.#release(address, record);
+    return sample;
+  }
+
+  wakes(): number {
+    return Atomics.load(this.#words(), this.#word(RINGBUF_WAKES));
+  }
+
+  async wait(seen: number, signal: AbortSignal | undefined): Promise<void> {
+    if (!this.isOpen || signal?.aborted) return;
+    const words = this.#words();
+    let ended = () => {};
+    const ends = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    // The timer also keeps the process alive: a pending waitAsync alone does not.
+    const timer = setTimeout(ended, waitAsync === undefined ? POLL_INTERVAL : LONGEST_WAIT);
+    signal?.addEventListener('abort', ended);
+    Atomics.add(words, this.#word(RINGBUF_WAITERS), 1);
+    try {
+      const woken = waitAsync?.(words, this.#word(RINGBUF_WAKES), seen, LONGEST_WAIT);
+      if (woken !== undefined && !woken.async) return;
+      await (woken === undefined ? ends : Promise.race([woken.value, ends]));
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', ended);
+      // A closed map's memory may be another's by now.
+      if (this.isOpen) Atomics.sub(words, this.#word(RINGBUF_WAITERS), 1);
+    }
+  }
+
+  #words(): Int32Array {
+    return new Int32Array(this.#map.plane.memory.buffer);
+  }
+
+  #word(offset: number): number {
+    return (this.#map.address + offset) / 4;
+  }
+}
+
+/** Events are decoded by the BTF type that the map's definition gives as its value, if it gives one; else they are bytes. */
+export class RingbufMap extends TypedMap implements RingbufHandle {
+  readonly consume: RingbufHandle['consume'];
+  readonly events: RingbufHandle['events'];
+  readonly on: RingbufHandle['on'];
+
+  /** Owns `map`. */
+  constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
+    super(map, spec, 'user', btf);
+    const codec = btf === undefined || spec.valueTypeId === 0 ? undefined : codecFor(btf, spec.valueTypeId);
+    const decode = (record: Uint8Array): Value => (codec === undefined ? record : codec.decode(record));
+    const stream = new RecordStream<Value>(new PlaneRingbuf(map), decode);
+    this.consume = stream.consume.bind(stream);
+    this.events = stream.events.bind(stream);
+    this.on = stream.on.bind(stream);
+  }
+}
