@@ -38,7 +38,6 @@ typedef _Bool bool;
 #define __uint(name, value) int (*name)[value]
 #define __type(name, type) typeof(type) *name
 #define __array(name, type) typeof(type) *name[]
-#define __ulong(name, value) enum { sluice_##name##__##value = value } name
 
 #define __ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
