@@ -51,7 +51,7 @@ describe.skipIf(missing.length > 0)(`CO-RE against this kernel${reason}`, () => 
       const libbpf = askLibbpf(bytes);
       const object = readObject(bytes, 'core.o');
       const kernel = parseBtf(new Uint8Array(readFileSync(VMLINUX)));
-      const asked = 0;
+      let asked = 0;
       for (const program of object.programs.values()) {
         const { results, insns } = applyCoreRelocations(program, object.btf!, kernel);
         expect(insns).toHaveLength(program.insns.length);
