@@ -1,6 +1,7 @@
 /** What a packet is, in one line and as a 5-tuple. For people: never throws, and says where a packet breaks off. */
 import { formatIpv4, formatIpv6, formatMac } from './addresses.ts';
 import { get16, get32 } from './bytes.ts';
+import { LINKTYPE_ETHERNET, LINKTYPE_RAW } from './capture.ts';
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN } from './ethernet.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from './ipv4.ts';
 import {
@@ -42,16 +43,16 @@ const MAX_TAGS = 4;
 const MAX_EXTENSIONS = 16;
 
 /** Link types: 1 Ethernet, 101 and 12 raw IP; of others only the length is told. */
-export function dissect(data: Uint8Array, linkType = 1): Dissection {
+export function dissect(data: Uint8Array, linkType = LINKTYPE_ETHERNET): Dissection {
   return new Walk(data).link(linkType);
 }
 
 /** The line alone. */
-export function describePacket(data: Uint8Array, linkType = 1): string {
+export function describePacket(data: Uint8Array, linkType = LINKTYPE_ETHERNET): string {
   return dissect(data, linkType).text;
 }
 
-export function fiveTuple(data: Uint8Array, linkType = 1): FiveTuple | undefined {
+export function fiveTuple(data: Uint8Array, linkType = LINKTYPE_ETHERNET): FiveTuple | undefined {
   return dissect(data, linkType).tuple;
 }
 
@@ -68,8 +69,8 @@ class Walk {
   }
 
   link(linkType: number): Dissection {
-    if (linkType === 1) this.ethernet();
-    else if (linkType === 101 || linkType === 12)
+    if (linkType === LINKTYPE_ETHERNET) this.ethernet();
+    else if (linkType === LINKTYPE_RAW || linkType === 12)
       this.network((this.data[0] ?? 0) >> 4 === 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4, 0);
     else this.words.push(`link type ${linkType} length ${this.data.length}`);
     if (this.malformed !== undefined) this.words.push(`[malformed: ${this.malformed}]`);
