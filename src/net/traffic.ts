@@ -116,7 +116,7 @@ export function createFlow(rng: Random): Flow {
     protocol: rng.pick([4, 41, 47, 50, 132, 253]),
     ttl: rng.pick([64, 64, 64, 64, 64, 63, 57, 128, 128, 255, 250, 30, 2, 1, 0, 64]),
     options: family === 4 ? ipv4Options(rng) : new Uint8Array(0),
-    extensions: family === 6 && rng.chance(1, 3) ? rng.pick(EXTENSION_CHAINS) : [],
+    extensions: family === 6 && rng.chance(1, 3) ? rng.pick<readonly ExtensionName[]>(EXTENSION_CHAINS) : [],
     via: outsideIpv6(rng),
     sent: 0,
     clientSequence: rng.u32(),
