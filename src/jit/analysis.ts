@@ -10,6 +10,7 @@ import { entryFacts, type Fact, Facts } from './facts.ts';
 import { inlineCalls } from './inline-calls.ts';
 import { type Block, definition, FIRST_SLOT_REGISTER, NO_REGISTER, type Op, visitEndUses, visitUses } from './ir.ts';
 import { makeReducible } from './reducible.ts';
+import { promoteSlots } from './stack-slots.ts';
 import { type WebCursor, Webs } from './webs.ts';
 
 export interface FunctionAnalysis {
@@ -108,6 +109,11 @@ function analyseFunction(
   const inlined = inlineCalls(webs, facts);
   if (inlined !== blocks) {
     webs = new Webs(inlined, graph, FIRST_SLOT_REGISTER);
+    facts = new Facts(webs, assumptions);
+  }
+  const promoted = promoteSlots(webs, facts);
+  if (promoted !== undefined) {
+    webs = new Webs(promoted.blocks, graph, promoted.registers);
     facts = new Facts(webs, assumptions);
   }
   let args = 0;
