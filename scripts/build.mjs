@@ -36,6 +36,7 @@ function buildWasm({ room, name, memoryBase }) {
   const layouts = newest(join(root, 'src/plane/layout'), (f) => f.endsWith('.ts'));
   const sources = Math.max(
     layouts,
+    newest(join(root, 'src', room, 'layout.ts'), () => true),
     newest(join(root, 'src', room, 'assembly'), (f) => f.endsWith('.ts')),
   );
   if (

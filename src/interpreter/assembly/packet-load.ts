@@ -1,0 +1,48 @@
+// BPF_LD_ABS and BPF_LD_IND (RFC 9669 section 5.6, deprecated): big-endian loads from the packet into r0; beyond it the function
+// returns 0. Offsets are not negative here: Linux's ancillary data and header-relative offsets are not modelled.
+import {
+  FAULT_UNSUPPORTED,
+  KIND_SCALAR,
+  STATE_DATA_END_FIELD,
+  STATE_DATA_FIELD,
+  STATE_PACKET,
+  STATE_PACKET_SIZE,
+} from '../layout';
+import { stop } from './fault';
+import { clobber } from './frames';
+import { readable, setTag } from './provenance';
+
+export const PACKET_FAULT: u32 = 0;
+export const PACKET_LOADED: u32 = 1;
+export const PACKET_BEYOND: u32 = 2;
+
+/** `r` is the register of an indirect load, 0 for an absolute one. */
+export function packetLoad(s: usize, opcode: u32, r: usize, imm: i32): u32 {
+  let offset = <i64>imm;
+  if (r != 0) {
+    if (!readable(s, r)) return PACKET_FAULT;
+    offset = <i64>(load<i32>(r) + imm);
+  }
+  let base: u32 = load<u32>(s, STATE_PACKET);
+  let length: u32 = load<u32>(s, STATE_PACKET_SIZE);
+  const field = <usize>load<u32>(s, STATE_DATA_FIELD);
+  if (field != 0) {
+    base = load<u32>(field);
+    length = load<u32>(<usize>load<u32>(s, STATE_DATA_END_FIELD)) - base;
+  } else if (length == 0) {
+    stop(s, FAULT_UNSUPPORTED, <u64>opcode);
+    return PACKET_FAULT;
+  }
+  const width = opcode & 0x18;
+  const size: i64 = width == 0x10 ? 1 : width == 0x08 ? 2 : 4;
+  clobber(s);
+  if (offset < 0 || offset + size > <i64>length) return PACKET_BEYOND;
+  const at = <usize>base + <usize>offset;
+  let value: u64 = 0;
+  if (size == 1) value = <u64>load<u8>(at);
+  else if (size == 2) value = <u64>bswap<u16>(load<u16>(at));
+  else value = <u64>bswap<u32>(load<u32>(at));
+  store<u64>(s, value);
+  setTag(s, KIND_SCALAR);
+  return PACKET_LOADED;
+}

@@ -1,0 +1,86 @@
+/** Prototypes as the stepping core reads them: HELPER_* records. */
+import type { ArgType, HelperPrototype, ReturnType } from '../abi/prototype.ts';
+import * as layout from './layout.ts';
+
+interface ArgumentRule {
+  readonly kind: number;
+  /** Bytes, for memory of one fixed size. */
+  readonly size?: number;
+  /** What the kernel's message says was expected (compatible_reg_types in kernel/bpf/verifier.c). */
+  readonly expected: string;
+}
+
+const memory = 'fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem';
+
+const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
+  dontcare: { kind: layout.ARGUMENT_DONTCARE, expected: '' },
+  anything: { kind: layout.ARGUMENT_ANYTHING, expected: 'scalar' },
+  const_map_ptr: { kind: layout.ARGUMENT_MAP, expected: 'map_ptr' },
+  map_key: { kind: layout.ARGUMENT_MAP_KEY, expected: memory },
+  map_value: { kind: layout.ARGUMENT_MAP_VALUE, expected: memory },
+  map_value_uninit: { kind: layout.ARGUMENT_MAP_VALUE_UNINIT, expected: memory },
+  mem: { kind: layout.ARGUMENT_MEM, expected: memory },
+  mem_or_null: { kind: layout.ARGUMENT_MEM_OR_NULL, expected: memory },
+  mem_uninit: { kind: layout.ARGUMENT_MEM_UNINIT, expected: memory },
+  fixed_mem: { kind: layout.ARGUMENT_FIXED_MEM, expected: memory },
+  fixed_mem_uninit: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, expected: memory },
+  const_size: { kind: layout.ARGUMENT_SIZE, expected: 'scalar' },
+  const_size_or_zero: { kind: layout.ARGUMENT_SIZE_OR_ZERO, expected: 'scalar' },
+  const_alloc_size: { kind: layout.ARGUMENT_ALLOC_SIZE, expected: 'scalar' },
+  ctx: { kind: layout.ARGUMENT_CONTEXT, expected: 'ctx' },
+  ctx_or_null: { kind: layout.ARGUMENT_CONTEXT_OR_NULL, expected: 'ctx' },
+  ringbuf_mem: { kind: layout.ARGUMENT_RINGBUF_MEM, expected: 'ringbuf_mem' },
+  dynptr: { kind: layout.ARGUMENT_ON_STACK, size: 16, expected: 'fp' },
+  dynptr_uninit: { kind: layout.ARGUMENT_ON_STACK_UNINIT, size: 16, expected: 'fp' },
+  spin_lock: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 4, expected: 'map_value' },
+  timer: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 16, expected: 'map_value' },
+  kptr: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 8, expected: 'map_value' },
+  func: { kind: layout.ARGUMENT_FUNCTION, expected: 'func' },
+  stack_or_null: { kind: layout.ARGUMENT_STACK_OR_NULL, expected: 'fp' },
+  const_str: { kind: layout.ARGUMENT_STRING, expected: 'map_value' },
+  socket: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock' },
+  socket_or_null: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock' },
+  btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'ptr_' },
+  percpu_btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'percpu_ptr_' },
+  long_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 8, expected: memory },
+  int_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 4, expected: memory },
+};
+
+const returnRules: Readonly<Record<ReturnType, number>> = {
+  integer: layout.RETURN_INTEGER,
+  void: layout.RETURN_VOID,
+  map_value_or_null: layout.RETURN_MAP_VALUE,
+  ringbuf_mem_or_null: layout.RETURN_RINGBUF_MEM,
+  dynptr_mem_or_null: layout.RETURN_DYNPTR_MEM,
+  socket_or_null: layout.RETURN_OPAQUE,
+  btf_id_or_null: layout.RETURN_OPAQUE,
+  btf_id: layout.RETURN_OPAQUE,
+  mem_or_btf_id: layout.RETURN_OPAQUE,
+  mem_or_btf_id_or_null: layout.RETURN_OPAQUE,
+};
+
+/** Helpers that end a reservation: bpf_ringbuf_submit and bpf_ringbuf_discard. */
+const releasing: ReadonlySet<string> = new Set(['bpf_ringbuf_submit', 'bpf_ringbuf_discard']);
+
+/** Writes one HELPER_* record (HELPER_SIZE bytes) at `address`; `index` is the function's place in the shared table. */
+export function writePrototype(view: DataView, address: number, prototype: HelperPrototype, index: number): void {
+  view.setUint32(address + layout.HELPER_ID, prototype.id, true);
+  view.setUint32(address + layout.HELPER_INDEX, index, true);
+  view.setUint32(address + layout.HELPER_ARGUMENT_COUNT, prototype.args.length, true);
+  view.setUint32(address + layout.HELPER_RETURNS, returnRules[prototype.returns], true);
+  const flags =
+    (prototype.changesPacketData ? layout.HELPER_CHANGES_PACKET : 0) |
+    (releasing.has(prototype.name) ? layout.HELPER_RELEASES : 0);
+  view.setUint32(address + layout.HELPER_FLAGS, flags, true);
+  for (const [at, type] of prototype.args.entries()) {
+    const rule = argumentRules[type];
+    view.setUint8(address + layout.HELPER_ARGUMENTS + at, rule.kind);
+    view.setUint32(address + layout.HELPER_FIXED_SIZES + at * 4, prototype.fixedSize?.[at] ?? rule.size ?? 0, true);
+  }
+}
+
+/** What a fault says that argument `number` (from 1) should have been. */
+export function expectedArgument(prototype: HelperPrototype | undefined, number: number): string {
+  const type = prototype?.args[number - 1];
+  return type === undefined ? 'nothing' : argumentRules[type].expected;
+}
