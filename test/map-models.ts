@@ -69,3 +69,61 @@ export class ArrayModel implements RawMap {
 function index(key: Uint8Array): number {
   return new DataView(key.buffer, key.byteOffset).getUint32(0, true);
 }
+
+/** LPM trie with keys of u32 prefix length and `dataSize` bytes. */
+export class LpmModel implements RawMap {
+  #entries: { readonly length: number; readonly bits: string; readonly key: Uint8Array; readonly value: Uint8Array }[] =
+    [];
+  readonly #maxEntries: number;
+  readonly #dataSize: number;
+
+  constructor(maxEntries: number, dataSize: number) {
+    this.#maxEntries = maxEntries;
+    this.#dataSize = dataSize;
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    const { length, bits } = prefix(key);
+    if (length > this.#dataSize * 8) return undefined;
+    const covering = this.#entries.filter((entry) => bits.startsWith(entry.bits));
+    return covering.sort((a, b) => b.length - a.length)[0]?.value;
+  }
+
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
+    const { length, bits } = prefix(key);
+    if (length > this.#dataSize * 8) fail('EINVAL');
+    const at = this.#entries.findIndex((entry) => entry.bits === bits);
+    if (at >= 0 && mode === 'noexist') fail('EEXIST');
+    if (at < 0 && mode === 'exist') fail('ENOENT');
+    if (at < 0 && this.#entries.length === this.#maxEntries) fail('ENOSPC');
+    if (at >= 0) this.#entries.splice(at, 1);
+    this.#entries.push({ length, bits, key, value });
+    // Postorder: what is covered before what covers it, else by the first bit that differs.
+    this.#entries.sort((a, b) => {
+      if (a.bits.startsWith(b.bits)) return -1;
+      if (b.bits.startsWith(a.bits)) return 1;
+      return a.bits < b.bits ? -1 : 1;
+    });
+  }
+
+  delete(key: Uint8Array): boolean {
+    const { length, bits } = prefix(key);
+    if (length > this.#dataSize * 8) fail('EINVAL');
+    const rest = this.#entries.filter((entry) => entry.bits !== bits);
+    const found = rest.length < this.#entries.length;
+    this.#entries = rest;
+    return found;
+  }
+
+  nextKey(key?: Uint8Array): Uint8Array | undefined {
+    const at = key === undefined ? -1 : this.#entries.findIndex(({ bits }) => bits === prefix(key).bits);
+    return this.#entries[at + 1]?.key;
+  }
+}
+
+function prefix(key: Uint8Array): { readonly length: number; readonly bits: string } {
+  const length = index(key);
+  const all = [...key.subarray(4)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  // A prefix that is too long is no prefix of anything.
+  return { length, bits: length > all.length ? 'none' : all.slice(0, length) };
+}

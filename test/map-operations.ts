@@ -113,3 +113,22 @@ export function fewKeys(size: number, count: number): fc.Arbitrary<Uint8Array> {
 export function indices(count: number): fc.Arbitrary<Uint8Array> {
   return fc.nat(count - 1).map((n) => new Uint8Array(Uint32Array.of(n).buffer));
 }
+
+/** Keys of an LPM trie over `dataSize` bytes: prefixes that cover each other often, now and then one that is too long. */
+export function prefixes(dataSize: number): fc.Arbitrary<Uint8Array> {
+  const length = fc.oneof(
+    { weight: 20, arbitrary: fc.nat(dataSize * 8) },
+    { weight: 1, arbitrary: fc.integer({ min: dataSize * 8 + 1, max: 2 ** 32 - 1 }) },
+  );
+  const byte = fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom(0, 0x80, 0xc0, 0xff) },
+    { weight: 1, arbitrary: fc.nat(255) },
+  );
+  const data = fc.array(byte, { minLength: dataSize, maxLength: dataSize });
+  return fc.tuple(length, data).map(([bits, bytes]) => {
+    const key = new Uint8Array(4 + dataSize);
+    new DataView(key.buffer).setUint32(0, bits, true);
+    key.set(bytes, 4);
+    return key;
+  });
+}

@@ -14,6 +14,7 @@ export * from './maps/array';
 export * from './maps/create';
 export * from './maps/generic';
 export * from './maps/hash';
+export * from './maps/lpm-trie';
 export * from './maps/percpu-array';
 export * from './maps/prog-array';
 export * from './maps/ringbuf';

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ArrayModel, HashModel } from '../../../test/map-models.ts';
-import { fewKeys, indices, keysOf, operations, replay } from '../../../test/map-operations.ts';
+import { ArrayModel, HashModel, LpmModel } from '../../../test/map-models.ts';
+import { fewKeys, indices, keysOf, operations, prefixes, replay } from '../../../test/map-operations.ts';
 import { InputError } from '../../errors.ts';
 import { MAP_VALUES } from '../../plane/layout/map.ts';
+import type { RawMap } from '../handles.ts';
 import { createMemory } from '../memory.ts';
 import { createPlane } from '../plane.ts';
 import { createMap, type MapAttributes } from './plane-map.ts';
@@ -25,11 +26,7 @@ function u32(n: number): Uint8Array {
 }
 
 /** Replays random operations on a fresh map and on a model; both transcripts must be the same. */
-function agrees(
-  attributes: MapAttributes,
-  shape: Parameters<typeof operations>[0],
-  model: () => HashModel | ArrayModel,
-): void {
+function agrees(attributes: MapAttributes, shape: Parameters<typeof operations>[0], model: () => RawMap): void {
   fc.assert(
     fc.property(operations(shape), (sequence) => {
       const map = createMap(plane, attributes);
@@ -167,6 +164,39 @@ describe('per-CPU array', () => {
   });
 });
 
+describe('LPM trie', () => {
+  for (const dataSize of [1, 3, 4, 8, 9, 16, 21]) {
+    it(`agrees with the model: ${dataSize} bytes of data`, () => {
+      const attributes: MapAttributes = {
+        type: 'lpm_trie',
+        keySize: 4 + dataSize,
+        valueSize: 6,
+        maxEntries: 12,
+        flags: 1,
+      };
+      const shape = { keys: prefixes(dataSize), valueSize: 6, ordered: true };
+      agrees(attributes, shape, () => new LpmModel(12, dataSize));
+    });
+  }
+
+  it('works at the longest key', () => {
+    const map = createMap(plane, { type: 'lpm_trie', keySize: 260, valueSize: 4, maxEntries: 3, flags: 1 });
+    const key = (bits: number, last: number) => {
+      const bytes = new Uint8Array(260).fill(0xaa);
+      new DataView(bytes.buffer).setUint32(0, bits, true);
+      bytes[259] = last;
+      return bytes;
+    };
+    map.update(key(2048, 1), u32(1));
+    map.update(key(2047, 1), u32(2));
+    map.update(key(0, 0), u32(3));
+    expect(map.lookup(key(2048, 1))).toEqual(u32(1));
+    expect(map.lookup(key(2048, 0))).toEqual(u32(2));
+    expect(map.lookup(key(2048, 2))).toEqual(u32(3));
+    map.close();
+  });
+});
+
 describe('creation', () => {
   const cases: [string, MapAttributes, string][] = [
     ['array without entries', { type: 'array', keySize: 4, valueSize: 4, maxEntries: 0 }, 'EINVAL'],
@@ -183,6 +213,10 @@ describe('creation', () => {
     ],
     ['wide per-CPU array', { type: 'percpu_array', keySize: 4, valueSize: 32769, maxEntries: 1 }, 'E2BIG'],
     ['prog array of 8 bytes', { type: 'prog_array', keySize: 4, valueSize: 8, maxEntries: 1 }, 'EINVAL'],
+    ['LPM trie with prealloc', { type: 'lpm_trie', keySize: 8, valueSize: 4, maxEntries: 1 }, 'EINVAL'],
+    ['LPM trie without data', { type: 'lpm_trie', keySize: 4, valueSize: 4, maxEntries: 1, flags: 1 }, 'EINVAL'],
+    ['LPM trie with wide keys', { type: 'lpm_trie', keySize: 261, valueSize: 4, maxEntries: 1, flags: 1 }, 'EINVAL'],
+    ['LPM trie without values', { type: 'lpm_trie', keySize: 8, valueSize: 0, maxEntries: 1, flags: 1 }, 'EINVAL'],
     ['hash without keys', { type: 'hash', keySize: 0, valueSize: 4, maxEntries: 1 }, 'EINVAL'],
     ['hash with LRU flag', { type: 'hash', keySize: 4, valueSize: 4, maxEntries: 1, flags: 2 }, 'EINVAL'],
     ['hash of huge elements', { type: 'hash', keySize: 4, valueSize: 4 << 20, maxEntries: 1 }, 'E2BIG'],

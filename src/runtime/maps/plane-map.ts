@@ -11,7 +11,14 @@ import { ENOENT, mapError } from './errno.ts';
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
   Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>>;
 
-const supported: ReadonlySet<MapTypeName> = new Set(['array', 'hash', 'percpu_array', 'prog_array', 'ringbuf']);
+const supported: ReadonlySet<MapTypeName> = new Set([
+  'array',
+  'hash',
+  'lpm_trie',
+  'percpu_array',
+  'prog_array',
+  'ringbuf',
+]);
 const updateFlags: Readonly<Record<UpdateMode, number>> = { any: BPF_ANY, noexist: BPF_NOEXIST, exist: BPF_EXIST };
 
 /**

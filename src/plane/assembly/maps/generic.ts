@@ -4,12 +4,13 @@ import { WORKER } from '../worker';
 import { array_delete, array_lookup, array_update } from './array';
 import { hash_delete, hash_each, hash_lookup, hash_update } from './hash';
 import { cpu_count, this_cpu } from './header';
+import { lpm_trie_delete, lpm_trie_lookup, lpm_trie_update } from './lpm-trie';
 import { percpu_array_lookup, percpu_array_lookup_cpu, percpu_array_update } from './percpu-array';
 import { EINVAL, EOPNOTSUPP } from '../errno';
 import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
 import { WORKER_STACK_TOP } from '../../layout/worker';
-import { ARRAY, HASH, PERCPU_ARRAY } from './types';
+import { ARRAY, HASH, LPM_TRIE, PERCPU_ARRAY } from './types';
 
 /** Address of the value, 0 if there is none. */
 export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
@@ -20,6 +21,8 @@ export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
       return array_lookup(<usize>map, <usize>key);
     case PERCPU_ARRAY:
       return percpu_array_lookup(<usize>map, <usize>key);
+    case LPM_TRIE:
+      return lpm_trie_lookup(<usize>map, <usize>key);
     default:
       return 0;
   }
@@ -33,6 +36,8 @@ export function bpf_map_update_elem(map: u64, key: u64, value: u64, flags: u64):
       return array_update(<usize>map, <usize>key, <usize>value, flags);
     case PERCPU_ARRAY:
       return percpu_array_update(<usize>map, <usize>key, <usize>value, flags);
+    case LPM_TRIE:
+      return lpm_trie_update(<usize>map, <usize>key, <usize>value, flags);
     default:
       return EOPNOTSUPP;
   }
@@ -45,6 +50,8 @@ export function bpf_map_delete_elem(map: u64, key: u64): i64 {
     case ARRAY:
     case PERCPU_ARRAY:
       return array_delete(<usize>map, <usize>key);
+    case LPM_TRIE:
+      return lpm_trie_delete(<usize>map, <usize>key);
     default:
       return EOPNOTSUPP;
   }

@@ -1,0 +1,367 @@
+// LPM trie (layout/map-lpm.ts). Facts on behaviour: kernel/bpf/lpm_trie.c.
+import { access_flags_ok, copy_bytes, header_allocate, round_up_8 } from './header';
+import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from '../errno';
+import {
+  BPF_EXIST,
+  BPF_F_NO_PREALLOC,
+  BPF_F_NUMA_NODE,
+  BPF_F_RDONLY,
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY,
+  BPF_F_WRONLY_PROG,
+  BPF_NOEXIST,
+  KMALLOC_MAX_SIZE,
+  MAP_COUNT,
+  MAP_MAX_ENTRIES,
+  MAP_VALUES,
+  MAP_VALUE_SIZE,
+} from '../../layout/map';
+import {
+  LPM_CAPACITY,
+  LPM_DATA_SIZE,
+  LPM_DATA_SIZE_MAX,
+  LPM_FREE,
+  LPM_GENERATION,
+  LPM_LOCK,
+  LPM_MAX_PREFIX,
+  LPM_NODE_CHILDREN,
+  LPM_NODE_LINK,
+  LPM_NODE_PREFIX,
+  LPM_NODE_SIZE,
+  LPM_NODE_WORDS,
+  LPM_ROOT,
+  LPM_USED,
+  LPM_VALUE_OFFSET,
+} from '../../layout/map-lpm';
+
+const INTERMEDIATE: u32 = 0x8000_0000;
+/** Where the data of a key begins. */
+const DATA: usize = 4;
+// Size of struct lpm_trie_node, which counts in Linux's bound of the value.
+const KERNEL_NODE_SIZE = 40;
+
+export function lpm_trie_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
+  const access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+  const known = BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | access;
+  if (max_entries == 0 || !(flags & BPF_F_NO_PREALLOC) || (flags & ~known) != 0) return <usize>EINVAL;
+  if (!access_flags_ok(flags) || key_size <= <u32>DATA || key_size > <u32>(DATA + LPM_DATA_SIZE_MAX)) return <usize>EINVAL;
+  if (value_size == 0 || value_size > <u32>(KMALLOC_MAX_SIZE - LPM_DATA_SIZE_MAX - KERNEL_NODE_SIZE)) return <usize>EINVAL;
+  const data_size = key_size - <u32>DATA;
+  const value_offset = <u32>LPM_NODE_WORDS + round_up_8(data_size);
+  const node_size = value_offset + round_up_8(value_size);
+  // At most one intermediate node for each entry but one, and the node that an update brings before the old one goes.
+  const capacity = <u64>max_entries * 2;
+  if (capacity > 0x7fff_ffff) return <usize>ENOMEM;
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, capacity * node_size);
+  if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, data_size, LPM_DATA_SIZE);
+  store<u32>(map, data_size * 8, LPM_MAX_PREFIX);
+  store<u32>(map, node_size, LPM_NODE_SIZE);
+  store<u32>(map, value_offset, LPM_VALUE_OFFSET);
+  store<u32>(map, <u32>capacity, LPM_CAPACITY);
+  return map;
+}
+
+// @ts-ignore: decorator
+@inline
+function prefix_of(node: usize): u32 {
+  return load<u32>(node, LPM_NODE_PREFIX) & ~INTERMEDIATE;
+}
+
+// @ts-ignore: decorator
+@inline
+function is_intermediate(node: usize): bool {
+  return (load<u32>(node, LPM_NODE_PREFIX) & INTERMEDIATE) != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function child_of(node: usize, bit: u32): usize {
+  return atomic.load<u32>(node + (bit << 2), LPM_NODE_CHILDREN);
+}
+
+/** Bit `index` of a key's data, counted from its first bit. */
+// @ts-ignore: decorator
+@inline
+function key_bit(key: usize, index: u32): u32 {
+  return (load<u8>(key + (index >> 3), DATA) >> (7 - (index & 7))) & 1;
+}
+
+/** Bit `index` of a node's data. */
+// @ts-ignore: decorator
+@inline
+function node_bit(node: usize, index: u32): u32 {
+  return <u32>(load<u64>(node + ((index >> 6) << 3), LPM_NODE_WORDS) >> (63 - (index & 63))) & 1;
+}
+
+/**
+ * Word `i` of a key's data. The last one may reach past the key: bits beyond the longest prefix are never looked at, and an address
+ * past the end of the memory cannot be, since its last page is never given out.
+ */
+// @ts-ignore: decorator
+@inline
+function key_word(key: usize, i: u32): u64 {
+  return bswap<u64>(load<u64>(key + (i << 3), DATA));
+}
+
+/** Number of leading bits that node and key have in common, at most the shorter of their prefixes. */
+function common_prefix(node: usize, key: usize): u32 {
+  const limit = min<u32>(prefix_of(node), load<u32>(key));
+  for (let i: u32 = 0; i << 6 < limit; i++) {
+    const differ = load<u64>(node + (i << 3), LPM_NODE_WORDS) ^ key_word(key, i);
+    if (differ != 0) return min<u32>(limit, (i << 6) + <u32>clz<u64>(differ));
+  }
+  return limit;
+}
+
+/** Address of the value of the longest prefix that covers the key, 0 if none does. */
+export function lpm_trie_lookup(map: usize, key: usize): usize {
+  const length = load<u32>(key);
+  if (length > load<u32>(map, LPM_MAX_PREFIX)) return 0;
+  while (true) {
+    const generation = atomic.load<u32>(map, LPM_GENERATION);
+    const found = load<u32>(map, LPM_DATA_SIZE) <= 8 ? longest_in_word(map, key, length) : longest(map, key, length);
+    if (atomic.load<u32>(map, LPM_GENERATION) == generation) {
+      return found == 0 ? 0 : found + load<u32>(map, LPM_VALUE_OFFSET);
+    }
+  }
+}
+
+/** Node of the longest prefix over data of at most 8 bytes. */
+// @ts-ignore: decorator
+@inline
+function longest_in_word(map: usize, key: usize, length: u32): usize {
+  const word = key_word(key, 0);
+  let found: usize = 0;
+  let node = <usize>atomic.load<u32>(map, LPM_ROOT);
+  while (node != 0) {
+    const prefix = load<u32>(node, LPM_NODE_PREFIX);
+    const bits = prefix & ~INTERMEDIATE;
+    // A prefix of 0 shifts by 64, which WebAssembly takes as 0: the empty prefix is told apart first.
+    if (bits > length || (bits != 0 && (load<u64>(node, LPM_NODE_WORDS) ^ word) >> (64 - bits) != 0)) break;
+    if (!(prefix & INTERMEDIATE)) found = node;
+    // At the last bit of the data there are no children to choose from.
+    if (bits == 64) break;
+    node = child_of(node, <u32>(word >> (63 - bits)) & 1);
+  }
+  return found;
+}
+
+/** Node of the longest prefix over longer data. */
+function longest(map: usize, key: usize, length: u32): usize {
+  const last = load<u32>(map, LPM_MAX_PREFIX);
+  let found: usize = 0;
+  let node = <usize>atomic.load<u32>(map, LPM_ROOT);
+  while (node != 0) {
+    const prefix = load<u32>(node, LPM_NODE_PREFIX);
+    const bits = prefix & ~INTERMEDIATE;
+    if (bits > length || common_prefix(node, key) < bits) break;
+    if (!(prefix & INTERMEDIATE)) found = node;
+    if (bits == last) break;
+    node = child_of(node, key_bit(key, bits));
+  }
+  return found;
+}
+
+function lock(map: usize): void {
+  while (atomic.cmpxchg<u32>(map, 0, 1, LPM_LOCK) != 0) {}
+}
+
+function unlock(map: usize): void {
+  atomic.store<u32>(map, 0, LPM_LOCK);
+}
+
+/** A node without children. Only under the lock, and only where the capacity allows it. */
+function take(map: usize): usize {
+  let node = <usize>load<u32>(map, LPM_FREE);
+  if (node != 0) {
+    store<u32>(map, load<u32>(node, LPM_NODE_LINK), LPM_FREE);
+    // Readers may still stand on it: they look again once it changes.
+    atomic.add<u32>(map, 1, LPM_GENERATION);
+  } else {
+    const used = load<u32>(map, LPM_USED);
+    if (used == load<u32>(map, LPM_CAPACITY)) return 0;
+    store<u32>(map, used + 1, LPM_USED);
+    node = load<u32>(map, MAP_VALUES) + used * load<u32>(map, LPM_NODE_SIZE);
+  }
+  store<u64>(node, 0, LPM_NODE_CHILDREN);
+  return node;
+}
+
+/** Gives a node back that nothing in the trie points to any more. It keeps its content until it is taken again. */
+function give(map: usize, node: usize): void {
+  store<u32>(node, load<u32>(map, LPM_FREE), LPM_NODE_LINK);
+  store<u32>(map, <u32>node, LPM_FREE);
+}
+
+/** 0 if one more entry may come in. */
+function check_room(map: usize, flags: u64): i64 {
+  if (flags == BPF_EXIST) return ENOENT;
+  return load<u32>(map, MAP_COUNT) == load<u32>(map, MAP_MAX_ENTRIES) ? ENOSPC : 0;
+}
+
+/** A node for the key and its value. */
+function make_entry(map: usize, key: usize, value: usize): usize {
+  const node = take(map);
+  if (node == 0) return 0;
+  store<u32>(node, load<u32>(key), LPM_NODE_PREFIX);
+  const words = round_up_8(load<u32>(map, LPM_DATA_SIZE)) >> 3;
+  for (let i: u32 = 0; i < words; i++) store<u64>(node + (i << 3), key_word(key, i), LPM_NODE_WORDS);
+  copy_bytes(node + load<u32>(map, LPM_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
+  return node;
+}
+
+/** 0, -EINVAL (unknown flags, prefix too long), -EEXIST, -ENOENT, or -ENOSPC if the trie is full. */
+export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64): i64 {
+  if (flags > <u64>BPF_EXIST || load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
+  lock(map);
+  const result = update_locked(map, key, value, flags);
+  unlock(map);
+  return result;
+}
+
+function update_locked(map: usize, key: usize, value: usize, flags: u64): i64 {
+  const length = load<u32>(key);
+  // Down to the place of the new node: an empty slot, or the node that it replaces or goes above.
+  let slot = map + LPM_ROOT;
+  let node = <usize>load<u32>(slot);
+  let common: u32 = 0;
+  while (node != 0) {
+    common = common_prefix(node, key);
+    const prefix = prefix_of(node);
+    if (common != prefix || prefix == length) break;
+    slot = node + (key_bit(key, prefix) << 2) + LPM_NODE_CHILDREN;
+    node = load<u32>(slot);
+  }
+  const replaces = node != 0 && common == prefix_of(node);
+  const renews = replaces && !is_intermediate(node);
+  if (renews) {
+    if (flags == BPF_NOEXIST) return EEXIST;
+  } else {
+    const refused = check_room(map, flags);
+    if (refused != 0) return refused;
+  }
+  const entry = make_entry(map, key, value);
+  if (entry == 0) return ENOMEM;
+  if (replaces) {
+    store<u64>(entry, load<u64>(node, LPM_NODE_CHILDREN), LPM_NODE_CHILDREN);
+    atomic.store<u32>(slot, <u32>entry);
+    give(map, node);
+  } else if (node == 0) {
+    atomic.store<u32>(slot, <u32>entry);
+  } else if (common == length) {
+    store<u32>(entry + (node_bit(node, common) << 2), <u32>node, LPM_NODE_CHILDREN);
+    atomic.store<u32>(slot, <u32>entry);
+  } else {
+    const fork = take(map);
+    if (fork == 0) {
+      give(map, entry);
+      return ENOMEM;
+    }
+    store<u32>(fork, common | INTERMEDIATE, LPM_NODE_PREFIX);
+    copy_bytes(fork + LPM_NODE_WORDS, node + LPM_NODE_WORDS, round_up_8(load<u32>(map, LPM_DATA_SIZE)));
+    const bit = key_bit(key, common);
+    store<u32>(fork + (bit << 2), <u32>entry, LPM_NODE_CHILDREN);
+    store<u32>(fork + ((bit ^ 1) << 2), <u32>node, LPM_NODE_CHILDREN);
+    atomic.store<u32>(slot, <u32>fork);
+  }
+  if (!renews) store<u32>(map, load<u32>(map, MAP_COUNT) + 1, MAP_COUNT);
+  return 0;
+}
+
+/** 0, -EINVAL (prefix too long) or -ENOENT: only exactly this prefix is removed. */
+export function lpm_trie_delete(map: usize, key: usize): i64 {
+  if (load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
+  lock(map);
+  const result = delete_locked(map, key);
+  unlock(map);
+  return result;
+}
+
+function delete_locked(map: usize, key: usize): i64 {
+  const length = load<u32>(key);
+  let slot = map + LPM_ROOT;
+  let parent: usize = 0;
+  let parent_slot: usize = 0;
+  let node = <usize>load<u32>(slot);
+  while (node != 0) {
+    const prefix = prefix_of(node);
+    if (common_prefix(node, key) != prefix) return ENOENT;
+    if (prefix == length) break;
+    parent = node;
+    parent_slot = slot;
+    slot = node + (key_bit(key, prefix) << 2) + LPM_NODE_CHILDREN;
+    node = load<u32>(slot);
+  }
+  if (node == 0 || is_intermediate(node)) return ENOENT;
+  store<u32>(map, load<u32>(map, MAP_COUNT) - 1, MAP_COUNT);
+  const zero = child_of(node, 0);
+  const one = child_of(node, 1);
+  if (zero != 0 && one != 0) {
+    // It still parts two others.
+    atomic.store<u32>(node, length | INTERMEDIATE, LPM_NODE_PREFIX);
+  } else if (zero == 0 && one == 0 && parent != 0 && is_intermediate(parent)) {
+    // Its parent has nothing to part any more: the sibling takes the parent's place.
+    const sibling = child_of(parent, slot == parent + LPM_NODE_CHILDREN ? 1 : 0);
+    atomic.store<u32>(parent_slot, <u32>sibling);
+    give(map, parent);
+    give(map, node);
+  } else {
+    atomic.store<u32>(slot, <u32>(zero | one));
+    give(map, node);
+  }
+  return 0;
+}
+
+/** The entry of a subtree that comes first in postorder. */
+function leftmost(node: usize): usize {
+  let entry: usize = 0;
+  while (node != 0) {
+    if (!is_intermediate(node)) entry = node;
+    const zero = child_of(node, 0);
+    node = zero != 0 ? zero : child_of(node, 1);
+  }
+  return entry;
+}
+
+/**
+ * Key after the one at `key` (0: the first) in postorder, longer prefixes before the shorter ones that cover them, to `out`; -ENOENT
+ * at the end. A key that is not there starts again at the first.
+ */
+export function lpm_trie_next_key(map: usize, key: usize, out: usize): i32 {
+  lock(map);
+  const root = <usize>load<u32>(map, LPM_ROOT);
+  const next = key == 0 ? leftmost(root) : after(map, root, key);
+  if (next == 0) {
+    unlock(map);
+    return <i32>ENOENT;
+  }
+  store<u32>(out, prefix_of(next));
+  const size = load<u32>(map, LPM_DATA_SIZE);
+  for (let i: u32 = 0; i < size; i++) {
+    const word = load<u64>(next + ((i >> 3) << 3), LPM_NODE_WORDS);
+    store<u8>(out + i, <u8>(word >> (56 - ((i & 7) << 3))), DATA);
+  }
+  unlock(map);
+  return 0;
+}
+
+function after(map: usize, root: usize, key: usize): usize {
+  const length = load<u32>(key);
+  if (length > load<u32>(map, LPM_MAX_PREFIX)) return leftmost(root);
+  // What follows the node is the nearest thing that follows on the way down to it: the one-side beside a step to the zero-side,
+  // else the entry above.
+  let following: usize = 0;
+  let node = root;
+  while (node != 0) {
+    const prefix = prefix_of(node);
+    if (common_prefix(node, key) != prefix) return leftmost(root);
+    if (prefix == length) return is_intermediate(node) ? leftmost(root) : following;
+    const bit = key_bit(key, prefix);
+    const one = child_of(node, 1);
+    if (bit == 0 && one != 0) following = leftmost(one);
+    else if (!is_intermediate(node)) following = node;
+    node = child_of(node, bit);
+  }
+  return leftmost(root);
+}
