@@ -137,6 +137,34 @@ describe('LLVM syntax', () => {
   });
 });
 
+describe('disassemble', () => {
+  const insns = llvm('if r1 == 5 goto +2\nr2 = 0x1122334455667788 ll\ncall pc+1\nexit\nexit');
+
+  it('prints distances, bytes and slots as objdump does', () => {
+    expect(disassemble(insns, { slots: true, bytes: true, names: new Map([[3, 'next']]) })).toBe(
+      '       0:\t15 01 02 00 05 00 00 00\tif r1 == 0x5 goto +0x2 <next>\n' +
+        '       1:\t18 02 00 00 88 77 66 55 00 00 00 00 44 33 22 11\tr2 = 0x1122334455667788 ll\n' +
+        'next:\n' +
+        '       3:\t85 10 00 00 01 00 00 00\tcall pc+0x1\n' +
+        '       4:\t95 00 00 00 00 00 00 00\texit\n' +
+        '       5:\t95 00 00 00 00 00 00 00\texit\n',
+    );
+  });
+
+  it('names targets and what constants stand for', () => {
+    const references = new Map([[1, 'counters']]);
+    expect(disassemble(insns, { targets: 'labels', names: new Map([[0, 'main']]), references })).toBe(
+      'main:\n\tif r1 == 0x5 goto LBB_3\n\tr2 = counters ll\nLBB_3:\n\tcall func_5\n\texit\nfunc_5:\n\texit\n',
+    );
+  });
+
+  it('prints what is no instruction as data', () => {
+    expect(disassembleInsn({ opcode: 0x07, dst: 11, src: 0, off: 0, imm: 1 })).toBe('.8byte 0x0000000100000b07');
+    expect(disassembleInsn({ opcode: 0x18, dst: 1, src: 0, off: 0, imm: 1 })).toBe('.8byte 0x0000000100000118');
+    expect(disassembleInsn({ opcode: 0x95, dst: 0, src: 0, off: 1, imm: 0 })).toBe('.8byte 0x0000000000010095');
+  });
+});
+
 describe('conformance syntax', () => {
   it('names line and column', () => {
     expect(failure('exit\nmov %r0, %r11', 'conformance')).toBe('x.s, line 2, column 10: there is no register %r11');
