@@ -87,11 +87,14 @@ export class KernelMap implements RawMap {
     const flags = spec.numaNode > 0 ? spec.flags | BPF_F_NUMA_NODE : spec.flags;
     // perf_event_array without a size has one entry a CPU, as libbpf fills in.
     const maxEntries = spec.type === 'perf_event_array' && spec.maxEntries === 0 ? possibleCpus() : spec.maxEntries;
+    // A ring's value type describes its records (RingbufHandle.events); the kernel wants no sizes.
+    const sized = spec.type !== 'ringbuf' && spec.type !== 'user_ringbuf';
+    const [keySize, valueSize] = sized ? [spec.keySize, spec.valueSize] : [0, 0];
     const withBtf = options.btfFd !== undefined && spec.valueTypeId > 0 && !typesWithoutBtf.has(spec.type);
     const fd = createMap({
       type: spec.type,
-      keySize: spec.keySize,
-      valueSize: spec.valueSize,
+      keySize,
+      valueSize,
       maxEntries,
       name: spec.name,
       flags,
@@ -102,7 +105,7 @@ export class KernelMap implements RawMap {
         ? { btf: { fd: options.btfFd!, keyTypeId: spec.keyTypeId, valueTypeId: spec.valueTypeId } }
         : undefined),
     });
-    return new KernelMap(fd, { ...spec, flags, maxEntries });
+    return new KernelMap(fd, { ...spec, keySize, valueSize, flags, maxEntries });
   }
 
   /** Bytes that bpf(2) copies for one element: all CPUs of a per-CPU type, each rounded up to 8. */

@@ -67,3 +67,31 @@ function fillIn(
   });
   return true;
 }
+
+/**
+ * The same types with size and offsets of `.kconfig` filled in, for a typed view of the map. Clang declares only options that are
+ * used; a section that has others stays as it is.
+ */
+export function placeKconfig(
+  btf: Btf,
+  { offsets, size }: { readonly offsets: ReadonlyMap<string, number>; readonly size: number },
+): Btf {
+  const id = btf.find('.kconfig', 'datasec');
+  const section = id === undefined ? undefined : btf.type(id);
+  if (id === undefined || section?.kind !== 'datasec' || section.size !== 0) return btf;
+  const bytes = btf.bytes.slice();
+  const view = new DataView(bytes.buffer);
+  const at = typeOffset(btf, id);
+  const placed = section.vars
+    .map((entry) => ({ ...entry, offset: offsets.get(btf.type(entry.type)?.name ?? '') }))
+    .filter((entry): entry is BtfSectionVar => entry.offset !== undefined)
+    .sort((a, b) => a.offset - b.offset);
+  if (placed.length !== section.vars.length) return btf;
+  view.setUint32(at + 8, size, true);
+  placed.forEach(({ type, offset }, index) => {
+    view.setUint32(at + 12 + index * 12, type, true);
+    view.setUint32(at + 16 + index * 12, offset, true);
+    view.setUint32(at + 20 + index * 12, btf.sizeOf(type), true);
+  });
+  return parseBtf(bytes);
+}

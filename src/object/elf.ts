@@ -65,7 +65,8 @@ export interface Elf {
 
 /** Throws InputError `SLUICE_ELF_…`. `bytes` is kept: sections are views of it. */
 export function readElf(bytes: Uint8Array, name: string): Elf {
-  return new ElfFile(bytes, name);
+  // Node's Buffer is a Uint8Array whose slice() does not copy: a plain view keeps the caller's bytes unwritten.
+  return new ElfFile(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), name);
 }
 
 class ElfFile implements Elf {

@@ -57,12 +57,27 @@ export function readExterns(elf: Elf, btf: Btf | undefined): ReadonlyMap<string,
   return externs;
 }
 
-/** The map `.kconfig`, zeros until it is loaded, and where in it each option lies: libbpf's order (alignment, size, name). */
+/** The map `.kconfig`, zeros until it is loaded, and where in it each option lies. */
 export function kconfigMap(
   elf: Elf,
   btf: Btf | undefined,
   externs: ReadonlyMap<string, ExternSpec>,
 ): { readonly map: MapSpec | undefined; readonly offsets: ReadonlyMap<string, number> } {
+  const { offsets, size } = kconfigLayout(externs);
+  if (size > 1 << 20) throw elf.fault(`externs in .kconfig take ${size} bytes`, undefined, undefined, 'SLUICE_EXTERN');
+  if (offsets.size === 0) return { map: undefined, offsets };
+  const id = btf?.find('.kconfig', 'datasec') ?? 0;
+  const section = btf?.type(id);
+  const described = section?.kind === 'datasec' && section.size === size;
+  const map = sectionMap('.kconfig', new Uint8Array(size), described ? id : 0, true, true);
+  return { map, offsets };
+}
+
+/** Byte offset of each option in the map `.kconfig`, in order, and its size: libbpf's order (alignment, size, name). */
+export function kconfigLayout(externs: ReadonlyMap<string, ExternSpec>): {
+  readonly offsets: ReadonlyMap<string, number>;
+  readonly size: number;
+} {
   const options = [...externs.values()]
     .filter(({ section }) => section === '.kconfig')
     .sort((a, b) => b.alignment - a.alignment || b.size - a.size || (a.name < b.name ? -1 : 1));
@@ -73,9 +88,5 @@ export function kconfigMap(
     offsets.set(name, offset);
     end = offset + size;
   }
-  if (end > 1 << 20) throw elf.fault(`externs in .kconfig take ${end} bytes`, undefined, undefined, 'SLUICE_EXTERN');
-  if (options.length === 0) return { map: undefined, offsets };
-  const valueTypeId = btf?.find('.kconfig', 'datasec') ?? 0;
-  const map = sectionMap('.kconfig', new Uint8Array(end), valueTypeId, true, true);
-  return { map, offsets };
+  return { offsets, size: end };
 }

@@ -1,10 +1,10 @@
 /** object/: the way in. See spec.ts for what comes out. */
 import { parseBtfExt } from '../btf/ext.ts';
 import { InputError } from '../errors.ts';
-import { readBtf } from './btf-section.ts';
+import { placeKconfig, readBtf } from './btf-section.ts';
 import { readCode } from './code.ts';
 import { type Elf, readElf } from './elf.ts';
-import { kconfigMap, readExterns } from './externs.ts';
+import { kconfigLayout, kconfigMap, readExterns } from './externs.ts';
 import { readGlobals } from './globals.ts';
 import { Linker } from './link.ts';
 import { readBtfMaps } from './maps-btf.ts';
@@ -33,7 +33,9 @@ export function readObject(bytes: Uint8Array, name: string): ObjectSpec {
 }
 
 function read(elf: Elf): ObjectSpec {
-  const btf = readBtf(elf);
+  const asWritten = readBtf(elf);
+  const externs = readExterns(elf, asWritten);
+  const btf = asWritten && placeKconfig(asWritten, kconfigLayout(externs));
   const extSection = elf.section('.BTF.ext');
   const ext = btf === undefined || extSection === undefined ? undefined : parseBtfExt(extSection.bytes, btf);
   const code = readCode(elf);
@@ -56,7 +58,6 @@ function read(elf: Elf): ObjectSpec {
   }
   const globals = readGlobals(elf, btf);
   for (const { spec } of globals) addMap(spec);
-  const externs = readExterns(elf, btf);
   const kconfig = kconfigMap(elf, btf, externs);
   if (kconfig.map !== undefined) addMap(kconfig.map);
 

@@ -1,0 +1,69 @@
+/** Types of the running kernel: vmlinux and its modules, read from sysfs once and kept. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseBtf } from '../btf/parse.ts';
+import type { Btf } from '../btf/types.ts';
+import { UnsupportedError } from '../errors.ts';
+import { objectIds, openById } from './bpf.ts';
+import { close } from './ffi.ts';
+import { btfInfoOf } from './info.ts';
+
+const directory = '/sys/kernel/btf';
+
+let vmlinux: Btf | undefined;
+const modules = new Map<string, Btf>();
+
+/** BTF of vmlinux. Throws UnsupportedError on a kernel without (CONFIG_DEBUG_INFO_BTF). */
+export function vmlinuxBtf(): Btf {
+  if (vmlinux === undefined) {
+    const path = join(directory, 'vmlinux');
+    if (!existsSync(path)) throw new UnsupportedError('kernel BTF', `no ${path}: the kernel was built without BTF`);
+    vmlinux = parseBtf(readFileSync(path));
+  }
+  return vmlinux;
+}
+
+/** Names of the loaded modules that have BTF. */
+export function moduleNames(): string[] {
+  return existsSync(directory) ? readdirSync(directory).filter((name) => name !== 'vmlinux') : [];
+}
+
+/** BTF of a module, its ids continuing those of vmlinux. */
+export function moduleBtf(name: string): Btf {
+  let btf = modules.get(name);
+  if (btf === undefined) {
+    btf = parseBtf(readFileSync(join(directory, name)), vmlinuxBtf());
+    modules.set(name, btf);
+  }
+  return btf;
+}
+
+/** A descriptor of a module's BTF, which the caller owns; undefined if the kernel has none by that name. */
+export function openModuleBtf(name: string): number | undefined {
+  for (const id of objectIds('btf')) {
+    const fd = openById('btf', id);
+    if (fd === undefined) continue;
+    const info = btfInfoOf(fd);
+    if (info.kernel && info.name === name) return fd;
+    close(fd);
+  }
+  return undefined;
+}
+
+export interface KernelType {
+  readonly id: number;
+  /** Undefined: vmlinux. */
+  readonly module: string | undefined;
+}
+
+/** Where the kernel declares a function or variable, vmlinux first. */
+export function findKernelType(name: string, kind: 'func' | 'var'): KernelType | undefined {
+  const id = vmlinuxBtf().find(name, kind);
+  if (id !== undefined) return { id, module: undefined };
+  const base = vmlinuxBtf().typeCount;
+  for (const module of moduleNames()) {
+    const found = moduleBtf(module).find(name, kind);
+    if (found !== undefined && found >= base) return { id: found, module };
+  }
+  return undefined;
+}
