@@ -119,6 +119,19 @@ describe('LLVM syntax', () => {
     expect(failure(text)).toBe("x.s, line 4, column 6: unknown label 'counters'");
   });
 
+  it('takes numeric labels strictly behind and at or before the instruction', () => {
+    expect(hex(llvm('1: goto 1f\n1: goto 1b\n1: exit'))).toBe('05000000000000000500ffff000000009500000000000000');
+    expect(failure('1: goto 1f')).toContain("unknown label '1f'");
+  });
+
+  it('marks a function as a callback also if it is called', () => {
+    const { functions } = assemble('r1 = f ll\ncall f\nexit\nf: exit', { syntax: 'llvm' });
+    expect(functions.map(({ name, callback }) => [name, callback])).toEqual([
+      ['entry', false],
+      ['f', true],
+    ]);
+  });
+
   it('names line and column of what it does not understand', () => {
     expect(failure('exit\n  r0 = r11')).toBe('x.s, line 2, column 8: there is no register r11');
     expect(failure('r0 = *(u64 *)(r1 + 0x8000)')).toContain('column 18: offset 0x8000 does not fit in 16 bits');

@@ -64,6 +64,22 @@ f
     ]);
   });
 
+  it.each([
+    ['mov %r0, 0', 1],
+    ['lock add [%r10-8], %r1', 1],
+    ['jlt %r1, 5, +0', 2],
+    ['jeq32 %r1, 5, +0', 3],
+    ['lock fetch add [%r10-8], %r1', 3],
+    ['ja32 +0', 4],
+    ['smod %r1, 5', 4],
+    ['ldxsb %r1, [%r10-8]', 4],
+    ['bswap16 %r1', 4],
+    ['movsx832 %r1, %r1', 4],
+    ['ldacqw %r1, [%r10-8]', 4],
+  ])("needs for %j LLVM's cpu version %i", (statement, version) => {
+    expect(parseConformanceCase('x', `-- asm\n${statement}\nexit\n-- result\n0\n`).cpuVersion).toBe(version);
+  });
+
   it('reads code as words and as bytes', () => {
     const words = parseConformanceCase('x', '-- raw\n0x00000005000000b7\n149\n-- result\n5\n');
     const bytes = parseConformanceCase(
