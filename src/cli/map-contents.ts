@@ -1,5 +1,5 @@
 /** What a map holds, in a form that can be compared: hex of the key to hex of the value. */
-import type { MapHandle } from '../runtime/handles.ts';
+import { isRingbuf, type MapHandle } from '../runtime/handles.ts';
 import { toHex } from './output.ts';
 
 /**
@@ -8,7 +8,7 @@ import { toHex } from './output.ts';
  */
 export function mapContents(map: MapHandle): Map<string, string> {
   const contents = new Map<string, string>();
-  if (map.type === 'ringbuf') {
+  if (isRingbuf(map)) {
     let count = 0;
     map.consume((record) => contents.set(`record ${count++}`, toHex(record)));
     return contents;

@@ -29,7 +29,7 @@ export async function loadIntoJit(
   });
   const base = runtime.reserveEntries(tableSize);
   try {
-    const { instance } = await WebAssembly.instantiate(bytes, {
+    const instance = new WebAssembly.Instance(await WebAssembly.compile(bytes), {
       env: {
         memory: plane.memory,
         table: plane.table,

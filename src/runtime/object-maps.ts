@@ -5,10 +5,10 @@ import type { ExternSpec, MapSpec, ObjectSpec, ProgramSpec } from '../object/spe
 import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
-import { openMap } from './maps/open.ts';
 import { createMap, type PlaneMap } from './maps/plane-map.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
+import { TypedMap } from './typed-map.ts';
 
 export interface ObjectMaps {
   readonly handles: Readonly<Record<string, MapHandle>>;
@@ -50,7 +50,7 @@ export function createObjectMaps(
     throw error;
   }
   return {
-    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
+    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, new TypedMap(map, spec, 'user', object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     connectPrograms(entry) {
       for (const { map, spec } of created.values()) {

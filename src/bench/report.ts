@@ -1,0 +1,66 @@
+/** What every suite gives back, and how it is printed. */
+import { cpus, release } from 'node:os';
+import { geometricMean } from './timing.ts';
+
+/** Names of peers, as scripts outside the project know them. */
+export type PeerName =
+  | 'linux-jit' | 'linux' | 'ubpf-jit' | 'interpreter' | 'liburing-c' | 'node-fs-promises' | 'node-fs-sync'
+  | 'node-fs-uring' | 'pread-c' | 'mimalloc' | 'jemalloc' | 'glibc' | 'c-table';
+
+export interface BenchCase {
+  readonly case: string;
+  /** ns an operation. */
+  readonly ours: number;
+  readonly peers: Readonly<Partial<Record<PeerName, number>>>;
+}
+
+export interface BenchResult {
+  readonly schema: 'sluice.bench/1';
+  readonly suite: string;
+  readonly machine: { readonly cpu: string; readonly cpus: number; readonly kernel: string; readonly node: string };
+  readonly cases: readonly BenchCase[];
+  /** Our time over the peer's: below 1 is faster. */
+  readonly geomean: Readonly<Partial<Record<PeerName, number>>>;
+  /** What a reader has to know: how it was measured, which peers are absent and why. */
+  readonly notes: readonly string[];
+}
+
+export function benchResult(suite: string, cases: readonly BenchCase[], notes: readonly string[]): BenchResult {
+  const geomean: Partial<Record<PeerName, number>> = {};
+  for (const name of peerNames(cases)) {
+    const ratios = cases.flatMap((each) => {
+      const peer = each.peers[name];
+      return peer === undefined ? [] : [each.ours / peer];
+    });
+    geomean[name] = geometricMean(ratios);
+  }
+  return { schema: 'sluice.bench/1', suite, machine: machine(), cases, geomean, notes };
+}
+
+export function peerNames(cases: readonly BenchCase[]): PeerName[] {
+  return [...new Set(cases.flatMap((each) => Object.keys(each.peers) as PeerName[]))]; // keys of a record of peers
+}
+
+function machine(): BenchResult['machine'] {
+  const [first] = cpus();
+  return { cpu: first?.model ?? 'unknown', cpus: cpus().length, kernel: release(), node: process.version };
+}
+
+/** Rows for a table: header first. */
+export function rows(result: BenchResult): string[][] {
+  const peers = peerNames(result.cases);
+  const out = [['CASE', 'OURS', ...peers.flatMap((name) => [name.toUpperCase(), 'RATIO'])]];
+  for (const each of result.cases) {
+    const cells = peers.flatMap((name) => {
+      const peer = each.peers[name];
+      return peer === undefined ? ['-', '-'] : [ns(peer), (each.ours / peer).toFixed(2)];
+    });
+    out.push([each.case, ns(each.ours), ...cells]);
+  }
+  out.push(['geometric mean', '', ...peers.flatMap((name) => ['', result.geomean[name]!.toFixed(2)])]);
+  return out;
+}
+
+function ns(value: number): string {
+  return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ns`;
+}

@@ -1,0 +1,60 @@
+/**
+ * bench/: suites that measure Sluice beside its peers in the same run, and print the ratios.
+ *
+ * This file: how a thing is timed. Times are ns a call.
+ */
+
+export interface Timed {
+  /** Runs the thing `count` times; what it costs to begin is spread over the count. */
+  run(count: number): void;
+  /** Cleans up after each call of `run`; not timed. */
+  after?(): void;
+  /** Most runs in one call, where the thing cannot take more at once. */
+  readonly limit?: number;
+}
+
+/** Time of one call of `run`, ns. */
+function once(timed: Timed, count: number): number {
+  const start = process.hrtime.bigint();
+  timed.run(count);
+  const ns = Number(process.hrtime.bigint() - start);
+  timed.after?.();
+  return ns;
+}
+
+/** How many runs take about `targetMs`, after warming up for about as long; at least one, at most the limit. */
+export function calibrate(timed: Timed, targetMs: number): number {
+  const limit = timed.limit ?? 1 << 30;
+  let count = 1;
+  for (;;) {
+    const ns = once(timed, count);
+    if (count >= limit) return limit;
+    if (ns > (targetMs * 1e6) / 4) return Math.max(1, Math.min(limit, Math.round((count * targetMs * 1e6) / ns)));
+    count = Math.min(limit, count * 4);
+  }
+}
+
+/**
+ * Medians of several things, measured in turns, so that a machine whose speed drifts is unfair to nobody. Before, each is warmed up and
+ * left alone for a moment: V8 compiles hot code in the background.
+ */
+export async function medians(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[]> {
+  for (const timed of all) calibrate(timed, targetMs);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const counts = all.map((timed) => calibrate(timed, targetMs));
+  const samples: number[][] = all.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    all.forEach((timed, i) => samples[i]!.push(once(timed, counts[i]!) / counts[i]!));
+  }
+  return samples.map(median);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}

@@ -1,0 +1,68 @@
+/** `sluice bench [SUITE]`: suites with their peers in the same run. */
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { benchJit } from '../bench/jit.ts';
+import { type BenchResult, rows } from '../bench/report.ts';
+import { exitCode, UsageError } from './exit.ts';
+import type { Verb } from './main.ts';
+import { integerOption } from './options.ts';
+import { table, toJson } from './output.ts';
+import { Progress } from './progress.ts';
+
+interface BenchOptions {
+  readonly rounds: number;
+  readonly ms: number;
+  readonly only?: string;
+  readonly save?: string;
+  readonly json?: boolean;
+}
+
+const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
+  async jit(options) {
+    const progress = new Progress('bench jit');
+    // Objects and cases lie beside the built command: dist/cli/ -> bpf/.
+    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf');
+    try {
+      return await benchJit({
+        bpf,
+        rounds: options.rounds,
+        targetMs: options.ms,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
+};
+
+export const benchVerb: Verb = (program, finish) => {
+  program
+    .command('bench')
+    .description(`suites with their peers in the same run: ${Object.keys(suites).join(', ')}`)
+    .argument('[suite]', 'default: all of them')
+    .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 11)
+    .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 20)
+    .option('--only <text>', 'cases whose name contains it')
+    .option('--save <file>', 'the JSON result as well, as a file')
+    .option('--json', 'result as JSON (sluice.bench/1)')
+    .action((name: string | undefined, options: BenchOptions) =>
+      finish(options.json === true, async (output) => {
+        const chosen = name === undefined ? Object.keys(suites) : [name];
+        for (const each of chosen) {
+          const suite = suites[each];
+          if (suite === undefined) throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
+          const result = await suite(options);
+          const { cpu, cpus, kernel, node } = result.machine;
+          output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
+          output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
+          for (const row of table(rows(result))) output.line(row);
+          for (const note of result.notes) output.line(`- ${note}`);
+          output.document(result);
+          if (options.save !== undefined) writeFileSync(options.save, toJson(result));
+        }
+        return exitCode.yes;
+      }),
+    );
+};

@@ -1,0 +1,115 @@
+/** The interpreter as the loader uses it: one a runtime; programs become images, tail calls find them by function-table index. */
+import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import { type Argument, describeFault, Interpreter, type LoadedImage, type Outcome } from '../interpreter/index.ts';
+import { disassembleInsn } from '../isa/disassembler.ts';
+import type { ResolvedProgram } from '../object/resolved.ts';
+import type { EngineProgram, LoadedPrograms } from './engine.ts';
+import { ProgramFault } from './fault.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface InterpreterOptions {
+  /** Instructions that one run may take before it is stopped. */
+  readonly budget: number;
+}
+
+/** A program with what its type lets it see; without a declaration it is raw: r1 is memory, r2 its length. */
+export interface InterpretedProgram {
+  readonly program: ResolvedProgram;
+  readonly declaration: ProgramDeclaration | undefined;
+}
+
+const interpreters = new WeakMap<Runtime, Interpreter>();
+
+/** The runtime's interpreter, made at the first call and kept for the life of the runtime. */
+export function interpreterOf(runtime: Runtime): Interpreter {
+  let interpreter = interpreters.get(runtime);
+  if (interpreter === undefined) {
+    const { memory, table, worker, exports } = runtime.plane;
+    interpreter = new Interpreter({
+      memory,
+      table,
+      worker,
+      functions: exports,
+      allocate: (bytes) => runtime.allocatePages(bytes),
+      free: (address, bytes) => runtime.freePages(address, bytes),
+      reserveEntries: (count) => runtime.reserveEntries(count),
+      releaseEntries: (index, count) => runtime.releaseEntries(index, count),
+    });
+    interpreters.set(runtime, interpreter);
+  }
+  return interpreter;
+}
+
+export async function loadIntoInterpreter(
+  runtime: Runtime,
+  programs: readonly InterpretedProgram[],
+  options: InterpreterOptions,
+): Promise<LoadedPrograms> {
+  const interpreter = interpreterOf(runtime);
+  const base = runtime.reserveEntries(programs.length);
+  const images: LoadedImage[] = [];
+  const close = () => {
+    for (const [i, image] of images.entries()) {
+      interpreter.setTailTarget(base + i, undefined);
+      interpreter.unload(image);
+    }
+    runtime.releaseEntries(base, programs.length);
+  };
+  try {
+    const loaded = new Map<string, EngineProgram>();
+    for (const [i, { program, declaration }] of programs.entries()) {
+      const image = interpreter.load(program, declaration === undefined ? {} : { context: declaration.context });
+      images.push(image);
+      interpreter.setTailTarget(base + i, image);
+      loaded.set(program.name, new InterpretedExecutable(interpreter, image, base + i, declaration !== undefined, options.budget));
+    }
+    return { programs: loaded, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+class InterpretedExecutable implements EngineProgram {
+  readonly entry = 0;
+  readonly tailEntry: number;
+  readonly #interpreter: Interpreter;
+  readonly #image: LoadedImage;
+  readonly #hooked: boolean;
+  readonly #budget: number;
+
+  constructor(interpreter: Interpreter, image: LoadedImage, tailEntry: number, hooked: boolean, budget: number) {
+    this.tailEntry = tailEntry;
+    this.#interpreter = interpreter;
+    this.#image = image;
+    this.#hooked = hooked;
+    this.#budget = budget;
+  }
+
+  run(address = 0, size = 0): bigint {
+    const options = { budget: this.#budget, uninitialisedStack: true };
+    return this.#finish(
+      this.#hooked
+        ? this.#interpreter.run(this.#image, [{ kind: 'context', address }], options)
+        : this.#interpreter.run(this.#image, rawArguments(address, size), { ...options, packet: { address, size } }),
+    );
+  }
+
+  enter<T>(call: () => T): T {
+    return call();
+  }
+
+  #finish(outcome: Outcome): bigint {
+    if (outcome.kind === 'exit') return outcome.r0;
+    const { fault } = outcome;
+    const { program } = this.#image;
+    // After a tail call the fault is in another program, whose instructions are not at hand.
+    const insn = fault.program === program.name ? program.insns[fault.slot] : undefined;
+    const text = insn === undefined ? undefined : disassembleInsn(insn, program.insns[fault.slot + 1]);
+    throw new ProgramFault(fault.code, fault.program, describeFault(fault, text));
+  }
+}
+
+function rawArguments(address: number, size: number): readonly Argument[] {
+  return size === 0 ? [address, size] : [{ kind: 'memory', address, size }, size];
+}
