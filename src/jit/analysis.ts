@@ -146,7 +146,11 @@ function collect(analysis: Mutable): void {
     };
     for (const op of block.ops) {
       if (op.kind === 'function') references.add(op.target);
-      if (op.kind === 'call' || op.kind === 'loop') calls.add(op.target);
+      if (op.kind === 'call') calls.add(op.target);
+      if (op.kind === 'loop') {
+        if (op.target === undefined) analysis.needsFrame = true;
+        else calls.add(op.target);
+      }
       if (op.kind === 'helper' && op.prototype.id === HELPER.TAIL_CALL) analysis.mayTailCall = true;
       if (isCall(op) && passesFunction(op, (register) => facts.of(cursor.web(register)))) analysis.needsFrame = true;
       if (!isSuperfluous(facts, op, cursor)) visitUses(op, read);

@@ -70,10 +70,10 @@ export function emitLocalCall(e: Emitter, op: OpOf<'call'>): void {
 /** bpf_loop(nr_loops, callback, ctx, flags): kernel/bpf/bpf_iter.c. */
 export function emitLoop(e: Emitter, op: OpOf<'loop'>): void {
   const { code } = e;
-  const { index, analysis } = e.scope.callee(op.target);
   const round = e.scratch('round', I32);
   const rounds = e.scratch('rounds', I32);
   const result = e.scratch('result', I64);
+  const callback = callbackCall(e, op, round);
   code.open(wasm.block);
   code.i64(-EINVAL);
   code.set(result);
@@ -90,44 +90,73 @@ export function emitLoop(e: Emitter, op: OpOf<'loop'>): void {
   code.branch(wasm.brIf, 0);
   code.i32(0);
   code.set(round);
-  code.open(wasm.block);
-  code.open(wasm.loop);
-  code.get(round);
-  code.get(rounds);
-  code.op(wasm.i32GeU);
-  code.branch(wasm.brIf, 1);
-  const call = (): void => {
-    for (let register = 1; register <= analysis.args; register++) {
-      if (register === 1) {
-        code.get(round);
-        code.op(wasm.i64ExtendI32U);
-      } else if (register === 2) e.push(3, I64);
-      else code.i64(0n);
-    }
-    pushCalleeFrame(e, analysis.needsFrame);
-    code.call(index);
-    code.set(result);
-  };
-  e.burnFuel();
   e.storeFuel();
-  if (analysis.mayTailCall) e.keepingStackTop(call);
-  else call();
+  callback.around(() => {
+    code.open(wasm.block);
+    code.open(wasm.loop);
+    code.get(round);
+    code.get(rounds);
+    code.op(wasm.i32GeU);
+    code.branch(wasm.brIf, 1);
+    e.fetchFuel();
+    e.burnFuel();
+    e.storeFuel();
+    callback.call();
+    code.get(round);
+    code.i32(1);
+    code.op(wasm.i32Add);
+    code.set(round);
+    code.op(wasm.i64Eqz);
+    code.branch(wasm.brIf, 0);
+    code.end();
+    code.end();
+  });
   e.fetchFuel();
-  code.get(round);
-  code.i32(1);
-  code.op(wasm.i32Add);
-  code.set(round);
-  code.get(result);
-  code.op(wasm.i64Eqz);
-  code.branch(wasm.brIf, 0);
-  code.end();
-  code.end();
   code.get(round);
   code.op(wasm.i64ExtendI32U);
   code.set(result);
   code.end();
   code.get(result);
   e.define(op, I64);
+}
+
+interface CallbackCall {
+  /** Once for all rounds. */
+  around(rounds: () => void): void;
+  /** Leaves what the callback returns. */
+  call(): void;
+}
+
+function callbackCall(e: Emitter, op: OpOf<'loop'>, round: number): CallbackCall {
+  const { code } = e;
+  const pushArguments = (count: number): void => {
+    for (let register = 1; register <= count; register++) {
+      if (register === 1) {
+        code.get(round);
+        code.op(wasm.i64ExtendI32U);
+      } else if (register === 2) e.push(3, I64);
+      else code.i64(0n);
+    }
+  };
+  if (op.target === undefined) {
+    return {
+      around: (rounds) => e.withStackTop(rounds),
+      call: () => {
+        pushArguments(5);
+        e.push(2, I32);
+        code.callIndirect(e.scope.callbackType);
+      },
+    };
+  }
+  const { index, analysis } = e.scope.callee(op.target);
+  return {
+    around: (rounds) => (analysis.mayTailCall ? e.keepingStackTop(rounds) : rounds()),
+    call: () => {
+      pushArguments(analysis.args);
+      pushCalleeFrame(e, analysis.needsFrame);
+      code.call(index);
+    },
+  };
 }
 
 /** bpf_map_lookup_elem in an array or per-CPU array (plane/layout/map.ts). */

@@ -2,6 +2,7 @@
  * Values of one function as WebAssembly sees them: each register has at most one i32 and one i64 local, and each web lives in
  * one of the two, or in none where it is a constant, a frame address or a function.
  */
+import { InternalError } from '../errors.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { FunctionAnalysis } from './analysis.ts';
@@ -17,8 +18,9 @@ export interface ModuleScope {
   /** Globals env.worker and env.table_base. */
   readonly worker: number;
   readonly tableBase: number;
-  /** Type (i64) -> i64 of program entries. */
+  /** Type (i64) -> i64 of program entries, and (i64 x 5) -> i64 of callbacks. */
   readonly entryType: number;
+  readonly callbackType: number;
   /** Index of an imported plane function. */
   plane(name: string): number;
   /** A function of the program at hand, by slot. */
@@ -176,7 +178,7 @@ export class Emitter {
   }
 
   pushFrameBase(): void {
-    if (this.#frame === undefined) throw new Error(`${this.analysis.spec.name}: frame not planned for`);
+    if (this.#frame === undefined) throw new InternalError(`${this.analysis.spec.name}: its frame was not planned for`);
     this.code.get(this.#frame);
   }
 
@@ -211,14 +213,12 @@ export class Emitter {
     this.code.memory(wasm.i32Store, offset);
   }
 
-  /** Runs `call` with WORKER_STACK_TOP `below` bytes below r10, and puts back what was there. */
+  /** Runs `call` with WORKER_STACK_TOP below the frame, for callbacks, and puts back what was there. */
   withStackTop(call: () => void): void {
-    const saved = this.scratch('stack-top', I32);
-    this.loadWorker(WORKER_STACK_TOP);
-    this.code.set(saved);
-    this.storeWorker(WORKER_STACK_TOP, () => this.pushFrameBase());
-    call();
-    this.storeWorker(WORKER_STACK_TOP, () => this.code.get(saved));
+    this.keepingStackTop(() => {
+      this.storeWorker(WORKER_STACK_TOP, () => this.pushFrameBase());
+      call();
+    });
   }
 
   /** Runs `call`, which may leave WORKER_STACK_TOP changed. */

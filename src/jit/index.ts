@@ -50,6 +50,7 @@ export interface CompiledModule {
 /** Pages of 64 KiB that env.memory has at least and at most. */
 const MEMORY_MINIMUM = 64;
 const MEMORY_MAXIMUM = 65536;
+const CALLBACK_TYPE: FunctionType = { parameters: [I64, I64, I64, I64, I64], results: [I64] };
 
 /**
  * @throws InputError SLUICE_JIT_PROGRAM: an unknown instruction, a jump or call to nowhere; UnsupportedError: a helper or kfunc
@@ -70,6 +71,7 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
   }));
   const planeFunctions = importPlane(module, analysed, options);
   const entryType = module.type({ parameters: [I64], results: [I64] });
+  const callbackType = module.type(CALLBACK_TYPE);
   const elements: number[] = [];
   const compiled: CompiledProgram[] = [];
   for (const { program, functions } of analysed) {
@@ -87,6 +89,7 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       worker,
       tableBase,
       entryType,
+      callbackType,
       plane: (name) => planeFunctions.get(name)!,
       callee: (slot) => ({ index: indices.get(slot)!, analysis: functions.get(slot)! }),
       tableElement: (slot) => adapterBase + adapterSlots.indexOf(slot),
@@ -183,10 +186,9 @@ function declareAdapters(
 ): Map<number, number> {
   const referenced = new Set<number>();
   for (const { references } of functions.values()) for (const slot of references) referenced.add(slot);
-  const type: FunctionType = { parameters: [I64, I64, I64, I64, I64], results: [I64] };
   const adapters = new Map<number, number>();
   for (const slot of [...referenced].sort((a, b) => a - b))
-    adapters.set(slot, module.declare(`${program.name}.${functions.get(slot)!.spec.name}:callback`, type));
+    adapters.set(slot, module.declare(`${program.name}.${functions.get(slot)!.spec.name}:callback`, CALLBACK_TYPE));
   return adapters;
 }
 

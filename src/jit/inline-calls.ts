@@ -1,4 +1,4 @@
-/** Replaces helper calls that the JIT expands where what they need is known: array lookups and bpf_loop. */
+/** Replaces helper calls that the JIT expands: bpf_loop, and lookups in an array that is known. */
 import { HELPER } from './call-plan.ts';
 import type { Facts } from './facts.ts';
 import { type Block, NO_REGISTER, type Op } from './ir.ts';
@@ -24,7 +24,7 @@ function expand(op: Extract<Op, { kind: 'helper' }>, facts: Facts, cursor: WebCu
   const { slot } = op;
   if (op.prototype.id === HELPER.LOOP) {
     const callback = facts.of(cursor.web(2));
-    return callback.kind === 'function' ? { slot, kind: 'loop', target: callback.target } : undefined;
+    return { slot, kind: 'loop', target: callback.kind === 'function' ? callback.target : undefined };
   }
   if (op.prototype.id !== HELPER.MAP_LOOKUP) return undefined;
   const fact = facts.of(cursor.web(1));

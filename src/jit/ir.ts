@@ -84,8 +84,8 @@ export type Op = {
   | { readonly kind: 'call'; readonly target: number; readonly args: number }
   /** bpf_map_lookup_elem in an array: `key` is NO_REGISTER where the key is in memory at r2, else a register that holds it. */
   | { readonly kind: 'array-lookup'; readonly map: MapFacts; readonly key: Register }
-  /** bpf_loop with the callback at slot `target`. */
-  | { readonly kind: 'loop'; readonly target: number }
+  /** bpf_loop with the callback at slot `target`; undefined: the one whose table index is in r2. */
+  | { readonly kind: 'loop'; readonly target: number | undefined }
 );
 
 export type BinaryOp = Exclude<AluOp, 'mov'>;
@@ -196,7 +196,7 @@ export function visitUses(op: Op, visit: (register: Register) => void): void {
       visit(op.key === NO_REGISTER ? 2 : op.key);
       return;
     case 'loop':
-      for (const register of [1, 3, 4]) visit(register);
+      for (const register of op.target === undefined ? [1, 2, 3, 4] : [1, 3, 4]) visit(register);
       return;
     case 'helper':
     case 'kfunc':

@@ -168,7 +168,12 @@ export class Code {
     this.#indexed(wasm.returnCall, index);
   }
 
-  /** Through table 0. */
+  /** Through table 0, as `returnCallIndirect`. */
+  callIndirect(type: number): void {
+    this.#indexed(wasm.callIndirect, type);
+    this.#out.byte(0);
+  }
+
   returnCallIndirect(type: number): void {
     this.#indexed(wasm.returnCallIndirect, type);
     this.#out.byte(0);
