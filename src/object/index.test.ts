@@ -171,6 +171,7 @@ describe.skipIf(clangs.length === 0).each(clangs)(`an object with everything in 
         { offset: 8, size: 8 },
       ],
     });
+    expect(btf.type(btf.find('.kconfig', 'datasec')!)).toMatchObject({ size: 5, vars: [{ offset: 0 }, { offset: 4 }] });
     const maps = btf.type(btf.find('.maps', 'datasec')!);
     if (maps?.kind !== 'datasec') throw new Error('no .maps');
     expect(new Set(maps.vars.map(({ offset }) => offset)).size).toBe(5);
