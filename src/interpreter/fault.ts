@@ -181,7 +181,7 @@ export function problemOf(fault: RawFault): string {
     case 'SLUICE_FAULT_JUMP_OUT':
       return `jump out of range from insn ${slot} to ${BigInt.asIntN(32, detail)}`;
     case 'SLUICE_FAULT_JUMP_MIDDLE':
-      return `jump into the middle of ldimm64 insn ${slot}`;
+      return `jump into the middle of ldimm64 insn ${detail}`;
     case 'SLUICE_FAULT_FALL_OFF':
       return 'last insn is not an exit or jmp';
     case 'SLUICE_FAULT_JUMP_TABLE':

@@ -10,7 +10,7 @@ export const commonHelpers = [
   helper('bpf_get_prandom_u32', [], 'integer'),
   helper('bpf_get_smp_processor_id', [], 'integer'),
   helper('bpf_get_numa_node_id', [], 'integer'),
-  helper('bpf_trace_printk', ['mem', 'const_size', 'anything', 'anything', 'anything'], 'integer', { gplOnly: true }),
+  helper('bpf_trace_printk', ['mem', 'const_size', 'dontcare', 'dontcare', 'dontcare'], 'integer', { gplOnly: true }),
   helper('bpf_strncmp', ['mem', 'const_size', 'const_str'], 'integer'),
   helper('bpf_loop', ['anything', 'func', 'stack_or_null', 'anything'], 'integer'),
 ];

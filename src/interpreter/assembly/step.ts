@@ -145,6 +145,7 @@ export function loop(s: usize): void {
       }
       op = <u32>load<u16>(<usize>load<u32>(<usize>load<u32>(s, STATE_IMAGE), IMAGE_ORIGINALS) + (<usize>slot << 1));
     }
+    const before = at;
     at = slot;
     slot++;
     steps++;
@@ -1066,8 +1067,9 @@ export function loop(s: usize): void {
         continue;
       }
       case OP_MIDDLE:
-        at = at - 1;
-        stop(s, FAULT_JUMP_MIDDLE, <u64>(at + 1));
+        stop(s, FAULT_JUMP_MIDDLE, <u64>(at - 1));
+        at = before;
+        steps--;
         break;
       case OP_UNSUPPORTED:
         stop(s, FAULT_UNSUPPORTED, imm64(e));
