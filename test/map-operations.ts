@@ -51,7 +51,8 @@ function errnoOf(error: unknown): string {
   throw error;
 }
 
-function attempt(operation: () => string): string {
+/** What the operation returns, or the errno of what it throws. */
+export function attempt(operation: () => string): string {
   try {
     return operation();
   } catch (error) {

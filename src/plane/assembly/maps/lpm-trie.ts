@@ -38,7 +38,7 @@ const INTERMEDIATE: u32 = 0x8000_0000;
 /** Where the data of a key begins. */
 const DATA: usize = 4;
 // Size of struct lpm_trie_node, which counts in Linux's bound of the value.
-const KERNEL_NODE_SIZE = 40;
+const KERNEL_NODE_SIZE = 24;
 
 export function lpm_trie_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
   const access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;

@@ -1,0 +1,121 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { MapTypeName } from '../src/abi/map-types.ts';
+import { createMap as createKernelMap } from '../src/linux/bpf-maps.ts';
+import { possibleCpus } from '../src/linux/cpus.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { close } from '../src/linux/ffi.ts';
+import { KernelMap } from '../src/linux/maps.ts';
+import type { MapSpec } from '../src/object/spec.ts';
+import { createMap } from '../src/runtime/maps/plane-map.ts';
+import { createMemory } from '../src/runtime/memory.ts';
+import { createPlane } from '../src/runtime/plane.ts';
+import { attempt, fewKeys, indices, operations, prefixes, replay } from './map-operations.ts';
+
+const refusal = bpfRefusal();
+
+function spec(type: MapTypeName, keySize: number, valueSize: number, maxEntries: number, flags = 0): MapSpec {
+  return {
+    name: type,
+    type,
+    keySize,
+    valueSize,
+    maxEntries,
+    flags,
+    mapExtra: 0n,
+    numaNode: 0,
+    pinning: 'none',
+    keyTypeId: 0,
+    valueTypeId: 0,
+    inner: undefined,
+    contents: { kind: 'none' },
+    section: '.maps',
+  };
+}
+
+describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? ` (skipped: ${refusal})` : ''}`, () => {
+  const cpus = refusal === undefined ? possibleCpus() : 1;
+  const plane = createPlane(createMemory(cpus, 1n));
+
+  const cases: [string, MapSpec, Parameters<typeof operations>[0]][] = [
+    ['array', spec('array', 4, 9, 5), { keys: indices(8), valueSize: 9, ordered: true }],
+    ['per-CPU array', spec('percpu_array', 4, 5, 5), { keys: indices(8), valueSize: 8 * cpus, ordered: true }],
+    ['hash', spec('hash', 4, 12, 6), { keys: fewKeys(4, 10), valueSize: 12, ordered: false }],
+    ['hash without prealloc', spec('hash', 8, 12, 6, 1), { keys: fewKeys(8, 10), valueSize: 12, ordered: false }],
+    ['hash of 20-byte keys', spec('hash', 20, 3, 6), { keys: fewKeys(20, 10), valueSize: 3, ordered: false }],
+    ['LPM trie, IPv4', spec('lpm_trie', 8, 8, 10, 1), { keys: prefixes(4), valueSize: 8, ordered: true }],
+    ['LPM trie, IPv6', spec('lpm_trie', 20, 8, 10, 1), { keys: prefixes(16), valueSize: 8, ordered: true }],
+    ['LPM trie, 3 bytes', spec('lpm_trie', 7, 8, 10, 1), { keys: prefixes(3), valueSize: 8, ordered: true }],
+  ];
+  for (const [title, map, shape] of cases) {
+    it(`${title}: the same operations have the same results`, () => {
+      fc.assert(
+        fc.property(operations(shape), (sequence) => {
+          const ours = createMap(plane, map);
+          const theirs = KernelMap.create(map);
+          try {
+            expect(replay(ours, sequence, shape.ordered)).toEqual(replay(theirs, sequence, shape.ordered));
+          } finally {
+            ours.close();
+            theirs.close();
+          }
+        }),
+        { numRuns: 30 },
+      );
+    });
+  }
+
+  it('refuses the same attributes with the same errno', () => {
+    const bit = (n: number) => 1 << n;
+    const attributes = fc.record({
+      type: fc.constantFrom<MapTypeName>('array', 'percpu_array', 'prog_array', 'hash', 'lpm_trie', 'ringbuf'),
+      keySize: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(4) },
+        { weight: 2, arbitrary: fc.constantFrom(0, 1, 5, 8, 260, 261, 512) },
+      ),
+      valueSize: fc.oneof(
+        { weight: 3, arbitrary: fc.constantFrom(4, 8) },
+        {
+          weight: 2,
+          arbitrary: fc.constantFrom(
+            0,
+            1,
+            32761,
+            32768,
+            32769,
+            0x3f_fed8,
+            0x3f_fee8,
+            0x3f_fee9,
+            0x3f_ffcb,
+            0x3f_ffcc,
+            0x40_0000,
+            0x8000_0000,
+          ),
+        },
+      ),
+      maxEntries: fc.constantFrom(0, 1, 2, 3, 4096, 8192),
+      flags: fc.array(fc.constantFrom(0, ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 20, 31].map(bit)), {
+        maxLength: 3,
+      }),
+    });
+    fc.assert(
+      fc.property(attributes, (chosen) => {
+        // Large elements in number only fill the machine's memory.
+        const maxEntries = chosen.valueSize > 1000 ? Math.min(chosen.maxEntries, 2) : chosen.maxEntries;
+        // LPM tries and NO_PREALLOC belong together in most cases.
+        const flags = chosen.flags.reduce((all, flag) => all | flag, chosen.type === 'lpm_trie' ? 1 : 0) >>> 0;
+        const map = { ...chosen, maxEntries, flags };
+        const ours = attempt(() => {
+          createMap(plane, map).close();
+          return 'created';
+        });
+        const theirs = attempt(() => {
+          close(createKernelMap(map));
+          return 'created';
+        });
+        expect(ours).toBe(theirs);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+});
