@@ -241,6 +241,24 @@ export class Emitter {
     if (fuelLocal !== undefined) this.storeWorker(WORKER_FUEL, () => this.code.get(fuelLocal));
   }
 
+  /** Takes one unit, or branches out: what stops the program is kept out of loops. */
+  burnFuelOr(depth: number): void {
+    const { fuelLocal, code } = this;
+    if (fuelLocal === undefined) return;
+    code.get(fuelLocal);
+    code.op(wasm.i32Eqz);
+    code.branch(wasm.brIf, depth);
+    this.#takeFuel(fuelLocal);
+  }
+
+  #takeFuel(fuelLocal: number): void {
+    const { code } = this;
+    code.get(fuelLocal);
+    code.i32(1);
+    code.op(wasm.i32Sub);
+    code.set(fuelLocal);
+  }
+
   /** Takes one unit, or stops the program with WORKER_FUEL at 0. */
   burnFuel(): void {
     const { fuelLocal, code } = this;
@@ -251,9 +269,6 @@ export class Emitter {
     this.storeFuel();
     code.op(wasm.unreachable);
     code.end();
-    code.get(fuelLocal);
-    code.i32(1);
-    code.op(wasm.i32Sub);
-    code.set(fuelLocal);
+    this.#takeFuel(fuelLocal);
   }
 }

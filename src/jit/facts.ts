@@ -6,7 +6,7 @@
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
-import { type BinaryOp, type Block, definition, NO_REGISTER, type Op, visitUses } from './ir.ts';
+import { type BinaryOp, definition, NO_REGISTER, type Op, visitUses } from './ir.ts';
 import { endUses, type Web, type WebCursor, type Webs } from './webs.ts';
 
 export type Fact =
@@ -204,45 +204,55 @@ export class Facts {
     }
   }
 
-  /** Which webs must keep all 64 bits. */
+  /** Which webs must keep all 64 bits: those that something reads whole, and what such webs are made of. */
   #demand(): void {
-    let changed = false;
+    const pending: Web[] = [];
     const need = (web: Web): void => {
       if (this.#needs64[web] === 1) return;
       this.#needs64[web] = 1;
-      changed = true;
+      pending.push(web);
     };
-    do {
-      changed = false;
-      for (const number of this.#webs.graph.order) {
-        const block: Block = this.#webs.blocks[number]!;
-        const cursor = this.#webs.cursor(number);
-        for (const op of block.ops) {
-          this.#demandOf(op, cursor, need);
-          cursor.step(op);
-        }
-        if (block.end.kind === 'branch' && block.end.width === 32) continue;
-        endUses(cursor, block, need);
+    /** What a web is made of by operations whose low half needs only low halves. */
+    const sources = new Map<Web, Web[]>();
+    const makes = (result: Web, operand: Web): void => {
+      // A web that is known to be below 2^32 never needs more.
+      if (this.is32(result)) return;
+      const known = sources.get(result);
+      if (known === undefined) sources.set(result, [operand]);
+      else known.push(operand);
+    };
+    for (const number of this.#webs.graph.order) {
+      const block = this.#webs.blocks[number]!;
+      const cursor = this.#webs.cursor(number);
+      for (const op of block.ops) {
+        this.#demandOf(op, cursor, need, makes);
+        cursor.step(op);
       }
-    } while (changed);
+      if (block.end.kind !== 'branch' || block.end.width === 64) endUses(cursor, block, need);
+    }
+    for (let web = pending.pop(); web !== undefined; web = pending.pop())
+      for (const source of sources.get(web) ?? []) need(source);
   }
 
-  #demandOf(op: Op, cursor: WebCursor, need: (web: Web) => void): void {
+  #demandOf(op: Op, cursor: WebCursor, need: (web: Web) => void, makes: (result: Web, operand: Web) => void): void {
     const register = (which: number): void => need(cursor.web(which));
     switch (op.kind) {
       case 'mov':
-        if (!this.isNarrow(cursor.defined())) register(op.src);
+        makes(cursor.defined(), cursor.web(op.src));
         return;
-      case 'alu':
+      case 'alu': {
         if (op.width === 32) return;
         if (lowBitsSuffice(op.op, op.b === NO_REGISTER ? constant(BigInt(op.imm)) : this.of(cursor.web(op.b)))) {
-          if (this.isNarrow(cursor.defined())) return;
+          makes(cursor.defined(), cursor.web(op.dst));
+          if (op.b !== NO_REGISTER) makes(cursor.defined(), cursor.web(op.b));
+          return;
         }
         register(op.dst);
         if (op.b !== NO_REGISTER && !isShift(op.op)) register(op.b);
         return;
+      }
       case 'neg':
-        if (op.width === 64 && !this.isNarrow(cursor.defined())) register(op.dst);
+        if (op.width === 64) makes(cursor.defined(), cursor.web(op.dst));
         return;
       case 'swap':
         if (op.bits === 64) register(op.dst);

@@ -75,7 +75,8 @@ function writeBody(e: Emitter, planeExports: ReadonlySet<string>): void {
   }
   e.fetchFuel();
   writeStructured(code, webs.blocks, webs.graph, {
-    loopHeader: () => e.burnFuel(),
+    loopHeader: (depth) => e.burnFuelOr(depth),
+    outermost: e.fuelLocal === undefined ? undefined : () => e.storeFuel(),
     ops: (block) => {
       e.enterBlock(block);
       for (const op of webs.blocks[block]!.ops) {

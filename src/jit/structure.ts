@@ -11,8 +11,10 @@ import { wasm } from './wasm/opcodes.ts';
 
 /** What stands in the blocks. */
 export interface BlockWriter {
-  /** At the start of each round of a loop. */
-  loopHeader(): void;
+  /** At the start of each round of a loop; a branch of that depth leads to `outermost`. */
+  loopHeader(depth: number): void;
+  /** After all blocks, where only such branches lead; undefined: there are none. */
+  readonly outermost: (() => void) | undefined;
   ops(block: number): void;
   /** Leaves an i32 that is not zero where the block goes to its first successor (`taken`), zero for the second. */
   condition(block: number): void;
@@ -83,7 +85,7 @@ export function writeStructured(code: Code, blocks: readonly Block[], graph: Flo
         tree(follower);
       });
     }
-    if (isLoop) writer.loopHeader();
+    if (isLoop) writer.loopHeader(nesting - 1);
     writer.ops(block);
     leave(block);
   };
@@ -141,8 +143,14 @@ export function writeStructured(code: Code, blocks: readonly Block[], graph: Flo
     }
   };
 
+  if (writer.outermost !== undefined) open(wasm.block);
   tree(0);
   for (let task = tasks.pop(); task !== undefined; task = tasks.pop()) task();
+  if (writer.outermost !== undefined) {
+    code.op(wasm.unreachable);
+    close();
+    writer.outermost();
+  }
   code.op(wasm.unreachable);
 }
 
