@@ -5,25 +5,39 @@
  */
 
 export interface Timed {
-  /** Runs the thing `count` times; what it costs to begin is spread over the count. */
-  run(count: number): void;
+  /**
+   * Runs the thing `count` times; what it costs to begin is spread over the count. Returns the ns that it took where it knows them
+   * better than the clock around it.
+   */
+  run(count: number): number | undefined;
+  /** Measurements are so many times longer, where short ones would say little (default 1). */
+  readonly weight?: number;
   /** Cleans up after each call of `run`; not timed. */
   after?(): void;
   /** Most runs in one call, where the thing cannot take more at once. */
   readonly limit?: number;
 }
 
+/** Time of a call, ns. */
+export function wall(call: () => void): number {
+  const start = process.hrtime.bigint();
+  call();
+  return Number(process.hrtime.bigint() - start);
+}
+
 /** Time of one call of `run`, ns. */
 function once(timed: Timed, count: number): number {
-  const start = process.hrtime.bigint();
-  timed.run(count);
-  const ns = Number(process.hrtime.bigint() - start);
+  let told: number | undefined;
+  const ns = wall(() => {
+    told = timed.run(count);
+  });
   timed.after?.();
-  return ns;
+  return told ?? ns;
 }
 
 /** How many runs take about `targetMs`, after warming up for about as long; at least one, at most the limit. */
-export function calibrate(timed: Timed, targetMs: number): number {
+export function calibrate(timed: Timed, ms: number): number {
+  const targetMs = ms * (timed.weight ?? 1);
   const limit = timed.limit ?? 1 << 30;
   let count = 1;
   for (;;) {
