@@ -59,6 +59,8 @@ export interface Elf {
   section(name: string): ElfSection | undefined;
   /** All relocations that apply to a section, in the order of the file. */
   relocations(section: ElfSection): readonly ElfRelocation[];
+  /** Whether any relocation applies to the section of that index. */
+  isRelocated(index: number): boolean;
   /** An error that names the place. */
   fault(message: string, section?: ElfSection, offset?: number, code?: string): InputError;
 }
@@ -106,6 +108,10 @@ class ElfFile implements Elf {
       ...(section === undefined ? {} : { section: section.name === '' ? `section ${section.index}` : section.name }),
       ...(offset === undefined ? {} : { offset }),
     });
+  }
+
+  isRelocated(index: number): boolean {
+    return (this.#relocationSections.get(index) ?? []).some(({ size }) => size > 0);
   }
 
   relocations(section: ElfSection): readonly ElfRelocation[] {

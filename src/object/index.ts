@@ -66,6 +66,9 @@ function read(elf: Elf): ObjectSpec {
     maps: placed,
     globals: new Map(globals.map(({ sectionIndex, spec }) => [sectionIndex, spec.name])),
     externs,
+    withPointers: new Set(
+      globals.filter(({ sectionIndex }) => elf.isRelocated(sectionIndex)).map(({ sectionIndex }) => sectionIndex),
+    ),
     kconfigOffsets: kconfig.offsets,
     jumpTables: elf.section('.jumptables')?.index ?? -1,
   };

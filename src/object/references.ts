@@ -1,4 +1,5 @@
 /** What a relocated instruction refers to, before its program is laid out. */
+import { UnsupportedError } from '../errors.ts';
 import { CALL_SOURCE, LDDW_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { CodeFunction, CodeSection } from './code.ts';
 import { type Elf, type ElfRelocation, R_BPF, SHN, STT } from './elf.ts';
@@ -14,6 +15,8 @@ export interface Targets {
   readonly externs: ReadonlyMap<string, ExternSpec>;
   /** Byte offsets in the map `.kconfig`. */
   readonly kconfigOffsets: ReadonlyMap<string, number>;
+  /** Sections of variables that hold addresses, which only a linker could fill in. */
+  readonly withPointers: ReadonlySet<number>;
   /** Index of `.jumptables`, or -1. */
   readonly jumpTables: number;
 }
@@ -94,6 +97,11 @@ export function relocatedTarget(
   }
   const global = targets.globals.get(symbol.section);
   if (global !== undefined) {
+    if (targets.withPointers.has(symbol.section))
+      throw new UnsupportedError(
+        'pointers in global variables',
+        `${elf.name}: ${code.section.name}, offset 0x${(slot * 8).toString(16)}: pointers in ${global}, which ${symbol.name} lies in, have no value in a BPF map`,
+      );
     // One past the end is a legal address in C; what is read there is for the verifier to refuse.
     if (offset < 0 || offset > elf.sections[symbol.section]!.size)
       throw bad(`offset ${offset} is outside of ${global}`);
