@@ -18,6 +18,8 @@ export interface MapCreate {
   readonly mapExtra?: bigint;
   /** BTF with the types of key and value. */
   readonly btf?: { readonly fd: number; readonly keyTypeId: number; readonly valueTypeId: number };
+  /** Type of the value in vmlinux BTF: struct_ops. */
+  readonly btfVmlinuxValueTypeId?: number;
 }
 
 /** BPF_MAP_CREATE: the descriptor, which the caller owns. */
@@ -32,6 +34,7 @@ export function createMap(map: MapCreate): number {
     .u32(at.innerMapFd, map.innerMapFd ?? 0)
     .u32(at.numaNode, map.numaNode ?? 0)
     .text(at.mapName, objectName(map.name ?? ''), 16)
+    .u32(at.btfVmlinuxValueTypeId, map.btfVmlinuxValueTypeId ?? 0)
     .u64(at.mapExtra, map.mapExtra ?? 0n);
   if (map.btf !== undefined)
     attr.u32(at.btfFd, map.btf.fd).u32(at.btfKeyTypeId, map.btf.keyTypeId).u32(at.btfValueTypeId, map.btf.valueTypeId);

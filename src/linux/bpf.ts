@@ -64,6 +64,8 @@ export interface ProgramLoad {
   readonly fdArray?: Int32Array;
   /** 0 (default): a log is fetched only after a refusal. 1, 2, 4 as the kernel's BPF_LOG_*. */
   readonly logLevel?: number;
+  /** Bytes of log to make room for at first (default 256 KiB); it grows as the kernel asks. */
+  readonly logSize?: number;
 }
 
 export interface LoadedFd {
@@ -81,7 +83,7 @@ const lastLogSize = 1 << 28;
  */
 export function loadProgram(load: ProgramLoad): LoadedFd {
   let level = load.logLevel ?? 0;
-  let size = level > 0 ? firstLogSize : 0;
+  let size = level > 0 ? (load.logSize ?? firstLogSize) : 0;
   let refusal = 0;
   for (;;) {
     const log = size > 0 ? new Uint8Array(size) : undefined;
@@ -104,7 +106,7 @@ export function loadProgram(load: ProgramLoad): LoadedFd {
       throw new ProgramRefusedError(load.name ?? '(unnamed)', errno, '');
     }
     level = 1;
-    size = firstLogSize;
+    size = load.logSize ?? firstLogSize;
   }
 }
 const EAGAIN = 11;

@@ -28,5 +28,6 @@ export function pinToCpu(cpu: number): void {
   const mask = new Uint8Array(128);
   mask[cpu >> 3] = 1 << (cpu & 7);
   const result = syscall('sched_setaffinity', 0, mask.length, addressOf(mask));
-  if (result < 0) throw new InputError('SLUICE_LINUX_CPUS', `this thread cannot be put on CPU ${cpu} (errno ${-result})`);
+  if (result < 0)
+    throw new InputError('SLUICE_LINUX_CPUS', `this thread cannot be put on CPU ${cpu} (errno ${-result})`);
 }

@@ -1,0 +1,95 @@
+/**
+ * Links: programs attached to what they act on. A link holds its program and ends with its descriptor, so that nothing stays behind when
+ * the process dies.
+ */
+import type { AttachTypeName } from '../abi/program-types.ts';
+import { InputError } from '../errors.ts';
+import { createLink, detachLink, openRawTracepoint, updateLink } from './bpf.ts';
+import { close } from './ffi.ts';
+import { type LinkInfo, linkInfoOf } from './info.ts';
+import { interfaceIndex } from './netdev.ts';
+import type { KernelProgram } from './programs.ts';
+import { SyscallError } from './syscall-error.ts';
+
+export class KernelLink {
+  readonly fd: number;
+  #open = true;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  info(): LinkInfo {
+    this.#alive();
+    return linkInfoOf(this.fd);
+  }
+
+  /** Puts another program in place at once: no packet sees neither or both. */
+  update(program: KernelProgram): void {
+    this.#alive();
+    updateLink(this.fd, program.fd);
+  }
+
+  /** Detaches, even if someone else holds the link too. */
+  detach(): void {
+    this.#alive();
+    detachLink(this.fd);
+  }
+
+  /** Gives up the descriptor; the program is detached unless the link is pinned or held elsewhere. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    close(this.fd);
+  }
+
+  #alive(): void {
+    if (!this.#open) throw new InputError('SLUICE_LINUX_EBADF', 'the link is closed');
+  }
+}
+
+/** XDP_FLAGS_* (include/uapi/linux/if_link.h): generic works on every interface, native needs the driver, offload the hardware. */
+const xdpModes = { auto: 0, generic: 1 << 1, native: 1 << 2, offload: 1 << 3 } as const;
+export type XdpMode = keyof typeof xdpModes;
+
+/**
+ * Attaches an XDP program. `auto`: native where the driver can, else generic. Throws InputError for an interface that is not there or that
+ * has an XDP program already (`SLUICE_LINUX_EBUSY`).
+ */
+export function attachXdp(
+  program: KernelProgram,
+  interfaceOrIndex: string | number,
+  mode: XdpMode = 'auto',
+): KernelLink {
+  return attach(program, interfaceOrIndex, 'xdp', xdpModes[mode]);
+}
+
+/** Attaches a sched_cls program to one side of an interface, behind those that are there (Linux 6.6). */
+export function attachTcx(
+  program: KernelProgram,
+  interfaceOrIndex: string | number,
+  side: 'ingress' | 'egress',
+): KernelLink {
+  return attach(program, interfaceOrIndex, side === 'ingress' ? 'tcx_ingress' : 'tcx_egress', 0);
+}
+
+/** Attaches a cgroup program to a cgroup by the descriptor of its folder. */
+export function attachCgroup(program: KernelProgram, cgroupFd: number, type: AttachTypeName): KernelLink {
+  return new KernelLink(createLink({ programFd: program.fd, target: cgroupFd, attachType: type }));
+}
+
+/** Attaches to a raw tracepoint by name. */
+export function attachRawTracepoint(program: KernelProgram, name: string): KernelLink {
+  return new KernelLink(openRawTracepoint(name, program.fd));
+}
+
+function attach(program: KernelProgram, at: string | number, attachType: AttachTypeName, flags: number): KernelLink {
+  const target = typeof at === 'number' ? at : interfaceIndex(at);
+  try {
+    return new KernelLink(createLink({ programFd: program.fd, target, attachType, flags }));
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const why = `program ${program.name} cannot be attached to interface ${at}: ${error.errno}`;
+    throw new InputError(`SLUICE_LINUX_${error.errno}`, why, {}, { cause: error });
+  }
+}
