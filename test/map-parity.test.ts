@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MapTypeName } from '../src/abi/map-types.ts';
 import { createMap as createKernelMap } from '../src/linux/bpf-maps.ts';
 import { possibleCpus } from '../src/linux/cpus.ts';
@@ -65,10 +66,64 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
     });
   }
 
+  // Which element goes depends on the CPU that the kernel runs on: ours is CPU 0.
+  const pinned = refusal === undefined && spawnSync('taskset', ['-V']).status === 0;
+  describe.skipIf(!pinned)(`LRU hash on one CPU${pinned ? '' : ' (skipped: no taskset)'}`, () => {
+    let before = '';
+    beforeAll(() => {
+      before = spawnSync('taskset', ['-p', String(process.pid)], { encoding: 'utf8' })
+        .stdout.split(' ')
+        .at(-1)!
+        .trim();
+      expect(spawnSync('taskset', ['-p', '1', String(process.pid)]).status).toBe(0);
+    });
+    afterAll(() => {
+      spawnSync('taskset', ['-p', before, String(process.pid)]);
+    });
+
+    for (const [maxEntries, flags] of [
+      [1, 0],
+      [7, 0],
+      [40, 0],
+      [300, 0],
+      [7, 2],
+      [40, 2],
+    ] as const) {
+      it(`${maxEntries} entries, flags ${flags}: the same elements are pushed out`, () => {
+        const map = spec('lru_hash', 4, 4, maxEntries, flags);
+        const keys = indices(Math.ceil(maxEntries * 1.6) + 2);
+        fc.assert(
+          fc.property(
+            operations({ keys, valueSize: 4, ordered: false, maxLength: maxEntries * 6 + 40 }),
+            (sequence) => {
+              const ours = createMap(plane, map);
+              const theirs = KernelMap.create(map);
+              try {
+                expect(replay(ours, sequence, false)).toEqual(replay(theirs, sequence, false));
+              } finally {
+                ours.close();
+                theirs.close();
+              }
+            },
+          ),
+          { numRuns: 25 },
+        );
+      });
+    }
+  });
+
   it('refuses the same attributes with the same errno', () => {
     const bit = (n: number) => 1 << n;
     const attributes = fc.record({
-      type: fc.constantFrom<MapTypeName>('array', 'percpu_array', 'prog_array', 'hash', 'lpm_trie', 'ringbuf'),
+      type: fc.constantFrom<MapTypeName>(
+        'array',
+        'percpu_array',
+        'prog_array',
+        'hash',
+        'lru_hash',
+        'lpm_trie',
+        'ringbuf',
+      ),
       keySize: fc.oneof(
         { weight: 3, arbitrary: fc.constant(4) },
         { weight: 2, arbitrary: fc.constantFrom(0, 1, 5, 8, 260, 261, 512) },

@@ -15,6 +15,7 @@ export * from './maps/create';
 export * from './maps/generic';
 export * from './maps/hash';
 export * from './maps/lpm-trie';
+export * from './maps/lru-hash';
 export * from './maps/percpu-array';
 export * from './maps/prog-array';
 export * from './maps/ringbuf';

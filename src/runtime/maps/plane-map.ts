@@ -2,7 +2,15 @@
 import { type MapTypeName, mapTypes } from '../../abi/map-types.ts';
 import { InputError, UnsupportedError } from '../../errors.ts';
 import type { MapSpec } from '../../object/spec.ts';
-import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, MAP_ID, MAP_STRIDE, MAP_VALUES } from '../../plane/layout/map.ts';
+import {
+  BPF_ANY,
+  BPF_EXIST,
+  BPF_NOEXIST,
+  MAP_ID,
+  MAP_MAX_ENTRIES,
+  MAP_STRIDE,
+  MAP_VALUES,
+} from '../../plane/layout/map.ts';
 import type { RawMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
 import { ENOENT, mapError } from './errno.ts';
@@ -11,10 +19,12 @@ import { ENOENT, mapError } from './errno.ts';
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
   Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>>;
 
-const supported: ReadonlySet<MapTypeName> = new Set([
+/** Types that the plane has. */
+export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
   'array',
   'hash',
   'lpm_trie',
+  'lru_hash',
   'percpu_array',
   'prog_array',
   'ringbuf',
@@ -27,7 +37,8 @@ const updateFlags: Readonly<Record<UpdateMode, number>> = { any: BPF_ANY, noexis
  */
 export function createMap(plane: PlaneInstance, attributes: MapAttributes): PlaneMap {
   const { type, name = type, keySize, valueSize, maxEntries, flags = 0, mapExtra = 0n } = attributes;
-  if (!supported.has(type)) throw new UnsupportedError(`map type ${type}`, `map ${name}: type ${type} is not there`);
+  if (!supportedMapTypes.has(type))
+    throw new UnsupportedError(`map type ${type}`, `map ${name}: type ${type} is not there`);
   const seed = plane.hashSeed();
   const address = plane.exports.map_create(
     mapTypes[type],
@@ -55,6 +66,7 @@ export class PlaneMap implements RawMap {
   readonly valueSize: number;
   /** Size of what lookup returns and update takes: all CPUs' values in per-CPU types. */
   readonly userValueSize: number;
+  /** As created: an LRU hash with lists of each CPU rounds up to a multiple of their number. */
   readonly maxEntries: number;
   readonly flags: number;
   /** Called before the memory goes back. */
@@ -70,7 +82,7 @@ export class PlaneMap implements RawMap {
     this.keySize = attributes.keySize;
     this.valueSize = attributes.valueSize;
     this.userValueSize = plane.exports.map_user_value_size(address);
-    this.maxEntries = attributes.maxEntries;
+    this.maxEntries = plane.view().getUint32(address + MAP_MAX_ENTRIES, true);
     this.flags = attributes.flags ?? 0;
   }
 

@@ -183,3 +183,27 @@ export function element_after(map: usize, key: usize, key_offset: usize): usize 
   }
   return 0;
 }
+
+/** Takes an element out of its bucket; false if it is not in it. */
+export function chain_remove(map: usize, element: usize): bool {
+  const bucket = bucket_of(map, load<u32>(element, HASH_ELEMENT_HASH));
+  const first = bucket_lock(bucket);
+  let before: usize = 0;
+  let at = first;
+  while (!is_end(at) && at != element) {
+    before = at;
+    at = load<u32>(at, HASH_ELEMENT_NEXT);
+  }
+  if (is_end(at)) {
+    bucket_unlock(bucket, first);
+    return false;
+  }
+  const next = load<u32>(at, HASH_ELEMENT_NEXT);
+  if (before == 0) {
+    bucket_unlock(bucket, next);
+  } else {
+    atomic.store<u32>(before, next, HASH_ELEMENT_NEXT);
+    bucket_unlock(bucket, first);
+  }
+  return true;
+}

@@ -3,12 +3,13 @@ import { pages_free } from '../pages';
 import { array_create } from './array';
 import { hash_create } from './hash';
 import { lpm_trie_create } from './lpm-trie';
+import { lru_hash_create } from './lru-hash';
 import { percpu_array_create } from './percpu-array';
 import { prog_array_create } from './prog-array';
 import { ringbuf_create } from './ringbuf';
 import { EBUSY, EINVAL } from '../errno';
 import { MAP_FROZEN, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES } from '../../layout/map';
-import { ARRAY, HASH, LPM_TRIE, PERCPU_ARRAY, PROG_ARRAY, RINGBUF } from './types';
+import { ARRAY, HASH, LPM_TRIE, LRU_HASH, PERCPU_ARRAY, PROG_ARRAY, RINGBUF } from './types';
 
 /**
  * Address of a new map, or a negated errno as the map type's alloc_check in Linux would return it: results at or above
@@ -39,6 +40,8 @@ export function map_create(
       return percpu_array_create(type, key_size, value_size, max_entries, flags);
     case LPM_TRIE:
       return lpm_trie_create(type, key_size, value_size, max_entries, flags);
+    case LRU_HASH:
+      return lru_hash_create(type, key_size, value_size, max_entries, flags, seed);
     case RINGBUF:
       return ringbuf_create(type, key_size, value_size, max_entries, flags);
     default:

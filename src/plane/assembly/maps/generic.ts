@@ -5,12 +5,14 @@ import { array_delete, array_lookup, array_update } from './array';
 import { hash_delete, hash_each, hash_lookup, hash_update } from './hash';
 import { cpu_count, this_cpu } from './header';
 import { lpm_trie_delete, lpm_trie_lookup, lpm_trie_update } from './lpm-trie';
+import { lru_hash_delete, lru_hash_lookup, lru_hash_update } from './lru-hash';
 import { percpu_array_lookup, percpu_array_lookup_cpu, percpu_array_update } from './percpu-array';
 import { EINVAL, EOPNOTSUPP } from '../errno';
 import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
+import { LRU_ELEMENT_KEY } from '../../layout/map-lru';
 import { WORKER_STACK_TOP } from '../../layout/worker';
-import { ARRAY, HASH, LPM_TRIE, PERCPU_ARRAY } from './types';
+import { ARRAY, HASH, LPM_TRIE, LRU_HASH, PERCPU_ARRAY } from './types';
 
 /** Address of the value, 0 if there is none. */
 export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
@@ -23,6 +25,8 @@ export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
       return percpu_array_lookup(<usize>map, <usize>key);
     case LPM_TRIE:
       return lpm_trie_lookup(<usize>map, <usize>key);
+    case LRU_HASH:
+      return lru_hash_lookup(<usize>map, <usize>key);
     default:
       return 0;
   }
@@ -38,6 +42,8 @@ export function bpf_map_update_elem(map: u64, key: u64, value: u64, flags: u64):
       return percpu_array_update(<usize>map, <usize>key, <usize>value, flags);
     case LPM_TRIE:
       return lpm_trie_update(<usize>map, <usize>key, <usize>value, flags);
+    case LRU_HASH:
+      return lru_hash_update(<usize>map, <usize>key, <usize>value, flags);
     default:
       return EOPNOTSUPP;
   }
@@ -52,6 +58,8 @@ export function bpf_map_delete_elem(map: u64, key: u64): i64 {
       return array_delete(<usize>map, <usize>key);
     case LPM_TRIE:
       return lpm_trie_delete(<usize>map, <usize>key);
+    case LRU_HASH:
+      return lru_hash_delete(<usize>map, <usize>key);
     default:
       return EOPNOTSUPP;
   }
@@ -72,6 +80,8 @@ export function bpf_for_each_map_elem(map: u64, callback: u64, ctx: u64, flags: 
   switch (load<u32>(<usize>map, MAP_TYPE)) {
     case HASH:
       return hash_each(<usize>map, HASH_ELEMENT_KEY, <u32>callback, ctx);
+    case LRU_HASH:
+      return hash_each(<usize>map, LRU_ELEMENT_KEY, <u32>callback, ctx);
     case ARRAY:
       return array_each(<usize>map, load<u32>(<usize>map, MAP_VALUES), <u32>callback, ctx);
     case PERCPU_ARRAY: {

@@ -54,11 +54,15 @@ import {
 // Size of struct htab_elem, which counts in Linux's bound of key and value.
 const KERNEL_ELEMENT_SIZE: u64 = 48;
 
-/** 0, or the negated errno with which Linux refuses such a hash map; `allowed` are the flags of the type besides the common ones. */
-export function hash_check(key_size: u32, value_size: u32, max_entries: u32, flags: u32, allowed: u32): i32 {
+/** 0, or the negated errno with which Linux refuses such flags of a hash map; `allowed` are those of the type besides the common ones. */
+export function hash_check_flags(flags: u32, allowed: u32): i32 {
   const access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
   const known = allowed | BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | access;
-  if ((flags & ~known) != 0 || !access_flags_ok(flags)) return <i32>EINVAL;
+  return (flags & ~known) != 0 || !access_flags_ok(flags) ? <i32>EINVAL : 0;
+}
+
+/** 0, or the negated errno with which Linux refuses such sizes. */
+export function hash_check_sizes(key_size: u32, value_size: u32, max_entries: u32): i32 {
   if (max_entries == 0 || key_size == 0 || value_size == 0) return <i32>EINVAL;
   if (<u64>key_size + value_size >= KMALLOC_MAX_SIZE - KERNEL_ELEMENT_SIZE) return <i32>E2BIG;
   // The number of buckets times the size of a kernel bucket (16) must fit 32 bits.
@@ -110,7 +114,8 @@ export function hash_create(
   flags: u32,
   seed: u64,
 ): usize {
-  const refused = hash_check(key_size, value_size, max_entries, flags, 0);
+  let refused = hash_check_flags(flags, 0);
+  if (refused == 0) refused = hash_check_sizes(key_size, value_size, max_entries);
   if (refused != 0) return <usize>refused;
   const cpus = cpu_count();
   // One element a CPU more than the capacity: what an update of an existing key writes while the old element is still read.

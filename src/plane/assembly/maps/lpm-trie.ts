@@ -1,5 +1,6 @@
 // LPM trie (layout/map-lpm.ts). Facts on behaviour: kernel/bpf/lpm_trie.c.
 import { access_flags_ok, copy_bytes, header_allocate, round_up_8 } from './header';
+import { spin_lock, spin_unlock } from './link';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from '../errno';
 import {
   BPF_EXIST,
@@ -163,14 +164,6 @@ function longest(map: usize, key: usize, length: u32): usize {
   return found;
 }
 
-function lock(map: usize): void {
-  while (atomic.cmpxchg<u32>(map, 0, 1, LPM_LOCK) != 0) {}
-}
-
-function unlock(map: usize): void {
-  atomic.store<u32>(map, 0, LPM_LOCK);
-}
-
 /** A node without children. Only under the lock, and only where the capacity allows it. */
 function take(map: usize): usize {
   let node = <usize>load<u32>(map, LPM_FREE);
@@ -214,9 +207,9 @@ function make_entry(map: usize, key: usize, value: usize): usize {
 /** 0, -EINVAL (unknown flags, prefix too long), -EEXIST, -ENOENT, or -ENOSPC if the trie is full. */
 export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64): i64 {
   if (flags > <u64>BPF_EXIST || load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
-  lock(map);
+  spin_lock(map + LPM_LOCK);
   const result = update_locked(map, key, value, flags);
-  unlock(map);
+  spin_unlock(map + LPM_LOCK);
   return result;
 }
 
@@ -272,9 +265,9 @@ function update_locked(map: usize, key: usize, value: usize, flags: u64): i64 {
 /** 0, -EINVAL (prefix too long) or -ENOENT: only exactly this prefix is removed. */
 export function lpm_trie_delete(map: usize, key: usize): i64 {
   if (load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
-  lock(map);
+  spin_lock(map + LPM_LOCK);
   const result = delete_locked(map, key);
-  unlock(map);
+  spin_unlock(map + LPM_LOCK);
   return result;
 }
 
@@ -329,11 +322,11 @@ function leftmost(node: usize): usize {
  * at the end. A key that is not there starts again at the first.
  */
 export function lpm_trie_next_key(map: usize, key: usize, out: usize): i32 {
-  lock(map);
+  spin_lock(map + LPM_LOCK);
   const root = <usize>load<u32>(map, LPM_ROOT);
   const next = key == 0 ? leftmost(root) : after(map, root, key);
   if (next == 0) {
-    unlock(map);
+    spin_unlock(map + LPM_LOCK);
     return <i32>ENOENT;
   }
   store<u32>(out, prefix_of(next));
@@ -342,7 +335,7 @@ export function lpm_trie_next_key(map: usize, key: usize, out: usize): i32 {
     const word = load<u64>(next + ((i >> 3) << 3), LPM_NODE_WORDS);
     store<u8>(out + i, <u8>(word >> (56 - ((i & 7) << 3))), DATA);
   }
-  unlock(map);
+  spin_unlock(map + LPM_LOCK);
   return 0;
 }
 

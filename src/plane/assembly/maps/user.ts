@@ -4,11 +4,12 @@ import { array_lookup, array_next_key, array_update } from './array';
 import { hash_delete, hash_lookup, hash_next_key, hash_update } from './hash';
 import { copy_bytes, cpu_count } from './header';
 import { lpm_trie_delete, lpm_trie_lookup, lpm_trie_next_key, lpm_trie_update } from './lpm-trie';
+import { lru_hash_delete, lru_hash_next_key, lru_hash_peek, lru_hash_update } from './lru-hash';
 import { percpu_array_read, percpu_array_write } from './percpu-array';
 import { prog_array_read, prog_array_remove, prog_array_write } from './prog-array';
 import { EINVAL, ENOENT, ENOTSUPP, EPERM } from '../errno';
 import { BPF_F_RDONLY, BPF_F_WRONLY, MAP_FLAGS, MAP_FROZEN, MAP_STRIDE, MAP_TYPE, MAP_VALUE_SIZE } from '../../layout/map';
-import { ARRAY, HASH, LPM_TRIE, PERCPU_ARRAY, PROG_ARRAY } from './types';
+import { ARRAY, HASH, LPM_TRIE, LRU_HASH, PERCPU_ARRAY, PROG_ARRAY } from './types';
 
 /** Bytes that a lookup copies out and an update takes. */
 export function map_user_value_size(map: usize): u32 {
@@ -44,6 +45,8 @@ export function map_lookup_user(map: usize, key: usize, out: usize): i32 {
       return copy_out(map, array_lookup(map, key), out);
     case LPM_TRIE:
       return copy_out(map, lpm_trie_lookup(map, key), out);
+    case LRU_HASH:
+      return copy_out(map, lru_hash_peek(map, key), out);
     case PERCPU_ARRAY:
       return percpu_array_read(map, key, out);
     case PROG_ARRAY:
@@ -62,6 +65,8 @@ export function map_update_user(map: usize, key: usize, value: usize, flags: u32
       return <i32>array_update(map, key, value, flags);
     case LPM_TRIE:
       return <i32>lpm_trie_update(map, key, value, flags);
+    case LRU_HASH:
+      return <i32>lru_hash_update(map, key, value, flags);
     case PERCPU_ARRAY:
       return percpu_array_write(map, key, value, flags);
     case PROG_ARRAY:
@@ -78,6 +83,8 @@ export function map_delete_user(map: usize, key: usize): i32 {
       return <i32>hash_delete(map, key);
     case LPM_TRIE:
       return <i32>lpm_trie_delete(map, key);
+    case LRU_HASH:
+      return <i32>lru_hash_delete(map, key);
     case ARRAY:
     case PERCPU_ARRAY:
       return <i32>EINVAL;
@@ -96,6 +103,8 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
       return hash_next_key(map, key, out);
     case LPM_TRIE:
       return lpm_trie_next_key(map, key, out);
+    case LRU_HASH:
+      return lru_hash_next_key(map, key, out);
     case ARRAY:
     case PERCPU_ARRAY:
     case PROG_ARRAY:
