@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,7 +24,17 @@ const missing =
 const source = new URL('testdata/target.bpf.c', import.meta.url).pathname;
 const firewall = new URL('../../bpf/objects/xdp_firewall.bpf.o', import.meta.url).pathname;
 
-const openFiles = () => Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`], { encoding: 'utf8' }));
+/** Descriptors of bpf(2) that this process holds; others come and go with the test runner. */
+function openFiles(): number {
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // the descriptor of the folder itself
+    }
+  });
+  return links.filter((link) => /^anon_inode:\[?(bpf|btf)/.test(link)).length;
+}
 
 describe.skipIf(missing !== undefined)(`loadLinux${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-'));
@@ -119,6 +129,7 @@ describe.skipIf(missing !== undefined)(`loadLinux${missing === undefined ? '' : 
     const insns = [{ opcode: 0x79, dst: 0, src: 1, off: 4096, imm: 0 }, ...program.insns.slice(1)];
     const bad = { ...spec, programs: new Map([...spec.programs, ['leaf', { ...program, insns }]]) };
     const before = openFiles();
+    expect(before).toBeGreaterThan(0);
     let error: unknown;
     try {
       loadLinux(bad);
