@@ -227,6 +227,26 @@ describe('maps', () => {
     expect(known.entry!(3n, 0n)).toBe(0x48_0000n + 48n);
   });
 
+  it.each([
+    ['jeq %r0, 0, none', 'ldxw %r0, [%r0]\nexit\nnone: mov %r0, 99\nexit'],
+    ['jne %r0, 0, some', 'mov %r0, 99\nexit\nsome: ldxw %r0, [%r0]\nexit'],
+    ['jeq32 %r0, 0, none', 'ldxw %r0, [%r0]\nadd %r0, 0\nexit\nnone: add %r0, 99\nexit'],
+    ['mov %r3, 5\njeq %r0, 0, none', 'ldxw %r0, [%r0]\nexit\nnone: add %r0, 94\nadd %r0, %r3\nexit'],
+  ])('a lookup and the check of its result: %s', (check, rest) => {
+    const bed = new Testbed();
+    const map = array();
+    place(bed, map);
+    for (let at = 0; at < 10; at++) bed.view.setUint32(0x45_1000 + at * 16, 10 + at, true);
+    const text = lookup.replace('exit', `${check}\n${rest}`);
+    const keys = [0n, 7n, 8n, 9n, 0xffff_ffffn];
+    for (const parts of [{}, { type: 'xdp' as const }]) {
+      const { entry } = bed.load([program(text, parts, [map])]);
+      expect(keys.map((key) => entry!(key, 0n))).toEqual([10n, 17n, 99n, 99n, 99n]);
+    }
+    const below = bed.load([program(text.replace('stxw [%r10-4], %r1', 'and %r1, 7\n$&'), {}, [map])]);
+    expect(below.entry!(15n, 0n)).toBe(17n);
+  });
+
   it('per-CPU array lookups give the value of the own CPU', () => {
     const bed = new Testbed();
     const map = array({ type: 'percpu_array' });

@@ -5,7 +5,7 @@ import { MAX_TAIL_CALLS, WORKER_CPU, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from 
 import { passesFunction } from './analysis.ts';
 import { HELPER, plainCall, planHelper } from './call-plan.ts';
 import type { Emitter } from './emitter.ts';
-import { NO_REGISTER, type Op } from './ir.ts';
+import type { Op } from './ir.ts';
 import { I32, I64, wasm } from './wasm/opcodes.ts';
 
 type OpOf<K extends Op['kind']> = Extract<Op, { kind: K }>;
@@ -157,60 +157,6 @@ function callbackCall(e: Emitter, op: OpOf<'loop'>, round: number): CallbackCall
       code.call(index);
     },
   };
-}
-
-/** bpf_map_lookup_elem in an array or per-CPU array (plane/layout/map.ts). */
-export function emitArrayLookup(e: Emitter, op: OpOf<'array-lookup'>): void {
-  const { code } = e;
-  const { map } = op;
-  const stride = (map.valueSize + 7) & ~7;
-  const key = op.key === NO_REGISTER ? undefined : e.fact(op.key);
-  const values = (): void => {
-    if (map.valuesAddress !== undefined) {
-      code.i32(map.valuesAddress);
-      return;
-    }
-    code.i32(map.address);
-    code.memory(wasm.i32Load, MAP_VALUES);
-  };
-  const addOwnCpu = (): void => {
-    if (map.type !== 'percpu_array') return;
-    e.loadWorker(WORKER_CPU);
-    code.i32(map.maxEntries * stride);
-    code.op(wasm.i32Mul);
-    code.op(wasm.i32Add);
-  };
-  if (key?.kind === 'const') {
-    const index = Number(BigInt.asUintN(32, key.value));
-    if (index >= map.maxEntries) code.i32(0);
-    else {
-      values();
-      code.i32(index * stride);
-      code.op(wasm.i32Add);
-      addOwnCpu();
-    }
-    e.define(op, I32);
-    return;
-  }
-  const index = e.scratch('index', I32);
-  if (op.key === NO_REGISTER) {
-    const offset = e.pushAddress(2, 0);
-    code.memory(wasm.i32Load, offset);
-  } else e.push(op.key, I32);
-  code.tee(index);
-  code.i32(map.maxEntries);
-  code.op(wasm.i32LtU);
-  code.openIf(I32);
-  values();
-  code.get(index);
-  code.i32(stride);
-  code.op(wasm.i32Mul);
-  code.op(wasm.i32Add);
-  addOwnCpu();
-  code.op(wasm.else);
-  code.i32(0);
-  code.end();
-  e.define(op, I32);
 }
 
 /** bpf_tail_call(ctx, map, index): goes on in another program, or with the next instruction where it cannot. */

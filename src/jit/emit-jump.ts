@@ -39,6 +39,10 @@ export function emitCondition(e: Emitter, branch: Branch): void {
   const halves = branch.width === 64 && a.bits <= 32 && b.bits <= 32;
   const type = branch.width === 32 || halves ? I32 : I64;
   if (b.kind === 'const' && (branch.op === 'eq' || branch.op === 'ne') && isZero(b.value, branch.width)) {
+    if (a.kind === 'pointer' && a.nonNull) {
+      code.i32(branch.op === 'ne' ? 1 : 0);
+      return;
+    }
     e.push(branch.a, type);
     if (branch.op === 'eq') code.op(type === I32 ? wasm.i32Eqz : wasm.i64Eqz);
     else if (type === I64) {

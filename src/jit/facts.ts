@@ -26,12 +26,13 @@ export type Fact =
   /** The context that the program was entered with. */
   | { readonly kind: 'context'; readonly bits: 32 }
   /** Some pointer of a verified program: an address below 2^32 whatever the verifier let be added to it. */
-  | { readonly kind: 'pointer'; readonly bits: 32 }
+  | { readonly kind: 'pointer'; readonly bits: 32; readonly nonNull: boolean }
   /** Below 2^bits. */
   | { readonly kind: 'number'; readonly bits: number };
 
 const none: Fact = { kind: 'none', bits: 0 };
-const pointer: Fact = { kind: 'pointer', bits: 32 };
+const pointer: Fact = { kind: 'pointer', bits: 32, nonNull: false };
+const object: Fact = { kind: 'pointer', bits: 32, nonNull: true };
 const number = (bits: number): Fact => ({ kind: 'number', bits: Math.min(bits, 64) });
 const anything = number(64);
 
@@ -156,6 +157,7 @@ export class Facts {
       case 'atomic':
         return number(op.size * 8);
       case 'array-lookup':
+        if (op.key !== NO_REGISTER && isBelow(at(op.key), op.map.maxEntries)) return object;
         return this.#assumptions.verified ? pointer : number(32);
       case 'helper':
         if (!returnsPointer.has(op.prototype.returns)) return anything;
@@ -331,6 +333,12 @@ export function isPointer(fact: Fact): boolean {
   );
 }
 
+/** The value's lower half is below the limit whatever happens. */
+export function isBelow(fact: Fact, limit: number): boolean {
+  if (fact.kind === 'const') return BigInt.asUintN(32, fact.value) < BigInt(limit);
+  return fact.kind === 'number' && fact.bits <= 31 && 2 ** fact.bits <= limit;
+}
+
 function join(a: Fact, b: Fact): Fact {
   if (a.kind === 'none') return b;
   if (b.kind === 'none' || sameFact(a, b)) return a;
@@ -345,6 +353,7 @@ function sameFact(a: Fact, b: Fact): boolean {
     return a.value === b.value && a.address === b.address && a.map === b.map;
   if (a.kind === 'frame' && b.kind === 'frame') return a.offset === b.offset;
   if (a.kind === 'function' && b.kind === 'function') return a.target === b.target;
+  if (a.kind === 'pointer' && b.kind === 'pointer') return a.nonNull === b.nonNull;
   return true;
 }
 

@@ -3,8 +3,9 @@ import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { FunctionAnalysis } from './analysis.ts';
 import { emitAlu, emitExtend, emitMov, emitNeg, emitSwap } from './emit-alu.ts';
-import { emitArrayLookup, emitLocalCall, emitLoop, emitPlaneCall, MAX_LOOPS } from './emit-call.ts';
+import { emitLocalCall, emitLoop, emitPlaneCall, MAX_LOOPS } from './emit-call.ts';
 import { emitCondition, emitSwitchIndex } from './emit-jump.ts';
+import { checkedLookup, emitArrayLookup, emitIndexCheck } from './emit-map.ts';
 import { emitAtomic, emitLoad, emitLoadAcquire, emitStore, emitStoreRelease } from './emit-memory.ts';
 import { Emitter, type ModuleScope } from './emitter.ts';
 import type { Op } from './ir.ts';
@@ -74,19 +75,26 @@ function writeBody(e: Emitter, planeExports: ReadonlySet<string>): void {
     code.set(roundsLeft);
   }
   e.fetchFuel();
+  let checked: ReturnType<typeof checkedLookup>;
   writeStructured(code, webs.blocks, webs.graph, {
     loopHeader: (depth) => e.burnFuelOr(depth),
     outermost: e.fuelLocal === undefined ? undefined : () => e.storeFuel(),
     ops: (block) => {
       e.enterBlock(block);
+      checked = checkedLookup(e, block);
       for (const op of webs.blocks[block]!.ops) {
-        if (!e.isSuperfluous(op)) writeOp(e, op, planeExports);
+        if (op.kind === 'array-lookup') emitArrayLookup(e, op, op === checked);
+        else if (!e.isSuperfluous(op)) writeOp(e, op, planeExports);
         e.step(op);
       }
     },
     condition: (block) => {
       const { end } = webs.blocks[block]!;
-      if (end.kind === 'branch') return emitCondition(e, end);
+      if (end.kind === 'branch') {
+        if (checked === undefined) emitCondition(e, end);
+        else emitIndexCheck(e, checked, end.op === 'eq');
+        return;
+      }
       if (roundsLeft === undefined) return;
       code.get(roundsLeft);
       code.op(wasm.i32Eqz);
@@ -117,7 +125,7 @@ function writeBody(e: Emitter, planeExports: ReadonlySet<string>): void {
   });
 }
 
-function writeOp(e: Emitter, op: Op, planeExports: ReadonlySet<string>): void {
+function writeOp(e: Emitter, op: Exclude<Op, { kind: 'array-lookup' }>, planeExports: ReadonlySet<string>): void {
   switch (op.kind) {
     case 'const':
       e.code.constant(e.resultType(), op.value);
@@ -168,9 +176,6 @@ function writeOp(e: Emitter, op: Op, planeExports: ReadonlySet<string>): void {
       return;
     case 'loop':
       emitLoop(e, op);
-      return;
-    case 'array-lookup':
-      emitArrayLookup(e, op);
       return;
   }
 }
