@@ -1,5 +1,4 @@
 /** ObjectSpec -> programs and maps of the user-space target: creates maps, resolves references, checks structure, hands over to an engine. */
-import type { MapTypeName } from '../abi/map-types.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
@@ -7,13 +6,14 @@ import type { Insn } from '../isa/insn.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { checkStructure } from '../verifier/structure.ts';
-import type { EngineName, EngineProgram, LoadedPrograms } from './engine.ts';
-import type { LoadedObject, MapHandle, ProgramHandle, RunInput, RunResult } from './handles.ts';
+import type { EngineName, LoadedPrograms } from './engine.ts';
+import type { LoadedObject } from './handles.ts';
 import type { Hook } from './hook.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
 import type { KconfigValues } from './kconfig.ts';
-import { createObjectMaps, type ObjectMaps } from './object-maps.ts';
+import { createObjectMaps } from './object-maps.ts';
+import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -38,34 +38,6 @@ const DEFAULT_BUDGET = 1_000_000_000;
 export interface UserObject extends LoadedObject {
   readonly runtime: Runtime;
   readonly programs: Readonly<Record<string, UserProgram>>;
-}
-
-export class UserProgram implements ProgramHandle {
-  readonly target = 'user';
-  readonly name: string;
-  readonly type;
-  readonly spec: ProgramSpec;
-  /** For the loops of hooks. */
-  readonly executable: EngineProgram;
-  readonly #runtime: Runtime;
-  readonly #hook: Hook;
-
-  constructor(runtime: Runtime, hook: Hook, spec: ProgramSpec, executable: EngineProgram) {
-    this.name = spec.name;
-    this.type = hook.declaration.type;
-    this.spec = spec;
-    this.executable = executable;
-    this.#runtime = runtime;
-    this.#hook = hook;
-  }
-
-  run(input: RunInput): RunResult {
-    return this.#hook.testRun(this.#runtime, this.executable, input);
-  }
-
-  close(): void {
-    // Programs of an object share a module; the object gives it back.
-  }
 }
 
 /**

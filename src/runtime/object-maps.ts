@@ -6,6 +6,9 @@ import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
 import { createMap, type PlaneMap } from './maps/plane-map.ts';
+import { ProgArrayMap } from './maps/prog-array.ts';
+import { RingbufMap } from './maps/ringbuf.ts';
+import { UserProgram } from './program.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 import { TypedMap } from './typed-map.ts';
@@ -50,7 +53,7 @@ export function createObjectMaps(
     throw error;
   }
   return {
-    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, new TypedMap(map, spec, 'user', object.btf)])),
+    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(runtime, map, spec, object)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     connectPrograms(entry) {
       for (const { map, spec } of created.values()) {
@@ -99,6 +102,19 @@ function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues):
   }
 }
 
+
+function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectSpec): MapHandle {
+  switch (spec.type) {
+    case 'ringbuf':
+      return new RingbufMap(map, spec, object.btf);
+    case 'prog_array':
+      return new ProgArrayMap(map, spec, object.btf, (program) =>
+        program instanceof UserProgram && program.runtime === runtime ? program.executable.tailEntry : undefined,
+      );
+    default:
+      return new TypedMap(map, spec, 'user', object.btf);
+  }
+}
 
 function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   const view = runtime.view();
