@@ -43,7 +43,9 @@ export class KernelProgram implements ProgramHandle {
   }
 
   run(input: RunInput): RunResult {
-    const { data, context } = input;
+    const { data } = input;
+    // A copy: a syscall program's context is written in place, where others have an output buffer.
+    const context = input.context?.slice();
     const output = data === undefined ? undefined : this.#outputFor(data.length);
     const contextOut =
       context === undefined || !contextComesBack(this.type) ? undefined : new Uint8Array(context.length);
@@ -52,14 +54,14 @@ export class KernelProgram implements ProgramHandle {
       ...(output === undefined ? undefined : { dataOut: output }),
       ...(context === undefined ? undefined : { context }),
       ...(contextOut === undefined ? undefined : { contextOut }),
-      ...(input.repeat === undefined ? undefined : { repeat: input.repeat }),
+      // Types that are run once by nature refuse even a 1.
+      ...(input.repeat === undefined || input.repeat === 1 ? undefined : { repeat: input.repeat }),
     });
     return {
       returnValue: result.returnValue,
       r0: undefined,
       data: output?.slice(0, result.dataSize),
-      // A syscall program's context is written in place, where others have an output buffer.
-      context: contextOut?.slice(0, result.contextSize) ?? context?.slice(),
+      context: contextOut?.slice(0, result.contextSize) ?? context,
       durationNs: result.durationNs,
     };
   }
