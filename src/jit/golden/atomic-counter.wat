@@ -1,0 +1,25 @@
+(module
+  (type (;0;) (func (param i64) (result i64)))
+  (type (;1;) (func (param i64 i64 i64 i64 i64) (result i64)))
+  (type (;2;) (func (param i64 i64) (result i64)))
+  (import "env" "memory" (memory (;0;) 64 65536 shared))
+  (import "env" "table" (table (;0;) 0 funcref))
+  (import "env" "worker" (global (;0;) i32))
+  (import "env" "table_base" (global (;1;) i32))
+  (func $atomic-counter (type 2) (param i64 i64) (result i64)
+    (local i32 i64 i64)
+    (local.set 2
+      (i32.wrap_i64
+        (local.get 0)))
+    (local.set 3
+      (i64.atomic.rmw.add offset=8
+        (local.get 2)
+        (i64.const 1)))
+    (local.set 4
+      (local.get 3))
+    (return
+      (local.get 4))
+    (unreachable))
+  (export "atomic-counter" (func 0))
+  (export "atomic-counter:tail" (func 0))
+  (elem (;0;) (global.get 1) func 0 0))

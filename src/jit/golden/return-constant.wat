@@ -1,0 +1,15 @@
+(module
+  (type (;0;) (func (param i64) (result i64)))
+  (type (;1;) (func (param i64 i64 i64 i64 i64) (result i64)))
+  (type (;2;) (func (param i64 i64) (result i64)))
+  (import "env" "memory" (memory (;0;) 64 65536 shared))
+  (import "env" "table" (table (;0;) 0 funcref))
+  (import "env" "worker" (global (;0;) i32))
+  (import "env" "table_base" (global (;1;) i32))
+  (func $return-constant (type 2) (param i64 i64) (result i64)
+    (return
+      (i64.const 2))
+    (unreachable))
+  (export "return-constant" (func 0))
+  (export "return-constant:tail" (func 0))
+  (elem (;0;) (global.get 1) func 0 0))
