@@ -8,6 +8,7 @@ import { readEthernetCapture } from './capture-file.ts';
 import { compareMaps, describeOutcome, type Divergence, type MapDivergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode } from './exit.ts';
 import type { Verb } from './main.ts';
+import { type MapInput, readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
@@ -19,6 +20,7 @@ interface DiffOptions {
   readonly seed: number;
   readonly engine: readonly ('jit' | 'interpreter')[];
   readonly pcap?: string;
+  readonly maps?: string;
   readonly json?: boolean;
 }
 
@@ -50,20 +52,27 @@ export const diffVerb: Verb = (program, finish) => {
     .option('--seed <n>', 'of the packet generator', integerOption(0, 0xffff_ffff), 1)
     .option('--pcap <file>', 'a capture as input instead of generated packets')
     .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
+    .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--json', 'result as JSON (sluice.diff/1)')
     .action((selectors: string[], options: DiffOptions) =>
       finish(options.json === true, async (output) => {
+        const maps = options.maps === undefined ? {} : readMapInput(options.maps);
         const results: ProgramResult[] = [];
         for (const selector of selectors) {
           const { object, programs } = select(selector);
-          for (const each of programs) results.push(await diffProgram(object, each, options));
+          for (const each of programs) results.push(await diffProgram(object, each, options, maps));
         }
         return report(results, output);
       }),
     );
 };
 
-async function diffProgram(object: ObjectSpec, program: ProgramSpec, options: DiffOptions): Promise<ProgramResult> {
+async function diffProgram(
+  object: ObjectSpec,
+  program: ProgramSpec,
+  options: DiffOptions,
+  maps: MapInput,
+): Promise<ProgramResult> {
   const subjects: Subject[] = [];
   const names = { object: object.name, program: program.name };
   try {
@@ -72,7 +81,7 @@ async function diffProgram(object: ObjectSpec, program: ProgramSpec, options: Di
     let reason: string | undefined;
     for (const name of [...options.engine, 'linux'] as const) {
       try {
-        subjects.push(await createSubject(object, program, name, BigInt(options.seed)));
+        subjects.push(await createSubject(object, program, name, { seed: BigInt(options.seed), maps }));
       } catch (error) {
         if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
         // Without bpf(2) nothing can be said at all.

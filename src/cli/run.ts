@@ -8,6 +8,7 @@ import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, describeOutcome, type Divergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import type { Verb } from './main.ts';
+import { readMapInput } from './map-input.ts';
 import { mapContents } from './map-contents.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table, toHex } from './output.ts';
@@ -28,6 +29,7 @@ interface RunOptions {
   readonly engine: readonly ('jit' | 'interpreter')[];
   readonly show: number;
   readonly seed: number;
+  readonly maps?: string;
   readonly json?: boolean;
 }
 
@@ -48,6 +50,7 @@ export const runVerb: Verb = (program, finish) => {
     .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
     .option('--engine <list>', 'jit, interpreter (for target user)', listOption(['jit', 'interpreter']), ['jit'])
     .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
+    .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--json', 'result as JSON');
   command.action((selector: string, options: RunOptions) =>
     finish(options.json === true, async (output) => {
@@ -56,9 +59,10 @@ export const runVerb: Verb = (program, finish) => {
         throw new UsageError('give either --data-in FILE or --pcap FILE');
       }
       const names = options.target.flatMap((target): readonly SubjectName[] => (target === 'linux' ? ['linux'] : options.engine));
+      const maps = options.maps === undefined ? {} : readMapInput(options.maps);
       const subjects: Subject[] = [];
       try {
-        for (const name of names) subjects.push(await createSubject(object, spec, name, BigInt(options.seed)));
+        for (const name of names) subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps }));
         return options.pcap === undefined ? runOne(subjects, options, output) : runCapture(subjects, options.pcap, options, output);
       } finally {
         for (const subject of subjects) subject.close();

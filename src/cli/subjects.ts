@@ -1,6 +1,7 @@
 /** One object, loaded several times: by engine in user space and in the kernel. What `run` and `diff` hold against each other. */
 import { load } from '../index.ts';
 import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
+import { fillMaps, type MapInput } from './map-input.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
@@ -16,11 +17,34 @@ export interface Subject {
   close(): void;
 }
 
+export interface SubjectOptions {
+  /** Of the random numbers that programs see in user space. */
+  readonly seed: bigint;
+  /** Initial contents of maps. */
+  readonly maps: MapInput;
+}
+
 /**
  * Loads `program` with its object once more. In user space as many CPUs are modelled as the machine has, and this thread stays on CPU 0,
  * so that per-CPU values can be compared one by one.
  */
-export async function createSubject(object: ObjectSpec, program: ProgramSpec, name: SubjectName, seed: bigint): Promise<Subject> {
+export async function createSubject(
+  object: ObjectSpec,
+  program: ProgramSpec,
+  name: SubjectName,
+  options: SubjectOptions,
+): Promise<Subject> {
+  const subject = await loadSubject(object, program, name, options.seed);
+  try {
+    fillMaps(subject.object, options.maps);
+  } catch (error) {
+    subject.close();
+    throw error;
+  }
+  return subject;
+}
+
+async function loadSubject(object: ObjectSpec, program: ProgramSpec, name: SubjectName, seed: bigint): Promise<Subject> {
   const programs = withTailCallTargets(object, program);
   if (name === 'linux') {
     pinToCpu(0);
