@@ -5,27 +5,11 @@ import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { FRAME_SIZE, STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
 import { MAX_CALL_FRAMES, WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
-import type { Fault } from './fault.ts';
-import { wasmBase64 } from './generated/interpreter-wasm.ts';
+import { type CoreExports, createCore, type InterpreterHost } from './core.ts';
 import { type BoundFunction, type Context, type Image, writeImage } from './image.ts';
 import * as layout from './layout.ts';
 import { type RegisterValue, readFault, readRegister } from './readout.ts';
-
-/** Where the interpreter lives: one worker's view of the memory. */
-export interface InterpreterHost {
-  readonly memory: WebAssembly.Memory;
-  readonly table: WebAssembly.Table;
-  /** Address of the worker block. */
-  readonly worker: number;
-  /** Bodies of helpers and kfuncs by name, functions of WebAssembly of type (i64 × arguments) -> i64: the plane's exports. */
-  readonly functions: Readonly<Record<string, unknown>>;
-  /** Address of so many zeroed bytes, aligned to 16 at least. */
-  allocate(bytes: number): number;
-  free(address: number, bytes: number): void;
-  /** First of so many entries of `table` in a row, and giving them back; without, the table grows for good. */
-  reserveEntries?(count: number): number;
-  releaseEntries?(index: number, count: number): void;
-}
+import type { Argument, LoadedImage, Outcome, Position, RunOptions, StepOutcome } from './run.ts';
 
 export interface LoadOptions {
   /** Context of the program; by default that of its type in abi/programs. */
@@ -36,69 +20,8 @@ export interface LoadOptions {
   readonly readOnlyPacket?: boolean;
 }
 
-/** A program in memory. Dead after `unload`. */
-export interface LoadedImage {
-  readonly program: ResolvedProgram;
-  /** Address of the context-independent image; stable while loaded. */
-  readonly address: number;
-}
-
-/** What a register holds at entry: a plain number, or a pointer with the object that it points to. */
-export type Argument =
-  | number
-  | bigint
-  /** The context, in the layout of the program's type. */
-  | { readonly kind: 'context'; readonly address: number }
-  /** Memory of the caller. */
-  | { readonly kind: 'memory'; readonly address: number; readonly size: number; readonly readOnly?: boolean };
-
-export interface RunOptions {
-  /** Steps after which the run is a fault (default 100 million). */
-  readonly budget?: number | bigint;
-  /** Let the program read stack bytes that it never wrote, as Linux does for privileged programs since 6.3. */
-  readonly uninitialisedStack?: boolean;
-  /** What BPF_LD_ABS and BPF_LD_IND read where the program's context has no packet; without either they fault. */
-  readonly packet?: { readonly address: number; readonly size: number };
-  /** Bytes of stack that the program's frames may use (default: all that the CPU's area has). */
-  readonly stackSize?: number;
-}
-
-export interface Position {
-  readonly image: LoadedImage;
-  /** The instruction that comes next. */
-  readonly slot: number;
-  readonly steps: number;
-}
-
-export type Outcome =
-  | {
-      readonly kind: 'exit';
-      readonly r0: bigint;
-      readonly steps: number;
-      /** Accesses through pointers whose object had to be found by address: the program launders pointers. */
-      readonly byAddress: number;
-    }
-  | { readonly kind: 'fault'; readonly fault: Fault; readonly steps: number };
-
-export type StepOutcome =
-  | Outcome
-  | { readonly kind: 'paused' | 'breakpoint'; readonly position: Position; readonly steps: number };
-
-interface CoreExports {
-  begin(state: number, image: number): void;
-  resume(state: number): number;
-  readonly callback: unknown;
-}
-
 const DEFAULT_BUDGET = 100_000_000n;
 const NEVER = (1n << 64n) - 1n;
-
-let compiled: WebAssembly.Module | undefined;
-
-function coreModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(wasmBase64), (c) => c.charCodeAt(0)));
-  return compiled;
-}
 
 /** One worker's interpreter. Several images; one run at a time. */
 export class Interpreter {
@@ -118,13 +41,10 @@ export class Interpreter {
 
   constructor(host: InterpreterHost) {
     this.#host = host;
-    const { memory, table, worker } = host;
-    const instance = new WebAssembly.Instance(coreModule(), { env: { memory, table, worker } });
-    // What the module exports is fixed by its sources; the interface above states it.
-    this.#core = instance.exports as unknown as CoreExports;
+    this.#core = createCore(host);
     this.#state = host.allocate(layout.STATE_SIZE);
     this.#tailTable = host.allocate(this.#tailCapacity * 4);
-    this.#view = new DataView(memory.buffer);
+    this.#view = new DataView(host.memory.buffer);
     this.#callbackEntry = this.#place(this.#core.callback);
   }
 
@@ -241,7 +161,7 @@ export class Interpreter {
     const s = this.#state;
     const memory = this.#memory();
     const set = (field: number, value: number) => memory.setUint32(s + field, value, true);
-    if (!this.#running) this.#stackTop = memory.getUint32(this.#host.worker + WORKER_STACK_TOP, true);
+    this.#stackTop = memory.getUint32(this.#host.worker + WORKER_STACK_TOP, true);
     const cpu = memory.getUint32(this.#host.worker + WORKER_CPU, true);
     const top = this.#stackTop;
     set(layout.STATE_STACK_TOP, top);
@@ -250,24 +170,10 @@ export class Interpreter {
     set(layout.STATE_OPTIONS, options.uninitialisedStack === true ? layout.OPTION_UNINITIALISED_STACK : 0);
     set(layout.STATE_TAIL_TABLE, this.#tailTable);
     set(layout.STATE_TAIL_COUNT, this.#tailCapacity);
-    set(layout.STATE_TAIL_CALLS, 0);
-    set(layout.STATE_BY_ADDRESS, 0);
-    set(layout.STATE_RESERVED, 0);
-    set(layout.STATE_RECENT_NEXT, 0);
     set(layout.STATE_CALLBACK_ENTRY, this.#callbackEntry);
     set(layout.STATE_PACKET, options.packet?.address ?? 0);
     set(layout.STATE_PACKET_SIZE, options.packet?.size ?? 0);
-    memory.setBigUint64(s + layout.STATE_STEPS, 0n, true);
     memory.setBigUint64(s + layout.STATE_BUDGET, BigInt(options.budget ?? DEFAULT_BUDGET), true);
-    const bytes = new Uint8Array(memory.buffer);
-    bytes.fill(0, s + layout.STATE_RESERVATIONS, s + layout.STATE_SIZE);
-    for (const field of [
-      layout.STATE_CONTEXT,
-      layout.STATE_DATA_FIELD,
-      layout.STATE_DATA_END_FIELD,
-      layout.STATE_DATA_META_FIELD,
-    ])
-      set(field, 0);
     this.#core.begin(s, known.address);
     if (args.length > 5)
       throw new InputError('SLUICE_ARGUMENT_COUNT', `a program takes at most 5 arguments, not ${args.length}`);

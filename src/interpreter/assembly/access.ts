@@ -104,13 +104,18 @@ export function resolve(s: usize, r: usize, offset: i64, size: u32, access: u32)
         return <usize>address;
       }
     }
+  } else if (tag == KIND_PACKET && access != ACCESS_ATOMIC) {
+    const base = <u64>load<u32>(<usize>load<u32>(s, STATE_DATA_FIELD));
+    const extent = <u64>load<u32>(<usize>load<u32>(s, STATE_DATA_END_FIELD)) - base;
+    const relative = address - base;
+    if (relative < extent && relative + size <= extent) return <usize>address;
   }
   return resolveRange(s, r, address, size, access, false);
 }
 
 /**
- * As resolve, for any size and any kind: the slow path, and what helpers' arguments go through. `offset` is absolute here.
- * With `uninitialised`, a write of which the stack bytes become initialised only by the helper.
+ * As resolve, for any size and any kind, by absolute address: the slow path, and what helpers' arguments go through. With
+ * `uninitialised`, bytes of the stack need not have been written before.
  */
 export function resolveRange(s: usize, r: usize, address: u64, size: u32, access: u32, uninitialised: bool): usize {
   const tag = tagOf(r);
@@ -128,8 +133,6 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
     if (access == ACCESS_ATOMIC) return bad(s, FAULT_ATOMIC_OBJECT, r, access, address, size);
     base = packetStart(s, kind);
     extent = packetEnd(s, kind) - base;
-    // The fault tells the bounds of now.
-    setObject(s + REGISTER_SCRATCH, tag, <u32>base, <u32>extent, 0);
   } else if (kind == KIND_CONTEXT) {
     if (access == ACCESS_ATOMIC) return bad(s, FAULT_ATOMIC_OBJECT, r, access, address, size);
     return resolveContext(s, r, address - base, address, size, access);
@@ -144,7 +147,12 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
   }
   const relative = address - base;
   if (relative > extent || relative + <u64>size > extent) {
-    const object = kind == KIND_PACKET || kind == KIND_METADATA ? s + REGISTER_SCRATCH : r;
+    let object = r;
+    if (kind == KIND_PACKET || kind == KIND_METADATA) {
+      // The fault tells the bounds of now.
+      object = s + REGISTER_SCRATCH;
+      setObject(object, tag, <u32>base, <u32>extent, 0);
+    }
     return fault(s, FAULT_OUT_OF_BOUNDS, registerNumber(s, r), access, address, size, object, 0);
   }
   if ((access & ACCESS_WRITE) != 0 && (tag & TAG_READ_ONLY) != 0) return bad(s, FAULT_READ_ONLY, r, access, address, size);
@@ -228,7 +236,7 @@ export function reservation(s: usize, aux: u32): usize {
 export function remember(s: usize, tag: u32, base: u32, size: u32, aux: u32): void {
   const next = load<u32>(s, STATE_RECENT_NEXT);
   const last = s + STATE_RECENT + (<usize>((next - 1) & (RECENT - 1)) << 4);
-  if (load<u32>(last, 4) == base) return;
+  if (next != 0 && load<u32>(last, 4) == base) return;
   const record = s + STATE_RECENT + (<usize>(next & (RECENT - 1)) << 4);
   store<u32>(record, tag);
   store<u32>(record, base, 4);
@@ -279,9 +287,9 @@ export function findObject(s: usize, address: u32, to: usize): bool {
       return true;
     }
   }
-  for (let i: usize = 0; i < <usize>RECENT; i++) {
+  for (let i: usize = 0, known = <usize>min<u32>(load<u32>(s, STATE_RECENT_NEXT), RECENT); i < known; i++) {
     const record = s + STATE_RECENT + (i << 4);
-    if (load<u32>(record) != 0 && address - load<u32>(record, 4) < load<u32>(record, 8)) {
+    if (address - load<u32>(record, 4) < load<u32>(record, 8)) {
       setObject(to, load<u32>(record), load<u32>(record, 4), load<u32>(record, 8), load<u32>(record, 12));
       return true;
     }

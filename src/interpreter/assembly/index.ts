@@ -2,6 +2,17 @@
 // the block that its caller allocated (see ../layout); the one global is per instance, and an instance belongs to one worker.
 import {
   KIND_UNINITIALISED,
+  RESERVATIONS,
+  STATE_BY_ADDRESS,
+  STATE_CONTEXT,
+  STATE_DATA_END_FIELD,
+  STATE_DATA_FIELD,
+  STATE_DATA_META_FIELD,
+  STATE_RECENT_NEXT,
+  STATE_RESERVATIONS,
+  STATE_RESERVED,
+  STATE_STEPS,
+  STATE_TAIL_CALLS,
   STATE_BASE_DEPTH,
   STATE_DEPTH,
   STATE_STATUS,
@@ -35,6 +46,18 @@ let current: usize = 0;
 /** Makes ready to run `image` from its first slot; the caller sets r1 to r5 afterwards. */
 export function begin(s: usize, image: usize): void {
   store<u32>(s, STATUS_RUNNING, STATE_STATUS);
+  store<u64>(s, 0, STATE_STEPS);
+  store<u32>(s, 0, STATE_BY_ADDRESS);
+  store<u32>(s, 0, STATE_TAIL_CALLS);
+  store<u32>(s, 0, STATE_RECENT_NEXT);
+  if (load<u32>(s, STATE_RESERVED) != 0) {
+    memory.fill(s + STATE_RESERVATIONS, 0, RESERVATIONS * 16);
+    store<u32>(s, 0, STATE_RESERVED);
+  }
+  store<u32>(s, 0, STATE_CONTEXT);
+  store<u32>(s, 0, STATE_DATA_FIELD);
+  store<u32>(s, 0, STATE_DATA_END_FIELD);
+  store<u32>(s, 0, STATE_DATA_META_FIELD);
   store<u32>(s, <u32>image, STATE_IMAGE);
   store<u32>(s, load<u32>(image, IMAGE_CODE), STATE_CODE);
   const record = <usize>load<u32>(image, IMAGE_FUNCTIONS);
