@@ -22,6 +22,15 @@ export const LPM_FREE = 92;
 export const LPM_USED = 96;
 export const LPM_CAPACITY = 100;
 
+/**
+ * u32: address of the table over the first byte of the data, LPM_TABLE_SIZE bytes: for each value a u64 with the node at which the
+ * walk goes on, the first on the path with 8 bits or more (upper half, 0: none), and the last entry passed before it (lower
+ * half, 0: none). It spares a lookup the top of the trie; keys with less than 8 bits walk from the root.
+ */
+export const LPM_TABLE = 104;
+export const LPM_TABLE_BITS = 8;
+export const LPM_TABLE_SIZE = 2048;
+
 /** Node: u32 children by the next bit, 0 if there is none. */
 export const LPM_NODE_CHILDREN = 0;
 /** u32: prefix length in bits; LPM_INTERMEDIATE is set in nodes that only part two others and have no value. */

@@ -107,6 +107,25 @@ export function find_8(map: usize, key: usize, key_offset: usize): usize {
   }
 }
 
+/** Element of a 12-byte key. */
+// @ts-ignore: decorator
+@inline
+export function find_12(map: usize, key: usize, key_offset: usize): usize {
+  const first = load<u64>(key);
+  const second = load<u32>(key, 8);
+  const hash = hash_words(load<u64>(map, HASH_SEED), first, second);
+  const end = end_of(map, hash);
+  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  while (true) {
+    let element = first_in(bucket);
+    while (!is_end(element)) {
+      if (load<u64>(element + key_offset) == first && load<u32>(element + key_offset, 8) == second) return element;
+      element = next_of(element);
+    }
+    if (element == end) return 0;
+  }
+}
+
 /** Element of a 16-byte key. */
 // @ts-ignore: decorator
 @inline
@@ -148,6 +167,7 @@ export function find(map: usize, key: usize, key_offset: usize): usize {
   const size = load<u32>(map, MAP_KEY_SIZE);
   if (size == 4) return find_4(map, key, key_offset);
   if (size == 8) return find_8(map, key, key_offset);
+  if (size == 12) return find_12(map, key, key_offset);
   if (size == 16) return find_16(map, key, key_offset);
   return find_any(map, key, key_offset);
 }

@@ -59,6 +59,7 @@ export function hash_bytes(seed: u64, key: usize, size: u32): u32 {
 export function hash_key(seed: u64, key: usize, size: u32): u32 {
   if (size == 4) return hash_word(seed, load<u32>(key));
   if (size == 8) return hash_word(seed, load<u64>(key));
+  if (size == 12) return hash_words(seed, load<u64>(key), load<u32>(key, 8));
   if (size == 16) return hash_words(seed, load<u64>(key), load<u64>(key, 8));
   return hash_bytes(seed, key, size);
 }

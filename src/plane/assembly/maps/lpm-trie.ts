@@ -31,6 +31,9 @@ import {
   LPM_NODE_SIZE,
   LPM_NODE_WORDS,
   LPM_ROOT,
+  LPM_TABLE,
+  LPM_TABLE_BITS,
+  LPM_TABLE_SIZE,
   LPM_USED,
   LPM_VALUE_OFFSET,
 } from '../../layout/map-lpm';
@@ -53,8 +56,10 @@ export function lpm_trie_create(type: u32, key_size: u32, value_size: u32, max_e
   // At most one intermediate node for each entry but one, and the node that an update brings before the old one goes.
   const capacity = <u64>max_entries * 2;
   if (capacity > 0x7fff_ffff) return <usize>ENOMEM;
-  const map = header_allocate(type, key_size, value_size, max_entries, flags, capacity * node_size);
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, LPM_TABLE_SIZE + capacity * node_size);
   if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, load<u32>(map, MAP_VALUES), LPM_TABLE);
+  store<u32>(map, load<u32>(map, MAP_VALUES) + LPM_TABLE_SIZE, MAP_VALUES);
   store<u32>(map, data_size, LPM_DATA_SIZE);
   store<u32>(map, data_size * 8, LPM_MAX_PREFIX);
   store<u32>(map, node_size, LPM_NODE_SIZE);
@@ -121,26 +126,34 @@ export function lpm_trie_lookup(map: usize, key: usize): usize {
   if (length > load<u32>(map, LPM_MAX_PREFIX)) return 0;
   while (true) {
     const generation = atomic.load<u32>(map, LPM_GENERATION);
-    const found = load<u32>(map, LPM_DATA_SIZE) <= 8 ? longest_in_word(map, key, length) : longest(map, key, length);
+    let node: usize;
+    let found: usize = 0;
+    if (length >= <u32>LPM_TABLE_BITS) {
+      const start = atomic.load<u64>(load<u32>(map, LPM_TABLE) + (<u32>load<u8>(key, DATA) << 3));
+      node = <usize>(start >> 32);
+      found = <usize>(<u32>start);
+    } else {
+      node = atomic.load<u32>(map, LPM_ROOT);
+    }
+    if (load<u32>(map, LPM_DATA_SIZE) <= 8) found = longest_in_word(key, length, node, found);
+    else found = longest(map, key, length, node, found);
     if (atomic.load<u32>(map, LPM_GENERATION) == generation) {
       return found == 0 ? 0 : found + load<u32>(map, LPM_VALUE_OFFSET);
     }
   }
 }
 
-/** Node of the longest prefix over data of at most 8 bytes. */
+/** Entry of the longest prefix over data of at most 8 bytes, from `node` on; `found` if there is none. */
 // @ts-ignore: decorator
 @inline
-function longest_in_word(map: usize, key: usize, length: u32): usize {
+function longest_in_word(key: usize, length: u32, node: usize, found: usize): usize {
   const word = key_word(key, 0);
-  let found: usize = 0;
-  let node = <usize>atomic.load<u32>(map, LPM_ROOT);
   while (node != 0) {
     const prefix = load<u32>(node, LPM_NODE_PREFIX);
     const bits = prefix & ~INTERMEDIATE;
-    // A prefix of 0 shifts by 64, which WebAssembly takes as 0: the empty prefix is told apart first.
+    // The empty prefix is told apart: a shift by 64 is one by 0.
     if (bits > length || (bits != 0 && (load<u64>(node, LPM_NODE_WORDS) ^ word) >> (64 - bits) != 0)) break;
-    if (!(prefix & INTERMEDIATE)) found = node;
+    found = select<usize>(node, found, <i32>prefix >= 0);
     // At the last bit of the data there are no children to choose from.
     if (bits == 64) break;
     node = child_of(node, <u32>(word >> (63 - bits)) & 1);
@@ -148,20 +161,43 @@ function longest_in_word(map: usize, key: usize, length: u32): usize {
   return found;
 }
 
-/** Node of the longest prefix over longer data. */
-function longest(map: usize, key: usize, length: u32): usize {
+/** The same over longer data. */
+function longest(map: usize, key: usize, length: u32, node: usize, found: usize): usize {
   const last = load<u32>(map, LPM_MAX_PREFIX);
-  let found: usize = 0;
-  let node = <usize>atomic.load<u32>(map, LPM_ROOT);
   while (node != 0) {
     const prefix = load<u32>(node, LPM_NODE_PREFIX);
     const bits = prefix & ~INTERMEDIATE;
     if (bits > length || common_prefix(node, key) < bits) break;
-    if (!(prefix & INTERMEDIATE)) found = node;
+    if (<i32>prefix >= 0) found = node;
     if (bits == last) break;
     node = child_of(node, key_bit(key, bits));
   }
   return found;
+}
+
+/** Brings the table up to date for the first bytes that the first `length` bits of the key's data allow. */
+function refresh_table(map: usize, key: usize): void {
+  const length = load<u32>(key);
+  const table = load<u32>(map, LPM_TABLE);
+  const open = length < <u32>LPM_TABLE_BITS ? LPM_TABLE_BITS - length : 0;
+  const first = (<u32>load<u8>(key, DATA) >> open) << open;
+  const end = first + (<u32>1 << open);
+  for (let byte = first; byte < end; byte++) {
+    let found: usize = 0;
+    let node = <usize>load<u32>(map, LPM_ROOT);
+    while (node != 0) {
+      const bits = prefix_of(node);
+      if (bits >= <u32>LPM_TABLE_BITS) break;
+      const differ = <u32>(load<u64>(node, LPM_NODE_WORDS) >> 56) ^ byte;
+      if (differ >> (LPM_TABLE_BITS - bits) != 0) {
+        node = 0;
+        break;
+      }
+      if (!is_intermediate(node)) found = node;
+      node = child_of(node, (byte >> (LPM_TABLE_BITS - 1 - bits)) & 1);
+    }
+    atomic.store<u64>(table + (byte << 3), (<u64>node << 32) | <u64>found);
+  }
 }
 
 /** A node without children. Only under the lock, and only where the capacity allows it. */
@@ -209,6 +245,7 @@ export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64
   if (flags > <u64>BPF_EXIST || load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
   spin_lock(map + LPM_LOCK);
   const result = update_locked(map, key, value, flags);
+  if (result == 0) refresh_table(map, key);
   spin_unlock(map + LPM_LOCK);
   return result;
 }
@@ -267,6 +304,7 @@ export function lpm_trie_delete(map: usize, key: usize): i64 {
   if (load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
   spin_lock(map + LPM_LOCK);
   const result = delete_locked(map, key);
+  if (result == 0) refresh_table(map, key);
   spin_unlock(map + LPM_LOCK);
   return result;
 }

@@ -12,9 +12,9 @@ import {
 } from '../../layout/map';
 
 export function percpu_array_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
+  if (flags & BPF_F_NUMA_NODE) return <usize>EINVAL;
   const refused = array_check(key_size, value_size, max_entries, flags, 0);
   if (refused != 0) return <usize>refused;
-  if (flags & BPF_F_NUMA_NODE) return <usize>EINVAL;
   if (round_up_8(value_size) > <u32>PCPU_MIN_UNIT_SIZE) return <usize>E2BIG;
   const body = <u64>round_up_8(value_size) * max_entries * cpu_count();
   const map = header_allocate(type, key_size, value_size, max_entries, flags, body);
