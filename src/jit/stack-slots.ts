@@ -81,11 +81,10 @@ class Accesses {
   /** Register by offset. */
   promotable(): Map<number, Register> {
     const sorted = [...this.#sizes].sort((a, b) => a[0] - b[0]);
-    let end = Number.NEGATIVE_INFINITY;
+    // A slot that reaches into the next one is in memory, and with it whatever it reaches into.
     sorted.forEach(([offset, size], at) => {
       const next = sorted[at + 1];
-      if (offset < end || (next !== undefined && offset + size > next[0])) this.escape(offset, size);
-      end = Math.max(end, offset + size);
+      if (next !== undefined && offset + size > next[0]) this.escape(offset, size);
     });
     const slots = new Map<number, Register>();
     for (const [offset, size] of sorted) {
