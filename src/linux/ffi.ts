@@ -129,6 +129,8 @@ export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
+/** As MAP_FIXED, but EEXIST if something is mapped there. */
+export const MAP_FIXED_NOREPLACE = 0x100000;
 
 export interface Mapping {
   readonly address: number;

@@ -1,10 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseBtf } from '../btf/parse.ts';
 import { UnsupportedError } from '../errors.ts';
 import { readObject } from '../object/index.ts';
+import type { MapSpec } from '../object/spec.ts';
 import { isRingbuf } from '../runtime/handles.ts';
 import { bpfRefusal } from './features.ts';
 import { mapInfoOf } from './info.ts';
@@ -153,6 +155,45 @@ describe.skipIf(missing !== undefined)(`loadLinux${missing === undefined ? '' : 
     expect(() => loadLinux({ ...spec, programs })).toThrow(
       expect.objectContaining({ feature: 'kfunc bpf_no_such', name: UnsupportedError.name }),
     );
+  });
+
+  it('does without BTF that the kernel refuses, and says why', () => {
+    const spec = readObject(readFileSync(firewall), 'xdp_firewall.bpf.o');
+    const bytes = spec.btf!.bytes.slice();
+    const name = Buffer.from(bytes.buffer).indexOf('\0flow_key\0') + 1;
+    expect(name).toBeGreaterThan(0);
+    bytes[name] = '<'.charCodeAt(0); // as in the names of C++ and Rust
+    const loaded = loadLinux({ ...spec, btf: parseBtf(bytes) });
+    expect(loaded.btfRefusal).toMatch(/BPF_BTF_LOAD.*Invalid name/);
+    expect(loaded.programs['xdp_firewall']!.info().btfId).toBe(0);
+    expect(loaded.programs['xdp_firewall']!.run({ data: packet }).returnValue).toBe(2);
+    loaded.close();
+  });
+
+  it('shares maps that are pinned by name', (context) => {
+    const pins = join(folder, 'pins');
+    mkdirSync(pins);
+    if (spawnSync('mount', ['-t', 'bpf', 'none', pins]).status !== 0) context.skip('no bpf file system can be mounted');
+    try {
+      const spec = readObject(readFileSync(path), 'target.bpf.o');
+      const pinned = (map: Partial<MapSpec>) =>
+        loadLinux(
+          {
+            ...spec,
+            maps: new Map([...spec.maps, ['guarded', { ...spec.maps.get('guarded')!, pinning: 'by-name', ...map }]]),
+          },
+          { pinFolder: pins, programs: ['parts'] },
+        );
+      const first = pinned({});
+      first.programs['parts']!.run({ data: packet });
+      first.close();
+      const second = pinned({});
+      expect(second.maps['guarded']!.get(3)).toMatchObject({ count: 6 });
+      second.close();
+      expect(() => pinned({ maxEntries: 5 })).toThrow(expect.objectContaining({ code: 'SLUICE_LINUX_PIN' }));
+    } finally {
+      spawnSync('umount', [pins]);
+    }
   });
 
   it('loads the firewall of bpf/', () => {

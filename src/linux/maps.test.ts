@@ -5,6 +5,7 @@ import type { MapSpec } from '../object/spec.ts';
 import { lookupBatch, updateBatch } from './bpf-maps.ts';
 import { cpuCount, possibleCpus } from './cpus.ts';
 import { bpfRefusal } from './features.ts';
+import { addressOf, pageSize } from './ffi.ts';
 import { mapInfoOf } from './info.ts';
 import { BPF_F_MMAPABLE, KernelMap } from './maps.ts';
 
@@ -172,6 +173,16 @@ describe.skipIf(refusal !== undefined)(`kernel maps${refusal === undefined ? '' 
       expect(map.lookup(u32(3))).toEqual(u64(77n));
       map.update(u32(4), u64(78n));
       expect(memory[8 * 4]).toBe(78);
+    });
+  });
+
+  it('an arena is mapped where its pointers say, and never over what is there', () => {
+    const pages = spec('arena', 0, 0, 4, BPF_F_MMAPABLE);
+    const at = 0x1000_0000_0000n;
+    withMap({ ...pages, mapExtra: at }, (map) => {
+      expect(map.mapped()).toHaveLength(4 * pageSize());
+      expect(addressOf(map.mapped())).toBe(Number(at));
+      withMap({ ...pages, mapExtra: at }, (second) => expect(() => second.mapped()).toThrow('EEXIST'));
     });
   });
 

@@ -5,7 +5,18 @@ import type { MapSpec } from '../object/spec.ts';
 import type { RawMap, UpdateMode } from '../runtime/handles.ts';
 import { createMap, freezeMap, MapElements } from './bpf-maps.ts';
 import { possibleCpus } from './cpus.ts';
-import { close, MAP_SHARED, type Mapping, memoryAt, mmap, munmap, PROT_READ, PROT_WRITE, pageSize } from './ffi.ts';
+import {
+  close,
+  MAP_FIXED_NOREPLACE,
+  MAP_SHARED,
+  type Mapping,
+  memoryAt,
+  mmap,
+  munmap,
+  PROT_READ,
+  PROT_WRITE,
+  pageSize,
+} from './ffi.ts';
 import { errnoName } from './syscall-error.ts';
 
 export const BPF_F_RDONLY_PROG = 1 << 7;
@@ -67,11 +78,15 @@ export class KernelMap implements RawMap {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
+  readonly mapExtra: bigint;
   readonly #elements: MapElements;
   #mapping: Mapping | undefined;
   #open = true;
 
-  constructor(fd: number, spec: Pick<MapSpec, 'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>) {
+  constructor(
+    fd: number,
+    spec: Pick<MapSpec, 'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'mapExtra'>,
+  ) {
     this.fd = fd;
     this.name = spec.name;
     this.type = spec.type;
@@ -79,6 +94,7 @@ export class KernelMap implements RawMap {
     this.valueSize = spec.valueSize;
     this.maxEntries = spec.maxEntries;
     this.flags = spec.flags;
+    this.mapExtra = spec.mapExtra;
     this.#elements = new MapElements(fd, spec.keySize, this.elementSize);
   }
 
@@ -163,14 +179,19 @@ export class KernelMap implements RawMap {
   }
 
   /**
-   * The values themselves, shared with the kernel (BPF_F_MMAPABLE arrays): element i at i * (value size rounded up to 8). Valid until
-   * `close()`; a later access is a fault of the process.
+   * The values themselves, shared with the kernel (BPF_F_MMAPABLE arrays): element i at i * (value size rounded up to 8). An arena: its
+   * pages, which have to be mapped before a program can use it. Valid until `close()`; a later access is a fault of the process.
    */
   mapped(writable = true): Uint8Array {
     this.#alive();
     const page = pageSize();
-    const length = Math.ceil((((this.valueSize + 7) & ~7) * this.maxEntries) / page) * page;
-    this.#mapping ??= mmap(length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, this.fd);
+    const arena = this.type === 'arena';
+    const size = (arena ? page : (this.valueSize + 7) & ~7) * this.maxEntries;
+    const length = Math.ceil(size / page) * page;
+    // An arena's map_extra is the address that its pointers hold; objects are not trusted not to name one of ours.
+    const flags = arena && this.mapExtra > 0n ? MAP_SHARED | MAP_FIXED_NOREPLACE : MAP_SHARED;
+    const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    this.#mapping ??= mmap(length, protection, flags, this.fd, 0, arena ? this.mapExtra : 0);
     return new Uint8Array(memoryAt(this.#mapping.address, length));
   }
 

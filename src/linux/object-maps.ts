@@ -28,6 +28,7 @@ export function createObjectMaps(
   const maps = new Map<string, KernelMap>();
   try {
     for (const map of wanted) maps.set(map.name, openMap(map, options));
+    for (const map of maps.values()) if (map.type === 'arena') map.mapped();
     for (const map of wanted) fill(spec, map, maps, options);
     return maps;
   } catch (error) {
@@ -94,7 +95,6 @@ function create(spec: MapSpec, btf: ObjectBtf | undefined): KernelMap {
 
 function fill(spec: ObjectSpec, map: MapSpec, maps: ReadonlyMap<string, KernelMap>, options: ObjectMapOptions): void {
   const { contents } = map;
-  if (contents.kind === 'none' || contents.kind === 'jump-table') return;
   const kernelMap = maps.get(map.name)!;
   if (contents.kind === 'bytes') {
     const bytes =
@@ -104,7 +104,7 @@ function fill(spec: ObjectSpec, map: MapSpec, maps: ReadonlyMap<string, KernelMa
     return;
   }
   // Programs are put into their arrays once they are loaded.
-  if (map.type === 'prog_array') return;
+  if (contents.kind !== 'references' || map.type === 'prog_array') return;
   for (const [index, name] of contents.targets) setDescriptor(kernelMap, index, mapNamed(maps, name).fd);
 }
 
