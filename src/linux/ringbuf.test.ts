@@ -68,13 +68,13 @@ describe.skipIf(refusal !== undefined)(
     const number = (record: Uint8Array) => new DataView(record.buffer, record.byteOffset).getUint32(0, true);
 
     it('gives each record once and in order, many times around', () => {
-      withRing(24, 'submit', (ring, put) => {
+      withRing(20, 'submit', (ring, put) => {
         expect(ring.take()).toBeUndefined();
         let expected = 0;
         for (let round = 0; round < 300; round++) {
           for (let i = 0; i < 1 + (round % 7); i++) expect(put()).toBe(1);
           for (let record = ring.take(); record !== undefined; record = ring.take()) {
-            expect(record).toHaveLength(24);
+            expect(record).toHaveLength(20);
             expect(number(record)).toBe(expected++);
           }
         }
