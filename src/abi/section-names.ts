@@ -139,7 +139,6 @@ for (const row of rows) {
 export function sectionMeaning(section: string): SectionMeaning | undefined {
   const slash = section.indexOf('/');
   const target = slash < 0 ? '' : section.slice(slash + 1);
-  if (slash >= 0 && target === '') return undefined;
   const row = whole.get(section) ?? prefixes.get(slash < 0 ? section : section.slice(0, slash));
   if (row === undefined) return undefined;
   return {

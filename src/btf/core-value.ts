@@ -83,7 +83,7 @@ function fieldSide(btf: Btf, spec: CoreSpec, fail: (why: string) => InputError):
   const step = spec.steps[spec.steps.length - 1]!;
   if (step.name === undefined) {
     if (kind === 'field_byte_offset')
-      return { value: BigInt(bitOffset / 8), validate: true, access: accessOf(btf, step.typeId) };
+      return { value: BigInt(Math.floor(bitOffset / 8)), validate: true, access: accessOf(btf, step.typeId) };
     if (kind === 'field_byte_size') return { value: BigInt(btf.sizeOf(step.typeId)), validate: true };
     throw fail('array elements have only an offset and a size');
   }
@@ -109,7 +109,7 @@ function fieldSide(btf: Btf, spec: CoreSpec, fail: (why: string) => InputError):
     }
   } else {
     byteSize = btf.sizeOf(fieldId);
-    byteOffset = bitOffset / 8;
+    byteOffset = Math.floor(bitOffset / 8);
     bits = byteSize * 8;
   }
   const validate = !isBitField;
@@ -117,7 +117,7 @@ function fieldSide(btf: Btf, spec: CoreSpec, fail: (why: string) => InputError):
     case 'field_byte_offset':
       return isBitField
         ? { value: BigInt(byteOffset), validate }
-        : { value: BigInt(Math.floor(byteOffset)), validate, access: accessOf(btf, fieldId) };
+        : { value: BigInt(byteOffset), validate, access: accessOf(btf, fieldId) };
     case 'field_byte_size':
       return { value: BigInt(byteSize), validate };
     case 'field_signed': {

@@ -73,14 +73,18 @@ export function parseBtfExt(bytes: Uint8Array, btf: Btf): BtfExt {
   if ([funcs, lines, core].reduce((sum, a) => sum + (a === undefined ? 0 : a.to - a.from), header) > bytes.length)
     throw fault('parts overlap', 8);
   return {
-    functions: readSections(funcs, (at) => ({ offset: view.getUint32(at, true), typeId: typeId(view, btf, at + 4) })),
-    lines: readSections(lines, (at) => ({
-      offset: view.getUint32(at, true),
-      file: btfString(btf, view.getUint32(at + 4, true)),
-      text: btfString(btf, view.getUint32(at + 8, true)),
-      line: view.getUint32(at + 12, true) >>> 10,
-      column: view.getUint32(at + 12, true) & 0x3ff,
-    })),
+    functions: unique(
+      readSections(funcs, (at) => ({ offset: view.getUint32(at, true), typeId: typeId(view, btf, at + 4) })),
+    ),
+    lines: unique(
+      readSections(lines, (at) => ({
+        offset: view.getUint32(at, true),
+        file: btfString(btf, view.getUint32(at + 4, true)),
+        text: btfString(btf, view.getUint32(at + 8, true)),
+        line: view.getUint32(at + 12, true) >>> 10,
+        column: view.getUint32(at + 12, true) & 0x3ff,
+      })),
+    ),
     coreRelocations: readSections(core, (at) => {
       const kind = coreKinds[view.getUint32(at + 12, true)];
       if (kind === undefined)
@@ -128,6 +132,16 @@ function readSections<T extends { readonly offset: number }>(
   }
   for (const list of sections.values()) list.sort((a, b) => a.offset - b.offset);
   return sections;
+}
+
+/** The first record of each place: compilers write no more, and the kernel takes no more. */
+function unique<T extends { readonly offset: number }>(sections: ReadonlyMap<string, readonly T[]>): Map<string, T[]> {
+  return new Map(
+    [...sections].map(([name, list]) => [
+      name,
+      list.filter(({ offset }, index) => index === 0 || offset !== list[index - 1]!.offset),
+    ]),
+  );
 }
 
 function typeId(view: DataView, btf: Btf, at: number): number {

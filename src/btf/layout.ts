@@ -2,9 +2,14 @@ import { MAX_CHAIN } from './kinds.ts';
 import { btfFault } from './parse.ts';
 import type { Btf } from './types.ts';
 
+/** Types contain each other: each is looked at once for a BTF. */
+const knownOf = new WeakMap<Btf, Map<number, number>>();
+
 /** Alignment in bytes of a type with storage, as C lays it out on a 64-bit machine (libbpf's btf__align_of). */
 export function alignmentOf(btf: Btf, id: number): number {
-  return align(btf, id, 0, new Map());
+  const known = knownOf.get(btf) ?? new Map<number, number>();
+  knownOf.set(btf, known);
+  return align(btf, id, 0, known);
 }
 
 function align(btf: Btf, id: number, depth: number, known: Map<number, number>): number {

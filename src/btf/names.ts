@@ -86,9 +86,12 @@ function nameEnd(bytes: Uint8Array, from: number): number {
   return to;
 }
 
-/** FNV-1a. */
+/** Chosen per process, so that no file can be made whose names all fall into one chain. */
+const seed = Math.floor(Math.random() * 0x1_0000_0000) | 0;
+
+/** FNV-1a from a random start. */
 function hash(bytes: Uint8Array, from: number, to: number): number {
-  let h = 0x811c9dc5;
+  let h = seed;
   for (let i = from; i < to; i++) h = Math.imul(h ^ bytes[i]!, 0x01000193);
   return h ^ (h >>> 15);
 }

@@ -19,7 +19,8 @@ export function structLines(
   /** Bits that the members before take. */
   let end = 0;
   const pad = (to: number) => {
-    for (const { unit, bits } of paddings(end, to)) write(`${unit}: ${bits}`);
+    for (const { unit, bits } of paddings(end, to))
+      write(bits > 64 ? `char pad_${id}_${end}_[${bits / 8}]` : `${unit}: ${bits}`);
     end = to;
   };
   for (const member of type.members) {
@@ -31,7 +32,7 @@ export function structLines(
   const natural = Math.ceil(end / (align * 8)) * align;
   if (type.kind === 'struct' && natural < type.size) pad(type.size * 8);
   // A union has one member that is as large as it: the whole of it as an unnamed one.
-  else if (type.kind === 'union' && natural < type.size) write(`struct { char pad_[${type.size}]; }`);
+  else if (type.kind === 'union' && natural < type.size) write(`struct { char pad_${id}_[${type.size}]; }`);
   lines.push(`${tab}}${packed ? ' __attribute__((packed))' : ''}`);
   return lines;
 }
@@ -53,11 +54,15 @@ const units = [
   { unit: 'char', bits: 8 },
 ] as const;
 
-/** Unnamed bit fields from one bit to another: none crosses a border that it may not cross. */
+/** So many bits and more are an array. */
+const LONG = 512;
+
+/** Unnamed bit fields from one bit to another: none crosses a border that it may not cross. More than 64 bits at once: whole bytes. */
 function* paddings(from: number, to: number): Generator<{ readonly unit: string; readonly bits: number }> {
   for (let at = from; at < to; ) {
     const fit = units.find(({ bits }) => at % bits === 0 && at + bits <= to);
-    const bits = fit?.bits ?? Math.min(8 - (at % 8), to - at);
+    const long = at % 8 === 0 && to - at >= LONG ? to - at - ((to - at) % 8) : undefined;
+    const bits = long ?? fit?.bits ?? Math.min(8 - (at % 8), to - at);
     yield { unit: fit?.unit ?? 'char', bits };
     at += bits;
   }

@@ -3,8 +3,8 @@
  * table; here they are filled in, so that the BTF says what is true and bpf(2) takes it.
  */
 import { kindNumbers } from '../btf/kinds.ts';
-import { parseBtf, typeOffset } from '../btf/parse.ts';
-import type { Btf, BtfSectionVar } from '../btf/types.ts';
+import { btfFault, parseBtf, typeOffset } from '../btf/parse.ts';
+import type { Btf, BtfSectionVar, BtfType } from '../btf/types.ts';
 import { type Elf, type ElfSymbol, STB } from './elf.ts';
 
 /** Undefined if the object has none. */
@@ -13,38 +13,54 @@ export function readBtf(elf: Elf): Btf | undefined {
   if (section === undefined || section.size === 0) return undefined;
   const bytes = section.bytes.slice();
   const asWritten = parseBtf(bytes);
-  let patched = false;
+  const filled = new Map<string, boolean>();
+  const symbols = new GlobalSymbols(elf);
   for (let id = 1; id < asWritten.typeCount; id++) {
     const at = typeOffset(asWritten, id);
     // Only data sections are decoded: the others may be many.
     if ((bytes[at + 7]! & 0x1f) !== kindNumbers.get('datasec')) continue;
     const type = asWritten.type(id);
-    if (type?.kind === 'datasec' && fillIn(elf, asWritten, type.name, type.size, type.vars, bytes, at)) patched = true;
+    if (type?.kind !== 'datasec') continue;
+    if (filled.has(type.name)) throw btfFault(`a second data section ${type.name}`, at, 'SLUICE_DUPLICATE_NAME');
+    filled.set(type.name, fillIn(elf, symbols, asWritten, type, bytes, at));
   }
-  return patched ? parseBtf(bytes) : asWritten;
+  return [...filled.values()].includes(true) ? parseBtf(bytes) : asWritten;
+}
+
+/** Symbols that are not local, by section and name. */
+class GlobalSymbols {
+  readonly #bySection = new Map<number, Map<string, ElfSymbol>>();
+
+  constructor(elf: Elf) {
+    for (const symbol of elf.symbols) {
+      if (symbol.bind === STB.LOCAL) continue;
+      const own = this.#bySection.get(symbol.section) ?? new Map<string, ElfSymbol>();
+      this.#bySection.set(symbol.section, own.set(symbol.name, symbol));
+    }
+  }
+
+  get(section: number, name: string): ElfSymbol | undefined {
+    return this.#bySection.get(section)?.get(name);
+  }
 }
 
 function fillIn(
   elf: Elf,
+  symbols: GlobalSymbols,
   btf: Btf,
-  name: string,
-  size: number,
-  vars: readonly BtfSectionVar[],
+  { name, size, vars }: Extract<BtfType, { readonly kind: 'datasec' }>,
   bytes: Uint8Array,
   at: number,
 ): boolean {
   const section = elf.section(name);
   // A size says that a linker has been here; externs (.kconfig, .ksyms) have no section.
   if (size !== 0 || section === undefined) return false;
-  const symbols = new Map<string, ElfSymbol>();
-  for (const symbol of elf.symbols)
-    if (symbol.section === section.index && symbol.bind !== STB.LOCAL) symbols.set(symbol.name, symbol);
   const placed = vars.map((entry) => {
     const variable = btf.type(entry.type);
     if (variable?.kind !== 'var')
       throw elf.fault(`BTF lists type ${entry.type} in ${name}, which is no variable`, section);
     // Static variables have their offset already.
-    const symbol = variable.linkage === 'static' ? undefined : symbols.get(variable.name);
+    const symbol = variable.linkage === 'static' ? undefined : symbols.get(section.index, variable.name);
     if (symbol === undefined && variable.linkage !== 'static')
       throw elf.fault(
         `BTF lists the variable ${variable.name}, which has no symbol`,

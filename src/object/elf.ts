@@ -78,6 +78,7 @@ class ElfFile implements Elf {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #symtab: number;
+  readonly #byName = new Map<string, ElfSection>();
   /** Relocation sections by the index of the section that they apply to. */
   readonly #relocationSections = new Map<number, ElfSection[]>();
 
@@ -86,6 +87,8 @@ class ElfFile implements Elf {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.sections = this.#readSections(this.#readHeader());
+    for (const section of this.sections)
+      if (section.index !== 0 && !this.#byName.has(section.name)) this.#byName.set(section.name, section);
     const symtabs = this.sections.filter((section) => section.type === SHT.SYMTAB);
     if (symtabs.length > 1) throw this.fault('a second symbol table', symtabs[1]);
     this.#symtab = symtabs[0]?.index ?? -1;
@@ -99,7 +102,7 @@ class ElfFile implements Elf {
   }
 
   section(name: string): ElfSection | undefined {
-    return this.sections.find((section) => section.name === name && section.index !== 0);
+    return this.#byName.get(name);
   }
 
   fault(message: string, section?: ElfSection, offset?: number, code = 'SLUICE_ELF_MALFORMED'): InputError {

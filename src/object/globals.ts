@@ -14,16 +14,18 @@ export function readGlobals(
   elf: Elf,
   btf: Btf | undefined,
 ): readonly { readonly spec: MapSpec; readonly sectionIndex: number }[] {
-  return elf.sections
-    .filter(
-      ({ name, size, type, flags }) =>
-        GLOBAL.test(name) &&
-        size > 0 &&
-        (flags & SHF.ALLOC) !== 0 &&
-        (type === SHT.PROGBITS || type === SHT.NOBITS) &&
-        (flags & SHF.EXECINSTR) === 0,
-    )
-    .map((section) => ({ spec: globalMap(section, btf), sectionIndex: section.index }));
+  const found = elf.sections.filter(
+    ({ name, size, type, flags }) =>
+      GLOBAL.test(name) &&
+      size > 0 &&
+      (flags & SHF.ALLOC) !== 0 &&
+      (type === SHT.PROGBITS || type === SHT.NOBITS) &&
+      (flags & SHF.EXECINSTR) === 0,
+  );
+  for (const section of found)
+    if (elf.section(section.name) !== section)
+      throw elf.fault('a second section of that name', section, undefined, 'SLUICE_DUPLICATE_NAME');
+  return found.map((section) => ({ spec: globalMap(section, btf), sectionIndex: section.index }));
 }
 
 function globalMap(section: ElfSection, btf: Btf | undefined): MapSpec {

@@ -246,7 +246,12 @@ describe('damaged objects give an ObjectSpec, an InputError or an UnsupportedErr
   it.each(samples.map((bytes, index) => [index === 0 ? 'made' : 'compiled', bytes] as const))(
     'property: %s',
     (_, bytes) => {
-      const place = fc.nat(bytes.length - 1);
+      // Everything but debug information, which is not read.
+      const read = new Set(Array.from({ length: bytes.length }, (_unused, index) => index));
+      for (const { name, offset, size, type } of readObject(bytes, 'whole.o').sections)
+        if (/^(\.rel)?\.debug/.test(name) && type !== 8)
+          for (let at = offset; at < offset + size; at++) read.delete(at);
+      const place = fc.constantFrom(...read);
       // Bytes, and 32-bit words at aligned places, where sizes, offsets and ids are.
       const change = fc.oneof(
         fc.tuple(fc.constant(1), place, fc.nat(255)),
@@ -267,7 +272,7 @@ describe('damaged objects give an ObjectSpec, an InputError or an UnsupportedErr
           }
           survives(damaged);
         }),
-        { numRuns: 3000 },
+        { numRuns: 1500 },
       );
       expect(process.memoryUsage().arrayBuffers - memory).toBeLessThan(1 << 30);
     },

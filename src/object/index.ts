@@ -9,6 +9,7 @@ import { readGlobals } from './globals.ts';
 import { Linker } from './link.ts';
 import { readBtfMaps } from './maps-btf.ts';
 import { readLegacyMaps } from './maps-legacy.ts';
+import { readStructOps } from './maps-struct-ops.ts';
 import type { Targets } from './references.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
 
@@ -56,6 +57,7 @@ function read(elf: Elf): ObjectSpec {
     placed.set(section.index, new Map(definitions.map(({ offset, spec }) => [offset, spec.name])));
     for (const { spec } of definitions) addMap(spec);
   }
+  for (const spec of readStructOps(elf, btf, code)) addMap(spec);
   const globals = readGlobals(elf, btf);
   for (const { spec } of globals) addMap(spec);
   const kconfig = kconfigMap(elf, btf, externs);

@@ -12,8 +12,10 @@ import type { CoreRelocation, FunctionSpec, LineInfo, MapSpec, ProgramSpec, Refe
 
 /** BPF_COMPLEXITY_LIMIT_INSNS: the kernel takes no longer program. */
 const MAX_PROGRAM_SLOTS = 1_000_000;
-/** Over all programs of an object: each has its own copy of the subprograms that it reaches. */
-const MAX_OBJECT_ITEMS = 16_000_000;
+/** Over all programs of an object, in slots: each has its own copy of the subprograms that it reaches. */
+const MAX_OBJECT_SLOTS = 8_000_000;
+/** What a source line or relocation weighs against a slot, which is only a reference. */
+const RECORD_WEIGHT = 4;
 
 export interface LinkedProgram {
   readonly program: ProgramSpec;
@@ -91,9 +93,9 @@ export class Linker {
         }
       }
       this.#appendInfo(one, base, coreRelocations, lines);
-      this.#count(entry, 0, coreRelocations.length + lines.length);
+      this.#count(entry, 0, (coreRelocations.length + lines.length) * RECORD_WEIGHT);
     }
-    this.#items += coreRelocations.length + lines.length;
+    this.#items += (coreRelocations.length + lines.length) * RECORD_WEIGHT;
 
     const section = entry.code.section.name.replace(/^\?/, '');
     const meaning = sectionMeaning(section);
@@ -195,7 +197,7 @@ export class Linker {
 
   #count(entry: CodeFunction, items: number, pending = 0): void {
     this.#items += items;
-    if (this.#items + pending > MAX_OBJECT_ITEMS)
+    if (this.#items + pending > MAX_OBJECT_SLOTS)
       throw this.#tooLarge(entry, `all programs together are too large, at program ${entry.name}`);
   }
 

@@ -13,6 +13,9 @@ const SECTION = '.maps';
 const POINTER_SIZE = 8;
 const LIBBPF_PIN_BY_NAME = 1n;
 
+/** There are eleven. */
+const MAX_ATTRIBUTES = 16;
+
 interface Definition {
   readonly spec: MapSpec;
   /** Byte offset of the variable in the section, and of its `values` member in the variable. */
@@ -57,6 +60,7 @@ function readDefinition(
   const bad = (why: string): InputError => fault(elf, `map ${name}: ${why}`, section, offset);
   const { type: struct } = btf.resolve(typeId);
   if (struct?.kind !== 'struct') throw bad('its type is no struct');
+  if (struct.members.length > MAX_ATTRIBUTES) throw bad(`${struct.members.length} attributes`);
   let type: MapTypeName | undefined;
   let keySize: number | undefined;
   let valueSize: number | undefined;

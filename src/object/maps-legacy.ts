@@ -29,12 +29,13 @@ export function readLegacyMaps(elf: Elf): readonly { readonly spec: MapSpec; rea
     .sort((a, b) => a.value - b.value);
   if (symbols.length === 0) throw fault(elf, 'no symbol names a map here', section);
   const raw = symbols.map((symbol, index) => readMap(elf, section, symbol, symbols[index + 1]));
+  const byId = new Map(raw.map((map) => [map.id, map]));
   return raw.map((map) => {
     const type = map.spec.type;
     if (type !== 'array_of_maps' && type !== 'hash_of_maps') return map;
     const inner =
       map.innerId !== undefined && map.innerId !== 0
-        ? raw.find(({ id }) => id === map.innerId)
+        ? byId.get(map.innerId)
         : map.innerIndex === undefined
           ? undefined
           : raw[map.innerIndex];
@@ -46,10 +47,16 @@ export function readLegacyMaps(elf: Elf): readonly { readonly spec: MapSpec; rea
 
 function readMap(elf: Elf, section: ElfSection, symbol: ElfSymbol, next: ElfSymbol | undefined): Raw {
   const { name, value: offset } = symbol;
-  const room = (next?.value ?? section.size) - offset;
+  const room = (next?.value ?? section.bytes.length) - offset;
   // Old assemblers write no sizes: then the next definition is the end.
   const size = symbol.size === 0 ? room : symbol.size;
-  if (offset > section.size || size > room || size < SMALLEST || size % 4 !== 0)
+  if (
+    offset > section.bytes.length ||
+    offset + size > section.bytes.length ||
+    size > room ||
+    size < SMALLEST ||
+    size % 4 !== 0
+  )
     throw fault(elf, `map ${name}: a definition of ${size} bytes, with ${room} to the next`, section, offset);
   const view = new DataView(section.bytes.buffer, section.bytes.byteOffset + offset, size);
   const field = (index: number): number => (index * 4 + 4 <= size ? view.getUint32(index * 4, true) : 0);

@@ -103,11 +103,34 @@ describe.skipIf(clangs.length === 0)(`global variables${noClang}`, () => {
     expect(() => read(source)).toThrow(/pointers in \.data\.rel\.ro|pointers in \.rodata/);
   });
 
+  it.skipIf(clangs[0] !== 'clang-22')('in an arena are not supported', () => {
+    const source = `u64 __attribute__((address_space(1))) count; SEC("xdp") int prog(void *ctx) { return count; }`;
+    expect(() => read(source)).toThrow(/count lies in an arena/);
+  });
+
   it('of .rodata.cst16 are a map of their own', () => {
     const source = `SEC("xdp") int prog(u8 *ctx) { u8 table[16] = { 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 }; return table[*ctx & 15]; }`;
     const object = read(source);
     const [name] = [...object.maps.keys()].filter((one) => one.startsWith('.rodata'));
     expect(object.maps.get(name!)).toMatchObject({ type: 'array', valueSize: 16, flags: 0x80 });
+  });
+});
+
+describe.skipIf(clangs.length === 0)(`struct_ops${noClang}`, () => {
+  it('are maps with the programs of their functions', () => {
+    const object =
+      read(`struct tcp_congestion_ops { u32 key; u32 flags; void (*init)(void *); u32 (*ssthresh)(void *); char name[16]; };
+      SEC("struct_ops/ssthresh") u32 ssthresh(void *ctx) { return 2; } SEC("struct_ops.s/init") int init(void *ctx) { return 0; }
+      SEC(".struct_ops.link") struct tcp_congestion_ops mine = { .flags = 3, .init = (void *)init, .ssthresh = (void *)ssthresh, .name = "mine" };`);
+    const map = object.maps.get('mine')!;
+    expect(map).toMatchObject({ type: 'struct_ops', keySize: 4, valueSize: 40, maxEntries: 1, flags: 1 << 13 });
+    if (map.contents.kind !== 'struct-ops') throw new Error('no contents');
+    expect([...map.contents.programs].sort()).toEqual([
+      [16, 'ssthresh'],
+      [8, 'init'],
+    ]);
+    expect(map.contents.bytes[4]).toBe(3);
+    expect(object.programs.get('init')).toMatchObject({ type: 'struct_ops', attachTo: 'init', sleepable: true });
   });
 });
 

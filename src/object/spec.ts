@@ -150,13 +150,15 @@ export interface MapSpec {
   readonly inner: MapSpec | undefined;
   /**
    * Initial content. Bytes: the data of a global section (one value). Slots: a jump table's targets, as slots of `program`.
-   * References: programs of a prog array or maps of a map of maps, by index.
+   * References: programs of a prog array or maps of a map of maps, by index. Struct-ops: the kernel struct's bytes in the object's
+   * layout, and the programs for its function pointers by byte offset.
    */
   readonly contents:
     | { readonly kind: 'none' }
     | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
     | { readonly kind: 'jump-table'; readonly program: string; readonly slots: readonly number[] }
-    | { readonly kind: 'references'; readonly targets: ReadonlyMap<number, string> };
+    | { readonly kind: 'references'; readonly targets: ReadonlyMap<number, string> }
+    | { readonly kind: 'struct-ops'; readonly bytes: Uint8Array; readonly programs: ReadonlyMap<number, string> };
   /** Where the definition stands: `.maps`, `maps`, `.rodata.str1.1`, … */
   readonly section: string;
 }
