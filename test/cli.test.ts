@@ -1,0 +1,199 @@
+/** The command line as scripts see it: exit codes, JSON documents, messages. Runs the built command. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { bpfRefusal } from '../src/linux/features.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'sluice-cli-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const firewall = join(root, 'bpf/objects/xdp_firewall.bpf.o');
+const parser = join(root, 'bpf/objects/xdp_parser.bpf.o');
+
+function sluice(args: readonly string[], input = '') {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'bin/sluice.js'), ...args], {
+    cwd: scratch,
+    input,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  });
+  return { status, stdout, stderr };
+}
+
+function json(args: readonly string[]): { status: number | null; document: Record<string, unknown> } {
+  const { status, stdout } = sluice([...args, '--json']);
+  return { status, document: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+const program = `
+drop_short:
+  r2 = *(u32 *)(r1 + 0x0)
+  r3 = *(u32 *)(r1 + 0x4)
+  r3 -= r2
+  r0 = 2
+  if r3 > 59 goto +1
+  r0 = 1
+  exit
+`;
+
+function assembled(name = 'short.o'): string {
+  const source = join(scratch, 'drop_short.s');
+  writeFileSync(source, program);
+  const object = join(scratch, name);
+  expect(sluice(['asm', source, '-o', object])).toMatchObject({ status: 0 });
+  return object;
+}
+
+describe('exit codes', () => {
+  it('0 for help, 2 for usage, with the nearest verb', () => {
+    expect(sluice(['--help']).status).toBe(0);
+    expect(sluice(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n' });
+    const wrong = sluice(['verfy']);
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toContain('Did you mean verify?');
+    expect(sluice(['run', firewall, '--repeat', 'often']).stderr).toContain('must be an integer');
+    expect(sluice(['bench', 'nothing']).status).toBe(2);
+  });
+
+  it('3 for bad input, with the place', () => {
+    expect(sluice(['inspect', 'absent.o'])).toMatchObject({ status: 3 });
+    writeFileSync(join(scratch, 'not.o'), 'not an object');
+    const bad = sluice(['inspect', 'not.o']);
+    expect(bad.status).toBe(3);
+    expect(bad.stderr).toContain('not.o');
+    const { status, document } = json(['disasm', `${firewall}:nothing`]);
+    expect(status).toBe(3);
+    expect(document['error']).toMatchObject({ code: 'SLUICE_NO_PROGRAM' });
+  });
+
+  it('4 for what is not there', () => {
+    expect(sluice(['test']).status).toBe(4);
+    const { status, stderr } = sluice(['verify', firewall]);
+    expect(status).toBe(4);
+    expect(stderr).toContain('Not checked');
+  });
+
+  it('1 for no: a program of bad structure', () => {
+    const source = join(scratch, 'dead.s');
+    writeFileSync(source, 'dead:\n r0 = 0\n exit\n r0 = 1\n exit\n');
+    sluice(['asm', source, '-o', 'dead.o']);
+    const { status, document } = json(['verify', join(scratch, 'dead.o')]);
+    expect(status).toBe(1);
+    expect(document).toMatchObject({
+      schema: 'sluice.verify/1',
+      programs: [{ program: 'dead', verdict: 'reject', diagnostics: [{ problem: 'unreachable insn 2', slot: 2 }] }],
+    });
+  });
+});
+
+describe('asm, disasm, inspect', () => {
+  it('gives back the text that went in', () => {
+    const object = assembled();
+    const { stdout } = sluice(['disasm', '--labels', object]);
+    const again = join(scratch, 'again.s');
+    writeFileSync(again, stdout);
+    expect(sluice(['asm', again, '-o', 'again.o']).status).toBe(0);
+    expect(readFileSync(join(scratch, 'again.o'))).toEqual(readFileSync(object));
+  });
+
+  it('names line and column of a mistake', () => {
+    writeFileSync(join(scratch, 'bad.s'), 'r0 = 1\nr11 = 2\nexit\n');
+    const { status, stderr } = sluice(['asm', 'bad.s', '-o', 'bad.o']);
+    expect(status).toBe(3);
+    expect(stderr).toContain('line 2');
+  });
+
+  it('shows what an object needs', () => {
+    const { document } = json(['inspect', parser]);
+    expect(document).toMatchObject({ schema: 'sluice.inspect/1', object: 'xdp_parser.bpf.o' });
+    const { stdout } = sluice(['inspect', firewall]);
+    expect(stdout).toContain('blocklist_v4');
+    expect(stdout).toContain('bpf_map_lookup_elem');
+  });
+});
+
+describe('run', () => {
+  it('runs one packet on both engines', () => {
+    const object = assembled();
+    writeFileSync(join(scratch, 'packet.bin'), new Uint8Array(60));
+    const { status, document } = json([
+      'run', `${object}:drop_short`, '--data-in', 'packet.bin', '--data-out', 'out.bin', '--engine', 'jit,interpreter',
+    ]);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({
+      agreed: true,
+      results: [{ engine: 'jit', verdict: 'XDP_PASS', r0: '2' }, { engine: 'interpreter', returnValue: 2 }],
+    });
+    expect(readFileSync(join(scratch, 'out.bin')).length).toBe(60);
+    writeFileSync(join(scratch, 'tiny.bin'), new Uint8Array(3));
+    const refused = sluice(['run', object, '--data-in', 'tiny.bin']);
+    expect(refused).toMatchObject({ status: 3 });
+    expect(refused.stderr).toContain('EINVAL');
+  });
+
+  it('runs a capture and writes what was not dropped', () => {
+    expect(sluice(['gen', 'capture', '--count', '300', '--seed', '7', '-o', 'in.pcap']).status).toBe(0);
+    const { status, document } = json([
+      'run', firewall, '--pcap', 'in.pcap', '--out', 'out.pcapng',
+      '--maps', join(root, 'bpf/examples/firewall.maps.json'), '--engine', 'jit,interpreter',
+    ]);
+    expect(status).toBe(0);
+    const verdicts = document['verdicts'] as Record<string, number>;
+    expect(document).toMatchObject({ packets: 300, agreed: true });
+    expect(Object.values(verdicts).reduce((a, b) => a + b)).toBe(300);
+    expect(verdicts['XDP_DROP']).toBeGreaterThan(10);
+    const kept = json(['run', firewall, '--pcap', 'out.pcapng']);
+    expect(kept.document['packets']).toBe(300 - verdicts['XDP_DROP']!);
+  });
+
+  it('says what is wrong with map contents', () => {
+    writeFileSync(join(scratch, 'maps.json'), '{"blocklist_v4": [[{"prefix_length": 24, "adress": 1}, {}]]}');
+    const { status, stderr } = sluice(['run', firewall, '--pcap', 'in.pcap', '--maps', 'maps.json']);
+    expect(status).toBe(3);
+    expect(stderr).toContain('adress');
+  });
+});
+
+describe('plugin', () => {
+  it('speaks the protocol of bpf_conformance', () => {
+    // r0 = *(u8 *)(r1 + 1); exit
+    const code = '71 10 01 00 00 00 00 00 95 00 00 00 00 00 00 00';
+    for (const engine of ['jit', 'interpreter']) {
+      expect(sluice(['plugin', '0aff', '--engine', engine], code)).toMatchObject({ status: 0, stdout: 'ff\n' });
+    }
+    const bad = sluice(['plugin'], 'ff 00 00 00 00 00 00 00');
+    expect(bad.status).not.toBe(0);
+    expect(bad.stderr).toContain('unknown opcode ff');
+  });
+});
+
+describe('test --conformance', () => {
+  it('counts in the form that scripts read', () => {
+    for (const engine of ['jit', 'interpreter']) {
+      const { status, document } = json(['test', '--conformance', join(root, 'test/conformance'), '--engine', engine]);
+      expect({ status, ...document, skipped: 0 }).toEqual({ status: 0, passed: document['passed'], failed: 0, skipped: 0 });
+      expect(document['passed']).toBeGreaterThan(200);
+    }
+  });
+});
+
+const refusal = bpfRefusal();
+describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' : ` (${refusal})`}`, () => {
+  it('agrees on the objects of bpf/', () => {
+    const { status, document } = json(['diff', 'linux', firewall, parser, '--inputs', '200', '--engine', 'jit,interpreter']);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({ schema: 'sluice.diff/1', agree: 9, stricter: 0, laxer: 0, unsupported: 0, diverged: 0 });
+  });
+
+  it('a program that the kernel refuses is laxer here, and exit 1', () => {
+    // Reads past the packet's end unchecked: fine in the sandbox, not for a verifier.
+    writeFileSync(join(scratch, 'blind.s'), 'blind:\n r2 = *(u32 *)(r1 + 0x0)\n r0 = *(u8 *)(r2 + 0x0)\n exit\n');
+    sluice(['asm', 'blind.s', '-o', 'blind.o']);
+    const { status, document } = json(['diff', 'linux', join(scratch, 'blind.o'), '--inputs', '10']);
+    expect(status).toBe(1);
+    expect(document).toMatchObject({ laxer: 1, programs: [{ here: 'accept', linux: 'reject' }] });
+  });
+});
