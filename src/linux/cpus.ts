@@ -1,5 +1,6 @@
 /** CPUs as the kernel counts them. */
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { InputError } from '../errors.ts';
 import { addressOf, syscall } from './ffi.ts';
 
@@ -13,9 +14,10 @@ export function cpuCount(list: string): number {
 
 let possible: number | undefined;
 
-/** Possible CPUs: how many values an element of a per-CPU map has. Fixed at boot. */
+/** Possible CPUs: how many values an element of a per-CPU map has. Fixed at boot. Where it is not Linux: the CPUs that there are. */
 export function possibleCpus(): number {
-  possible ??= cpuCount(readFileSync('/sys/devices/system/cpu/possible', 'utf8'));
+  possible ??=
+    process.platform === 'linux' ? cpuCount(readFileSync('/sys/devices/system/cpu/possible', 'utf8')) : cpus().length;
   return possible;
 }
 

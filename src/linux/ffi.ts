@@ -68,7 +68,7 @@ function load(): Native {
   if (process.arch !== 'x64' && process.arch !== 'arm64')
     throw new UnsupportedError('system calls', `no system call numbers for ${process.arch}`);
   table = numbers[process.arch];
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi'); // require() gives any
+  const koffi = loadKoffi();
   const libc: LibraryHandle = koffi.load(null);
   native = {
     // Variadic in C; on both architectures the arguments travel as those of a plain function.
@@ -78,6 +78,15 @@ function load(): Native {
     view: (address, length) => koffi.view(address, length),
   };
   return native;
+}
+
+function loadKoffi(): typeof import('koffi') {
+  try {
+    return createRequire(import.meta.url)('koffi') as typeof import('koffi'); // require() gives any
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UnsupportedError('system calls', `koffi cannot be loaded: ${why}`, undefined, { cause: error });
+  }
 }
 
 /** Result of the system call, or the negative errno. Blocks the thread for as long as the call does. */

@@ -197,7 +197,10 @@ describe.skipIf(missing !== undefined)(`loadLinux${missing === undefined ? '' : 
   });
 
   it('loads the firewall of bpf/', () => {
-    const loaded = loadLinux(readObject(readFileSync(firewall), 'xdp_firewall.bpf.o'));
+    const bytes = readFileSync(firewall);
+    const before = Uint8Array.from(bytes);
+    const loaded = loadLinux(readObject(bytes, 'xdp_firewall.bpf.o'));
+    expect(Uint8Array.from(bytes)).toEqual(before); // a Buffer's slice() is no copy
     expect(loaded.btfRefusal).toBeUndefined();
     expect(loaded.programs['xdp_firewall']!.run({ data: packet, repeat: 10 }).returnValue).toBe(2);
     loaded.close();
