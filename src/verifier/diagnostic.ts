@@ -26,4 +26,29 @@ export interface Diagnostic {
   /** Slot of the instruction; undefined if the problem is of the whole program. */
   readonly slot: number | undefined;
   readonly suggestion?: string;
+  /** What led there, oldest first; absent where values were not followed. */
+  readonly path?: readonly PathStep[];
+}
+
+/** One step of the path: a decision, or a change of function. */
+export type PathStep =
+  | { readonly kind: 'branch'; readonly slot: number; readonly taken: boolean }
+  | { readonly kind: 'call' | 'callback' | 'return'; readonly slot: number; readonly target: number };
+
+/** Ends a verification: the program is refused. */
+export class Refusal {
+  readonly diagnostic: Diagnostic;
+  constructor(diagnostic: Diagnostic) {
+    this.diagnostic = diagnostic;
+  }
+}
+
+/** Ends a verification: the program needs what the verifier does not follow yet. */
+export class Unfollowed {
+  readonly feature: string;
+  readonly slot: number | undefined;
+  constructor(feature: string, slot: number | undefined) {
+    this.feature = feature;
+    this.slot = slot;
+  }
 }

@@ -1,0 +1,77 @@
+/** What a register or a byte of the stack holds, as numbers in records (layout.ts), and their names in messages. */
+
+export const NOT_INIT = 0;
+export const SCALAR = 1;
+export const CTX = 2;
+/** AUX: frame. */
+export const STACK = 3;
+/** AUX: map. */
+export const MAP_PTR = 4;
+/** AUX: map; AUX2: id of the lookup. */
+export const MAP_VALUE = 5;
+export const MAP_KEY = 6;
+/** AUX: bytes known to be there, BEYOND_END or AT_END. */
+export const PACKET = 7;
+export const PACKET_META = 8;
+export const PACKET_END = 9;
+/** AUX: size in bytes. */
+export const MEM = 10;
+/** AUX: function. */
+export const FUNC = 11;
+export const SOCKET = 12;
+export const SOCK_COMMON = 13;
+export const TCP_SOCK = 14;
+export const XDP_SOCK = 15;
+export const FLOW_KEYS = 16;
+
+/** FLAGS. */
+export const MAYBE_NULL = 1;
+export const READ_ONLY = 2;
+/** Memory of a ring buffer record. */
+export const RINGBUF = 4;
+/** Scalar linked by `x = y + constant`: OFFSET is the constant. */
+export const ADD_CONST = 8;
+
+/** Bytes of the stack. */
+export const INVALID = 0;
+export const SPILL = 1;
+export const MISC = 2;
+export const ZERO = 3;
+
+export const BEYOND_END = -1;
+export const AT_END = -2;
+
+const kindNames = [
+  '?',
+  'scalar',
+  'ctx',
+  'fp',
+  'map_ptr',
+  'map_value',
+  'map_key',
+  'pkt',
+  'pkt_meta',
+  'pkt_end',
+  'mem',
+  'func',
+  'sock',
+  'sock_common',
+  'tcp_sock',
+  'xdp_sock',
+  'flow_keys',
+];
+
+/** As the kernel's reg_type_str. */
+export function kindName(kind: number, flags: number): string {
+  const prefix = ((flags & READ_ONLY) !== 0 ? 'rdonly_' : '') + ((flags & RINGBUF) !== 0 ? 'ringbuf_' : '');
+  return prefix + kindNames[kind]! + ((flags & MAYBE_NULL) !== 0 && kind !== SCALAR ? '_or_null' : '');
+}
+
+/** Pointers that change when the packet does. */
+export function isPacket(kind: number): boolean {
+  return kind === PACKET || kind === PACKET_META || kind === PACKET_END;
+}
+
+export function isSocket(kind: number): boolean {
+  return kind === SOCKET || kind === SOCK_COMMON || kind === TCP_SOCK || kind === XDP_SOCK;
+}
