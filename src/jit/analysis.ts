@@ -9,6 +9,7 @@ import { flowGraph, isReducible } from './dominators.ts';
 import { entryFacts, type Fact, Facts } from './facts.ts';
 import { inlineCalls } from './inline-calls.ts';
 import { type Block, definition, FIRST_SLOT_REGISTER, NO_REGISTER, type Op, visitEndUses, visitUses } from './ir.ts';
+import { Ranges } from './ranges.ts';
 import { makeReducible } from './reducible.ts';
 import { promoteSlots } from './stack-slots.ts';
 import { type WebCursor, Webs } from './webs.ts';
@@ -17,6 +18,7 @@ export interface FunctionAnalysis {
   readonly spec: FunctionSpec;
   readonly webs: Webs;
   readonly facts: Facts;
+  readonly ranges: Ranges;
   /** Dispatch variables of reducible.ts. */
   readonly dispatchVariables: number;
   /** How many of r1 to r5 it reads. */
@@ -114,14 +116,16 @@ function analyseFunction(
   const promoted = promoteSlots(webs, facts);
   if (promoted !== undefined) {
     webs = new Webs(promoted.blocks, graph, promoted.registers);
-    facts = new Facts(webs, assumptions);
   }
+  const ranges = new Ranges(webs);
+  facts = new Facts(webs, assumptions, ranges);
   let args = 0;
   for (let register = 1; register <= 5; register++) if (webs.isLive(0, register)) args = register;
   const analysis: Mutable = {
     spec,
     webs,
     facts,
+    ranges,
     dispatchVariables,
     args,
     calls: new Set(),

@@ -70,6 +70,10 @@ function emitDivision(e: Emitter, op: Alu, type: ValueType): void {
     else divide();
     return;
   }
+  if (op.op !== 'sdiv' && e.analysis.ranges.isSafe(op)) {
+    divide();
+    return;
+  }
   if (op.op === 'sdiv') {
     // By 0 and by -1 the product is the defined result, and the latter is what WebAssembly traps on for the least number.
     divisor();

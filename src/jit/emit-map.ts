@@ -26,6 +26,7 @@ export function checkedLookup(e: Emitter, number: number): ArrayLookup | undefin
 /** The index is known to be within the array, or known not to be. */
 function isAlwaysThere(e: Emitter, number: number, lookup: ArrayLookup): boolean {
   if (lookup.key === NO_REGISTER) return false;
+  if (e.analysis.ranges.isSafe(lookup)) return true;
   const cursor = e.analysis.webs.cursor(number);
   for (const op of e.analysis.webs.blocks[number]!.ops) {
     if (op === lookup) break;
@@ -73,7 +74,8 @@ export function emitArrayLookup(e: Emitter, op: ArrayLookup, checkedLater: boole
     code.op(wasm.i32Add);
   };
   const index = e.scratch('index', I32);
-  if (checkedLater || (key !== undefined && isBelow(key, map.maxEntries))) {
+  const isSafe = e.analysis.ranges.isSafe(op) || (key !== undefined && isBelow(key, map.maxEntries));
+  if (checkedLater || isSafe) {
     pushValues(e, op);
     pushKey();
     if (checkedLater) code.tee(index);

@@ -7,6 +7,7 @@ import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { type BinaryOp, definition, NO_REGISTER, type Op, visitUses } from './ir.ts';
+import type { Ranges } from './ranges.ts';
 import { endUses, type Web, type WebCursor, type Webs } from './webs.ts';
 
 export type Fact =
@@ -64,9 +65,11 @@ export class Facts {
   readonly #facts: Fact[];
   readonly #needs64: Uint8Array;
   readonly #uses: Int32Array;
+  readonly #ranges: Ranges | undefined;
 
-  constructor(webs: Webs, assumptions: Assumptions) {
+  constructor(webs: Webs, assumptions: Assumptions, ranges?: Ranges) {
     this.#webs = webs;
+    this.#ranges = ranges;
     this.#assumptions = assumptions;
     this.#facts = new Array<Fact>(webs.count).fill(none);
     this.#needs64 = new Uint8Array(webs.count);
@@ -120,11 +123,18 @@ export class Facts {
       for (const block of this.#webs.graph.order) {
         const cursor = this.#webs.cursor(block);
         for (const op of this.#webs.blocks[block]!.ops) {
-          if (definition(op) !== NO_REGISTER && learn(cursor.defined(), this.#evaluate(op, cursor))) changed = true;
+          if (definition(op) !== NO_REGISTER && learn(cursor.defined(), this.#bounded(op, cursor))) changed = true;
           cursor.step(op);
         }
       }
     }
+  }
+
+  #bounded(op: Op, cursor: WebCursor): Fact {
+    const fact = this.#evaluate(op, cursor);
+    if (fact.kind !== 'number' || this.#ranges === undefined) return fact;
+    const bits = this.#ranges.resultBits(op);
+    return bits < fact.bits ? number(bits) : fact;
   }
 
   #evaluate(op: Op, cursor: WebCursor): Fact {
@@ -157,6 +167,7 @@ export class Facts {
       case 'atomic':
         return number(op.size * 8);
       case 'array-lookup':
+        if (this.#ranges?.isSafe(op) === true) return object;
         if (op.key !== NO_REGISTER && isBelow(at(op.key), op.map.maxEntries)) return object;
         return this.#assumptions.verified ? pointer : number(32);
       case 'helper':

@@ -243,6 +243,11 @@ function finish(body: readonly Operation[], sameSizes: boolean): Operation[] {
           return o;
       }
     }),
+    // Whatever went wrong in any register shows in r0.
+    ...Array.from({ length: 9 }, (_, at): Operation[] => [
+      { kind: 'alu', op: 'mul', width: 64, source: 'imm', dst: 0, src: 0, imm: 31 },
+      { kind: 'alu', op: 'xor', width: 64, source: 'reg', dst: 0, src: at + 1, imm: 0 },
+    ]).flat(),
     { kind: 'exit' },
   ];
 }
