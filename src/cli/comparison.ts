@@ -1,5 +1,5 @@
 /** The same packets through several subjects: verdicts, packets and, at the end, map contents side by side. */
-import { UnsupportedError, InputError } from '../errors.ts';
+import { InternalError, SluiceError } from '../errors.ts';
 import type { Subject } from './subjects.ts';
 import { mapContents } from './map-contents.ts';
 import { toHex } from './output.ts';
@@ -34,8 +34,8 @@ function runOnce(subject: Subject, data: Uint8Array): Outcome {
     return { kind: 'ran', verdict: returnValue, data: after ?? new Uint8Array() };
   } catch (error) {
     // What one target refuses, the others have to refuse too; the wording may differ.
-    if (error instanceof InputError || error instanceof UnsupportedError) return { kind: 'refused', reason: error.message };
-    throw error;
+    if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
+    return { kind: 'refused', reason: error.message };
   }
 }
 

@@ -1,6 +1,6 @@
 /** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
 import { programDeclarations } from '../abi/programs/index.ts';
-import { InputError, UnsupportedError } from '../errors.ts';
+import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
 import { describePacket } from '../net/dissect.ts';
 import { generatePackets } from '../net/generator.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -83,7 +83,7 @@ async function diffProgram(
       try {
         subjects.push(await createSubject(object, program, name, { seed: BigInt(options.seed), maps }));
       } catch (error) {
-        if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
+        if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
         // Without bpf(2) nothing can be said at all.
         if (error instanceof UnsupportedError && error.feature === 'bpf(2)') throw error;
         const verdict = error instanceof UnsupportedError ? 'unsupported' : 'reject';

@@ -1,5 +1,6 @@
 /** Exit codes: what scripts rely on. */
 import { InputError, UnsupportedError } from '../errors.ts';
+import { ProgramRefusedError, SyscallError } from '../linux/syscall-error.ts';
 
 export const exitCode = {
   /** The answer is yes; it worked. */
@@ -24,5 +25,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof UsageError) return exitCode.usage;
   if (error instanceof InputError) return exitCode.input;
   if (error instanceof UnsupportedError) return exitCode.missing;
+  if (error instanceof ProgramRefusedError) return exitCode.no;
+  if (error instanceof SyscallError) return exitCode.input;
   return exitCode.internal;
 }

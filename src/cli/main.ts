@@ -1,6 +1,6 @@
 /** cli/: the command line, one file a verb. This file: the verbs, and how errors become exit codes. */
 import { Command, CommanderError } from 'commander';
-import { InputError, UnsupportedError } from '../errors.ts';
+import { InternalError, SluiceError } from '../errors.ts';
 import { asmVerb } from './asm.ts';
 import { benchVerb } from './bench.ts';
 import { diffVerb } from './diff.ts';
@@ -51,7 +51,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function report(error: unknown, output: Output): ExitCode {
   const code = exitCodeOf(error);
-  if (error instanceof InputError || error instanceof UnsupportedError) {
+  if (error instanceof SluiceError && !(error instanceof InternalError)) {
     output.document({ error: { code: error.code, message: error.message } });
     output.note(`sluice: ${error.message}`);
   } else if (error instanceof UsageError) {

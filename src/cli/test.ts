@@ -81,6 +81,7 @@ export async function runCase(test: ConformanceCase, engine: EngineName): Promis
     r0 = await runRaw(new Runtime(), engine, test, test.memory?.slice());
   } catch (error) {
     if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
+    if (error instanceof UnsupportedError) return { status: 'skipped', reason: error.message };
     return test.expected === undefined ? { status: 'passed' } : { status: 'failed', reason: error.message };
   }
   if (r0 === test.expected) return { status: 'passed' };
