@@ -12,15 +12,15 @@ import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.
 import { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
+export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';
+export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { UserProgram } from './runtime/program.ts';
-export { ProgramFault } from './runtime/fault.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
-export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 
 const hooks: Hook[] = [xdpHook];
 

@@ -84,7 +84,9 @@ describe('exit codes', () => {
     expect(status).toBe(1);
     expect(document).toMatchObject({
       schema: 'sluice.verify/1',
-      programs: [{ program: 'dead', verdict: 'reject', diagnostics: [{ problem: 'unreachable insn 2', slot: 2 }, { slot: 3 }] }],
+      programs: [
+        { program: 'dead', verdict: 'reject', diagnostics: [{ problem: 'unreachable insn 2', slot: 2 }, { slot: 3 }] },
+      ],
     });
   });
 });
@@ -120,12 +122,22 @@ describe('run', () => {
     const object = assembled();
     writeFileSync(join(scratch, 'packet.bin'), new Uint8Array(60));
     const { status, document } = json([
-      'run', `${object}:drop_short`, '--data-in', 'packet.bin', '--data-out', 'out.bin', '--engine', 'jit,interpreter',
+      'run',
+      `${object}:drop_short`,
+      '--data-in',
+      'packet.bin',
+      '--data-out',
+      'out.bin',
+      '--engine',
+      'jit,interpreter',
     ]);
     expect(status).toBe(0);
     expect(document).toMatchObject({
       agreed: true,
-      results: [{ engine: 'jit', verdict: 'XDP_PASS', r0: '2' }, { engine: 'interpreter', returnValue: 2 }],
+      results: [
+        { engine: 'jit', verdict: 'XDP_PASS', r0: '2' },
+        { engine: 'interpreter', returnValue: 2 },
+      ],
     });
     expect(readFileSync(join(scratch, 'out.bin')).length).toBe(60);
     writeFileSync(join(scratch, 'tiny.bin'), new Uint8Array(3));
@@ -137,8 +149,16 @@ describe('run', () => {
   it('runs a capture and writes what was not dropped', () => {
     expect(sluice(['gen', 'capture', '--count', '300', '--seed', '7', '-o', 'in.pcap']).status).toBe(0);
     const { status, document } = json([
-      'run', firewall, '--pcap', 'in.pcap', '--out', 'out.pcapng',
-      '--maps', join(root, 'bpf/examples/firewall.maps.json'), '--engine', 'jit,interpreter',
+      'run',
+      firewall,
+      '--pcap',
+      'in.pcap',
+      '--out',
+      'out.pcapng',
+      '--maps',
+      join(root, 'bpf/examples/firewall.maps.json'),
+      '--engine',
+      'jit,interpreter',
     ]);
     expect(status).toBe(0);
     const verdicts = document['verdicts'] as Record<string, number>;
@@ -174,7 +194,12 @@ describe('test --conformance', () => {
   it('counts in the form that scripts read', () => {
     for (const engine of ['jit', 'interpreter']) {
       const { status, document } = json(['test', '--conformance', join(root, 'test/conformance'), '--engine', engine]);
-      expect({ status, ...document, skipped: 0 }).toEqual({ status: 0, passed: document['passed'], failed: 0, skipped: 0 });
+      expect({ status, ...document, skipped: 0 }).toEqual({
+        status: 0,
+        passed: document['passed'],
+        failed: 0,
+        skipped: 0,
+      });
       expect(document['passed']).toBeGreaterThan(200);
     }
   });
@@ -183,9 +208,25 @@ describe('test --conformance', () => {
 const refusal = bpfRefusal();
 describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' : ` (${refusal})`}`, () => {
   it('agrees on the objects of bpf/', () => {
-    const { status, document } = json(['diff', 'linux', firewall, parser, '--inputs', '200', '--engine', 'jit,interpreter']);
+    const { status, document } = json([
+      'diff',
+      'linux',
+      firewall,
+      parser,
+      '--inputs',
+      '200',
+      '--engine',
+      'jit,interpreter',
+    ]);
     expect(status).toBe(0);
-    expect(document).toMatchObject({ schema: 'sluice.diff/1', agree: 9, stricter: 0, laxer: 0, unsupported: 0, diverged: 0 });
+    expect(document).toMatchObject({
+      schema: 'sluice.diff/1',
+      agree: 9,
+      stricter: 0,
+      laxer: 0,
+      unsupported: 0,
+      diverged: 0,
+    });
   });
 
   it('a program that the kernel refuses is laxer here, and exit 1', () => {

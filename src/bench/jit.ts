@@ -55,7 +55,13 @@ export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
   );
   const refusal = bpfRefusal();
   const ubpf = UbpfPeer.find();
-  const empty = await measure(emptyCase(), readObject(emptyObject(), 'empty'), refusal === undefined, undefined, options);
+  const empty = await measure(
+    emptyCase(),
+    readObject(emptyObject(), 'empty'),
+    refusal === undefined,
+    undefined,
+    options,
+  );
   const cases: BenchCase[] = [];
   for (const each of chosen) {
     options.progress(cases.length, chosen.length, each.program);
@@ -63,7 +69,8 @@ export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
     const gross = await measure(each, spec, refusal === undefined, ubpf, options);
     const net = (name: PeerName | 'ours') => Math.max(FLOOR, gross[name]! - (empty[name] ?? 0));
     const peers: Partial<Record<PeerName, number>> = {};
-    for (const name of ['linux-jit', 'ubpf-jit', 'interpreter'] as const) if (gross[name] !== undefined) peers[name] = net(name);
+    for (const name of ['linux-jit', 'ubpf-jit', 'interpreter'] as const)
+      if (gross[name] !== undefined) peers[name] = net(name);
     cases.push({ case: each.program, ours: net('ours'), peers });
   }
   const costs = Object.entries(empty).map(([name, ns]) => `${name} ${ns.toFixed(1)} ns`);
@@ -86,10 +93,18 @@ async function measure(
 ): Promise<Times> {
   const data = Uint8Array.from(Buffer.from(bench.dataIn, 'hex'));
   const ours = await load(spec, { cpus: 1, seed: 1n });
-  const interpreter = await load(spec, { cpus: 1, seed: 1n, engine: 'interpreter', runtime: new Runtime({ cpus: 1, seed: 1n }) });
+  const interpreter = await load(spec, {
+    cpus: 1,
+    seed: 1n,
+    engine: 'interpreter',
+    runtime: new Runtime({ cpus: 1, seed: 1n }),
+  });
   const linux = kernel ? await load(spec, { target: 'linux' }) : undefined;
   try {
-    const objects: [PeerName | 'ours', LoadedObject | UserObject][] = [['ours', ours], ['interpreter', interpreter]];
+    const objects: [PeerName | 'ours', LoadedObject | UserObject][] = [
+      ['ours', ours],
+      ['interpreter', interpreter],
+    ];
     if (linux !== undefined) objects.push(['linux-jit', linux]);
     for (const [, object] of objects) prepare(object, bench, data);
     const timed = objects.map(([, object]) => timedRuns(object, bench, data));
@@ -109,7 +124,10 @@ function prepare(object: LoadedObject, bench: BenchProgram, data: Uint8Array): v
   if (bench.prepare !== undefined) object.programs[bench.prepare]!.run({ data });
   const { returnValue, data: after } = object.programs[bench.program]!.run({ data });
   if (returnValue !== bench.returnValue || Buffer.from(after!).toString('hex') !== bench.dataOut) {
-    throw new InputError('SLUICE_BENCH_RESULT', `${bench.program} on ${object.target} gives ${returnValue}, ${Buffer.from(after!).toString('hex')}`);
+    throw new InputError(
+      'SLUICE_BENCH_RESULT',
+      `${bench.program} on ${object.target} gives ${returnValue}, ${Buffer.from(after!).toString('hex')}`,
+    );
   }
 }
 

@@ -4,8 +4,19 @@ import { geometricMean } from './timing.ts';
 
 /** Names of peers, as scripts outside the project know them. */
 export type PeerName =
-  | 'linux-jit' | 'linux' | 'ubpf-jit' | 'interpreter' | 'liburing-c' | 'node-fs-promises' | 'node-fs-sync'
-  | 'node-fs-uring' | 'pread-c' | 'mimalloc' | 'jemalloc' | 'glibc' | 'c-table';
+  | 'linux-jit'
+  | 'linux'
+  | 'ubpf-jit'
+  | 'interpreter'
+  | 'liburing-c'
+  | 'node-fs-promises'
+  | 'node-fs-sync'
+  | 'node-fs-uring'
+  | 'pread-c'
+  | 'mimalloc'
+  | 'jemalloc'
+  | 'glibc'
+  | 'c-table';
 
 export interface BenchCase {
   readonly case: string;

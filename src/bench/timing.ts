@@ -58,7 +58,7 @@ export async function medians(all: readonly Timed[], rounds: number, targetMs: n
   const counts = all.map((timed) => calibrate(timed, targetMs));
   const samples: number[][] = all.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    all.forEach((timed, i) => samples[i]!.push(once(timed, counts[i]!) / counts[i]!));
+    for (const [i, timed] of all.entries()) samples[i]!.push(once(timed, counts[i]!) / counts[i]!);
   }
   return samples.map(median);
 }

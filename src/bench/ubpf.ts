@@ -31,7 +31,13 @@ export class UbpfPeer {
     const helpers = program.insns.some((insn) => insn.opcode === 0x85 && insn.src === 0);
     if (!alone || helpers) return undefined;
     const code = Buffer.from(encodeInsns(program.insns)).toString('hex');
-    const args = [code, Buffer.from(data).toString('hex'), String(options.rounds), String(options.targetMs), String(expected)];
+    const args = [
+      code,
+      Buffer.from(data).toString('hex'),
+      String(options.rounds),
+      String(options.targetMs),
+      String(expected),
+    ];
     return Number(execFileSync(this.#binary, args, { encoding: 'utf8' }));
   }
 }

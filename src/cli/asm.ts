@@ -6,8 +6,8 @@ import { assemble } from '../isa/assembler.ts';
 import { checkInsns } from '../isa/check.ts';
 import { writeObject } from '../object/write.ts';
 import { exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
 import { readInput } from './selector.ts';
+import type { Verb } from './verb.ts';
 
 interface AsmOptions {
   readonly out: string;

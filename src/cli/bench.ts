@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { benchJit } from '../bench/jit.ts';
 import { type BenchResult, rows } from '../bench/report.ts';
 import { exitCode, UsageError } from './exit.ts';
-import type { Verb } from './main.ts';
 import { integerOption } from './options.ts';
 import { table, toJson } from './output.ts';
 import { Progress } from './progress.ts';
+import type { Verb } from './verb.ts';
 
 interface BenchOptions {
   readonly rounds: number;
@@ -52,7 +52,8 @@ export const benchVerb: Verb = (program, finish) => {
         const chosen = name === undefined ? Object.keys(suites) : [name];
         for (const each of chosen) {
           const suite = suites[each];
-          if (suite === undefined) throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
+          if (suite === undefined)
+            throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
           const result = await suite(options);
           const { cpu, cpus, kernel, node } = result.machine;
           output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));

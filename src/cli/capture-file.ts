@@ -10,7 +10,9 @@ import { readInput } from './selector.ts';
 export function* readEthernetCapture(path: string): Generator<CapturedPacket, void, undefined> {
   for (const packet of readCapture(readInput(path), path)) {
     if (packet.linkType !== LINKTYPE_ETHERNET) {
-      throw new InputError('SLUICE_LINK_TYPE', `link type ${packet.linkType}; XDP sees Ethernet frames (link type 1)`, { input: path });
+      throw new InputError('SLUICE_LINK_TYPE', `link type ${packet.linkType}; XDP sees Ethernet frames (link type 1)`, {
+        input: path,
+      });
     }
     yield packet;
   }
@@ -23,7 +25,12 @@ export function writeCaptureFile(path: string, packets: Iterable<CapturedPacket>
   try {
     file = openSync(path, 'w');
   } catch (error) {
-    throw new InputError('SLUICE_FILE', `cannot be written: ${error instanceof Error ? error.message : error}`, { input: path }, { cause: error });
+    throw new InputError(
+      'SLUICE_FILE',
+      `cannot be written: ${error instanceof Error ? error.message : error}`,
+      { input: path },
+      { cause: error },
+    );
   }
   let bytes = 0;
   try {

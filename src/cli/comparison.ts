@@ -1,8 +1,8 @@
 /** The same packets through several subjects: verdicts, packets and, at the end, map contents side by side. */
 import { InternalError, SluiceError } from '../errors.ts';
-import type { Subject } from './subjects.ts';
 import { mapContents } from './map-contents.ts';
 import { toHex } from './output.ts';
+import type { Subject } from './subjects.ts';
 
 export type Outcome =
   | { readonly kind: 'ran'; readonly verdict: number; readonly data: Uint8Array }
@@ -52,7 +52,10 @@ export interface MapDivergence {
 }
 
 /** Keys whose values differ between subjects, map by map; `compared` counts the keys that were held against each other. */
-export function compareMaps(subjects: readonly Subject[]): { readonly compared: number; readonly divergences: MapDivergence[] } {
+export function compareMaps(subjects: readonly Subject[]): {
+  readonly compared: number;
+  readonly divergences: MapDivergence[];
+} {
   const divergences: MapDivergence[] = [];
   let compared = 0;
   for (const name of Object.keys(subjects[0]!.object.maps)) {

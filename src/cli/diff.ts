@@ -5,15 +5,15 @@ import { describePacket } from '../net/dissect.ts';
 import { generatePackets } from '../net/generator.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { readEthernetCapture } from './capture-file.ts';
-import { compareMaps, describeOutcome, type Divergence, type MapDivergence, runOnAll } from './comparison.ts';
+import { compareMaps, type Divergence, describeOutcome, type MapDivergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
 import { type MapInput, readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import { createSubject, type Subject } from './subjects.ts';
+import type { Verb } from './verb.ts';
 
 interface DiffOptions {
   readonly inputs: number;
@@ -104,7 +104,9 @@ async function diffProgram(
 function compareRuns(subjects: readonly Subject[], label: string, options: DiffOptions) {
   const progress = new Progress(label, options.pcap === undefined ? options.inputs : undefined);
   const packets =
-    options.pcap === undefined ? generatePackets({ seed: options.seed, count: options.inputs }) : readEthernetCapture(options.pcap);
+    options.pcap === undefined
+      ? generatePackets({ seed: options.seed, count: options.inputs })
+      : readEthernetCapture(options.pcap);
   let runs = 0;
   let agreed = 0;
   let divergence: Divergence | undefined;
@@ -138,7 +140,15 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
   for (const each of results) {
     const judgement = judge(each);
     count[judgement]++;
-    rows.push([`${each.object}:${each.program}`, each.here, each.linux, String(each.runs), String(each.agreed), String(each.mapEntries), judgement]);
+    rows.push([
+      `${each.object}:${each.program}`,
+      each.here,
+      each.linux,
+      String(each.runs),
+      String(each.agreed),
+      String(each.mapEntries),
+      judgement,
+    ]);
   }
   for (const row of table(rows)) output.line(row);
   for (const each of results) {
@@ -146,7 +156,11 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
     if (each.reason !== undefined) output.line(yellow(`${name}: ${each.reason}`));
     if (each.divergence !== undefined) printDivergence(name, each.divergence, output);
     for (const map of each.mapDivergences?.slice(0, 5) ?? []) {
-      output.line(red(`${name}: map ${map.map} key ${map.key}: ${[...map.values].map(([who, value]) => `${who} ${value ?? '-'}`).join(', ')}`));
+      output.line(
+        red(
+          `${name}: map ${map.map} key ${map.key}: ${[...map.values].map(([who, value]) => `${who} ${value ?? '-'}`).join(', ')}`,
+        ),
+      );
     }
   }
   output.document({ schema: 'sluice.diff/1', programs: results, ...count });
@@ -160,6 +174,8 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
 
 function printDivergence(name: string, divergence: Divergence, output: Output): void {
   const verdicts = programDeclarations.get('xdp')?.verdicts ?? new Map<number, string>();
-  output.line(output.colors.red(`${name}: first difference at input ${divergence.input}: ${describePacket(divergence.data)}`));
+  output.line(
+    output.colors.red(`${name}: first difference at input ${divergence.input}: ${describePacket(divergence.data)}`),
+  );
   for (const [who, outcome] of divergence.outcomes) output.line(`  ${who}: ${describeOutcome(outcome, verdicts)}`);
 }

@@ -1,10 +1,11 @@
 /** `sluice disasm OBJ[:P]`: instructions in LLVM's syntax, with source lines where the object has them. */
-import { disassemble } from '../isa/disassembler.ts';
+
 import { helperName } from '../abi/helpers/index.ts';
+import { disassemble } from '../isa/disassembler.ts';
 import type { ProgramSpec, Reference } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
 import { select } from './selector.ts';
+import type { Verb } from './verb.ts';
 
 interface DisasmOptions {
   readonly source: boolean;
@@ -25,7 +26,11 @@ export const disasmVerb: Verb = (program, finish) => {
     .action((selector: string, options: DisasmOptions) =>
       finish(options.json === true, (output) => {
         const { programs } = select(selector);
-        const texts = programs.map((each) => ({ program: each.name, section: each.section, text: listing(each, options) }));
+        const texts = programs.map((each) => ({
+          program: each.name,
+          section: each.section,
+          text: listing(each, options),
+        }));
         for (const { program: name, section, text } of texts) {
           if (options.labels !== true) output.line(output.colors.bold(`${name} (section ${section}):`));
           output.line(text.trimEnd());

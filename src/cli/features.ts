@@ -4,7 +4,7 @@ import { programDeclarations } from '../abi/programs/index.ts';
 import { bpfRefusal, kernelFeatures } from '../linux/features.ts';
 import { supportedMapTypes } from '../runtime/maps/plane-map.ts';
 import { exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
+import type { Verb } from './verb.ts';
 
 export const featuresVerb: Verb = (program, finish) => {
   program
@@ -23,14 +23,18 @@ export const featuresVerb: Verb = (program, finish) => {
         const here = {
           programTypes: [...programDeclarations.keys()],
           helpers: Object.fromEntries(
-            [...programDeclarations].map(([type, declaration]) => [type, [...declaration.helpers.values()].map(({ name }) => name)]),
+            [...programDeclarations].map(([type, declaration]) => [
+              type,
+              [...declaration.helpers.values()].map(({ name }) => name),
+            ]),
           ),
           mapTypes: Object.keys(mapTypes).filter((type) => (supportedMapTypes as ReadonlySet<string>).has(type)),
         };
         output.line(bold('Sluice, in user space'));
         output.line(`  program types  ${here.programTypes.join(' ')}`);
         output.line(`  map types      ${here.mapTypes.join(' ')}`);
-        for (const [type, names] of Object.entries(here.helpers)) output.line(`  helpers (${type})  ${names.join(' ')}`);
+        for (const [type, names] of Object.entries(here.helpers))
+          output.line(`  helpers (${type})  ${names.join(' ')}`);
         output.line(`\n${bold('Linux, on this machine')}`);
         if (refusal !== undefined) {
           output.line(`  ${refusal}`);

@@ -3,7 +3,7 @@ import { generatePackets } from '../net/generator.ts';
 import { writeCaptureFile } from './capture-file.ts';
 import { exitCode } from './exit.ts';
 import { integerOption } from './options.ts';
-import type { Verb } from './main.ts';
+import type { Verb } from './verb.ts';
 
 export const genVerb: Verb = (program, finish) => {
   const gen = program.command('gen').description('make files: captures to try programs on');

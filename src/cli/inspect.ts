@@ -2,9 +2,9 @@
 import { helperName } from '../abi/helpers/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
 import { type Output, table } from './output.ts';
 import { select } from './selector.ts';
+import type { Verb } from './verb.ts';
 
 export const inspectVerb: Verb = (program, finish) => {
   program
@@ -36,7 +36,9 @@ function mapsOf(program: ProgramSpec): string[] {
 
 function print(object: ObjectSpec, programs: readonly ProgramSpec[], output: Output): void {
   const { bold } = output.colors;
-  output.line(`${bold(object.name)}  license ${object.license || '(none)'}, BTF ${object.btf === undefined ? 'none' : `${object.btf.typeCount} types`}`);
+  output.line(
+    `${bold(object.name)}  license ${object.license || '(none)'}, BTF ${object.btf === undefined ? 'none' : `${object.btf.typeCount} types`}`,
+  );
 
   output.line(`\n${bold('Programs')}`);
   const rows = [['NAME', 'SECTION', 'TYPE', 'INSNS', 'FUNCTIONS', 'CO-RE', 'MAPS']];
@@ -57,21 +59,37 @@ function print(object: ObjectSpec, programs: readonly ProgramSpec[], output: Out
   output.line(`\n${bold('Maps')}`);
   const maps = [['NAME', 'TYPE', 'KEY', 'VALUE', 'ENTRIES', 'FLAGS', 'SECTION']];
   for (const map of object.maps.values()) {
-    maps.push([map.name, map.type, String(map.keySize), String(map.valueSize), String(map.maxEntries), `0x${map.flags.toString(16)}`, map.section]);
+    maps.push([
+      map.name,
+      map.type,
+      String(map.keySize),
+      String(map.valueSize),
+      String(map.maxEntries),
+      `0x${map.flags.toString(16)}`,
+      map.section,
+    ]);
   }
   for (const row of table(maps)) output.line(`  ${row}`);
 
   if (object.externs.size > 0) {
     output.line(`\n${bold('Externs')}`);
     for (const extern of object.externs.values()) {
-      output.line(`  ${extern.name}  ${extern.section}${extern.function ? ' function' : ''}${extern.weak ? ' weak' : ''}`);
+      output.line(
+        `  ${extern.name}  ${extern.section}${extern.function ? ' function' : ''}${extern.weak ? ' weak' : ''}`,
+      );
     }
   }
 
   output.line(`\n${bold('Sections')}`);
   const sections = [['INDEX', 'NAME', 'TYPE', 'OFFSET', 'SIZE']];
   for (const section of object.sections) {
-    sections.push([String(section.index), section.name, String(section.type), String(section.offset), String(section.size)]);
+    sections.push([
+      String(section.index),
+      section.name,
+      String(section.type),
+      String(section.offset),
+      String(section.size),
+    ]);
   }
   for (const row of table(sections)) output.line(`  ${row}`);
 }
@@ -96,7 +114,14 @@ function document(object: ObjectSpec, programs: readonly ProgramSpec[]): unknown
       references: [...program.references].map(([slot, reference]) => ({ slot, ...reference })),
     })),
     maps: [...object.maps.values()].map(({ name, type, keySize, valueSize, maxEntries, flags, mapExtra, section }) => ({
-      name, type, keySize, valueSize, maxEntries, flags, mapExtra, section,
+      name,
+      type,
+      keySize,
+      valueSize,
+      maxEntries,
+      flags,
+      mapExtra,
+      section,
     })),
     externs: [...object.externs.values()],
     sections: object.sections,

@@ -7,20 +7,27 @@ import { diffVerb } from './diff.ts';
 import { disasmVerb } from './disasm.ts';
 import { type ExitCode, exitCode, exitCodeOf, UsageError } from './exit.ts';
 import { featuresVerb } from './features.ts';
+import { genVerb } from './gen.ts';
 import { inspectVerb } from './inspect.ts';
 import { createOutput, type Output } from './output.ts';
-import { genVerb } from './gen.ts';
 import { pluginVerb } from './plugin.ts';
 import { runVerb } from './run.ts';
 import { testVerb } from './test.ts';
+import type { Finish, Verb } from './verb.ts';
 import { verifyVerb } from './verify.ts';
 
-/** Adds itself to the program. `finish` runs the verb and keeps its exit code. */
-export type Verb = (program: Command, finish: Finish) => void;
-export type Finish = (json: boolean, verb: (output: Output) => Promise<ExitCode> | ExitCode) => Promise<void>;
-
 const verbs: readonly Verb[] = [
-  inspectVerb, disasmVerb, asmVerb, verifyVerb, runVerb, diffVerb, testVerb, benchVerb, genVerb, featuresVerb, pluginVerb,
+  inspectVerb,
+  disasmVerb,
+  asmVerb,
+  verifyVerb,
+  runVerb,
+  diffVerb,
+  testVerb,
+  benchVerb,
+  genVerb,
+  featuresVerb,
+  pluginVerb,
 ];
 
 export async function main(args: readonly string[]): Promise<number> {

@@ -20,7 +20,9 @@ export function readMapInput(path: string): MapInput {
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
     throw new InputError('SLUICE_MAP_INPUT', 'must be an object of map names', { input: path });
   }
-  return Object.fromEntries(Object.entries(parsed).map(([name, content]) => [name, valueOf(content, `${path}: ${name}`)]));
+  return Object.fromEntries(
+    Object.entries(parsed).map(([name, content]) => [name, fromJson(content, `${path}: ${name}`)]),
+  );
 }
 
 /** Puts the contents into the maps of a loaded object. Throws InputError naming the map and what is wrong with the entry. */
@@ -43,7 +45,7 @@ export function fillMaps(object: LoadedObject, input: MapInput): void {
   }
 }
 
-function valueOf(json: unknown, path: string): Value {
+function fromJson(json: unknown, path: string): Value {
   if (typeof json === 'number' || typeof json === 'boolean') return json;
   if (typeof json === 'string') {
     if (/^-?(0x[0-9a-fA-F]+|\d+)$/.test(json)) return json.startsWith('-') ? -BigInt(json.slice(1)) : BigInt(json);
@@ -51,9 +53,9 @@ function valueOf(json: unknown, path: string): Value {
     if (!/^hex:([0-9a-fA-F]{2})*$/.test(json)) throw new InputError('SLUICE_MAP_INPUT', `${path}: ${json} is not hex`);
     return Uint8Array.from(json.slice(4).match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   }
-  if (Array.isArray(json)) return json.map((each) => valueOf(each, path));
+  if (Array.isArray(json)) return json.map((each) => fromJson(each, path));
   if (json !== null && typeof json === 'object') {
-    return Object.fromEntries(Object.entries(json).map(([member, value]) => [member, valueOf(value, path)]));
+    return Object.fromEntries(Object.entries(json).map(([member, value]) => [member, fromJson(value, path)]));
   }
   throw new InputError('SLUICE_MAP_INPUT', `${path}: null is not a value`);
 }

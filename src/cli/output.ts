@@ -51,7 +51,7 @@ export function toHex(bytes: Uint8Array): string {
 /** Columns aligned by their longest cell; numbers (and what looks like one) to the right. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   const numeric = widths.map((_, i) => rows.slice(1).every((row) => /^[-+]?[\d.,]*( ns| %|x)?$/.test(row[i] ?? '')));
   return rows.map((row) =>
     row

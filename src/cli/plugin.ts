@@ -7,7 +7,7 @@ import { readObject } from '../object/index.ts';
 import { runRaw } from '../runtime/raw.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { exitCode, UsageError } from './exit.ts';
-import type { Verb } from './main.ts';
+import type { Verb } from './verb.ts';
 
 interface PluginOptions {
   readonly engine: string;
@@ -23,7 +23,8 @@ export const pluginVerb: Verb = (program, finish) => {
     .option('--elf', 'stdin is an ELF object, as base16')
     .action((memory: string | undefined, options: PluginOptions) =>
       finish(false, async (output) => {
-        if (options.engine !== 'jit' && options.engine !== 'interpreter') throw new UsageError(`no engine ${options.engine}`);
+        if (options.engine !== 'jit' && options.engine !== 'interpreter')
+          throw new UsageError(`no engine ${options.engine}`);
         const bytes = base16(readFileSync(0, 'latin1'), 'stdin');
         const code = options.elf === true ? firstProgram(bytes) : decodeInsns(bytes);
         const functions = functionsOf(code).map((range) => ({ name: `function_${range.start}`, ...range }));

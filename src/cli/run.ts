@@ -5,16 +5,16 @@ import { programDeclarations } from '../abi/programs/index.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
 import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
-import { compareMaps, describeOutcome, type Divergence, runOnAll } from './comparison.ts';
+import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
-import type { Verb } from './main.ts';
-import { readMapInput } from './map-input.ts';
 import { mapContents } from './map-contents.ts';
+import { readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table, toHex } from './output.ts';
 import { Progress } from './progress.ts';
 import { readInput, selectOne } from './selector.ts';
 import { createSubject, type Subject, type SubjectName } from './subjects.ts';
+import type { Verb } from './verb.ts';
 
 interface RunOptions {
   readonly dataIn?: string;
@@ -36,7 +36,9 @@ interface RunOptions {
 export const runVerb: Verb = (program, finish) => {
   const command: Command = program
     .command('run')
-    .description('run a program over one input or over a capture; several targets or engines are held against each other')
+    .description(
+      'run a program over one input or over a capture; several targets or engines are held against each other',
+    )
     .argument('<obj:program>', 'object file and program (or section)')
     .option('--data-in <file>', 'packet, as raw bytes; - is standard input')
     .option('--data-out <file>', 'packet after the run')
@@ -58,12 +60,17 @@ export const runVerb: Verb = (program, finish) => {
       if ((options.pcap === undefined) === (options.dataIn === undefined)) {
         throw new UsageError('give either --data-in FILE or --pcap FILE');
       }
-      const names = options.target.flatMap((target): readonly SubjectName[] => (target === 'linux' ? ['linux'] : options.engine));
+      const names = options.target.flatMap((target): readonly SubjectName[] =>
+        target === 'linux' ? ['linux'] : options.engine,
+      );
       const maps = options.maps === undefined ? {} : readMapInput(options.maps);
       const subjects: Subject[] = [];
       try {
-        for (const name of names) subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps }));
-        return options.pcap === undefined ? runOne(subjects, options, output) : runCapture(subjects, options.pcap, options, output);
+        for (const name of names)
+          subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps }));
+        return options.pcap === undefined
+          ? runOne(subjects, options, output)
+          : runCapture(subjects, options.pcap, options, output);
       } finally {
         for (const subject of subjects) subject.close();
       }
@@ -86,12 +93,19 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
   if (options.dataOut !== undefined && first.data !== undefined) writeFileSync(options.dataOut, first.data);
   if (options.ctxOut !== undefined && first.context !== undefined) writeFileSync(options.ctxOut, first.context);
   const agreed = results.every(
-    (each) => each.returnValue === first.returnValue && toHex(each.data ?? new Uint8Array()) === toHex(first.data ?? new Uint8Array()),
+    (each) =>
+      each.returnValue === first.returnValue &&
+      toHex(each.data ?? new Uint8Array()) === toHex(first.data ?? new Uint8Array()),
   );
   const rows = [['ENGINE', 'RETURN', 'NS/RUN', 'BYTES OUT']];
   for (const each of results) {
     const name = verdictName(subjects[0]!, each.returnValue);
-    rows.push([each.engine, `${name} (${each.returnValue})`, each.durationNs.toFixed(1), String(each.data?.length ?? 0)]);
+    rows.push([
+      each.engine,
+      `${name} (${each.returnValue})`,
+      each.durationNs.toFixed(1),
+      String(each.data?.length ?? 0),
+    ]);
   }
   for (const row of table(rows)) output.line(row);
   for (const subject of subjects) for (const line of subject.trace()) output.line(`trace (${subject.name}): ${line}`);
@@ -100,7 +114,12 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     schema: 'sluice.run/1',
     agreed,
     results: results.map(({ engine, returnValue, r0, data: after, durationNs }) => ({
-      engine, returnValue, r0: r0 ?? null, verdict: verdictName(subjects[0]!, returnValue), data: after ?? null, durationNs,
+      engine,
+      returnValue,
+      r0: r0 ?? null,
+      verdict: verdictName(subjects[0]!, returnValue),
+      data: after ?? null,
+      durationNs,
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;
@@ -119,7 +138,8 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       if (divergence !== undefined) divergences.push(divergence);
       const name = outcome.kind === 'ran' ? verdictName(subjects[0]!, outcome.verdict) : 'refused';
       verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
-      if (packets < options.show) output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
+      if (packets < options.show)
+        output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
       packets++;
       progress.update(packets);
       if (outcome.kind === 'refused') refused++;
@@ -138,12 +158,17 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   const agreed = divergences.length === 0 && (maps === undefined || maps.divergences.length === 0);
   if (maps !== undefined) {
     const who = subjects.map(({ name }) => name).join(', ');
-    if (agreed) output.line(output.colors.green(`${who} agree: ${packets} verdicts and packets, ${maps.compared} map entries`));
+    if (agreed)
+      output.line(output.colors.green(`${who} agree: ${packets} verdicts and packets, ${maps.compared} map entries`));
     else {
-      output.line(output.colors.red(`${who} differ: ${divergences.length} packets, ${maps.divergences.length} map entries`));
+      output.line(
+        output.colors.red(`${who} differ: ${divergences.length} packets, ${maps.divergences.length} map entries`),
+      );
       printDivergence(subjects, divergences[0], output);
       for (const each of maps.divergences.slice(0, 5)) {
-        output.line(`  map ${each.map} key ${each.key}: ${[...each.values].map(([who2, value]) => `${who2} ${value ?? '-'}`).join(', ')}`);
+        output.line(
+          `  map ${each.map} key ${each.key}: ${[...each.values].map(([who2, value]) => `${who2} ${value ?? '-'}`).join(', ')}`,
+        );
       }
     }
   }
@@ -156,7 +181,12 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     agreed,
     divergences: divergences.slice(0, 100).map(({ input, data }) => ({ input, data })),
     mapDivergences: maps?.divergences.slice(0, 100) ?? [],
-    maps: Object.fromEntries(Object.values(subjects[0]!.object.maps).map((map) => [map.name, map.type === 'ringbuf' ? null : mapContents(map)])),
+    maps: Object.fromEntries(
+      Object.values(subjects[0]!.object.maps).map((map) => [
+        map.name,
+        map.type === 'ringbuf' ? null : mapContents(map),
+      ]),
+    ),
   });
   return agreed ? exitCode.yes : exitCode.no;
 }

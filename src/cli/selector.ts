@@ -24,7 +24,9 @@ export function select(selector: string): Selection {
   if (programs.length === 0) programs.push(...all.filter((program) => program.section === wanted));
   if (programs.length === 0) {
     const names = all.map((program) => program.name).join(', ') || 'none';
-    throw new InputError('SLUICE_NO_PROGRAM', `no program or section ${wanted}; its programs: ${names}`, { input: path });
+    throw new InputError('SLUICE_NO_PROGRAM', `no program or section ${wanted}; its programs: ${names}`, {
+      input: path,
+    });
   }
   return { path, object, programs };
 }

@@ -1,10 +1,10 @@
 /** One object, loaded several times: by engine in user space and in the kernel. What `run` and `diff` hold against each other. */
 import { load } from '../index.ts';
 import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
-import { fillMaps, type MapInput } from './map-input.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
+import { fillMaps, type MapInput } from './map-input.ts';
 
 export type SubjectName = EngineName | 'linux';
 
@@ -44,12 +44,23 @@ export async function createSubject(
   return subject;
 }
 
-async function loadSubject(object: ObjectSpec, program: ProgramSpec, name: SubjectName, seed: bigint): Promise<Subject> {
+async function loadSubject(
+  object: ObjectSpec,
+  program: ProgramSpec,
+  name: SubjectName,
+  seed: bigint,
+): Promise<Subject> {
   const programs = withTailCallTargets(object, program);
   if (name === 'linux') {
     pinToCpu(0);
     const loaded = await load(object, { target: 'linux', programs });
-    return { name, object: loaded, program: loaded.programs[program.name]!, trace: () => [], close: () => loaded.close() };
+    return {
+      name,
+      object: loaded,
+      program: loaded.programs[program.name]!,
+      trace: () => [],
+      close: () => loaded.close(),
+    };
   }
   const loaded = await load(object, { engine: name, programs, seed, cpus: possibleCpus() });
   return {
@@ -65,7 +76,8 @@ async function loadSubject(object: ObjectSpec, program: ProgramSpec, name: Subje
 function withTailCallTargets(object: ObjectSpec, program: ProgramSpec): string[] {
   const names = new Set([program.name]);
   for (const { type, contents } of object.maps.values()) {
-    if (type === 'prog_array' && contents.kind === 'references') for (const name of contents.targets.values()) names.add(name);
+    if (type === 'prog_array' && contents.kind === 'references')
+      for (const name of contents.targets.values()) names.add(name);
   }
   return [...names];
 }

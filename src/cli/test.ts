@@ -8,8 +8,8 @@ import type { EngineName } from '../runtime/engine.ts';
 import { runRaw } from '../runtime/raw.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { exitCode, UsageError } from './exit.ts';
-import type { Verb } from './main.ts';
 import { Progress } from './progress.ts';
+import type { Verb } from './verb.ts';
 
 interface TestOptions {
   readonly conformance?: string;
@@ -61,7 +61,9 @@ export const testVerb: Verb = (program, finish) => {
 
 function listCases(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => name.endsWith('.data')).sort();
+    return readdirSync(directory)
+      .filter((name) => name.endsWith('.data'))
+      .sort();
   } catch (error) {
     throw new InputError('SLUICE_FILE', 'is not a directory that can be read', { input: directory }, { cause: error });
   }

@@ -1,10 +1,11 @@
 /** `sluice verify OBJ…`: until there is a verifier, the structural checks, and the statement that they are no verdict. */
-import { checkStructure } from '../verifier/structure.ts';
-import type { Diagnostic } from '../verifier/diagnostic.ts';
+
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { Diagnostic } from '../verifier/diagnostic.ts';
+import { checkStructure } from '../verifier/structure.ts';
 import { exitCode } from './exit.ts';
-import type { Verb } from './main.ts';
 import { select } from './selector.ts';
+import type { Verb } from './verb.ts';
 
 interface Checked {
   readonly object: string;
@@ -29,7 +30,9 @@ export const verifyVerb: Verb = (program, finish) => {
         });
         for (const { object, program: name, verdict, diagnostics, stats } of checked) {
           const { red, yellow } = output.colors;
-          output.line(`${verdict === 'reject' ? red('reject') : yellow('no verdict')}  ${object}:${name}  ${stats.insns} insns`);
+          output.line(
+            `${verdict === 'reject' ? red('reject') : yellow('no verdict')}  ${object}:${name}  ${stats.insns} insns`,
+          );
           for (const each of diagnostics) {
             output.line(`  Verification failed: ${each.category}: ${each.problem}`);
             if (each.slot !== undefined) output.line(`  At: insn ${each.slot}`);

@@ -61,7 +61,10 @@ export async function loadIntoInterpreter(
       const image = interpreter.load(program, declaration === undefined ? {} : { context: declaration.context });
       images.push(image);
       interpreter.setTailTarget(base + i, image);
-      loaded.set(program.name, new InterpretedExecutable(interpreter, image, base + i, declaration !== undefined, options.budget));
+      loaded.set(
+        program.name,
+        new InterpretedExecutable(interpreter, image, base + i, declaration !== undefined, options.budget),
+      );
     }
     return { programs: loaded, close };
   } catch (error) {

@@ -21,7 +21,11 @@ export async function loadIntoJit(
   options: JitOptions,
 ): Promise<LoadedPrograms> {
   const { plane } = runtime;
-  const { bytes, tableSize, programs: compiled } = compileModule(programs, {
+  const {
+    bytes,
+    tableSize,
+    programs: compiled,
+  } = compileModule(programs, {
     fuel: options.fuel !== undefined,
     planeExports: new Set(Object.keys(plane.exports)),
     // Functions that a module exports have as many parameters as their type.
@@ -39,7 +43,9 @@ export async function loadIntoJit(
       plane: plane.exports as unknown as WebAssembly.ModuleImports, // all of them are functions
     });
     return {
-      programs: new Map(compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)])),
+      programs: new Map(
+        compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)]),
+      ),
       close: () => runtime.releaseEntries(base, tableSize),
     };
   } catch (error) {
@@ -56,7 +62,13 @@ class JitProgram implements EngineProgram {
   readonly #call: (...args: bigint[]) => bigint;
   readonly #fuel: number | undefined;
 
-  constructor(runtime: Runtime, instance: WebAssembly.Instance, compiled: CompiledProgram, base: number, fuel: number | undefined) {
+  constructor(
+    runtime: Runtime,
+    instance: WebAssembly.Instance,
+    compiled: CompiledProgram,
+    base: number,
+    fuel: number | undefined,
+  ) {
     this.entry = base + compiled.entryElement;
     this.tailEntry = base + compiled.tailElement;
     this.#name = compiled.name;
@@ -84,7 +96,12 @@ class JitProgram implements EngineProgram {
       now.setUint32(worker + WORKER_STACK_TOP, stackTop, true);
       const exhausted = this.#fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
       throw exhausted
-        ? new ProgramFault('SLUICE_FAULT_BUDGET', this.#name, `did not end within ${this.#fuel} loop rounds and calls`, { cause: error })
+        ? new ProgramFault(
+            'SLUICE_FAULT_BUDGET',
+            this.#name,
+            `did not end within ${this.#fuel} loop rounds and calls`,
+            { cause: error },
+          )
         : new ProgramFault(
             'SLUICE_FAULT_TRAP',
             this.#name,

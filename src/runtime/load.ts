@@ -51,7 +51,12 @@ export async function loadUser(
   options: UserLoadOptions = {},
 ): Promise<UserObject> {
   const chosen = chooseHooks(spec, choosePrograms(spec, options.programs), hooks);
-  const maps = createObjectMaps(runtime, spec, chosen.map(({ program }) => program), options.kconfig ?? {});
+  const maps = createObjectMaps(
+    runtime,
+    spec,
+    chosen.map(({ program }) => program),
+    options.kconfig ?? {},
+  );
   let loaded: LoadedPrograms;
   try {
     const kfuncs = new Set(Object.keys(runtime.plane.exports));
@@ -65,7 +70,11 @@ export async function loadUser(
     loaded =
       options.engine === 'interpreter'
         ? await loadIntoInterpreter(runtime, resolved, { budget })
-        : await loadIntoJit(runtime, resolved.map(({ program }) => program), { fuel: budget });
+        : await loadIntoJit(
+            runtime,
+            resolved.map(({ program }) => program),
+            { fuel: budget },
+          );
     maps.connectPrograms((name) => loaded.programs.get(name)?.tailEntry);
   } catch (error) {
     maps.close();
@@ -104,11 +113,18 @@ function choosePrograms(spec: ObjectSpec, names: readonly string[] | undefined):
 function chooseHooks(spec: ObjectSpec, programs: readonly ProgramSpec[], hooks: readonly Hook[]) {
   return programs.map((program) => {
     if (program.type === undefined) {
-      throw new InputError('SLUICE_UNKNOWN_SECTION', `program ${program.name}: section name ${program.section} is not one that libbpf knows`, { input: spec.name });
+      throw new InputError(
+        'SLUICE_UNKNOWN_SECTION',
+        `program ${program.name}: section name ${program.section} is not one that libbpf knows`,
+        { input: spec.name },
+      );
     }
     const hook = hooks.find(({ declaration }) => declaration.type === program.type);
     if (hook === undefined) {
-      throw new UnsupportedError(`program type ${program.type}`, `program ${program.name}: the user-space target does not run programs of type ${program.type}`);
+      throw new UnsupportedError(
+        `program type ${program.type}`,
+        `program ${program.name}: the user-space target does not run programs of type ${program.type}`,
+      );
     }
     return { program, hook };
   });
@@ -122,6 +138,8 @@ function relocate(spec: ObjectSpec, program: ProgramSpec, targetBtf: Btf | undef
 function refuseBadStructure(spec: ObjectSpec, program: ResolvedProgram): void {
   const problems = checkStructure(program, { kernel: false });
   if (problems.length === 0) return;
-  const list = problems.map(({ slot, problem }) => `${slot === undefined ? '' : `insn ${slot}: `}${problem}`).join('; ');
+  const list = problems
+    .map(({ slot, problem }) => `${slot === undefined ? '' : `insn ${slot}: `}${problem}`)
+    .join('; ');
   throw new InputError('SLUICE_PROGRAM_REFUSED', `program ${program.name}: ${list}`, { input: spec.name });
 }

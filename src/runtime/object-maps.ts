@@ -53,7 +53,9 @@ export function createObjectMaps(
     throw error;
   }
   return {
-    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(runtime, map, spec, object)])),
+    handles: Object.fromEntries(
+      [...created].map(([name, { map, spec }]) => [name, openMap(runtime, map, spec, object)]),
+    ),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     connectPrograms(entry) {
       for (const { map, spec } of created.values()) {
@@ -84,7 +86,10 @@ function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig:
   const { contents } = spec;
   if (spec.name === '.kconfig') fillKconfig(map, object, kconfig);
   else if (contents.kind === 'bytes') map.bytesAt(0).set(contents.bytes);
-  else if (contents.kind === 'jump-table') contents.slots.forEach((slot, i) => map.bytesAt(i).set(u32(slot)));
+  else if (contents.kind === 'jump-table')
+    for (const [i, slot] of contents.slots.entries()) map.bytesAt(i).set(u32(slot));
+  else if (contents.kind === 'struct-ops')
+    throw new UnsupportedError('struct_ops maps', `map ${spec.name}: struct_ops maps are not there`);
   return map;
 }
 
@@ -101,7 +106,6 @@ function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues):
     if (extern !== undefined) bytes.set(kconfigBytes(extern, kconfig), offset);
   }
 }
-
 
 function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectSpec): MapHandle {
   switch (spec.type) {

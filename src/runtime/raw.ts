@@ -13,7 +13,12 @@ import type { Runtime } from './runtime.ts';
 export interface RawProgram {
   readonly name: string;
   readonly insns: readonly Insn[];
-  readonly functions: readonly { readonly name: string; readonly start: number; readonly length: number; readonly callback?: boolean }[];
+  readonly functions: readonly {
+    readonly name: string;
+    readonly start: number;
+    readonly length: number;
+    readonly callback?: boolean;
+  }[];
   readonly jumpTables?: readonly { readonly slots: readonly number[]; readonly references: readonly number[] }[];
 }
 
@@ -62,11 +67,17 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
   const valuesAt = new Map<number, ResolvedProgram['valuesAt'] extends ReadonlyMap<number, infer V> ? V : never>();
   let address = tablesAt;
   for (const [index, { slots, references }] of (program.jumpTables ?? []).entries()) {
-    slots.forEach((slot, i) => view.setBigUint64(address + i * 8, BigInt(slot), true));
+    for (const [i, slot] of slots.entries()) view.setBigUint64(address + i * 8, BigInt(slot), true);
     for (const slot of references) {
       insns[slot] = { ...insns[slot]!, src: 0, imm: address | 0 };
       insns[slot + 1] = { ...insns[slot + 1]!, imm: 0 };
-      valuesAt.set(slot, { map: `jump table ${index}`, address, base: address, size: slots.length * 8, readOnly: true });
+      valuesAt.set(slot, {
+        map: `jump table ${index}`,
+        address,
+        base: address,
+        size: slots.length * 8,
+        readOnly: true,
+      });
     }
     jumpTables.push({ address, slots });
     address += slots.length * 8;
@@ -87,10 +98,12 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
     mapsAt: new Map(),
     valuesAt,
     jumpTables,
-    helpers: new Map(called.flatMap((id) => {
-      const prototype = helpers.get(id);
-      return prototype === undefined ? [] : [[id, prototype] as const];
-    })),
+    helpers: new Map(
+      called.flatMap((id) => {
+        const prototype = helpers.get(id);
+        return prototype === undefined ? [] : [[id, prototype] as const];
+      }),
+    ),
     kfuncs: [],
     lines: [],
   };
@@ -98,7 +111,9 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
 
 function refuse(program: ResolvedProgram): void {
   const [first] = checkStructure(program, { kernel: false });
-  const unknown = program.insns.findIndex((insn) => insn.opcode === 0x85 && insn.src === 0 && !program.helpers.has(insn.imm));
+  const unknown = program.insns.findIndex(
+    (insn) => insn.opcode === 0x85 && insn.src === 0 && !program.helpers.has(insn.imm),
+  );
   if (first === undefined && unknown < 0) return;
   const slot = first?.slot ?? unknown;
   const problem = first?.problem ?? `invalid func unknown#${program.insns[unknown]!.imm}`;

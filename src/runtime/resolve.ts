@@ -1,6 +1,7 @@
 /** ProgramSpec -> ResolvedProgram: every reference becomes an address, a table index or a number of this runtime. */
-import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+
 import { helperName } from '../abi/helpers/index.ts';
+import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InternalError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
@@ -36,11 +37,7 @@ const CALL = 0x85;
  * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc, map or kernel
  * symbol that this target does not have.
  */
-export function resolveProgram(
-  program: ProgramSpec,
-  insns: readonly Insn[],
-  context: ResolveContext,
-): ResolvedProgram {
+export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], context: ResolveContext): ResolvedProgram {
   const resolved = insns.slice();
   const mapsAt = new Map<number, MapFacts>();
   const valuesAt = new Map<number, ValueFacts>();
@@ -86,13 +83,19 @@ export function resolveProgram(
         } else if (reference.weak) {
           resolved[slot] = { ...insn, src: 0, off: 0, imm: POISONED_KFUNC_CALL };
         } else {
-          throw new UnsupportedError(`kfunc ${reference.name}`, `program ${program.name} calls kfunc ${reference.name}, which the user-space target does not have`);
+          throw new UnsupportedError(
+            `kfunc ${reference.name}`,
+            `program ${program.name} calls kfunc ${reference.name}, which the user-space target does not have`,
+          );
         }
         break;
       }
       case 'ksym':
         if (!reference.weak) {
-          throw new UnsupportedError(`ksym ${reference.name}`, `program ${program.name} refers to the kernel symbol ${reference.name}, which the user-space target does not have`);
+          throw new UnsupportedError(
+            `ksym ${reference.name}`,
+            `program ${program.name} refers to the kernel symbol ${reference.name}, which the user-space target does not have`,
+          );
         }
         constant(slot, 0);
         break;

@@ -38,7 +38,8 @@ export function* runCapture(
 ): Generator<FrameResult, void, undefined> {
   const pool = new FramePool(runtime, BATCH);
   try {
-    let waiting: (FrameResult & { kind: 'refused' } | { kind: 'frame'; index: number; packet: CapturedPacket })[] = [];
+    let waiting: ((FrameResult & { kind: 'refused' }) | { kind: 'frame'; index: number; packet: CapturedPacket })[] =
+      [];
     let filled = 0;
     let index = 0;
     const flush = function* () {
@@ -72,7 +73,8 @@ function runBatch(runtime: Runtime, program: Executable, pool: FramePool, count:
     program.enter(() => xdpPlane(runtime).xdp_run_batch(program.entry, pool.address, count));
     return;
   }
-  for (let i = 0; i < count; i++) pool.setField(i, FRAME_VERDICT, Number(program.run(pool.descriptor(i)) & 0xffff_ffffn));
+  for (let i = 0; i < count; i++)
+    pool.setField(i, FRAME_VERDICT, Number(program.run(pool.descriptor(i)) & 0xffff_ffffn));
 }
 
 function result(pool: FramePool, frame: number, index: number, packet: CapturedPacket): FrameResult {

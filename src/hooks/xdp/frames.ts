@@ -36,10 +36,16 @@ export interface PacketOrigin {
 /** Why a packet cannot be an XDP frame; undefined if it can. Lengths in bytes. */
 export function refusal(length: number): InputError | UnsupportedError | undefined {
   if (length < SHORTEST_PACKET) {
-    return new InputError('SLUICE_PACKET_LENGTH', `EINVAL: a packet of ${length} bytes is shorter than an Ethernet header`);
+    return new InputError(
+      'SLUICE_PACKET_LENGTH',
+      `EINVAL: a packet of ${length} bytes is shorter than an Ethernet header`,
+    );
   }
   if (length > XDP_MAX_LINEAR) {
-    return new UnsupportedError('XDP fragments', `a packet of ${length} bytes needs fragments; one buffer takes ${XDP_MAX_LINEAR}`);
+    return new UnsupportedError(
+      'XDP fragments',
+      `a packet of ${length} bytes needs fragments; one buffer takes ${XDP_MAX_LINEAR}`,
+    );
   }
   return undefined;
 }

@@ -13,8 +13,8 @@ import {
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { xdpPlane } from './plane.ts';
 import { FramePool, type PacketOrigin, refusal } from './frames.ts';
+import { xdpPlane } from './plane.ts';
 
 export function testRunXdp(runtime: Runtime, program: Executable, input: RunInput): RunResult {
   const { data } = input;
@@ -62,12 +62,15 @@ function framePoolOf(runtime: Runtime): FramePool {
 function originOf(context: Uint8Array, length: number): PacketOrigin {
   const md = new Uint8Array(XDP_MD_SIZE);
   md.set(context.subarray(0, XDP_MD_SIZE));
-  if (context.subarray(XDP_MD_SIZE).some((byte) => byte !== 0)) throw invalid('context is longer than struct xdp_md', 'E2BIG');
+  if (context.subarray(XDP_MD_SIZE).some((byte) => byte !== 0))
+    throw invalid('context is longer than struct xdp_md', 'E2BIG');
   const view = new DataView(md.buffer);
   const field = (offset: number) => view.getUint32(offset, true);
   const metadata = field(FRAME_DATA);
   if (field(FRAME_DATA_META) !== 0 || field(FRAME_DATA_END) !== length || metadata > length) {
-    throw invalid(`context says data ${metadata}, data_end ${field(FRAME_DATA_END)}, data_meta ${field(FRAME_DATA_META)}: data_meta must be 0 and data_end the ${length} bytes given`);
+    throw invalid(
+      `context says data ${metadata}, data_end ${field(FRAME_DATA_END)}, data_meta ${field(FRAME_DATA_META)}: data_meta must be 0 and data_end the ${length} bytes given`,
+    );
   }
   if ((metadata & 3) !== 0 || metadata > 255 || metadata > XDP_HEADROOM - XDP_FRAME_RESERVED) {
     throw invalid(`${metadata} bytes of metadata: must be a multiple of 4, at most 216`);

@@ -103,7 +103,7 @@ describe('hash', () => {
       const view = plane.view();
       const buckets = view.getUint32(map.address + 64, true);
       let used = 0;
-      for (let i = 0; i < count; i++) if ((view.getUint32(buckets + 4 * i, true) & 1) === 0) used++;
+      for (let i = 0; i < count; i++) if (view.getUint32(buckets + 8 * i, true) !== 0) used++;
       expect(used / count, name).toBeGreaterThan(0.6);
       map.close();
     }
