@@ -3,7 +3,7 @@
  * where the map is known and the plane exports it; the helper by its name otherwise.
  */
 import type { HelperPrototype } from '../abi/prototype.ts';
-import type { Fact } from './facts.ts';
+import type { Fact } from './fact.ts';
 import type { FunctionType } from './wasm/module.ts';
 import { I32, I64, type ValueType } from './wasm/opcodes.ts';
 

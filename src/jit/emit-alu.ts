@@ -1,6 +1,6 @@
 /** Arithmetic, RFC 9669 section 4.1 and 4.2: in i32 where the result's lower half is all that counts. */
 import type { Emitter } from './emitter.ts';
-import { lowBitsSuffice } from './facts.ts';
+import { lowBitsSuffice } from './fact.ts';
 import type { BinaryOp, Op } from './ir.ts';
 import { I32, I64, type ValueType, wasm } from './wasm/opcodes.ts';
 

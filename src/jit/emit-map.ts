@@ -2,7 +2,7 @@
 import { MAP_VALUES } from '../plane/layout/map.ts';
 import { WORKER_CPU } from '../plane/layout/worker.ts';
 import type { Emitter } from './emitter.ts';
-import { isBelow } from './facts.ts';
+import { isBelow } from './fact.ts';
 import { type Block, definition, NO_REGISTER, type Op } from './ir.ts';
 import { I32, wasm } from './wasm/opcodes.ts';
 

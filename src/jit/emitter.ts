@@ -6,7 +6,7 @@ import { InternalError } from '../errors.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { FunctionAnalysis } from './analysis.ts';
-import { constant, type Fact } from './facts.ts';
+import { constant, type Fact } from './fact.ts';
 import { definition, NO_REGISTER, type Op, type Register } from './ir.ts';
 import type { Code } from './wasm/encoder.ts';
 import { I32, I64, type ValueType, wasm } from './wasm/opcodes.ts';

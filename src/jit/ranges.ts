@@ -1,33 +1,18 @@
 /**
  * Unsigned ranges of registers, path by path through the blocks: what a comparison has let through bounds the number from
  * there on. Tells which divisors are never 0, which indices lie within their array, and how many bits a result may have.
- *
- * Ranges are numbers up to 2^53 - 1; Infinity as the upper end stands for anything a u64 can be. Loops are widened, to the
- * constants that the function compares with first, and narrowed again afterwards.
+ * Loops are widened, to the constants that the function compares with first, and narrowed again afterwards.
  */
-import type { JumpOp, Width } from '../isa/operation.ts';
-import { type BinaryOp, type Block, definition, NO_REGISTER, type Op, type Terminator } from './ir.ts';
+import type { JumpOp } from '../isa/operation.ts';
+import { type Block, definition, NO_REGISTER, type Op, type Terminator } from './ir.ts';
+import { bitLength, EXACT, operand, type Range, Registers, U32 } from './range.ts';
 import type { Webs } from './webs.ts';
 
-const EXACT = Number.MAX_SAFE_INTEGER;
-const U32 = 0xffff_ffff;
 /** Rounds before loops are widened to the next constant, before they are widened for good, and before it is given up. */
 const ROUNDS_EXACT = 2;
 const ROUNDS_TO_CONSTANTS = 9;
 const ROUNDS_AT_MOST = 60;
 const ROUNDS_NARROWING = 2;
-
-interface Range {
-  readonly low: number;
-  readonly high: number;
-}
-
-const anything: Range = { low: 0, high: Number.POSITIVE_INFINITY };
-const anyU32: Range = { low: 0, high: U32 };
-
-function range(low: number, high: number): Range {
-  return high <= EXACT ? { low, high } : { low: Math.min(low, EXACT), high: Number.POSITIVE_INFINITY };
-}
 
 export class Ranges {
   readonly #webs: Webs;
@@ -50,7 +35,7 @@ export class Ranges {
     return this.#safe.has(op);
   }
 
-  #read(starts: readonly (State | undefined)[]): void {
+  #read(starts: readonly (Registers | undefined)[]): void {
     this.#webs.blocks.forEach((block, number) => {
       const start = starts[number];
       if (start === undefined) return;
@@ -69,54 +54,16 @@ export class Ranges {
     });
   }
 }
-
-function bitLength(value: number): number {
-  return value <= U32 ? 32 - Math.clz32(value) : 64 - Math.clz32(Math.floor(value / 2 ** 32));
-}
-
-/** Ranges of all registers at one place. */
-class State {
-  readonly #low: Float64Array;
-  readonly #high: Float64Array;
-
-  constructor(low: Float64Array, high: Float64Array) {
-    this.#low = low;
-    this.#high = high;
-  }
-
-  static of(registers: number): State {
-    return new State(new Float64Array(registers), new Float64Array(registers).fill(Number.POSITIVE_INFINITY));
-  }
-
-  copy(): State {
-    return new State(this.#low.slice(), this.#high.slice());
-  }
-
-  get(register: number): Range {
-    return { low: this.#low[register]!, high: this.#high[register]! };
-  }
-
-  set(register: number, { low, high }: Range): void {
-    this.#low[register] = low;
-    this.#high[register] = high;
-  }
-
-  step(op: Op): void {
-    const register = definition(op);
-    if (register !== NO_REGISTER) this.set(register, result(op, this));
-  }
-}
-
 /** Ranges at the start of each block, undefined where it is never reached; undefined for all if it takes too long. */
-function fixpoint(webs: Webs): (State | undefined)[] | undefined {
+function fixpoint(webs: Webs): (Registers | undefined)[] | undefined {
   const { blocks, graph, registers } = webs;
-  const starts = new Array<State | undefined>(blocks.length).fill(undefined);
-  const ends = new Array<State | undefined>(blocks.length).fill(undefined);
+  const starts = new Array<Registers | undefined>(blocks.length).fill(undefined);
+  const ends = new Array<Registers | undefined>(blocks.length).fill(undefined);
   const constants = thresholds(blocks);
   const pass = (round: number, narrowing: boolean): boolean => {
     let changed = false;
     for (const number of graph.order) {
-      const incoming = join(webs, number, ends, number === 0 ? State.of(registers) : undefined);
+      const incoming = join(webs, number, ends, number === 0 ? Registers.of(registers) : undefined);
       if (incoming === undefined) {
         // Narrowing may find that no path leads here.
         if (narrowing) starts[number] = ends[number] = undefined;
@@ -154,9 +101,9 @@ function thresholds(blocks: readonly Block[]): number[] {
 function join(
   webs: Webs,
   number: number,
-  ends: readonly (State | undefined)[],
-  entry: State | undefined,
-): State | undefined {
+  ends: readonly (Registers | undefined)[],
+  entry: Registers | undefined,
+): Registers | undefined {
   let joined = entry;
   for (const from of webs.graph.predecessors[number]!) {
     const end = ends[from];
@@ -177,7 +124,7 @@ function join(
   return joined;
 }
 
-function widen(webs: Webs, number: number, before: State, state: State, constants: readonly number[]): void {
+function widen(webs: Webs, number: number, before: Registers, state: Registers, constants: readonly number[]): void {
   for (let register = 0; register < webs.registers; register++) {
     if (!webs.isLive(number, register)) continue;
     const old = before.get(register);
@@ -188,7 +135,7 @@ function widen(webs: Webs, number: number, before: State, state: State, constant
   }
 }
 
-function sameRanges(webs: Webs, number: number, a: State, b: State): boolean {
+function sameRanges(webs: Webs, number: number, a: Registers, b: Registers): boolean {
   for (let register = 0; register < webs.registers; register++) {
     if (!webs.isLive(number, register)) continue;
     const left = a.get(register);
@@ -212,7 +159,7 @@ const opposites: Readonly<Record<Exclude<JumpOp, 'set'>, Exclude<JumpOp, 'set'>>
 };
 
 /** The state after the jump to block `to`: `end` itself where the jump tells nothing, undefined where it is never taken. */
-function throughEdge(terminator: Terminator, to: number, end: State): State | undefined {
+function throughEdge(terminator: Terminator, to: number, end: Registers): Registers | undefined {
   if (terminator.kind !== 'branch' || terminator.taken === terminator.otherwise) return end;
   const taken = terminator.taken === to;
   const { op, width } = terminator;
@@ -264,108 +211,15 @@ function without(from: Range, one: Range): Range {
 }
 
 function narrowedTo(
-  end: State,
+  end: Registers,
   branch: Extract<Terminator, { kind: 'branch' }>,
   a: Range,
   b: Range | undefined,
-): State | undefined {
+): Registers | undefined {
   if (a.low > a.high || (b !== undefined && b.low > b.high)) return undefined;
   const state = end.copy();
   // Both halves of `r1 op r1` would have to hold: the first is enough.
   if (b !== undefined && branch.b !== NO_REGISTER) state.set(branch.b, b);
   state.set(branch.a, a);
   return state;
-}
-
-/** The second operand as the operation sees it: its lower half for 32 bits, sign-extended for 64. */
-function operand(from: { readonly b: number; readonly imm: number }, width: Width, state: State): Range {
-  if (from.b !== NO_REGISTER) {
-    const value = state.get(from.b);
-    return width === 32 && value.high > U32 ? anyU32 : value;
-  }
-  if (width === 32) return { low: from.imm >>> 0, high: from.imm >>> 0 };
-  return from.imm >= 0 ? { low: from.imm, high: from.imm } : { low: EXACT, high: Number.POSITIVE_INFINITY };
-}
-
-function result(op: Op, state: State): Range {
-  switch (op.kind) {
-    case 'const':
-      return range(Number(op.value), Number(op.value));
-    case 'mov':
-      return state.get(op.src);
-    case 'extend': {
-      const from = state.get(op.src);
-      const limit = 2 ** (op.signed ? op.bits - 1 : op.bits) - 1;
-      if (from.high <= limit) return from;
-      return op.signed ? (op.width === 32 ? anyU32 : anything) : { low: 0, high: limit };
-    }
-    case 'alu': {
-      const b = operand(op, op.width, state);
-      const a = state.get(op.dst);
-      if (op.width === 64) return arithmetic(op.op, a, b, op) ?? anything;
-      const narrow = arithmetic(op.op, a.high > U32 ? anyU32 : a, b, op);
-      return narrow === undefined || narrow.high > U32 ? anyU32 : narrow;
-    }
-    case 'neg':
-      return op.width === 32 ? anyU32 : anything;
-    case 'swap':
-      return op.bits === 64 ? anything : { low: 0, high: 2 ** op.bits - 1 };
-    case 'load':
-      return op.signed || op.size === 8 ? anything : { low: 0, high: 2 ** (op.size * 8) - 1 };
-    case 'load-acquire':
-    case 'atomic':
-      return op.size === 8 ? anything : { low: 0, high: 2 ** (op.size * 8) - 1 };
-    case 'function':
-    case 'array-lookup':
-      return anyU32;
-    default:
-      return anything;
-  }
-}
-
-/** undefined where nothing is known: the result may have wrapped. */
-function arithmetic(
-  op: BinaryOp,
-  a: Range,
-  b: Range,
-  { width, imm, b: register }: { width: Width; imm: number; b: number },
-): Range | undefined {
-  const bounded = (low: number, high: number): Range | undefined => (high <= EXACT ? { low, high } : undefined);
-  const isConstant = b.low === b.high;
-  const shift = b.low % width;
-  switch (op) {
-    case 'add':
-      // Adding a negative constant is subtracting.
-      if (register === NO_REGISTER && imm < 0) return a.low >= -imm ? range(a.low + imm, a.high + imm) : undefined;
-      return bounded(a.low + b.low, a.high + b.high);
-    case 'sub':
-      return a.low >= b.high ? range(a.low - b.high, a.high - b.low) : undefined;
-    case 'mul':
-      return bounded(a.low * b.low, a.high * b.high);
-    case 'and':
-      return { low: 0, high: Math.min(a.high, b.high) };
-    case 'or':
-    case 'xor': {
-      const high = Math.max(a.high, b.high);
-      return high <= EXACT
-        ? { low: op === 'or' ? Math.max(a.low, b.low) : 0, high: 2 ** bitLength(high) - 1 }
-        : undefined;
-    }
-    case 'lsh':
-      return isConstant ? bounded(a.low * 2 ** shift, a.high * 2 ** shift) : undefined;
-    case 'rsh':
-    case 'arsh':
-      // A sign that could be set would be kept by arsh.
-      if (op === 'arsh' && a.high > (width === 32 ? 0x7fff_ffff : EXACT)) return undefined;
-      if (!isConstant) return range(0, a.high);
-      return range(Math.floor(a.low / 2 ** shift), Math.floor(a.high / 2 ** shift));
-    case 'div':
-      if (b.low === 0) return range(0, a.high);
-      return range(Math.floor(a.low / b.high), Math.floor(a.high / b.low));
-    case 'mod':
-      if (b.low === 0) return range(0, a.high);
-      return range(0, Math.min(a.high, b.high - 1));
-    default:
-      return undefined;
-  }
 }

@@ -5,7 +5,8 @@
  */
 import type { AccessSize } from '../isa/operation.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
-import type { Fact, Facts } from './facts.ts';
+import type { Fact } from './fact.ts';
+import type { Facts } from './facts.ts';
 import {
   type Block,
   definition,
