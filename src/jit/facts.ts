@@ -2,7 +2,6 @@
  * What is known of each web, whatever the path: constants, frame addresses, pointers, how many low bits may be set; and which
  * webs' upper halves matter to anyone. Both together decide which webs are i32 locals.
  */
-
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import {
   anything,

@@ -19,6 +19,8 @@ const anyU32: Range = { low: 0, high: U32 };
 function range(low: number, high: number): Range {
   return high <= EXACT ? { low, high } : { low: Math.min(low, EXACT), high: Number.POSITIVE_INFINITY };
 }
+
+/** Position of the highest bit that is set, from 1; 0 for 0. */
 export function bitLength(value: number): number {
   return value <= U32 ? 32 - Math.clz32(value) : 64 - Math.clz32(Math.floor(value / 2 ** 32));
 }
