@@ -1,12 +1,16 @@
 /** The same packets through several subjects: verdicts, packets and, at the end, map contents side by side. */
 import { InternalError, SluiceError } from '../errors.ts';
+import { ProgramFault } from '../runtime/fault.ts';
 import { mapContents } from './map-contents.ts';
 import { toHex } from './output.ts';
 import type { Subject } from './subjects.ts';
 
 export type Outcome =
   | { readonly kind: 'ran'; readonly verdict: number; readonly data: Uint8Array }
-  | { readonly kind: 'refused'; readonly reason: string };
+  /** The target does not take such an input. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** The engine stopped the program. */
+  | { readonly kind: 'fault'; readonly reason: string };
 
 export interface Divergence {
   readonly input: number;
@@ -33,6 +37,7 @@ function runOnce(subject: Subject, data: Uint8Array): Outcome {
     const { returnValue, data: after } = subject.program.run({ data });
     return { kind: 'ran', verdict: returnValue, data: after ?? new Uint8Array() };
   } catch (error) {
+    if (error instanceof ProgramFault) return { kind: 'fault', reason: error.message };
     // What one target refuses, the others have to refuse too; the wording may differ.
     if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
     return { kind: 'refused', reason: error.message };
@@ -40,7 +45,7 @@ function runOnce(subject: Subject, data: Uint8Array): Outcome {
 }
 
 function sameOutcome(a: Outcome, b: Outcome): boolean {
-  if (a.kind === 'refused' || b.kind === 'refused') return a.kind === b.kind;
+  if (a.kind !== 'ran' || b.kind !== 'ran') return a.kind === b.kind;
   return a.verdict === b.verdict && Buffer.compare(a.data, b.data) === 0;
 }
 
@@ -72,6 +77,6 @@ export function compareMaps(subjects: readonly Subject[]): {
 }
 
 export function describeOutcome(outcome: Outcome, verdicts: ReadonlyMap<number, string>): string {
-  if (outcome.kind === 'refused') return `refused (${outcome.reason})`;
+  if (outcome.kind !== 'ran') return `${outcome.kind} (${outcome.reason})`;
   return `${verdicts.get(outcome.verdict) ?? outcome.verdict} ${toHex(outcome.data.subarray(0, 64))}${outcome.data.length > 64 ? '…' : ''}`;
 }

@@ -1,8 +1,10 @@
 /** `sluice features`: what this machine's kernel offers, and what Sluice offers. */
 import { mapTypes } from '../abi/map-types.ts';
-import { programDeclarations } from '../abi/programs/index.ts';
+import { hookedDeclarations } from '../index.ts';
 import { bpfRefusal, kernelFeatures } from '../linux/features.ts';
 import { supportedMapTypes } from '../runtime/maps/plane-map.ts';
+import { planeExports } from '../runtime/plane.ts';
+import { isRunnable } from '../runtime/resolve.ts';
 import { exitCode } from './exit.ts';
 import type { Verb } from './verb.ts';
 
@@ -20,12 +22,13 @@ export const featuresVerb: Verb = (program, finish) => {
           return refusal === undefined ? exitCode.yes : exitCode.missing;
         }
         const { bold } = output.colors;
+        const exports = planeExports();
         const here = {
-          programTypes: [...programDeclarations.keys()],
+          programTypes: hookedDeclarations().map(({ type }) => type),
           helpers: Object.fromEntries(
-            [...programDeclarations].map(([type, declaration]) => [
+            hookedDeclarations().map(({ type, helpers }) => [
               type,
-              [...declaration.helpers.values()].map(({ name }) => name),
+              [...helpers.values()].filter((prototype) => isRunnable(prototype, exports)).map(({ name }) => name),
             ]),
           ),
           mapTypes: Object.keys(mapTypes).filter((type) => (supportedMapTypes as ReadonlySet<string>).has(type)),

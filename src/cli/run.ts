@@ -131,18 +131,20 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   const divergences: Divergence[] = [];
   let packets = 0;
   let refused = 0;
+  let firstFault: { readonly packet: number; readonly reason: string } | undefined;
   const emitted = function* (): Generator<CapturedPacket, void, undefined> {
     for (const packet of readEthernetCapture(path)) {
       if (options.count !== undefined && packets >= options.count) break;
       const { outcome, divergence } = runOnAll(subjects, packet.data, packets);
       if (divergence !== undefined) divergences.push(divergence);
-      const name = outcome.kind === 'ran' ? verdictName(subjects[0]!, outcome.verdict) : 'refused';
+      const name = outcome.kind === 'ran' ? verdictName(subjects[0]!, outcome.verdict) : outcome.kind;
+      if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };
       verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
       if (packets < options.show)
         output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
       packets++;
       progress.update(packets);
-      if (outcome.kind === 'refused') refused++;
+      if (outcome.kind !== 'ran') refused++;
       else if (outcome.verdict >= 2) yield { ...packet, data: outcome.data, wireLength: outcome.data.length };
     }
   };
@@ -154,6 +156,8 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   for (const [name, count] of [...verdicts].sort((a, b) => b[1] - a[1])) rows.push([name, String(count)]);
   for (const row of table(rows)) output.line(row);
   if (options.out !== undefined) output.line(`written to ${options.out}: packets that were not dropped`);
+  if (firstFault !== undefined)
+    output.line(output.colors.red(`fault at packet ${firstFault.packet}: ${firstFault.reason}`));
   const maps = subjects.length > 1 ? compareMaps(subjects) : undefined;
   const agreed = divergences.length === 0 && (maps === undefined || maps.divergences.length === 0);
   if (maps !== undefined) {
@@ -176,6 +180,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     schema: 'sluice.run-capture/1',
     packets,
     refused,
+    fault: firstFault ?? null,
     verdicts,
     engines: subjects.map(({ name }) => name),
     agreed,
@@ -188,7 +193,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       ]),
     ),
   });
-  return agreed ? exitCode.yes : exitCode.no;
+  return agreed && firstFault === undefined ? exitCode.yes : exitCode.no;
 }
 
 function printDivergence(subjects: readonly Subject[], divergence: Divergence | undefined, output: Output): void {
