@@ -1,10 +1,11 @@
 /**
  * Hash maps: chained buckets over a slab of elements. Lookup takes no lock.
  *
- * Buckets are u32 words, a power of two of them, at least as many as max_entries: the address of the first element of the chain, plus
- * HASH_LOCKED while a writer holds the bucket. Elements are 8-aligned, so that a word with HASH_NULLS set ends a chain; the rest of
- * that word is the bucket's number shifted left by 2. A reader that arrives at another bucket's end stood on an element that was
- * reused meanwhile, and starts again (Linux's hlist_nulls). Freed elements keep their next word until they are reused.
+ * Buckets are u64 words, a power of two of them, at least as many as max_entries. Lower half: address of the first element of the chain (0:
+ * empty), plus HASH_LOCKED while a writer holds the bucket. Upper half: a version that every change of the chain counts up, in the
+ * same store that publishes the first element or before anything is taken out. Freed elements keep their next word until they
+ * are reused, maybe in another bucket, so a reader may be led astray or miss an element that is being replaced. Therefore not
+ * finding a key counts only if the bucket's version is still the one that the walk began with; otherwise the reader starts again.
  *
  * The hash of a key, with words of 64 bits, little-endian, the last one zero-extended from the bytes that remain (absent if none do):
  *   h = seed;  for each word: h = (h ^ word) * HASH_MIX_1, h ^= h >>> 32;  hash = (h * HASH_MIX_2) >>> 32
@@ -28,11 +29,10 @@ export const HASH_CAPACITY = 100;
 export const HASH_EXTRAS = 104;
 export const HASH_EXTRA_STRIDE = 64;
 
-/** Bits of a bucket or next word. */
-export const HASH_NULLS = 1;
-export const HASH_LOCKED = 2;
+/** Bit of a bucket. */
+export const HASH_LOCKED = 1;
 
-/** Element: u32 next word, u32 hash (in the free list: the next free element), then for LRU maps the node of map-lru.ts, then key and value. */
+/** Element: u32 next element (0: the last), u32 hash (in the free list: the next free element), then for LRU maps the node of map-lru.ts, then key and value. */
 export const HASH_ELEMENT_NEXT = 0;
 export const HASH_ELEMENT_HASH = 4;
 /** Key of a plain hash map; the value follows at the next multiple of 8. */

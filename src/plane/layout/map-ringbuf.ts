@@ -13,10 +13,8 @@ export const RINGBUF_CONSUMER = 64;
 /** u64: position after the last reserved record; bit 0 is the producers' lock. */
 export const RINGBUF_PRODUCER = 128;
 export const RINGBUF_LOCKED = 1;
-/** u64: position of the oldest record that was not committed when a producer last looked. */
-export const RINGBUF_PENDING = 136;
 /** u32: size of the ring - 1. */
-export const RINGBUF_MASK = 144;
+export const RINGBUF_MASK = 136;
 /**
  * u32: counts wake-ups; a consumer reads it, drains the ring, then waits for it to change (memory.atomic.notify is sent after
  * each change). u32: number of consumers that wait: without any, no notification is sent.

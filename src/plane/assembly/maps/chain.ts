@@ -7,34 +7,27 @@ import {
   HASH_ELEMENT_NEXT,
   HASH_LOCKED,
   HASH_MASK,
-  HASH_NULLS,
   HASH_SEED,
 } from '../../layout/map-hash';
 
 // @ts-ignore: decorator
 @inline
-export function is_end(word: usize): bool {
-  return (word & HASH_NULLS) != 0;
-}
-
-// @ts-ignore: decorator
-@inline
 export function bucket_of(map: usize, hash: u32): usize {
-  return load<u32>(map, HASH_BUCKETS) + ((hash & load<u32>(map, HASH_MASK)) << 2);
+  return load<u32>(map, HASH_BUCKETS) + ((hash & load<u32>(map, HASH_MASK)) << 3);
 }
 
-/** The word that ends the chain of a hash's bucket. */
+/** First element of the chain in a bucket's word, 0 if it is empty. */
 // @ts-ignore: decorator
 @inline
-export function end_of(map: usize, hash: u32): u32 {
-  return ((hash & load<u32>(map, HASH_MASK)) << 2) | HASH_NULLS;
+export function first_of(word: u64): usize {
+  return <usize>(<u32>word & ~HASH_LOCKED);
 }
 
-/** First element or end of a bucket's chain. */
+/** True if the bucket has changed since its word was `word`. */
 // @ts-ignore: decorator
 @inline
-export function first_in(bucket: usize): usize {
-  return atomic.load<u32>(bucket) & ~HASH_LOCKED;
+function has_changed(bucket: usize, word: u64): bool {
+  return atomic.load<u64>(bucket) >> 32 != word >> 32;
 }
 
 // @ts-ignore: decorator
@@ -43,26 +36,63 @@ export function next_of(element: usize): usize {
   return atomic.load<u32>(element, HASH_ELEMENT_NEXT);
 }
 
-/** Takes the bucket's lock; returns the first word of its chain. */
+/** Takes the bucket's lock; returns its word without the lock. */
 // @ts-ignore: decorator
 @inline
-export function bucket_lock(bucket: usize): usize {
+export function bucket_lock(bucket: usize): u64 {
   while (true) {
-    const word = atomic.load<u32>(bucket);
-    if (!(word & HASH_LOCKED) && atomic.cmpxchg<u32>(bucket, word, word | HASH_LOCKED) == word) return word;
+    const word = atomic.load<u64>(bucket);
+    if (!(word & HASH_LOCKED) && atomic.cmpxchg<u64>(bucket, word, word | HASH_LOCKED) == word) return word;
   }
 }
 
-/** Publishes `first` as the chain's first word and lets the lock go, in one store. */
+/** Lets the lock of an unchanged bucket go. */
 // @ts-ignore: decorator
 @inline
-export function bucket_unlock(bucket: usize, first: usize): void {
-  atomic.store<u32>(bucket, <u32>first);
+export function bucket_unlock(bucket: usize, word: u64): void {
+  atomic.store<u64>(bucket, word);
 }
 
-/** Empties `count` buckets. */
-export function buckets_clear(buckets: usize, count: u32): void {
-  for (let i: u32 = 0; i < count; i++) store<u32>(buckets + (i << 2), (i << 2) | HASH_NULLS);
+/** The word that follows `word`: another first element, the next version. */
+// @ts-ignore: decorator
+@inline
+function next_word(word: u64, first: usize): u64 {
+  return (((word >> 32) + 1) << 32) | <u64>first;
+}
+
+/** Puts an element at the front of a locked bucket, and lets the lock go. */
+// @ts-ignore: decorator
+@inline
+export function bucket_insert(bucket: usize, word: u64, element: usize): void {
+  atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
+  atomic.store<u64>(bucket, next_word(word, element));
+}
+
+/** Puts an element in place of `old`, which stands behind `before` (0: it is the first) in a locked bucket, and lets the lock go. */
+// @ts-ignore: decorator
+@inline
+export function bucket_replace(bucket: usize, word: u64, before: usize, old: usize, element: usize): void {
+  const rest = load<u32>(old, HASH_ELEMENT_NEXT);
+  if (before == 0) {
+    atomic.store<u32>(element, rest, HASH_ELEMENT_NEXT);
+    atomic.store<u64>(bucket, next_word(word, element));
+    return;
+  }
+  // To the front first: whoever began before that sees the version change, whoever begins later finds the new element.
+  const changed = next_word(word, element);
+  atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
+  atomic.store<u64>(bucket, changed | HASH_LOCKED);
+  atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
+  atomic.store<u64>(bucket, changed);
+}
+
+/** Takes `old`, which stands behind `before` (0: it is the first), out of a locked bucket, and lets the lock go. */
+// @ts-ignore: decorator
+@inline
+export function bucket_remove(bucket: usize, word: u64, before: usize, old: usize): void {
+  const rest = load<u32>(old, HASH_ELEMENT_NEXT);
+  if (before != 0) atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
+  atomic.store<u64>(bucket, next_word(word, before == 0 ? <usize>rest : first_of(word)));
 }
 
 // @ts-ignore: decorator
@@ -77,15 +107,15 @@ export function hash_of(map: usize, key: usize): u32 {
 export function find_4(map: usize, key: usize, key_offset: usize): usize {
   const wanted = load<u32>(key);
   const hash = hash_word(load<u64>(map, HASH_SEED), wanted);
-  const end = end_of(map, hash);
-  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  const bucket = bucket_of(map, hash);
   while (true) {
-    let element = first_in(bucket);
-    while (!is_end(element)) {
+    const word = atomic.load<u64>(bucket);
+    let element = first_of(word);
+    while (element != 0) {
       if (load<u32>(element + key_offset) == wanted) return element;
       element = next_of(element);
     }
-    if (element == end) return 0;
+    if (!has_changed(bucket, word)) return 0;
   }
 }
 
@@ -95,15 +125,15 @@ export function find_4(map: usize, key: usize, key_offset: usize): usize {
 export function find_8(map: usize, key: usize, key_offset: usize): usize {
   const wanted = load<u64>(key);
   const hash = hash_word(load<u64>(map, HASH_SEED), wanted);
-  const end = end_of(map, hash);
-  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  const bucket = bucket_of(map, hash);
   while (true) {
-    let element = first_in(bucket);
-    while (!is_end(element)) {
+    const word = atomic.load<u64>(bucket);
+    let element = first_of(word);
+    while (element != 0) {
       if (load<u64>(element + key_offset) == wanted) return element;
       element = next_of(element);
     }
-    if (element == end) return 0;
+    if (!has_changed(bucket, word)) return 0;
   }
 }
 
@@ -114,15 +144,15 @@ export function find_12(map: usize, key: usize, key_offset: usize): usize {
   const first = load<u64>(key);
   const second = load<u32>(key, 8);
   const hash = hash_words(load<u64>(map, HASH_SEED), first, second);
-  const end = end_of(map, hash);
-  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  const bucket = bucket_of(map, hash);
   while (true) {
-    let element = first_in(bucket);
-    while (!is_end(element)) {
+    const word = atomic.load<u64>(bucket);
+    let element = first_of(word);
+    while (element != 0) {
       if (load<u64>(element + key_offset) == first && load<u32>(element + key_offset, 8) == second) return element;
       element = next_of(element);
     }
-    if (element == end) return 0;
+    if (!has_changed(bucket, word)) return 0;
   }
 }
 
@@ -133,15 +163,15 @@ export function find_16(map: usize, key: usize, key_offset: usize): usize {
   const first = load<u64>(key);
   const second = load<u64>(key, 8);
   const hash = hash_words(load<u64>(map, HASH_SEED), first, second);
-  const end = end_of(map, hash);
-  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  const bucket = bucket_of(map, hash);
   while (true) {
-    let element = first_in(bucket);
-    while (!is_end(element)) {
+    const word = atomic.load<u64>(bucket);
+    let element = first_of(word);
+    while (element != 0) {
       if (load<u64>(element + key_offset) == first && load<u64>(element + key_offset, 8) == second) return element;
       element = next_of(element);
     }
-    if (element == end) return 0;
+    if (!has_changed(bucket, word)) return 0;
   }
 }
 
@@ -149,15 +179,15 @@ export function find_16(map: usize, key: usize, key_offset: usize): usize {
 export function find_any(map: usize, key: usize, key_offset: usize): usize {
   const size = load<u32>(map, MAP_KEY_SIZE);
   const hash = hash_bytes(load<u64>(map, HASH_SEED), key, size);
-  const end = end_of(map, hash);
-  const bucket = load<u32>(map, HASH_BUCKETS) + (end & ~HASH_NULLS);
+  const bucket = bucket_of(map, hash);
   while (true) {
-    let element = first_in(bucket);
-    while (!is_end(element)) {
+    const word = atomic.load<u64>(bucket);
+    let element = first_of(word);
+    while (element != 0) {
       if (load<u32>(element, HASH_ELEMENT_HASH) == hash && keys_equal(element + key_offset, key, size)) return element;
       element = next_of(element);
     }
-    if (element == end) return 0;
+    if (!has_changed(bucket, word)) return 0;
   }
 }
 
@@ -172,16 +202,52 @@ export function find(map: usize, key: usize, key_offset: usize): usize {
   return find_any(map, key, key_offset);
 }
 
-/** Element before the one with this key: 0 if that is the first or there is none. Only under the bucket's lock; `first` is its first word. */
-export function find_before(first: usize, hash: u32, key: usize, size: u32, key_offset: usize): usize {
+/**
+ * Element before the one with this key in a locked bucket; the last one if the key is not there. 0: before the first.
+ */
+export function find_before(word: u64, hash: u32, key: usize, size: u32, key_offset: usize): usize {
   let before: usize = 0;
-  let element = first;
-  while (!is_end(element)) {
+  let element = first_of(word);
+  while (element != 0) {
     if (load<u32>(element, HASH_ELEMENT_HASH) == hash && keys_equal(element + key_offset, key, size)) return before;
     before = element;
     element = load<u32>(element, HASH_ELEMENT_NEXT);
   }
   return before;
+}
+
+/** What stands behind `before` (0: the first element) in a locked bucket, 0 if nothing does. */
+// @ts-ignore: decorator
+@inline
+export function element_behind(word: u64, before: usize): usize {
+  return before == 0 ? first_of(word) : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
+}
+
+/** Takes the element with `key` out of the map and returns it, 0 if there is none. */
+export function chain_take(map: usize, key: usize, key_offset: usize): usize {
+  const hash = hash_of(map, key);
+  const bucket = bucket_of(map, hash);
+  const word = bucket_lock(bucket);
+  const before = find_before(word, hash, key, load<u32>(map, MAP_KEY_SIZE), key_offset);
+  const element = element_behind(word, before);
+  if (element == 0) bucket_unlock(bucket, word);
+  else bucket_remove(bucket, word, before, element);
+  return element;
+}
+
+/** Takes an element out of its bucket; false if it is not in it. */
+export function chain_remove(map: usize, element: usize): bool {
+  const bucket = bucket_of(map, load<u32>(element, HASH_ELEMENT_HASH));
+  const word = bucket_lock(bucket);
+  let before: usize = 0;
+  let at = first_of(word);
+  while (at != 0 && at != element) {
+    before = at;
+    at = load<u32>(at, HASH_ELEMENT_NEXT);
+  }
+  if (at == 0) bucket_unlock(bucket, word);
+  else bucket_remove(bucket, word, before, at);
+  return at != 0;
 }
 
 /** Element that follows the one with `key` in bucket order, the first of all for key 0 or a key that is not there; 0 at the end. */
@@ -191,39 +257,15 @@ export function element_after(map: usize, key: usize, key_offset: usize): usize 
     const element = find(map, key, key_offset);
     if (element != 0) {
       const next = next_of(element);
-      if (!is_end(next)) return next;
+      if (next != 0) return next;
       bucket = (hash_of(map, key) & load<u32>(map, HASH_MASK)) + 1;
     }
   }
   const buckets = load<u32>(map, HASH_BUCKETS);
   const last = load<u32>(map, HASH_MASK);
   for (; bucket <= last; bucket++) {
-    const element = first_in(buckets + (bucket << 2));
-    if (!is_end(element)) return element;
+    const element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
+    if (element != 0) return element;
   }
   return 0;
-}
-
-/** Takes an element out of its bucket; false if it is not in it. */
-export function chain_remove(map: usize, element: usize): bool {
-  const bucket = bucket_of(map, load<u32>(element, HASH_ELEMENT_HASH));
-  const first = bucket_lock(bucket);
-  let before: usize = 0;
-  let at = first;
-  while (!is_end(at) && at != element) {
-    before = at;
-    at = load<u32>(at, HASH_ELEMENT_NEXT);
-  }
-  if (is_end(at)) {
-    bucket_unlock(bucket, first);
-    return false;
-  }
-  const next = load<u32>(at, HASH_ELEMENT_NEXT);
-  if (before == 0) {
-    bucket_unlock(bucket, next);
-  } else {
-    atomic.store<u32>(before, next, HASH_ELEMENT_NEXT);
-    bucket_unlock(bucket, first);
-  }
-  return true;
 }

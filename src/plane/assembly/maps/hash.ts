@@ -1,19 +1,21 @@
 // Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements come from a slab of max_entries, with or without
 // BPF_F_NO_PREALLOC; the slab's memory is first touched when it is first used.
 import {
+  bucket_insert,
   bucket_lock,
   bucket_of,
+  bucket_replace,
   bucket_unlock,
-  buckets_clear,
+  chain_take,
   element_after,
+  element_behind,
   find,
   find_16,
   find_4,
   find_8,
   find_before,
-  first_in,
+  first_of,
   hash_of,
-  is_end,
   next_of,
 } from './chain';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
@@ -39,12 +41,10 @@ import {
   HASH_CAPACITY,
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_KEY,
-  HASH_ELEMENT_NEXT,
   HASH_ELEMENT_SIZE,
   HASH_EXTRAS,
   HASH_EXTRA_STRIDE,
   HASH_FREE,
-  HASH_LOCKED,
   HASH_MASK,
   HASH_SEED,
   HASH_UNUSED,
@@ -90,7 +90,7 @@ export function hash_allocate(
   const buckets = bucket_count(max_entries);
   const value_offset = key_offset + round_up_8(key_size);
   const element_size = value_offset + round_up_8(value_size);
-  const before = ((<u64>buckets * 4 + 63) & ~63) + extras;
+  const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
   const map = header_allocate(type, key_size, value_size, max_entries, flags, before + <u64>element_size * capacity);
   if (map == 0) return 0;
   const body = map + MAP_HEADER_SIZE;
@@ -102,7 +102,6 @@ export function hash_allocate(
   store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
   store<u32>(map, <u32>(body + before), MAP_VALUES);
   store<u32>(map, capacity, HASH_CAPACITY);
-  buckets_clear(body, buckets);
   return map;
 }
 
@@ -202,64 +201,42 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   const key_size = load<u32>(map, MAP_KEY_SIZE);
   const hash = hash_of(map, key);
   const bucket = bucket_of(map, hash);
-  const first = bucket_lock(bucket);
-  const before = find_before(first, hash, key, key_size, HASH_ELEMENT_KEY);
-  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
-  let element: usize;
-  let next = first;
-  if (is_end(old)) {
+  const word = bucket_lock(bucket);
+  const before = find_before(word, hash, key, key_size, HASH_ELEMENT_KEY);
+  const old = element_behind(word, before);
+  let refused: i64 = 0;
+  let element: usize = 0;
+  if (old == 0) {
     if (flags == BPF_EXIST) {
-      bucket_unlock(bucket, first);
-      return ENOENT;
+      refused = ENOENT;
+    } else {
+      element = take(map);
+      if (element == 0) refused = E2BIG;
     }
-    element = take(map);
-    if (element == 0) {
-      bucket_unlock(bucket, first);
-      return E2BIG;
-    }
+  } else if (flags == BPF_NOEXIST) {
+    refused = EEXIST;
   } else {
-    if (flags == BPF_NOEXIST) {
-      bucket_unlock(bucket, first);
-      return EEXIST;
-    }
     const extra = load<u32>(map, HASH_EXTRAS) + this_cpu() * HASH_EXTRA_STRIDE;
     element = load<u32>(extra);
     store<u32>(extra, <u32>old);
-    if (before == 0) next = load<u32>(old, HASH_ELEMENT_NEXT);
+  }
+  if (refused != 0) {
+    bucket_unlock(bucket, word);
+    return refused;
   }
   store<u32>(element, hash, HASH_ELEMENT_HASH);
   copy_bytes(element + HASH_ELEMENT_KEY, key, key_size);
   copy_bytes(element + load<u32>(map, HASH_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
-  atomic.store<u32>(element, <u32>next, HASH_ELEMENT_NEXT);
-  // New elements go to the front: a reader that is sent back by a reused element then sees all others. An old element further
-  // back leaves only after that, so that a reader finds one of the two.
-  if (before != 0 && !is_end(old)) {
-    atomic.store<u32>(bucket, <u32>element | HASH_LOCKED);
-    atomic.store<u32>(before, load<u32>(old, HASH_ELEMENT_NEXT), HASH_ELEMENT_NEXT);
-  }
-  bucket_unlock(bucket, element);
+  if (old == 0) bucket_insert(bucket, word, element);
+  else bucket_replace(bucket, word, before, old, element);
   return 0;
 }
 
 /** 0 or -ENOENT. */
 export function hash_delete(map: usize, key: usize): i64 {
-  const hash = hash_of(map, key);
-  const bucket = bucket_of(map, hash);
-  const first = bucket_lock(bucket);
-  const before = find_before(first, hash, key, load<u32>(map, MAP_KEY_SIZE), HASH_ELEMENT_KEY);
-  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
-  if (is_end(old)) {
-    bucket_unlock(bucket, first);
-    return ENOENT;
-  }
-  const next = load<u32>(old, HASH_ELEMENT_NEXT);
-  if (before == 0) {
-    bucket_unlock(bucket, next);
-  } else {
-    atomic.store<u32>(before, next, HASH_ELEMENT_NEXT);
-    bucket_unlock(bucket, first);
-  }
-  give(map, old);
+  const element = chain_take(map, key, HASH_ELEMENT_KEY);
+  if (element == 0) return ENOENT;
+  give(map, element);
   return 0;
 }
 
@@ -278,8 +255,8 @@ export function hash_each(map: usize, key_offset: usize, callback: u32, ctx: u64
   const value_offset = load<u32>(map, HASH_VALUE_OFFSET);
   let calls: i64 = 0;
   for (let bucket: u32 = 0; bucket <= last; bucket++) {
-    let element = first_in(buckets + (bucket << 2));
-    while (!is_end(element)) {
+    let element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
+    while (element != 0) {
       const next = next_of(element);
       calls++;
       const stop = call_indirect<i64>(

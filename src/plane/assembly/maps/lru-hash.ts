@@ -1,13 +1,16 @@
 // LRU hash: a hash map that never refuses for lack of room; another element goes instead. Facts: kernel/bpf/hashtab.c.
 import {
+  bucket_insert,
   bucket_lock,
   bucket_of,
+  bucket_replace,
   bucket_unlock,
+  chain_take,
   element_after,
+  element_behind,
   find,
   find_before,
   hash_of,
-  is_end,
 } from './chain';
 import { hash_allocate, hash_check_flags, hash_check_sizes } from './hash';
 import { copy_bytes, cpu_count } from './header';
@@ -22,7 +25,7 @@ import {
   MAP_KEY_SIZE,
   MAP_VALUE_SIZE,
 } from '../../layout/map';
-import { HASH_ELEMENT_NEXT, HASH_LOCKED, HASH_VALUE_OFFSET } from '../../layout/map-hash';
+import { HASH_VALUE_OFFSET } from '../../layout/map-hash';
 import { LRU_ELEMENT_KEY, LRU_NODE_REFERENCED } from '../../layout/map-lru';
 
 export function lru_hash_create(
@@ -89,54 +92,29 @@ export function lru_hash_update(map: usize, key: usize, value: usize, flags: u64
   copy_bytes(element + LRU_ELEMENT_KEY, key, key_size);
   copy_bytes(element + load<u32>(map, HASH_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
   const bucket = bucket_of(map, hash);
-  const first = bucket_lock(bucket);
-  const before = find_before(first, hash, key, key_size, LRU_ELEMENT_KEY);
-  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
-  const exists = !is_end(old);
-  if (exists ? flags == BPF_NOEXIST : flags == BPF_EXIST) {
-    bucket_unlock(bucket, first);
+  const word = bucket_lock(bucket);
+  const before = find_before(word, hash, key, key_size, LRU_ELEMENT_KEY);
+  const old = element_behind(word, before);
+  if (old == 0 ? flags == BPF_EXIST : flags == BPF_NOEXIST) {
+    bucket_unlock(bucket, word);
     lru_give(map, element);
-    return exists ? EEXIST : ENOENT;
+    return old == 0 ? ENOENT : EEXIST;
   }
-  if (!exists) {
-    atomic.store<u32>(element, <u32>first, HASH_ELEMENT_NEXT);
-    bucket_unlock(bucket, element);
+  if (old == 0) {
+    bucket_insert(bucket, word, element);
     return 0;
   }
-  // The new element goes to the front before the old one leaves (see hash.ts).
   store<u8>(element, 1, LRU_NODE_REFERENCED);
-  const rest = load<u32>(old, HASH_ELEMENT_NEXT);
-  if (before == 0) {
-    atomic.store<u32>(element, rest, HASH_ELEMENT_NEXT);
-  } else {
-    atomic.store<u32>(element, <u32>first, HASH_ELEMENT_NEXT);
-    atomic.store<u32>(bucket, <u32>element | HASH_LOCKED);
-    atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
-  }
-  bucket_unlock(bucket, element);
+  bucket_replace(bucket, word, before, old, element);
   lru_give(map, old);
   return 0;
 }
 
 /** 0 or -ENOENT. */
 export function lru_hash_delete(map: usize, key: usize): i64 {
-  const hash = hash_of(map, key);
-  const bucket = bucket_of(map, hash);
-  const first = bucket_lock(bucket);
-  const before = find_before(first, hash, key, load<u32>(map, MAP_KEY_SIZE), LRU_ELEMENT_KEY);
-  const old = before == 0 ? first : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
-  if (is_end(old)) {
-    bucket_unlock(bucket, first);
-    return ENOENT;
-  }
-  const next = load<u32>(old, HASH_ELEMENT_NEXT);
-  if (before == 0) {
-    bucket_unlock(bucket, next);
-  } else {
-    atomic.store<u32>(before, next, HASH_ELEMENT_NEXT);
-    bucket_unlock(bucket, first);
-  }
-  lru_give(map, old);
+  const element = chain_take(map, key, LRU_ELEMENT_KEY);
+  if (element == 0) return ENOENT;
+  lru_give(map, element);
   return 0;
 }
 

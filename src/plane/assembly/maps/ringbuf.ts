@@ -14,7 +14,6 @@ import {
   RINGBUF_LENGTH_MASK,
   RINGBUF_LOCKED,
   RINGBUF_MASK,
-  RINGBUF_PENDING,
   RINGBUF_PRODUCER,
   RINGBUF_RECORD_HEADER,
   RINGBUF_WAITERS,
@@ -63,15 +62,10 @@ function ringbuf_reserve(map: usize, size: u64): usize {
     if (atomic.cmpxchg<u64>(map, produced, produced | RINGBUF_LOCKED, RINGBUF_PRODUCER) == produced) break;
   }
   const data = <usize>load<u32>(map, MAP_VALUES);
-  let pending = load<u64>(map, RINGBUF_PENDING);
-  while (pending < produced) {
-    const word = atomic.load<u32>(data + <usize>(pending & mask));
-    if (word & BUSY) break;
-    pending += record_size(word);
-  }
-  store<u64>(map, pending, RINGBUF_PENDING);
   const next = produced + length;
-  if (next - consumed > mask || next - pending > mask) {
+  // Linux also bounds the span from the oldest uncommitted record, for consumers that write their position as they like. The one
+  // here never passes an uncommitted record.
+  if (next - consumed > mask) {
     atomic.store<u64>(map, produced, RINGBUF_PRODUCER);
     return 0;
   }
