@@ -77,8 +77,29 @@ export function emptyProgram(
   };
 }
 
+/** Of `known`, those that the instructions call. */
+export function calledHelpers(
+  insns: readonly Insn[],
+  known: ReadonlyMap<number, HelperPrototype>,
+): ReadonlyMap<number, HelperPrototype> {
+  const calls = insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0);
+  return new Map([...known].filter(([id]) => calls.some((insn) => insn.imm === id)));
+}
+
 /** A helper's prototype for tests. */
 export function prototype(name: string, args: readonly ArgType[], returns: ReturnType, id: number): HelperPrototype {
   const stability = { level: 'experimental', since: '0.1.0' } as const;
-  return { id, name, args, returns, gplOnly: false, changesPacketData: false, stability };
+  return {
+    id,
+    name,
+    args,
+    returns,
+    gplOnly: false,
+    changesPacketData: false,
+    packetAccess: true,
+    sleepable: false,
+    fastcall: false,
+    acquires: false,
+    stability,
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { emptyProgram, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
+import { calledHelpers, emptyProgram, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
 import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { Insn } from '../isa/insn.ts';
@@ -11,12 +11,14 @@ import type { Argument, RunOptions } from './index.ts';
 const bed = newInterpreter(`
   (func (export "take") (param i64 i64) (result i64) i64.const 0)
   (func (export "fill") (param i64 i64) (result i64) i64.const 0)
+  (func (export "update") (param i64 i64) (result i64) i64.const 0)
   (func (export "object") (result i64) i64.const 65536)
   (func (export "name") (param i64) (result i64) i64.const 0)
   (func (export "trap") (result i64) unreachable)`);
 const testHelpers = [
   prototype('take', ['mem', 'const_size'], 'integer', 1000),
   prototype('fill', ['mem_uninit', 'const_size_or_zero'], 'integer', 1001),
+  prototype('update', ['mem_write', 'const_size'], 'integer', 1005),
   prototype('object', [], 'btf_id', 1002),
   prototype('name', ['const_str'], 'integer', 1003),
   prototype('trap', [], 'integer', 1004),
@@ -57,7 +59,7 @@ function program(text: string, parts: Partial<ResolvedProgram> = {}): ResolvedPr
     mapsAt.set(slot, facts(name));
     return { ...insn, imm: maps[name].address };
   });
-  return { ...emptyProgram('main', insns, { helpers: allHelpers, mapsAt }), ...parts };
+  return { ...emptyProgram('main', insns, { helpers: calledHelpers(insns, allHelpers), mapsAt }), ...parts };
 }
 
 const memory = bed.write(new Uint8Array(32));
@@ -559,6 +561,18 @@ const cases: readonly [
     'mov %r2, 8\ncall 1001\nexit',
     [readOnly],
     { code: 'SLUICE_FAULT_READ_ONLY', slot: 1, access: 'write' },
+  ],
+  [
+    'a helper that reads and writes, over stack never written',
+    'mov %r1, %r10\nadd %r1, -8\nmov %r2, 8\ncall 1005\nexit',
+    [],
+    { code: 'SLUICE_FAULT_UNINITIALISED_STACK', slot: 3, register: 1, access: 'read' },
+  ],
+  [
+    'a helper that reads and writes, over read-only memory',
+    'mov %r2, 8\ncall 1005\nexit',
+    [readOnly],
+    { code: 'SLUICE_FAULT_READ_ONLY', slot: 1, register: 1, access: 'write' },
   ],
   [
     'a string without an end',

@@ -276,6 +276,11 @@ export const ARGUMENT_STRING = 19;
 export const ARGUMENT_IN_MAP_VALUE = 20;
 export const ARGUMENT_ON_STACK = 21;
 export const ARGUMENT_ON_STACK_UNINIT = 22;
+export const ARGUMENT_MAP_VALUE_OR_NULL = 23;
+/** Written by the helper, which may read it before. */
+export const ARGUMENT_MEM_WRITE = 24;
+export const ARGUMENT_MEM_WRITE_OR_NULL = 25;
+export const ARGUMENT_FIXED_MEM_WRITE = 26;
 
 export const RETURN_INTEGER = 0;
 export const RETURN_VOID = 1;

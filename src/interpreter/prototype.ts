@@ -19,9 +19,13 @@ const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
   map_key: { kind: layout.ARGUMENT_MAP_KEY, expected: memory },
   map_value: { kind: layout.ARGUMENT_MAP_VALUE, expected: memory },
   map_value_uninit: { kind: layout.ARGUMENT_MAP_VALUE_UNINIT, expected: memory },
+  map_value_or_null: { kind: layout.ARGUMENT_MAP_VALUE_OR_NULL, expected: memory },
   mem: { kind: layout.ARGUMENT_MEM, expected: memory },
   mem_or_null: { kind: layout.ARGUMENT_MEM_OR_NULL, expected: memory },
   mem_uninit: { kind: layout.ARGUMENT_MEM_UNINIT, expected: memory },
+  mem_write: { kind: layout.ARGUMENT_MEM_WRITE, expected: memory },
+  mem_write_or_null: { kind: layout.ARGUMENT_MEM_WRITE_OR_NULL, expected: memory },
+  fixed_mem_write: { kind: layout.ARGUMENT_FIXED_MEM_WRITE, expected: memory },
   fixed_mem: { kind: layout.ARGUMENT_FIXED_MEM, expected: memory },
   fixed_mem_uninit: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, expected: memory },
   const_size: { kind: layout.ARGUMENT_SIZE, expected: 'scalar' },
@@ -40,7 +44,14 @@ const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
   const_str: { kind: layout.ARGUMENT_STRING, expected: 'map_value' },
   socket: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock' },
   socket_or_null: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock' },
+  sock_common: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock_common, sock, tcp_sock, xdp_sock' },
+  btf_id_sock_common: { kind: layout.ARGUMENT_ANYTHING, expected: 'sock_common, sock, tcp_sock, xdp_sock, ptr_' },
+  btf_id_sock_common_or_null: {
+    kind: layout.ARGUMENT_ANYTHING,
+    expected: 'sock_common, sock, tcp_sock, xdp_sock, ptr_',
+  },
   btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'ptr_' },
+  btf_id_or_null: { kind: layout.ARGUMENT_ANYTHING, expected: 'ptr_' },
   percpu_btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'percpu_ptr_' },
   long_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 8, expected: memory },
   int_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 4, expected: memory },
@@ -50,17 +61,18 @@ const returnRules: Readonly<Record<ReturnType, number>> = {
   integer: layout.RETURN_INTEGER,
   void: layout.RETURN_VOID,
   map_value_or_null: layout.RETURN_MAP_VALUE,
+  map_value: layout.RETURN_MAP_VALUE,
   ringbuf_mem_or_null: layout.RETURN_RINGBUF_MEM,
   dynptr_mem_or_null: layout.RETURN_DYNPTR_MEM,
   socket_or_null: layout.RETURN_OPAQUE,
+  sock_common_or_null: layout.RETURN_OPAQUE,
+  tcp_sock_or_null: layout.RETURN_OPAQUE,
   btf_id_or_null: layout.RETURN_OPAQUE,
   btf_id: layout.RETURN_OPAQUE,
+  trusted_btf_id: layout.RETURN_OPAQUE,
   mem_or_btf_id: layout.RETURN_OPAQUE,
   mem_or_btf_id_or_null: layout.RETURN_OPAQUE,
 };
-
-/** Helpers that end a reservation: bpf_ringbuf_submit and bpf_ringbuf_discard. */
-const releasing: ReadonlySet<string> = new Set(['bpf_ringbuf_submit', 'bpf_ringbuf_discard']);
 
 /** Writes one HELPER_* record (HELPER_SIZE bytes) at `address`; `index` is the function's place in the shared table. */
 export function writePrototype(view: DataView, address: number, prototype: HelperPrototype, index: number): void {
@@ -70,7 +82,8 @@ export function writePrototype(view: DataView, address: number, prototype: Helpe
   view.setUint32(address + layout.HELPER_RETURNS, returnRules[prototype.returns], true);
   const flags =
     (prototype.changesPacketData ? layout.HELPER_CHANGES_PACKET : 0) |
-    (releasing.has(prototype.name) ? layout.HELPER_RELEASES : 0);
+    // Of references only ringbuf records are counted: their memory is handed over by the call.
+    (prototype.releases === 0 && prototype.args[0] === 'ringbuf_mem' ? layout.HELPER_RELEASES : 0);
   view.setUint32(address + layout.HELPER_FLAGS, flags, true);
   for (const [at, type] of prototype.args.entries()) {
     const rule = argumentRules[type];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { emptyProgram, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
+import { calledHelpers, emptyProgram, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
 import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { MapFacts, ResolvedProgram } from '../object/resolved.ts';
@@ -20,7 +20,7 @@ function program(text: string, maps: Readonly<Record<number, PlaneMap>> = {}, pa
     const { name, type, address, keySize, valueSize, maxEntries, flags } = map;
     mapsAt.set(slot, { name, type, address, keySize, valueSize, maxEntries, flags });
   }
-  return { ...emptyProgram('main', insns, { helpers, mapsAt }), ...parts };
+  return { ...emptyProgram('main', insns, { helpers: calledHelpers(insns, helpers), mapsAt }), ...parts };
 }
 
 function run(of: ResolvedProgram, args: readonly Argument[] = [], options: RunOptions = {}): Outcome {

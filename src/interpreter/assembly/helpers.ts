@@ -14,10 +14,14 @@ import {
   ARGUMENT_MAP,
   ARGUMENT_MAP_KEY,
   ARGUMENT_MAP_VALUE,
+  ARGUMENT_MAP_VALUE_OR_NULL,
   ARGUMENT_MAP_VALUE_UNINIT,
   ARGUMENT_MEM,
   ARGUMENT_MEM_OR_NULL,
   ARGUMENT_MEM_UNINIT,
+  ARGUMENT_MEM_WRITE,
+  ARGUMENT_MEM_WRITE_OR_NULL,
+  ARGUMENT_FIXED_MEM_WRITE,
   ARGUMENT_ON_STACK,
   ARGUMENT_ON_STACK_UNINIT,
   ARGUMENT_RINGBUF_MEM,
@@ -127,6 +131,11 @@ function checkMemory(s: usize, number: u32, type: u32, size: u32, access: u32, u
   return resolveRange(s, r, load<u64>(r), size, access, uninitialised) != 0;
 }
 
+/** Memory that the helper may read and writes. */
+function checkBoth(s: usize, number: u32, type: u32, size: u32): bool {
+  return checkMemory(s, number, type, size, ACCESS_READ, false) && checkMemory(s, number, type, size, ACCESS_WRITE, false);
+}
+
 /** Argument `number` (from 1) of the helper. `map` is the header of the map that arguments before named. */
 function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
   const type = typeOf(record, number - 1);
@@ -144,6 +153,9 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
       return unmoved(s, number);
     case ARGUMENT_MAP_KEY:
       return checkMemory(s, number, type, load<u32>(map, MAP_KEY_SIZE), ACCESS_READ, false);
+    case ARGUMENT_MAP_VALUE_OR_NULL:
+      if (isNull(r)) return true;
+      return checkMemory(s, number, type, load<u32>(map, MAP_VALUE_SIZE), ACCESS_READ, false);
     case ARGUMENT_MAP_VALUE:
       return checkMemory(s, number, type, load<u32>(map, MAP_VALUE_SIZE), ACCESS_READ, false);
     case ARGUMENT_MAP_VALUE_UNINIT:
@@ -151,6 +163,8 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
     case ARGUMENT_MEM:
     case ARGUMENT_MEM_OR_NULL:
     case ARGUMENT_MEM_UNINIT:
+    case ARGUMENT_MEM_WRITE:
+    case ARGUMENT_MEM_WRITE_OR_NULL:
       return checkSized(s, record, number, type);
     case ARGUMENT_SIZE:
     case ARGUMENT_SIZE_OR_ZERO:
@@ -159,6 +173,8 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
       return checkMemory(s, number, type, fixedSize(record, number), ACCESS_READ, false);
     case ARGUMENT_FIXED_MEM_UNINIT:
       return checkMemory(s, number, type, fixedSize(record, number), ACCESS_WRITE, true);
+    case ARGUMENT_FIXED_MEM_WRITE:
+      return checkBoth(s, number, type, fixedSize(record, number));
     case ARGUMENT_CONTEXT_OR_NULL:
       if (isNull(r)) return true;
       if (kind != KIND_CONTEXT) return wrongType(s, number, type);
@@ -220,7 +236,7 @@ function checkSized(s: usize, record: usize, number: u32, type: u32): bool {
   const count = load<u32>(record, HELPER_ARGUMENT_COUNT);
   const sizeType = number < count ? typeOf(record, number) : ARGUMENT_DONTCARE;
   if (sizeType != ARGUMENT_SIZE && sizeType != ARGUMENT_SIZE_OR_ZERO) {
-    if (type == ARGUMENT_MEM_OR_NULL && isNull(r)) return true;
+    if ((type == ARGUMENT_MEM_OR_NULL || type == ARGUMENT_MEM_WRITE_OR_NULL) && isNull(r)) return true;
     const kind = tagOf(r) & 0xff;
     // Memory whose size no argument tells (a reservation, bpf_dynptr_data's): its first byte must be there.
     if (kind == KIND_SCALAR) {
@@ -237,7 +253,8 @@ function checkSized(s: usize, record: usize, number: u32, type: u32): bool {
     return false;
   }
   if (size == 0 && (isNull(r) || sizeType == ARGUMENT_SIZE_OR_ZERO)) return true;
-  if (type == ARGUMENT_MEM_OR_NULL && isNull(r)) return wrongType(s, number, type);
+  if (isNull(r)) return wrongType(s, number, type);
+  if (type == ARGUMENT_MEM_WRITE || type == ARGUMENT_MEM_WRITE_OR_NULL) return checkBoth(s, number, type, <u32>size);
   const write = type == ARGUMENT_MEM_UNINIT;
   return checkMemory(s, number, type, <u32>size, write ? ACCESS_WRITE : ACCESS_READ, write);
 }
