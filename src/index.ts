@@ -3,6 +3,7 @@
  *
  * This is the public API: `load` an object, run its programs, read its maps.
  */
+import type { ProgramDeclaration } from './abi/program-declaration.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
 import { readObject } from './object/index.ts';
 import type { ObjectSpec } from './object/spec.ts';
@@ -27,6 +28,12 @@ const hooks: Hook[] = [xdpHook];
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */
 export function defineHook(hook: Hook): void {
   hooks.unshift(hook);
+}
+
+/** Declarations of the program types that the user-space target runs: one a type, that of the hook in force. */
+export function hookedDeclarations(): readonly ProgramDeclaration[] {
+  const declarations = new Map(hooks.toReversed().map(({ declaration }) => [declaration.type, declaration]));
+  return [...declarations.values()];
 }
 
 export interface LoadOptions extends UserLoadOptions, RuntimeOptions {

@@ -59,10 +59,10 @@ export async function loadUser(
   );
   let loaded: LoadedPrograms;
   try {
-    const kfuncs = new Set(Object.keys(runtime.plane.exports));
+    const exports = new Set(Object.keys(runtime.plane.exports));
     const resolved = chosen.map(({ program, hook }) => {
       const insns = relocate(spec, program, options.targetBtf);
-      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration: hook.declaration, kfuncs });
+      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration: hook.declaration, exports });
       refuseBadStructure(spec, result);
       return { program: result, declaration: hook.declaration };
     });

@@ -71,6 +71,11 @@ export function planeModule(): WebAssembly.Module {
   return compiled;
 }
 
+/** Names of what the plane exports: functions for control code, and bodies of helpers and kfuncs. */
+export function planeExports(): ReadonlySet<string> {
+  return new Set(WebAssembly.Module.exports(planeModule()).map(({ name }) => name));
+}
+
 /** Instantiates the plane over a memory from createMemory. */
 export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = {}): PlaneInstance {
   const cpu = options.cpu ?? 0;

@@ -1,12 +1,13 @@
 /** Programs without an object or a hook: conformance cases and snippets. r1 is the address of their memory, r2 its length. */
 import { helpers } from '../abi/helpers/index.ts';
-import { InputError } from '../errors.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { JumpTable, ResolvedProgram } from '../object/resolved.ts';
 import { checkStructure } from '../verifier/structure.ts';
 import type { EngineName } from './engine.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
+import { isRunnable } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the assembler or the parser of conformance cases gives. */
@@ -26,7 +27,7 @@ const BUDGET = 100_000_000;
 
 /**
  * Runs once and returns r0 as u64. `memory` is copied in, and what the program left there is copied back. Throws InputError
- * `SLUICE_PROGRAM_REFUSED` for bad structure, ProgramFault where the engine stopped it.
+ * `SLUICE_PROGRAM_REFUSED` for bad structure, UnsupportedError for a helper that Linux has and Sluice has not, ProgramFault where the engine stopped it.
  */
 export async function runRaw(
   runtime: Runtime,
@@ -43,7 +44,7 @@ export async function runRaw(
   try {
     if (memory !== undefined) runtime.bytes().set(memory, address);
     const resolved = resolve(runtime, program, address + size - tableBytes - ((size - tableBytes) % 8));
-    refuse(resolved);
+    refuse(resolved, new Set(Object.keys(runtime.plane.exports)));
     const loaded =
       engine === 'jit'
         ? await loadIntoJit(runtime, [resolved], { fuel: BUDGET })
@@ -109,12 +110,19 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
   };
 }
 
-function refuse(program: ResolvedProgram): void {
+function refuse(program: ResolvedProgram, exports: ReadonlySet<string>): void {
   const [first] = checkStructure(program, { kernel: false });
   const unknown = program.insns.findIndex(
     (insn) => insn.opcode === 0x85 && insn.src === 0 && !program.helpers.has(insn.imm),
   );
-  if (first === undefined && unknown < 0) return;
+  if (first === undefined && unknown < 0) {
+    const missing = [...program.helpers.values()].find((prototype) => !isRunnable(prototype, exports));
+    if (missing === undefined) return;
+    throw new UnsupportedError(
+      `helper ${missing.name}`,
+      `${program.name} calls helper ${missing.name}, which the user-space target does not have yet`,
+    );
+  }
   const slot = first?.slot ?? unknown;
   const problem = first?.problem ?? `invalid func unknown#${program.insns[unknown]!.imm}`;
   throw new InputError('SLUICE_PROGRAM_REFUSED', `insn ${slot}: ${problem}`, { input: program.name });

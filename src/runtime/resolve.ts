@@ -1,9 +1,10 @@
 /** ProgramSpec -> ResolvedProgram: every reference becomes an address, a table index or a number of this runtime. */
 
-import { helperName } from '../abi/helpers/index.ts';
+import { helperOf } from '../abi/context-access.ts';
+import { enginesExpand, helperName } from '../abi/helpers/index.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
-import { InternalError, UnsupportedError } from '../errors.ts';
+import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { JumpTable, MapFacts, ResolvedProgram, ValueFacts } from '../object/resolved.ts';
 import type { ProgramSpec } from '../object/spec.ts';
@@ -23,8 +24,8 @@ export interface MapAddress {
 export interface ResolveContext {
   readonly maps: ReadonlyMap<string, MapAddress>;
   readonly declaration: ProgramDeclaration;
-  /** Names of plane exports: which kfuncs there are. */
-  readonly kfuncs: ReadonlySet<string>;
+  /** Names of plane exports: which helpers and kfuncs there are. */
+  readonly exports: ReadonlySet<string>;
 }
 
 /** libbpf's immediates for calls that must never run: CO-RE relocations and weak kfuncs that were not found. */
@@ -34,8 +35,8 @@ export const POISONED_KFUNC_CALL = 2002000000;
 const CALL = 0x85;
 
 /**
- * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc, map or kernel
- * symbol that this target does not have.
+ * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc or kernel
+ * symbol that this target does not have; InputError `SLUICE_PROGRAM_REFUSED` for a helper that Linux refuses to the program type.
  */
 export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], context: ResolveContext): ResolvedProgram {
   const resolved = insns.slice();
@@ -77,7 +78,7 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         break; // linked by the object reader
       case 'kfunc': {
         const insn = resolved[slot]!;
-        if (context.kfuncs.has(reference.name)) {
+        if (context.exports.has(reference.name)) {
           const known = kfuncs.indexOf(reference.name);
           resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(reference.name) - 1 : known };
         } else if (reference.weak) {
@@ -111,7 +112,7 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
     mapsAt,
     valuesAt,
     jumpTables: [...jumpTables.values()],
-    helpers: calledHelpers(program.name, resolved, context.declaration),
+    helpers: calledHelpers(program, resolved, context),
     kfuncs,
     lines: program.lines,
   };
@@ -122,20 +123,33 @@ export function isPoisonedCall(insn: Insn): boolean {
   return insn.opcode === CALL && insn.src === 0 && (insn.imm === POISONED_CORE_CALL || insn.imm >= POISONED_KFUNC_CALL);
 }
 
+/** True if a call of the helper can run: the plane has its body, or the engines expand it. */
+export function isRunnable(prototype: HelperPrototype, exports: ReadonlySet<string>): boolean {
+  return exports.has(prototype.name) || enginesExpand.has(prototype.name);
+}
+
 function calledHelpers(
-  program: string,
+  program: ProgramSpec,
   insns: readonly Insn[],
-  declaration: ProgramDeclaration,
+  { declaration, exports }: ResolveContext,
 ): ReadonlyMap<number, HelperPrototype> {
   const called = new Map<number, HelperPrototype>();
   for (const [slot, insn] of insns.entries()) {
     if (insn.opcode !== CALL || insn.src !== 0 || isPoisonedCall(insn)) continue;
-    const prototype = declaration.helpers.get(insn.imm);
+    const name = helperName(insn.imm);
+    const place = `program ${program.name}: insn ${slot}`;
+    if (name === undefined) {
+      throw new InputError('SLUICE_PROGRAM_REFUSED', `${place}: invalid func unknown#${insn.imm}`);
+    }
+    const prototype = helperOf(declaration, insn.imm, program.attachType ?? declaration.defaultAttachType);
     if (prototype === undefined) {
-      const name = helperName(insn.imm) ?? `#${insn.imm}`;
+      const problem = `program of this type cannot use helper ${name}#${insn.imm}`;
+      throw new InputError('SLUICE_PROGRAM_REFUSED', `${place}: ${problem} (${declaration.type})`);
+    }
+    if (!isRunnable(prototype, exports)) {
       throw new UnsupportedError(
         `helper ${name}`,
-        `program ${program} calls helper ${name} at insn ${slot}, which ${declaration.type} programs do not have here; \`sluice features\` lists those that are there`,
+        `${place} calls helper ${name}, which the user-space target does not have yet; \`sluice features\` lists those that it has`,
       );
     }
     called.set(insn.imm, prototype);

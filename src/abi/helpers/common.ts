@@ -1,4 +1,4 @@
-/** Helpers that most program types share: bpf_base_func_proto in kernel/bpf/helpers.c. */
+/** Clocks, random numbers, the CPU and bpf_loop: what nearly every program type may call. Prototypes as in kernel/bpf/helpers.c. */
 import { helper } from './prototype-builder.ts';
 
 export const commonHelpers = [
@@ -8,9 +8,10 @@ export const commonHelpers = [
   helper('bpf_ktime_get_tai_ns', [], 'integer'),
   helper('bpf_jiffies64', [], 'integer'),
   helper('bpf_get_prandom_u32', [], 'integer'),
-  helper('bpf_get_smp_processor_id', [], 'integer'),
+  helper('bpf_get_smp_processor_id', [], 'integer', { fastcall: true }),
   helper('bpf_get_numa_node_id', [], 'integer'),
-  helper('bpf_trace_printk', ['mem', 'const_size', 'dontcare', 'dontcare', 'dontcare'], 'integer', { gplOnly: true }),
-  helper('bpf_strncmp', ['mem', 'const_size', 'const_str'], 'integer'),
   helper('bpf_loop', ['anything', 'func', 'stack_or_null', 'anything'], 'integer'),
 ];
+
+/** Of types without an own one: bpf_get_raw_smp_processor_id_proto. */
+export const rawProcessorId = helper('bpf_get_smp_processor_id', [], 'integer');

@@ -1,0 +1,55 @@
+/** Look-ups in declarations: which field an access of the context meets, which prototype a call has. */
+import type { ContextField, ProgramDeclaration, ReturnRule } from './program-declaration.ts';
+import type { AttachTypeName } from './program-types.ts';
+import type { HelperPrototype } from './prototype.ts';
+
+export interface ContextAccess {
+  readonly offset: number;
+  /** Bytes: 1, 2, 4 or 8. */
+  readonly size: number;
+  readonly write: boolean;
+  /** Load that extends the sign; pointers are never loaded by one. */
+  readonly signed?: boolean;
+  /** What the program is loaded for; undefined counts as none of those that a field names. */
+  readonly attachType?: AttachTypeName | undefined;
+}
+
+/** The field that the access is of, undefined where Linux refuses it: `invalid bpf_context access off=O size=S`. */
+export function fieldOfAccess(fields: readonly ContextField[], access: ContextAccess): ContextField | undefined {
+  const { offset, size, write, attachType } = access;
+  if (offset % size !== 0) return undefined;
+  const field = fields.find((each) => offset >= each.offset && offset < each.offset + each.size);
+  if (field === undefined) return undefined;
+  const permits = (types: readonly AttachTypeName[] | undefined) =>
+    types === undefined || (attachType !== undefined && types.includes(attachType));
+  if (!permits(field.attachTypes)) return undefined;
+  if (write && !(field.write && permits(field.writeAttachTypes))) return undefined;
+  if (access.signed === true && field.kind !== 'scalar') return undefined;
+  const whole = field.element ?? field.size;
+  const sizes = (write ? field.stores : field.loads) ?? [whole];
+  if (!sizes.includes(size)) return undefined;
+  if (field.narrowAtStart === true && offset !== field.offset) return undefined;
+  const beyond = offset + size > field.offset + field.size;
+  return beyond && !(offset === field.offset && size > field.size) ? undefined : field;
+}
+
+/** The prototype that a call of helper `id` has in a program loaded for `attachType`; undefined where the type may not call it. */
+export function helperOf(
+  declaration: ProgramDeclaration,
+  id: number,
+  attachType: AttachTypeName | undefined,
+): HelperPrototype | undefined {
+  const only = declaration.helperAttachTypes?.get(id);
+  if (only !== undefined && (attachType === undefined || !only.includes(attachType))) return undefined;
+  const variant = declaration.helperVariants?.find(
+    (each) => attachType !== undefined && each.attachTypes.includes(attachType) && each.helpers.has(id),
+  );
+  return (variant ?? declaration).helpers.get(id);
+}
+
+/** What r0 may be at the end of a program loaded for `attachType`. */
+export function returnRuleOf(declaration: ProgramDeclaration, attachType: AttachTypeName | undefined): ReturnRule {
+  return (
+    (attachType === undefined ? undefined : declaration.returnsByAttachType?.get(attachType)) ?? declaration.returns
+  );
+}
