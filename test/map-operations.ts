@@ -110,9 +110,14 @@ export function fewKeys(size: number, count: number): fc.Arbitrary<Uint8Array> {
   });
 }
 
-/** u32 keys, little-endian, below `count`. */
+/** A u32 as bytes, little-endian. */
+export function u32(n: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(n).buffer);
+}
+
+/** u32 keys below `count`. */
 export function indices(count: number): fc.Arbitrary<Uint8Array> {
-  return fc.nat(count - 1).map((n) => new Uint8Array(Uint32Array.of(n).buffer));
+  return fc.nat(count - 1).map(u32);
 }
 
 /** Keys of an LPM trie over `dataSize` bytes: prefixes that cover each other often, now and then one that is too long. */

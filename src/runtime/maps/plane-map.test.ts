@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ArrayModel, HashModel, LpmModel } from '../../../test/map-models.ts';
-import { fewKeys, indices, keysOf, operations, prefixes, replay } from '../../../test/map-operations.ts';
+import { ArrayModel, HashModel } from '../../../test/map-models.ts';
+import { fewKeys, indices, keysOf, operations, replay, u32 } from '../../../test/map-operations.ts';
 import { InputError } from '../../errors.ts';
-import { MAP_VALUES } from '../../plane/layout/map.ts';
 import type { RawMap } from '../handles.ts';
 import { createMemory } from '../memory.ts';
 import { createPlane } from '../plane.ts';
@@ -19,10 +18,6 @@ function code(action: () => unknown): string {
     throw error;
   }
   return 'none';
-}
-
-function u32(n: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(n).buffer);
 }
 
 /** Replays random operations on a fresh map and on a model; both transcripts must be the same. */
@@ -161,134 +156,5 @@ describe('per-CPU array', () => {
     expect(plane.bytes()[Number(lookupCpu(BigInt(map.address), BigInt(at), 1n))]).toBe(22);
     expect(lookupCpu(BigInt(map.address), BigInt(at), 2n)).toBe(0n);
     map.close();
-  });
-});
-
-describe('LPM trie', () => {
-  for (const dataSize of [1, 3, 4, 8, 9, 16, 21]) {
-    it(`agrees with the model: ${dataSize} bytes of data`, () => {
-      const attributes: MapAttributes = {
-        type: 'lpm_trie',
-        keySize: 4 + dataSize,
-        valueSize: 6,
-        maxEntries: 12,
-        flags: 1,
-      };
-      const shape = { keys: prefixes(dataSize), valueSize: 6, ordered: true };
-      agrees(attributes, shape, () => new LpmModel(12, dataSize));
-    });
-  }
-
-  it('works at the longest key', () => {
-    const map = createMap(plane, { type: 'lpm_trie', keySize: 260, valueSize: 4, maxEntries: 3, flags: 1 });
-    const key = (bits: number, last: number) => {
-      const bytes = new Uint8Array(260).fill(0xaa);
-      new DataView(bytes.buffer).setUint32(0, bits, true);
-      bytes[259] = last;
-      return bytes;
-    };
-    map.update(key(2048, 1), u32(1));
-    map.update(key(2047, 1), u32(2));
-    map.update(key(0, 0), u32(3));
-    expect(map.lookup(key(2048, 1))).toEqual(u32(1));
-    expect(map.lookup(key(2048, 0))).toEqual(u32(2));
-    expect(map.lookup(key(2048, 2))).toEqual(u32(3));
-    map.close();
-  });
-});
-
-describe('LRU hash', () => {
-  const lookup = plane.exports['lru_hash_lookup'] as (map: number, key: number) => number;
-
-  for (const flags of [0, 2]) {
-    it(`never refuses, and holds no more than it may; flags ${flags}`, () => {
-      const map = createMap(plane, { type: 'lru_hash', keySize: 8, valueSize: 4, maxEntries: 101, flags });
-      expect(map.maxEntries).toBe(flags === 2 ? 102 : 101);
-      const key = (n: number) => new Uint8Array(BigUint64Array.of(BigInt(n)).buffer);
-      for (let n = 0; n < 1000; n++) {
-        map.update(key(n), u32(n), 'noexist');
-        expect(map.lookup(key(n))).toEqual(u32(n));
-      }
-      const kept = keysOf(map).length;
-      expect(kept).toBeLessThanOrEqual(map.maxEntries);
-      // Updates run on one of two CPUs: with lists for each, half of the elements are out of their reach.
-      expect(kept).toBeGreaterThan(flags === 2 ? 45 : 49);
-      map.close();
-    });
-  }
-
-  it('keeps what programs look up and drops what they do not; what user space reads does not count', () => {
-    const map = createMap(plane, { type: 'lru_hash', keySize: 4, valueSize: 4, maxEntries: 1000 });
-    // Not full: free elements are handed out in batches, and the last batch already pushes others out.
-    for (let n = 0; n < 800; n++) map.update(u32(n), u32(n));
-    const at = plane.scratch(64);
-    for (let round = 0; round < 3; round++) {
-      for (let n = 0; n < 100; n++) {
-        plane.bytes().set(u32(n), at);
-        expect(lookup(map.address, at)).not.toBe(0);
-      }
-      for (let n = 100; n < 200; n++) map.lookup(u32(n));
-      for (let n = 0; n < 400; n++) map.update(u32(10_000 + round * 1000 + n), u32(n));
-    }
-    const kept = new Set(keysOf(map).map((key) => new DataView(key.buffer).getUint32(0, true)));
-    const count = (from: number) => Array.from({ length: 100 }, (_, i) => from + i).filter((n) => kept.has(n)).length;
-    expect(count(0)).toBe(100);
-    expect(count(100)).toBeLessThan(10);
-    map.close();
-  });
-});
-
-describe('creation', () => {
-  const cases: [string, MapAttributes, string][] = [
-    ['array without entries', { type: 'array', keySize: 4, valueSize: 4, maxEntries: 0 }, 'EINVAL'],
-    ['array with wide keys', { type: 'array', keySize: 8, valueSize: 4, maxEntries: 1 }, 'EINVAL'],
-    ['array without prealloc', { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1, flags: 1 }, 'EINVAL'],
-    ['array closed both ways', { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1, flags: 0x180 }, 'EINVAL'],
-    ['array of huge values', { type: 'array', keySize: 4, valueSize: 0x8000_0000, maxEntries: 1 }, 'E2BIG'],
-    ['array beyond the memory', { type: 'array', keySize: 4, valueSize: 1 << 20, maxEntries: 1 << 20 }, 'ENOMEM'],
-    ['array with map_extra', { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1, mapExtra: 1n << 33n }, 'EINVAL'],
-    [
-      'mmapable per-CPU array',
-      { type: 'percpu_array', keySize: 4, valueSize: 4, maxEntries: 1, flags: 1024 },
-      'EINVAL',
-    ],
-    ['wide per-CPU array', { type: 'percpu_array', keySize: 4, valueSize: 32769, maxEntries: 1 }, 'E2BIG'],
-    ['prog array of 8 bytes', { type: 'prog_array', keySize: 4, valueSize: 8, maxEntries: 1 }, 'EINVAL'],
-    ['LPM trie with prealloc', { type: 'lpm_trie', keySize: 8, valueSize: 4, maxEntries: 1 }, 'EINVAL'],
-    ['LPM trie without data', { type: 'lpm_trie', keySize: 4, valueSize: 4, maxEntries: 1, flags: 1 }, 'EINVAL'],
-    ['LPM trie with wide keys', { type: 'lpm_trie', keySize: 261, valueSize: 4, maxEntries: 1, flags: 1 }, 'EINVAL'],
-    ['LPM trie without values', { type: 'lpm_trie', keySize: 8, valueSize: 0, maxEntries: 1, flags: 1 }, 'EINVAL'],
-    ['hash without keys', { type: 'hash', keySize: 0, valueSize: 4, maxEntries: 1 }, 'EINVAL'],
-    ['hash with LRU flag', { type: 'hash', keySize: 4, valueSize: 4, maxEntries: 1, flags: 2 }, 'EINVAL'],
-    ['hash of huge elements', { type: 'hash', keySize: 4, valueSize: 4 << 20, maxEntries: 1 }, 'E2BIG'],
-    ['hash of too many buckets', { type: 'hash', keySize: 4, valueSize: 4, maxEntries: 0x8000_0001 }, 'E2BIG'],
-  ];
-  for (const [title, attributes, errno] of cases) {
-    it(`refuses: ${title} (${errno})`, () => {
-      expect(code(() => createMap(plane, attributes))).toBe(`SLUICE_MAP_${errno}`);
-    });
-  }
-
-  it('gives memory back at the last reference, zeroed for the next map', () => {
-    const first = createMap(plane, { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1000 });
-    const values = plane.view().getUint32(first.address + MAP_VALUES, true);
-    first.bytesAt(999).fill(255);
-    plane.exports.map_hold(first.address);
-    first.close();
-    expect(plane.view().getUint8(values + 999 * 8)).toBe(255);
-    plane.exports.map_destroy(first.address);
-    const second = createMap(plane, { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1000 });
-    expect(second.address).toBe(first.address);
-    expect(second.bytesAt(999)).toEqual(new Uint8Array(8));
-    second.close();
-  });
-
-  it('numbers maps', () => {
-    const first = createMap(plane, { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1 });
-    const second = createMap(plane, { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1 });
-    expect(first.id).toBeGreaterThan(0);
-    expect(second.id).toBe(first.id + 1);
-    first.close();
-    second.close();
   });
 });

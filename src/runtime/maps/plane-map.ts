@@ -137,7 +137,7 @@ export class PlaneMap implements RawMap {
     if (result !== 0) throw this.#error(result, 'freeze');
   }
 
-  /** The bytes of an array's value themselves, not a copy: programs see what is written there. Valid until the memory grows. */
+  /** The bytes of an array's value themselves, not a copy: programs see what is written there. Good until the map is closed. */
   bytesAt(index: number): Uint8Array {
     if (this.type !== 'array' || index < 0 || index >= this.maxEntries) {
       throw new InputError('SLUICE_MAP_INDEX', `map ${this.name} (${this.type}) has no value ${index} in place`);
