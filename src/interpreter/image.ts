@@ -140,18 +140,34 @@ function fieldOffset(context: Context | undefined, kind: 'packet' | 'packet_end'
   return context?.fields.find((field) => field.kind === kind)?.offset ?? layout.NO_FIELD;
 }
 
-/** One byte a context byte: which field it belongs to, and what may be done with it. */
+const fieldKinds: Readonly<Record<Context['fields'][number]['kind'], number>> = {
+  scalar: layout.FIELD_SCALAR,
+  packet: layout.FIELD_PACKET,
+  packet_end: layout.FIELD_PACKET,
+  packet_meta: layout.FIELD_METADATA,
+  socket: layout.FIELD_OPAQUE,
+  socket_or_null: layout.FIELD_OPAQUE,
+  sock_common_or_null: layout.FIELD_OPAQUE,
+  flow_keys: layout.FIELD_OPAQUE,
+  tp_buffer: layout.FIELD_OPAQUE,
+  btf_id: layout.FIELD_OPAQUE,
+};
+
+/** One byte a context byte: which field it belongs to, and what may be done with it. An access lies in one element of a field. */
 function fieldBytes(context: Context): Uint8Array {
   const bytes = new Uint8Array(context.size);
   for (const field of context.fields) {
-    const kind =
-      field.kind === 'scalar'
-        ? layout.FIELD_SCALAR
-        : field.kind === 'packet_meta'
-          ? layout.FIELD_METADATA
-          : layout.FIELD_PACKET;
-    bytes.fill(kind | (field.write ? layout.FIELD_WRITABLE : 0), field.offset, field.offset + field.size);
-    bytes[field.offset]! |= layout.FIELD_FIRST;
+    const value = fieldKinds[field.kind] | (field.write ? layout.FIELD_WRITABLE : 0);
+    bytes.fill(value, field.offset, field.offset + field.size);
+    // Wider accesses than an element, where the field has them, may go over several.
+    const element = Math.max(field.element ?? field.size, ...(field.loads ?? []));
+    for (let at = field.offset; at < field.offset + field.size; at += element) bytes[at]! |= layout.FIELD_FIRST;
+  }
+  for (const field of context.fields) {
+    // A load wider than its field reads the padding behind it.
+    const widest = Math.max(field.size, ...(field.loads ?? []));
+    for (let at = field.offset + field.size; at < field.offset + widest && bytes[at] === 0; at++)
+      bytes[at] = fieldKinds[field.kind];
   }
   return bytes;
 }

@@ -188,6 +188,8 @@ export const NO_FIELD = 0xffffffff;
 export const FIELD_SCALAR = 1;
 export const FIELD_PACKET = 2;
 export const FIELD_METADATA = 3;
+/** A pointer to a kernel object. */
+export const FIELD_OPAQUE = 4;
 export const FIELD_KIND = 0x0f;
 export const FIELD_FIRST = 0x40;
 export const FIELD_WRITABLE = 0x80;

@@ -242,6 +242,52 @@ describe('provenance', () => {
   });
 });
 
+describe('contexts', () => {
+  const context = {
+    struct: 'test_md',
+    size: 40,
+    fields: [
+      { name: 'cb', offset: 0, size: 16, element: 4, write: true, kind: 'scalar' },
+      { name: 'pair', offset: 16, size: 8, element: 4, loads: [1, 2, 4, 8], write: false, kind: 'scalar' },
+      { name: 'port', offset: 24, size: 2, loads: [2, 4], write: false, kind: 'scalar' },
+      { name: 'sk', offset: 32, size: 8, write: false, kind: 'socket_or_null' },
+    ],
+  } as const;
+  const load = (text: string): Outcome => {
+    const address = bed.write(new Uint8Array(40).fill(1));
+    const image = interpreter.load(program(`${text}\nmov %r0, 0\nexit`), { context });
+    return interpreter.run(image, [{ kind: 'context', address }]);
+  };
+
+  it.each([
+    'ldxw %r2, [%r1+4]',
+    'ldxb %r2, [%r1+7]',
+    'stxw [%r1+12], %r1',
+    'ldxdw %r2, [%r1+16]',
+    'ldxw %r2, [%r1+24]',
+    'ldxdw %r2, [%r1+32]',
+  ])('%s is an access to a field', (text) => {
+    expect(load(text)).toMatchObject({ kind: 'exit' });
+  });
+
+  it.each([
+    'ldxdw %r2, [%r1+0]',
+    'ldxw %r2, [%r1+2]',
+    'stxw [%r1+16], %r1',
+    'ldxdw %r2, [%r1+24]',
+    'ldxw %r2, [%r1+28]',
+    'ldxw %r2, [%r1+32]',
+    'ldxb %r2, [%r1+40]',
+  ])('%s is none', (text) => {
+    expect(load(text)).toMatchObject({ kind: 'fault', fault: { code: 'SLUICE_FAULT_CONTEXT_ACCESS', slot: 0 } });
+  });
+
+  it('an object that the context points to is not looked into', () => {
+    const outcome = load('ldxdw %r2, [%r1+32]\nldxw %r2, [%r2]');
+    expect(outcome).toMatchObject({ kind: 'fault', fault: { code: 'SLUICE_FAULT_OPAQUE_OBJECT', slot: 1 } });
+  });
+});
+
 describe('stepping', () => {
   const of = program('mov %r0, 1\nadd %r0, 2\nlddw %r3, 0x1122334455667788\nadd %r0, %r3\nexit');
 

@@ -20,6 +20,7 @@ import {
   FIELD_FIRST,
   FIELD_KIND,
   FIELD_METADATA,
+  FIELD_OPAQUE,
   FIELD_PACKET,
   FIELD_SCALAR,
   FIELD_WRITABLE,
@@ -37,6 +38,7 @@ import {
   KIND_METADATA,
   KIND_NULL_MAP_VALUE,
   KIND_NULL_MEMORY,
+  KIND_OPAQUE,
   KIND_PACKET,
   KIND_RINGBUF,
   KIND_SCALAR,
@@ -210,19 +212,22 @@ function resolveContext(s: usize, r: usize, relative: u64, address: u64, size: u
     if ((next & FIELD_KIND) == 0 || (next & FIELD_FIRST) != 0) return bad(s, FAULT_CONTEXT_ACCESS, r, access, address, size);
   }
   if (kind != FIELD_SCALAR) {
-    const whole = size == 4 && (first & FIELD_FIRST) != 0;
-    if (!whole) return bad(s, FAULT_CONTEXT_ACCESS, r, access, address, size);
+    // A pointer is loaded whole.
+    const end = relative + size;
+    const next = end == extent ? 0 : <u32>load<u8>(fields + <usize>end);
+    if ((first & FIELD_FIRST) == 0 || ((next & FIELD_KIND) != 0 && (next & FIELD_FIRST) == 0)) return bad(s, FAULT_CONTEXT_ACCESS, r, access, address, size);
   }
   return <usize>address;
 }
 
-/** What a 4-byte load from a context field points into. The field was checked by resolve. */
+/** What a load of 4 or 8 bytes from a context field points into. The field was checked by resolve. */
 export function contextField(s: usize, r: usize, address: usize, d: usize): void {
   const image = <usize>load<u32>(s, STATE_IMAGE);
   const kind = <u32>load<u8>(<usize>load<u32>(image, IMAGE_FIELDS) + address - load<u32>(r, REGISTER_BASE)) & FIELD_KIND;
   const flags = load<u32>(image, IMAGE_PACKET_FLAGS);
   if (kind == FIELD_PACKET) setObject(d, KIND_PACKET | flags, 0, 0, 0);
   else if (kind == FIELD_METADATA) setObject(d, KIND_METADATA | flags, 0, 0, 0);
+  else if (kind == FIELD_OPAQUE) setObject(d, load<u32>(address) == 0 ? KIND_NULL_MEMORY : KIND_OPAQUE, load<u32>(address), 0, 0);
   else setObject(d, KIND_SCALAR, 0, 0, 0);
 }
 

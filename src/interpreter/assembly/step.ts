@@ -913,7 +913,9 @@ export function loop(s: usize): void {
       case 0x79: { // ldx u64
         const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 8, ACCESS_READ);
         if (a == 0) break;
-        if ((tagOf(r) & 0xff) == KIND_STACK) fill(s, r, a, d);
+        const kind = tagOf(r) & 0xff;
+        if (kind == KIND_STACK) fill(s, r, a, d);
+        else if (kind == KIND_CONTEXT) contextField(s, r, a, d);
         else setTag(d, KIND_SCALAR);
         store<u64>(d, load<u64>(a));
         continue;
