@@ -4,6 +4,10 @@
  * This is the public API: `load` an object, run its programs, read its maps.
  */
 import type { ProgramDeclaration } from './abi/program-declaration.ts';
+import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
+import { lwtHooks } from './hooks/lwt/index.ts';
+import { socketFilterHook } from './hooks/socket-filter/index.ts';
+import { tcHooks } from './hooks/tc/index.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
 import { readObject } from './object/index.ts';
 import type { ObjectSpec } from './object/spec.ts';
@@ -23,7 +27,7 @@ export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 
-const hooks: Hook[] = [xdpHook];
+const hooks: Hook[] = [xdpHook, ...tcHooks, socketFilterHook, cgroupSkbHook, ...lwtHooks];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */
 export function defineHook(hook: Hook): void {

@@ -11,6 +11,9 @@ export const EEXIST: i64 = -17;
 export const EINVAL: i64 = -22;
 export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
+export const EPROTO: i64 = -71;
+export const EBADMSG: i64 = -74;
 export const EOPNOTSUPP: i64 = -95;
+export const EALREADY: i64 = -114;
 // The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.
 export const ENOTSUPP: i64 = -524;

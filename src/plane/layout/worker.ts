@@ -24,6 +24,10 @@ export const WORKER_COMM = 56;
 export const WORKER_LOCK_HELD = 72;
 /** u32: address of the trace (printk) ring of this CPU, 0 if printk is dropped. */
 export const WORKER_PRINTK = 76;
+/** u32: what the frame in WORKER_FRAME is, for helpers that have no context argument (bpf_redirect): HOOK_XDP or HOOK_SKB. */
+export const WORKER_HOOK = 80;
+export const HOOK_XDP = 0;
+export const HOOK_SKB = 1;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -9,7 +9,6 @@ import {
 import { EACCES, EFAULT, EINVAL } from '../errno';
 import { WORKER } from '../worker';
 
-const XDP_ABORTED: u64 = 0;
 const XDP_REDIRECT: u32 = 4;
 const ETH_HLEN: usize = 14;
 
@@ -109,12 +108,4 @@ export function bpf_xdp_store_bytes(ctx: u64, offset: u64, from: u64, size: u64)
   if (to < 0) return to;
   memory.copy(<usize>to, <usize>from, <usize><u32>size);
   return 0;
-}
-
-export function bpf_redirect(ifindex: u64, flags: u64): u64 {
-  if (flags != 0) return XDP_ABORTED;
-  store<u32>(WORKER, 0, WORKER_REDIRECT_MAP);
-  store<u32>(WORKER, <u32>ifindex, WORKER_REDIRECT_INDEX);
-  store<u32>(WORKER, 0, WORKER_REDIRECT_FLAGS);
-  return XDP_REDIRECT;
 }

@@ -1,0 +1,96 @@
+/** BPF_PROG_TEST_RUN for programs over sk_buffs: bpf_prog_test_run_skb in net/bpf/test_run.c (Linux 6.18). */
+import { SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
+import type { RunInput, RunResult } from '../../runtime/handles.ts';
+import type { Executable } from '../../runtime/hook.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { checkDevice, contextAfter, invalid, originOf, wholeContext } from './context.ts';
+import { ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
+import { skbPlane } from './plane.ts';
+
+/** A test run for programs whose data begins at that layer. */
+export function testRunSkb(layer: Layer) {
+  return (runtime: Runtime, program: Executable, input: RunInput): RunResult => {
+    const { data } = input;
+    if (data === undefined) throw invalid('a program over sk_buffs takes a packet');
+    checkLength(data.length, SKB_TEST_RUN_MAX);
+    const repeat = repeatOf(input);
+    const given = input.context === undefined ? undefined : wholeContext(input.context);
+    if (given !== undefined) checkDevice(given);
+    checkNetworkHeader(data);
+    const length = layer === 'link' ? data.length : data.length - ETHERNET_HEADER;
+    const origin = given === undefined ? {} : originOf(given, length);
+
+    const pool = poolOf(runtime);
+    pool.fill(0, data, layer, origin);
+    const start = performance.now();
+    const r0 = runSkb(runtime, program, pool.descriptor(0), repeat);
+    const durationNs = ((performance.now() - start) * 1e6) / repeat;
+    return {
+      returnValue: Number(r0 & 0xffff_ffffn),
+      r0,
+      data: output(pool, layer),
+      context: given === undefined ? undefined : contextAfter(given, pool.bytes(0)),
+      durationNs,
+    };
+  };
+}
+
+/** Runs `repeat` times over one descriptor; changes add up. Returns the last r0. */
+export function runSkb(runtime: Runtime, program: Executable, skb: number, repeat: number): bigint {
+  const plane = skbPlane(runtime);
+  try {
+    if (program.entry !== 0)
+      return BigInt.asUintN(
+        64,
+        program.enter(() => plane.skb_repeat(program.entry, skb, repeat)),
+      );
+    plane.skb_begin(skb);
+    let r0 = 0n;
+    for (let i = 0; i < repeat; i++) r0 = program.run(skb);
+    plane.skb_finish(skb, Number(r0 & 0xffff_ffffn));
+    return r0;
+  } catch (error) {
+    plane.skb_finish(skb, 0);
+    throw error;
+  }
+}
+
+export function checkLength(length: number, most: number): void {
+  if (length < ETHERNET_HEADER) throw invalid(`a packet of ${length} bytes is shorter than an Ethernet header`);
+  if (length > most) throw invalid(`a packet of ${length} bytes: a test run takes at most ${most}`);
+}
+
+export function repeatOf(input: RunInput): number {
+  const repeat = input.repeat ?? 1;
+  if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0xffff_ffff) throw invalid(`repeat ${repeat}`);
+  return repeat;
+}
+
+/** The kernel takes the addresses of its socket from the packet, so they must be there. */
+function checkNetworkHeader(data: Uint8Array): void {
+  const protocol = protocolOf(data);
+  const length = data.length - ETHERNET_HEADER;
+  if (protocol === ETH_P_IP && length < 20) throw invalid(`${length} bytes are too short for an IPv4 header`);
+  if (protocol === ETH_P_IPV6 && length < 40) throw invalid(`${length} bytes are too short for an IPv6 header`);
+}
+
+const pools = new WeakMap<Runtime, SkbPool>();
+
+/** The one sk_buff of test runs, kept for the life of the runtime. */
+function poolOf(runtime: Runtime): SkbPool {
+  let pool = pools.get(runtime);
+  if (pool === undefined) {
+    pool = new SkbPool(runtime, 1);
+    pools.set(runtime, pool);
+  }
+  return pool;
+}
+
+/** Programs that begin behind the link header get zeros in its place. */
+function output(pool: SkbPool, layer: Layer): Uint8Array {
+  const data = pool.read(0);
+  if (layer === 'link') return data;
+  const whole = new Uint8Array(ETHERNET_HEADER + data.length);
+  whole.set(data, ETHERNET_HEADER);
+  return whole;
+}

@@ -1,0 +1,96 @@
+// What an sk_buff is besides its bytes: type, time, ECN, socket and cgroup. net/core/filter.c; include/net/inet_ecn.h.
+import {
+  SKB_CGROUP_ID, SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
+  SKB_TSTAMP_TYPE,
+} from '../../layout/skb';
+import { EINVAL, EOPNOTSUPP } from '../errno';
+import { ETH_P_IP, ETH_P_IPV6, isVlan } from '../hooks/skb-buffer';
+
+const PACKET_OTHERHOST: u32 = 3;
+/** VLAN_MAX_DEPTH. */
+const MAX_TAGS: u32 = 8;
+const ECN_CE: u32 = 3;
+
+export function bpf_skb_change_type(ctx: u64, type: u64): i64 {
+  if (load<u32>(<usize>ctx, SKB_PKT_TYPE) > PACKET_OTHERHOST || <u32>type > PACKET_OTHERHOST) return EINVAL;
+  store<u32>(<usize>ctx, <u32>type, SKB_PKT_TYPE);
+  return 0;
+}
+
+export function bpf_skb_set_tstamp(ctx: u64, tstamp: u64, type: u64): i64 {
+  const protocol = load<u32>(<usize>ctx, SKB_PROTOCOL);
+  if (protocol != ETH_P_IP && protocol != ETH_P_IPV6) return EOPNOTSUPP;
+  if (<u32>type > 2 || (<u32>type != 0 && tstamp == 0)) return EINVAL;
+  store<u64>(<usize>ctx, tstamp, SKB_TSTAMP);
+  store<u8>(<usize>ctx, <u8>type, SKB_TSTAMP_TYPE);
+  return 0;
+}
+
+// The protocol behind all VLAN tags; 0 if they do not end.
+function protocolBehindTags(skb: usize): u32 {
+  let type = load<u32>(skb, SKB_PROTOCOL);
+  let at = <usize>load<u32>(skb, SKB_DATA) + 14;
+  const end = <usize>load<u32>(skb, SKB_DATA_END);
+  for (let depth: u32 = 0; isVlan(type); depth++) {
+    if (depth >= MAX_TAGS || at + 4 > end) return 0;
+    type = <u32>load<u16>(at, 2);
+    at += 4;
+  }
+  return type;
+}
+
+export function bpf_skb_ecn_set_ce(ctx: u64): u64 {
+  const skb = <usize>ctx;
+  const protocol = protocolBehindTags(skb);
+  const header: u32 = protocol == ETH_P_IP ? 20 : protocol == ETH_P_IPV6 ? 40 : 0;
+  if (header == 0 || load<u32>(skb, SKB_LEN) < header) return 0;
+  const at = <usize>load<u32>(skb, SKB_NETWORK_HEADER);
+  if (at + <usize>header > <usize>load<u32>(skb, SKB_DATA_END)) return 0;
+  if (protocol == ETH_P_IP) {
+    const tos = <u32>load<u8>(at, 1);
+    const ecn = (tos + 1) & 3;
+    // Not ECN-capable: 0; already marked: 1.
+    if ((ecn & 2) == 0) return <u64>(ecn == 0);
+    // RFC 1624 for the TOS byte; the sum is folded in one's complement.
+    const sum = <u32>load<u16>(at, 10) + 0xfbff + (ecn << 8);
+    store<u16>(at, <u16>(sum + (sum >> 16)), 10);
+    store<u8>(at, <u8>(tos | ECN_CE), 1);
+    return 1;
+  }
+  const second = <u32>load<u8>(at, 1);
+  if ((second & 0x30) == 0) return 0;
+  store<u8>(at, <u8>(second | (ECN_CE << 4)), 1);
+  return 1;
+}
+
+export function bpf_get_socket_cookie(ctx: u64): u64 {
+  return load<u64>(<usize>ctx, SKB_SOCK_COOKIE);
+}
+
+// The modelled socket belongs to root.
+export function bpf_get_socket_uid(_ctx: u64): u64 {
+  return 0;
+}
+
+export function bpf_skb_cgroup_id(ctx: u64): u64 {
+  return load<u64>(<usize>ctx, SKB_CGROUP_ID);
+}
+
+// The modelled cgroup is the root: it has no ancestor but itself.
+export function bpf_skb_ancestor_cgroup_id(ctx: u64, level: u64): u64 {
+  return <i32>level == 0 ? load<u64>(<usize>ctx, SKB_CGROUP_ID) : 0;
+}
+
+// No net_cls class is set for the modelled task and socket.
+export function bpf_get_cgroup_classid(_ctx: u64): u64 {
+  return 0;
+}
+
+export function bpf_skb_cgroup_classid(_ctx: u64): u64 {
+  return 0;
+}
+
+// No route is attached to a packet here.
+export function bpf_get_route_realm(_ctx: u64): u64 {
+  return 0;
+}
