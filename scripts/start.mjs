@@ -43,19 +43,51 @@ if (capture === undefined) {
 }
 
 const target = kernel ? 'user,linux' : 'user';
-if (!kernel) process.stderr.write('\nstart: bpf(2) is not to be had here (root on Linux has it), so the kernel is left out\n');
+if (!kernel)
+  process.stderr.write('\nstart: bpf(2) is not to be had here (root on Linux has it), so the kernel is left out\n');
 
-process.stdout.write('\n# Firewall: LPM blocklist, per-rule counters, events; TTL and VLAN rewriting. JIT, interpreter' + (kernel ? ', Linux kernel\n' : '\n'));
-let worst = sluice('run', 'bpf/objects/xdp_firewall.bpf.o:xdp_firewall', '--maps', 'bpf/examples/firewall.maps.json', '--pcap', capture, '--out', '.cache/passed.pcapng',
-  '--show', '8', '--target', target, '--engine', 'jit,interpreter');
+process.stdout.write(
+  '\n# Firewall: LPM blocklist, per-rule counters, events; TTL and VLAN rewriting. JIT, interpreter' +
+    (kernel ? ', Linux kernel\n' : '\n'),
+);
+let worst = sluice(
+  'run',
+  'bpf/objects/xdp_firewall.bpf.o:xdp_firewall',
+  '--maps',
+  'bpf/examples/firewall.maps.json',
+  '--pcap',
+  capture,
+  '--out',
+  '.cache/passed.pcapng',
+  '--show',
+  '8',
+  '--target',
+  target,
+  '--engine',
+  'jit,interpreter',
+);
 
 process.stdout.write('\n# Parser: tail calls from Ethernet to TCP, UDP, ICMP' + '\n');
-worst = Math.max(worst, sluice('run', 'bpf/objects/xdp_parser.bpf.o:xdp_parser', '--pcap', capture, '--target', target,
-  '--engine', 'jit,interpreter'));
+worst = Math.max(
+  worst,
+  sluice(
+    'run',
+    'bpf/objects/xdp_parser.bpf.o:xdp_parser',
+    '--pcap',
+    capture,
+    '--target',
+    target,
+    '--engine',
+    'jit,interpreter',
+  ),
+);
 
 if (kernel) {
   process.stdout.write('\n# Every program of both objects against the kernel\n');
-  worst = Math.max(worst, sluice('diff', 'linux', '--maps', 'bpf/examples/firewall.maps.json', 'bpf/objects/xdp_firewall.bpf.o'));
+  worst = Math.max(
+    worst,
+    sluice('diff', 'linux', '--maps', 'bpf/examples/firewall.maps.json', 'bpf/objects/xdp_firewall.bpf.o'),
+  );
   worst = Math.max(worst, sluice('diff', 'linux', 'bpf/objects/xdp_parser.bpf.o'));
 }
 process.exit(worst);

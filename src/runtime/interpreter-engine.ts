@@ -1,4 +1,5 @@
 /** The interpreter as the loader uses it: one a runtime; programs become images, tail calls find them by function-table index. */
+import { kfuncs } from '../abi/kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import { type Argument, describeFault, Interpreter, type LoadedImage, type Outcome } from '../interpreter/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
@@ -58,7 +59,10 @@ export async function loadIntoInterpreter(
   try {
     const loaded = new Map<string, EngineProgram>();
     for (const [i, { program, declaration }] of programs.entries()) {
-      const image = interpreter.load(program, declaration === undefined ? {} : { context: declaration.context });
+      const image = interpreter.load(program, {
+        kfuncs,
+        ...(declaration === undefined ? {} : { context: declaration.context }),
+      });
       images.push(image);
       interpreter.setTailTarget(base + i, image);
       loaded.set(

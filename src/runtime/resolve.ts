@@ -2,6 +2,7 @@
 
 import { helperOf } from '../abi/context-access.ts';
 import { enginesExpand, helperName } from '../abi/helpers/index.ts';
+import { kfuncs as kfuncPrototypes } from '../abi/kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -24,7 +25,7 @@ export interface MapAddress {
 export interface ResolveContext {
   readonly maps: ReadonlyMap<string, MapAddress>;
   readonly declaration: ProgramDeclaration;
-  /** Names of plane exports: which helpers and kfuncs there are. */
+  /** Names of plane exports: which helpers there are. */
   readonly exports: ReadonlySet<string>;
 }
 
@@ -78,7 +79,7 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         break; // linked by the object reader
       case 'kfunc': {
         const insn = resolved[slot]!;
-        if (context.exports.has(reference.name)) {
+        if (kfuncPrototypes.has(reference.name)) {
           const known = kfuncs.indexOf(reference.name);
           resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(reference.name) - 1 : known };
         } else if (reference.weak) {
