@@ -27,6 +27,8 @@ export interface StructureInput {
 export interface StructureOptions {
   /** Refuse what Linux refuses beyond RFC 9669: immediate shifts of the width or more, unreachable code. */
   readonly kernel: boolean;
+  /** Take CALLX, which only programs without a hook may have. */
+  readonly callx?: boolean;
 }
 
 /** Everything that is wrong with the structure, in slot order within each kind; empty when nothing is. */
@@ -174,7 +176,8 @@ function checkCalls(program: StructureInput, diagnostics: Diagnostic[]): void {
 
 const reasons: Readonly<Record<string, string>> = {
   'empty-program': 'A program needs at least an exit.',
-  'bad-insn': 'The combination of opcode, registers, offset and immediate is not an instruction of RFC 9669 or of Linux 6.18.',
+  'bad-insn':
+    'The combination of opcode, registers, offset and immediate is not an instruction of RFC 9669 or of Linux 6.18.',
   'falls-off': 'Execution can run past the last instruction of the function.',
   'jump-out-of-range': 'A jump has to stay inside its function.',
   'jump-into-lddw': 'The second half of a 16-byte instruction is not an instruction.',
