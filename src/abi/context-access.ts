@@ -16,21 +16,21 @@ export interface ContextAccess {
 
 /** The field that the access is of, undefined where Linux refuses it: `invalid bpf_context access off=O size=S`. */
 export function fieldOfAccess(fields: readonly ContextField[], access: ContextAccess): ContextField | undefined {
-  const { offset, size, write, attachType } = access;
+  const { offset, size } = access;
   if (offset % size !== 0) return undefined;
-  const field = fields.find((each) => offset >= each.offset && offset < each.offset + each.size);
-  if (field === undefined) return undefined;
-  const permits = (types: readonly AttachTypeName[] | undefined) =>
+  return fields.find((field) => offset >= field.offset && offset < field.offset + field.size && permits(field, access));
+}
+
+function permits(field: ContextField, { offset, size, write, signed, attachType }: ContextAccess): boolean {
+  const isFor = (types: readonly AttachTypeName[] | undefined) =>
     types === undefined || (attachType !== undefined && types.includes(attachType));
-  if (!permits(field.attachTypes)) return undefined;
-  if (write && !(field.write && permits(field.writeAttachTypes))) return undefined;
-  if (access.signed === true && field.kind !== 'scalar') return undefined;
-  const whole = field.element ?? field.size;
-  const sizes = (write ? field.stores : field.loads) ?? [whole];
-  if (!sizes.includes(size)) return undefined;
-  if (field.narrowAtStart === true && offset !== field.offset) return undefined;
-  const beyond = offset + size > field.offset + field.size;
-  return beyond && !(offset === field.offset && size > field.size) ? undefined : field;
+  if (!isFor(field.attachTypes)) return false;
+  if (write && !(field.write && isFor(field.writeAttachTypes))) return false;
+  if (signed === true && field.kind !== 'scalar') return false;
+  const sizes = (write ? field.stores : field.loads) ?? [field.element ?? field.size];
+  if (!sizes.includes(size)) return false;
+  if (field.narrowAtStart === true && offset !== field.offset) return false;
+  return offset + size <= field.offset + field.size || (offset === field.offset && size > field.size);
 }
 
 /** The prototype that a call of helper `id` has in a program loaded for `attachType`; undefined where the type may not call it. */

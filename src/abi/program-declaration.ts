@@ -87,6 +87,8 @@ export interface ProgramDeclaration {
   readonly verdicts: ReadonlyMap<number, string>;
   /** Loads and stores through packet pointers (may_access_direct_pkt_data, kernel/bpf/verifier.c). */
   readonly packetAccess: 'none' | 'read' | 'write';
+  /** Packet pointers as memory arguments of helpers: of none, of those with `packetAccess`, of any. */
+  readonly packetArguments: 'none' | 'flagged' | 'any';
   /** BPF_LD_ABS and BPF_LD_IND (may_access_skb, kernel/bpf/verifier.c). */
   readonly packetLoads: boolean;
   readonly sleepable: 'never' | 'may' | 'always';

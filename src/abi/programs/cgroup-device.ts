@@ -22,6 +22,7 @@ export const cgroupDevice: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: cgroupVerdicts,
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -43,6 +43,7 @@ export const cgroupSkb: ProgramDeclaration = {
     [3, 'PASS_CN'],
   ]),
   packetAccess: 'read',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -72,6 +72,7 @@ export const cgroupSockAddr: ProgramDeclaration = {
   ]),
   verdicts: cgroupVerdicts,
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

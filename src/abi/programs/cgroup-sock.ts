@@ -44,6 +44,7 @@ export const cgroupSock: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: cgroupVerdicts,
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

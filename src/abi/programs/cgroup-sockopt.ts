@@ -41,6 +41,7 @@ export const cgroupSockopt: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: cgroupVerdicts,
   packetAccess: 'write',
+  packetArguments: 'any',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -29,6 +29,7 @@ export const cgroupSysctl: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: cgroupVerdicts,
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -11,6 +11,7 @@ export const ext: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

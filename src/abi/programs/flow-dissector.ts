@@ -17,6 +17,7 @@ export const flowDissector: ProgramDeclaration = {
   returns: 'any',
   verdicts: verdictNames('BPF_', flowDissectorCode),
   packetAccess: 'read',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

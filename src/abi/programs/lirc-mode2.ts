@@ -28,6 +28,7 @@ export const lircMode2: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

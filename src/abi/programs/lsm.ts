@@ -39,6 +39,7 @@ export const lsm: ProgramDeclaration = {
   returnsByAttachType: new Map([['lsm_cgroup', { min: 0, max: 1 }]]),
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'may',
   gplOnly: true,

@@ -30,6 +30,7 @@ export const lwtOut: ProgramDeclaration = {
   returns: 'any',
   verdicts: verdictNames('BPF_', lwtCode),
   packetAccess: 'read',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -21,6 +21,7 @@ export const netfilter: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: verdictNames('NF_', { drop: 0, accept: 1 }),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -31,6 +31,7 @@ export const perfEvent: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -21,6 +21,7 @@ export const rawTracepoint: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,
@@ -37,6 +38,11 @@ export const rawTracepointWritable: ProgramDeclaration = {
   context: {
     struct: 'bpf_raw_tracepoint_args',
     size: ARGUMENTS,
-    fields: [field('buffer', 0, 8, { kind: 'tp_buffer' }), field('args', 8, ARGUMENTS - 8, parts)],
+    fields: [
+      field('buffer', 0, 8, { kind: 'tp_buffer' }),
+      // Linux refuses parts of the pointer only at its first byte.
+      field('buffer_tail', 1, 7, { element: 1, loads: [1, 2, 4] }),
+      field('args', 8, ARGUMENTS - 8, parts),
+    ],
   },
 };

@@ -33,6 +33,7 @@ export const skLookup: ProgramDeclaration = {
   returns: { min: 0, max: 1 },
   verdicts: skVerdicts,
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -43,6 +43,7 @@ export const skMsg: ProgramDeclaration = {
   returns: 'any',
   verdicts: skVerdicts,
   packetAccess: 'write',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -38,6 +38,7 @@ export const skReuseport: ProgramDeclaration = {
   returns: 'any',
   verdicts: skVerdicts,
   packetAccess: 'read',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

@@ -34,6 +34,7 @@ export const skSkb: ProgramDeclaration = {
   returns: 'any',
   verdicts: skVerdicts,
   packetAccess: 'write',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

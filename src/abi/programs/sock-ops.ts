@@ -1,4 +1,4 @@
-/** TCP events: struct bpf_sock_ops; sock_ops_is_valid_access and sock_ops_func_proto, net/core/filter.c. The packet can be read in header option callbacks only by bpf_load_hdr_opt: direct access is refused. */
+/** TCP events: struct bpf_sock_ops; sock_ops_is_valid_access and sock_ops_func_proto, net/core/filter.c. The packet is there in callbacks about its header only. */
 import { address6, field, narrowU32, u32, u32Run } from '../contexts/fields.ts';
 import { socketBaseHelpers } from '../helpers/base.ts';
 import { helperSet } from '../helpers/helper-set.ts';
@@ -14,8 +14,8 @@ export const sockOps: ProgramDeclaration = {
     fields: [
       u32('op', 0),
       // A union with args[4]; what is written is the answer.
+      field('args', 4, 16, { element: 4 }),
       u32('reply', 4, { write: true }),
-      field('args', 8, 12, { element: 4 }),
       ...u32Run(20, ['family', 'remote_ip4', 'local_ip4']),
       address6('remote_ip6', 32),
       address6('local_ip6', 48),
@@ -77,7 +77,8 @@ export const sockOps: ProgramDeclaration = {
   attachTypeRequired: false,
   returns: { min: 0, max: 1 },
   verdicts: cgroupVerdicts,
-  packetAccess: 'none',
+  packetAccess: 'read',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

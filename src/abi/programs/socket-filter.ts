@@ -16,6 +16,7 @@ export const socketFilter: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map([[0, 'DROP']]),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: true,
   sleepable: 'never',
   gplOnly: false,

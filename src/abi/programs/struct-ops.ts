@@ -20,6 +20,7 @@ export const structOps: ProgramDeclaration = {
   returns: 'by_target',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'may',
   gplOnly: true,

@@ -21,6 +21,7 @@ export const syscall: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'always',
   gplOnly: false,

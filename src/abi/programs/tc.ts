@@ -92,6 +92,7 @@ export const schedCls: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(Object.entries(tcAction).map(([name, value]) => [value >>> 0, `TC_ACT_${name.toUpperCase()}`])),
   packetAccess: 'write',
+  packetArguments: 'flagged',
   packetLoads: true,
   sleepable: 'never',
   gplOnly: false,

@@ -20,6 +20,7 @@ export const tracepoint: ProgramDeclaration = {
   returns: 'any',
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,

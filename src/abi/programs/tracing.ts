@@ -50,6 +50,7 @@ export const tracing: ProgramDeclaration = {
   ]),
   verdicts: new Map(),
   packetAccess: 'none',
+  packetArguments: 'none',
   packetLoads: false,
   sleepable: 'may',
   gplOnly: false,

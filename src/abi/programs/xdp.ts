@@ -52,6 +52,7 @@ export const xdp: ProgramDeclaration = {
   returns: 'any',
   verdicts: verdictNames('XDP_', xdpAction),
   packetAccess: 'write',
+  packetArguments: 'flagged',
   packetLoads: false,
   sleepable: 'never',
   gplOnly: false,
