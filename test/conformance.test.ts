@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { HelperPrototype } from '../src/abi/prototype.ts';
-import { UnsupportedError } from '../src/errors.ts';
+import { runCase } from '../src/cli/test.ts';
 import { checkInsns } from '../src/isa/check.ts';
 import { type ConformanceCase, parseConformanceCase } from '../src/isa/conformance.ts';
 import type { Insn } from '../src/isa/insn.ts';
@@ -27,7 +27,7 @@ function resolve(test: ConformanceCase, free: number): ResolvedProgram {
   return rawProgram(insns, { functions, jumpTables, helpers: new Map([[unwind.id, unwind]]) });
 }
 
-/** bpf_conformance's helper 5: ends the program if its argument is 0, which no case does. */
+/** bpf_conformance's helper 5: ends the program if its argument is 0, which no case but call_unwind_fail does. */
 const unwind: HelperPrototype = {
   id: 5,
   name: 'unwind',
@@ -79,11 +79,10 @@ const interpreter: Engine = (test) => {
   return outcome.r0;
 };
 
-/** `packetLoads`: has BPF_LD ABS and IND, over the case's memory. */
-const engines: readonly { readonly name: string; readonly run: Engine; readonly packetLoads: boolean }[] = [
-  { name: 'jit', run: jit(false), packetLoads: false },
-  { name: 'jit with fuel', run: jit(true), packetLoads: false },
-  { name: 'interpreter', run: interpreter, packetLoads: true },
+const engines: readonly { readonly name: string; readonly run: Engine }[] = [
+  { name: 'jit', run: jit(false) },
+  { name: 'jit with fuel', run: jit(true) },
+  { name: 'interpreter', run: interpreter },
 ];
 
 const shared = new URL('../../shared/conformance/tests/', import.meta.url);
@@ -95,7 +94,7 @@ function cases(folder: URL): ConformanceCase[] {
   return files.map((name) => parseConformanceCase(name, readFileSync(new URL(name, folder), 'utf8')));
 }
 
-describe.each(engines)('$name', ({ run, packetLoads }) => {
+describe.each(engines)('$name', ({ run }) => {
   for (const [suite, folder] of [
     ['bpf_conformance', shared],
     ['own cases', own],
@@ -105,17 +104,7 @@ describe.each(engines)('$name', ({ run, packetLoads }) => {
       `${suite}${tests.length === 0 ? ` (skipped: no cases in ${folder.pathname})` : ''}`,
       () => {
         for (const test of tests) {
-          // CALLX is reserved in RFC 9669 section 4.3.1 and refused by Linux: the engines refuse it as well.
-          if (test.groups.has('callx')) {
-            it(`${test.name} is refused (callx is reserved)`, () => {
-              expect(checkInsns(test.insns)).toBeDefined();
-              expect(() => run(test)).toThrow();
-            });
-          } else if (test.groups.has('packet') && !packetLoads) {
-            it(`${test.name} is refused (BPF_LD ABS and IND need a socket buffer)`, () => {
-              expect(() => run(test)).toThrow(UnsupportedError);
-            });
-          } else if (test.expected !== undefined) {
+          if (test.expected !== undefined) {
             it(test.name, () => {
               expect(run(test)).toBe(test.expected);
             });
@@ -129,6 +118,23 @@ describe.each(engines)('$name', ({ run, packetLoads }) => {
     );
   }
 });
+
+/** As `sluice test --conformance` counts: through the runtime, with its plane and its structural check. */
+describe.skipIf(!existsSync(shared))(
+  `bpf_conformance through the runtime${existsSync(shared) ? '' : ' (skipped: absent)'}`,
+  () => {
+    it.each(['jit', 'interpreter'] as const)('%s: 313 of 313', { timeout: 60_000 }, async (engine) => {
+      const failed: string[] = [];
+      const tests = cases(shared);
+      for (const test of tests) {
+        const { status, reason } = await runCase(test, engine);
+        if (status !== 'passed') failed.push(`${test.name}: ${reason}`);
+      }
+      expect(failed).toEqual([]);
+      expect(tests).toHaveLength(313);
+    });
+  },
+);
 
 function capture(action: () => unknown): unknown {
   try {

@@ -481,9 +481,18 @@ const cases: readonly [
   ],
   [
     'no instruction',
-    emptyProgram('main', [{ opcode: 0x8d, dst: 1, src: 0, off: 0, imm: 0 }]),
+    emptyProgram('main', [{ opcode: 0x8d, dst: 1, src: 0, off: 0, imm: 0 }], { type: 'xdp' }),
     [],
     { code: 'SLUICE_FAULT_INVALID_INSN', slot: 0, problem: 'unknown opcode 8d' },
+  ],
+  [
+    'callx with the number of no helper',
+    emptyProgram('main', [
+      { opcode: 0xb7, dst: 2, src: 0, off: 0, imm: -1 },
+      { opcode: 0x8d, dst: 2, src: 0, off: 0, imm: 0 },
+    ]),
+    [],
+    { code: 'SLUICE_FAULT_UNSUPPORTED', slot: 1, problem: 'invalid func unknown#-1' },
   ],
   [
     'sdiv with an offset that is none',

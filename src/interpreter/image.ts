@@ -108,6 +108,8 @@ export function writeImage(
   header(layout.IMAGE_DATA, fieldOffset(parts.context, 'packet'));
   header(layout.IMAGE_DATA_END, fieldOffset(parts.context, 'packet_end'));
   header(layout.IMAGE_DATA_META, fieldOffset(parts.context, 'packet_meta'));
+  header(layout.IMAGE_HELPERS, address + helperRecords);
+  header(layout.IMAGE_HELPER_COUNT, parts.helpers.size);
   header(layout.IMAGE_PACKET_FLAGS, parts.readOnlyPacket ? layout.TAG_READ_ONLY : 0);
 
   bytes.set(predecoded.code, address + code);

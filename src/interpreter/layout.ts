@@ -181,6 +181,9 @@ export const IMAGE_DATA_END = 44;
 export const IMAGE_DATA_META = 48;
 /** Tag flags that packet pointers of this program get. */
 export const IMAGE_PACKET_FLAGS = 52;
+/** HELPER_ records of helpers and how many there are: what CALLX may call. */
+export const IMAGE_HELPERS = 56;
+export const IMAGE_HELPER_COUNT = 60;
 export const IMAGE_HEADER_SIZE = 64;
 export const NO_FIELD = 0xffffffff;
 
@@ -240,6 +243,10 @@ export const OP_LOOP = 0x112;
 export const OP_TAIL_CALL = 0x113;
 export const OP_UNSUPPORTED = 0x114;
 export const OP_BREAKPOINT = 0x115;
+
+/** Numbers of the helpers that the interpreter does itself. */
+export const TAIL_CALL = 12;
+export const BPF_LOOP = 181;
 
 /** A helper or kfunc: u32 id, index in the shared table, number of arguments, RETURN_*, HELPER_* flags; 5 bytes ARGUMENT_*; u32 × 5 fixed sizes. */
 export const HELPER_ID = 0;

@@ -20,8 +20,6 @@ export interface Predecoded {
   readonly problems: ReadonlyMap<number, string>;
 }
 
-const BPF_LOOP = 181;
-const TAIL_CALL = 12;
 const CALL_HELPER = 0;
 const CALL_FUNCTION = 1;
 const LDDW_ADDRESS = 0;
@@ -51,7 +49,7 @@ export function predecode(program: ResolvedProgram, targets: CallTargets): Prede
 
   for (let slot = 0; slot < insns.length; slot++) {
     const insn = insns[slot]!;
-    const problem = checkInsn(insns, slot);
+    const problem = checkInsn(insns, slot, { callx: program.type === undefined });
     if (problem !== undefined) {
       refuse(slot, insn, problem);
       continue;
@@ -90,8 +88,8 @@ export function predecode(program: ResolvedProgram, targets: CallTargets): Prede
           const name = src === CALL_HELPER ? `func unknown#${imm}` : `kernel function call #${imm}`;
           refuse(slot, insn, `invalid ${name}`, layout.OP_UNSUPPORTED);
         } else {
-          const own = src === CALL_HELPER && (imm === BPF_LOOP || imm === TAIL_CALL);
-          const op = !own ? layout.OP_CALL_HELPER : imm === BPF_LOOP ? layout.OP_LOOP : layout.OP_TAIL_CALL;
+          const own = src === CALL_HELPER && (imm === layout.BPF_LOOP || imm === layout.TAIL_CALL);
+          const op = !own ? layout.OP_CALL_HELPER : imm === layout.BPF_LOOP ? layout.OP_LOOP : layout.OP_TAIL_CALL;
           put(slot, op, { ...insn, src: 0 });
           constant(slot, BigInt(record));
         }

@@ -1,4 +1,6 @@
 /** Reads a run's state block for people: registers with what they point into, and the fault. */
+import type { Insn } from '../isa/insn.ts';
+import { OPCODE } from '../isa/opcodes.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import {
   type Fault,
@@ -102,6 +104,12 @@ function objectName(kind: ObjectKind, base: number, aux: number, program: Resolv
   }
 }
 
+/** What is wrong with an instruction that is one: CALLX calls no helper, or there is none of that opcode. */
+function textOf(insn: Insn | undefined, detail: bigint): string {
+  if (insn?.opcode === OPCODE.CALLX) return `invalid func unknown#${BigInt.asIntN(64, detail)}`;
+  return `unknown opcode ${(insn?.opcode ?? 0).toString(16).padStart(2, '0')}`;
+}
+
 /** The fault that ended the run of `image`. */
 export function readFault(memory: DataView, state: number, image: Image): Fault {
   const { program } = image;
@@ -128,7 +136,7 @@ export function readFault(memory: DataView, state: number, image: Image): Fault 
     size: u32(layout.FAULT_ACCESS_SIZE),
     object: object?.kind === 'context' ? { ...object, name: image.context?.struct } : object,
     detail: memory.getBigUint64(state + layout.FAULT_DETAIL, true),
-    text: image.problems.get(slot) ?? `unknown opcode ${(insn?.opcode ?? 0).toString(16).padStart(2, '0')}`,
+    text: image.problems.get(slot) ?? textOf(insn, memory.getBigUint64(state + layout.FAULT_DETAIL, true)),
     expected: expectedArgument(insn === undefined ? undefined : program.helpers.get(insn.imm), register),
   };
   const about = raw.access !== 'none' || raw.object !== undefined;

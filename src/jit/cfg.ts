@@ -1,4 +1,6 @@
 /** Basic blocks of one function: leaders, operations, ends. Only what can be reached from the entry is kept. */
+import { enginesExpand } from '../abi/helpers/index.ts';
+import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { describeInsn, lddwValue, type Operation } from '../isa/operation.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
@@ -210,13 +212,38 @@ function lower(program: ResolvedProgram, slot: number, o: Straight, around: Surr
       ops.push(lowerCall(program, slot, o, around));
       return;
     case 'call-register':
-      throw fault(program, slot, 'callx is reserved (RFC 9669 section 4.3)');
-    case 'load-packet':
-      throw new UnsupportedError(
-        'legacy packet loads',
-        `${program.name}: insn ${slot}: BPF_LD ABS and IND are not there`,
-      );
+      if (program.type !== undefined) throw fault(program, slot, 'callx is reserved (RFC 9669 section 4.3)');
+      ops.push({ slot, kind: 'helper-indirect', id: o.dst, prototypes: callableByNumber(program) });
+      return;
+    case 'load-packet': {
+      const index = o.mode === 'indirect' ? o.src : NO_REGISTER;
+      ops.push({
+        slot,
+        kind: 'load-packet',
+        size: o.size,
+        index,
+        imm: o.imm,
+        fromContext: packetContext(program, slot),
+      });
+      return;
+    }
   }
+}
+
+/** Helpers that change the flow of the program itself, or call back into it, are not called by number. */
+function callableByNumber({ helpers }: ResolvedProgram): HelperPrototype[] {
+  return [...helpers.values()]
+    .filter(({ name, args }) => !enginesExpand.has(name) && !args.includes('func'))
+    .sort((a, b) => a.id - b.id);
+}
+
+/** Program types whose context is a __sk_buff and that may load from it so (may_access_skb in kernel/bpf/verifier.c). */
+const readsSocketBuffer: readonly string[] = ['socket_filter', 'sched_cls', 'sched_act'];
+
+function packetContext(program: ResolvedProgram, slot: number): boolean {
+  if (program.type === undefined) return false;
+  if (readsSocketBuffer.includes(program.type)) return true;
+  throw fault(program, slot, 'BPF_LD_[ABS|IND] instructions not allowed for this program type');
 }
 
 function lowerCall(

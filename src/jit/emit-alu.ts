@@ -154,19 +154,24 @@ export function emitExtend(e: Emitter, op: Extract<Op, { kind: 'extend' }>): voi
 
 /** Byte swaps: WebAssembly has none, rotations and masks come closest. */
 export function emitSwap(e: Emitter, op: Extract<Op, { kind: 'swap' }>): void {
-  const { code } = e;
   if (op.bits === 64) {
     emitSwap64(e, op);
     return;
   }
+  pushSwapped(e, op.bits, () => e.push(op.dst, I32));
+  e.define(op, I32);
+}
+
+/** Leaves the i32 that `push` leaves, whenever it is called, with the bytes of its lower half or of all of it reversed. */
+export function pushSwapped({ code }: Emitter, bits: 16 | 32, push: () => void): void {
   const half = (shift: number, opcode: number, mask: number): void => {
-    e.push(op.dst, I32);
+    push();
     code.i32(shift);
     code.op(opcode);
     code.i32(mask);
     code.op(wasm.i32And);
   };
-  if (op.bits === 16) {
+  if (bits === 16) {
     half(8, wasm.i32Shl, 0xff00);
     half(8, wasm.i32ShrU, 0xff);
   } else {
@@ -174,7 +179,6 @@ export function emitSwap(e: Emitter, op: Extract<Op, { kind: 'swap' }>): void {
     half(24, wasm.i32Rotl, 0xff00ff00);
   }
   code.op(wasm.i32Or);
-  e.define(op, I32);
 }
 
 function emitSwap64(e: Emitter, op: Extract<Op, { kind: 'swap' }>): void {

@@ -47,6 +47,38 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
   e.fetchFuel();
 }
 
+/** Dispatches over the helpers' numbers. */
+export function emitIndirectHelper(e: Emitter, op: OpOf<'helper-indirect'>, planeExports: ReadonlySet<string>): void {
+  const { code } = e;
+  const present = op.prototypes.filter(({ name }) => planeExports.has(name));
+  const byId = new Map(present.map(({ id }, at) => [id, at]));
+  const count = Math.max(-1, ...byId.keys()) + 1;
+  code.open(wasm.block); // called
+  code.open(wasm.block); // there is none
+  for (const _ of present) code.open(wasm.block);
+  e.push(op.id, I64);
+  code.i64(BigInt(count));
+  code.op(wasm.i64GeU);
+  code.branch(wasm.brIf, present.length);
+  e.push(op.id, I32);
+  code.branchTable(
+    Array.from({ length: count }, (_, id) => byId.get(id) ?? present.length),
+    present.length,
+  );
+  present.forEach(({ name, args }, at) => {
+    code.end();
+    args.forEach((_, argument) => {
+      e.push(argument + 1, I64);
+    });
+    code.call(e.scope.plane(name));
+    e.define(op, I64);
+    code.branch(wasm.br, present.length - at);
+  });
+  code.end();
+  code.op(wasm.unreachable);
+  code.end();
+}
+
 /** Pushes the callee's frame, if it has one. */
 function pushCalleeFrame(e: Emitter, needsFrame: boolean): void {
   if (needsFrame) e.pushFrame(-2 * FRAME_SIZE);

@@ -148,6 +148,7 @@ export class Facts {
         if (this.#loadsPointer(op.size, op.off, at(op.base))) return pointer;
         return number(op.size * 8);
       case 'load-acquire':
+      case 'load-packet':
         return number(op.size * 8);
       case 'atomic':
         return number(op.size * 8);
@@ -267,6 +268,7 @@ export class Facts {
         if (op.op === 'cmpxchg') register(0);
         return;
       case 'helper':
+      case 'helper-indirect':
       case 'kfunc':
       case 'call':
         visitUses(op, register);

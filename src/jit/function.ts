@@ -3,10 +3,11 @@ import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { FunctionAnalysis } from './analysis.ts';
 import { emitAlu, emitExtend, emitMov, emitNeg, emitSwap } from './emit-alu.ts';
-import { emitLocalCall, emitLoop, emitPlaneCall, MAX_LOOPS } from './emit-call.ts';
+import { emitIndirectHelper, emitLocalCall, emitLoop, emitPlaneCall, MAX_LOOPS } from './emit-call.ts';
 import { emitCondition, emitSwitchIndex } from './emit-jump.ts';
 import { checkedLookup, emitArrayLookup, emitIndexCheck } from './emit-map.ts';
 import { emitAtomic, emitLoad, emitLoadAcquire, emitStore, emitStoreRelease } from './emit-memory.ts';
+import { emitPacketLoad, keepRawPacket } from './emit-packet.ts';
 import { Emitter, type ModuleScope } from './emitter.ts';
 import type { Op } from './ir.ts';
 import { writeStructured } from './structure.ts';
@@ -38,7 +39,9 @@ export function writeEntry(
     code.set(frame);
   }
   const locals = Array.from({ length: parameters }, (_, at) => at);
-  writeBody(new Emitter(code, analysis, scope, true, locals, frame), planeExports);
+  const emitter = new Emitter(code, analysis, scope, true, locals, frame);
+  if (parameters === 2) keepRawPacket(emitter);
+  writeBody(emitter, planeExports);
   return code;
 }
 
@@ -170,6 +173,12 @@ function writeOp(e: Emitter, op: Exclude<Op, { kind: 'array-lookup' }>, planeExp
     case 'helper':
     case 'kfunc':
       emitPlaneCall(e, op, planeExports);
+      return;
+    case 'helper-indirect':
+      emitIndirectHelper(e, op, planeExports);
+      return;
+    case 'load-packet':
+      emitPacketLoad(e, op);
       return;
     case 'call':
       emitLocalCall(e, op);

@@ -138,6 +138,9 @@ function importPlane(
         const cursor = webs.cursor(number);
         for (const op of webs.blocks[number]!.ops) {
           if (op.kind === 'kfunc') add(plainCall(op.name, op.args), `kfunc ${op.name}`);
+          if (op.kind === 'helper-indirect')
+            for (const { name, args } of op.prototypes)
+              if (options.planeExports.has(name)) add(plainCall(name, args.length), `helper ${name}`);
           if (op.kind === 'helper' && !isExpanded(op.prototype.id)) {
             const plan = planHelper(op.prototype, (register) => facts.of(cursor.web(register)), options.planeExports);
             add(plan, `helper ${op.prototype.name}`);

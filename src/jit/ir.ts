@@ -9,6 +9,8 @@ import type { MapFacts } from '../object/resolved.ts';
 export type Register = number;
 export const NO_REGISTER = -1;
 export const FIRST_SLOT_REGISTER = 11;
+/** Where BPF_LD ABS and IND have the context. */
+export const CONTEXT_REGISTER = 6;
 
 /** The second operand: a register, or with NO_REGISTER the constant `imm`, sign-extended. */
 interface SecondOperand {
@@ -80,6 +82,19 @@ export type Op = {
     }
   | { readonly kind: 'helper'; readonly prototype: HelperPrototype }
   | { readonly kind: 'kfunc'; readonly name: string; readonly args: number }
+  /** The helper whose number the register holds, of those given; any other number traps. Only raw programs have it. */
+  | { readonly kind: 'helper-indirect'; readonly id: Register; readonly prototypes: readonly HelperPrototype[] }
+  /**
+   * BPF_LD ABS and IND: big-endian from the packet at `imm`, plus `index` unless that is NO_REGISTER; beyond the packet the function
+   * returns 0. The packet is that of the __sk_buff in r6, or for raw programs the memory that the program was entered with.
+   */
+  | {
+      readonly kind: 'load-packet';
+      readonly size: 1 | 2 | 4;
+      readonly index: Register;
+      readonly imm: number;
+      readonly fromContext: boolean;
+    }
   /** `args`: how many of r1 to r5 the callee reads. */
   | { readonly kind: 'call'; readonly target: number; readonly args: number }
   /** bpf_map_lookup_elem in an array: `key` is NO_REGISTER where the key is in memory at r2, else a register that holds it. */
@@ -151,6 +166,8 @@ export function definition(op: Op): Register {
     case 'call':
     case 'loop':
     case 'array-lookup':
+    case 'helper-indirect':
+    case 'load-packet':
       return 0;
     default:
       return op.dst;
@@ -194,6 +211,16 @@ export function visitUses(op: Op, visit: (register: Register) => void): void {
       return;
     case 'array-lookup':
       visit(op.key === NO_REGISTER ? 2 : op.key);
+      return;
+    case 'helper-indirect': {
+      const count = Math.max(0, ...op.prototypes.map(({ args }) => args.length));
+      visit(op.id);
+      for (let register = 1; register <= count; register++) visit(register);
+      return;
+    }
+    case 'load-packet':
+      if (op.index !== NO_REGISTER) visit(op.index);
+      if (op.fromContext) visit(CONTEXT_REGISTER);
       return;
     case 'loop':
       for (const register of op.target === undefined ? [1, 2, 3, 4] : [1, 3, 4]) visit(register);

@@ -93,6 +93,7 @@ function result(op: Op, state: Registers): Range {
     case 'load':
       return op.signed || op.size === 8 ? anything : { low: 0, high: 2 ** (op.size * 8) - 1 };
     case 'load-acquire':
+    case 'load-packet':
     case 'atomic':
       return op.size === 8 ? anything : { low: 0, high: 2 ** (op.size * 8) - 1 };
     case 'function':

@@ -91,7 +91,8 @@ class JitProgram implements EngineProgram {
     try {
       return call();
     } catch (error) {
-      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      // RangeError: the functions of the program called each other until V8's stack was used up.
+      if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
       const now = this.#runtime.view();
       now.setUint32(worker + WORKER_STACK_TOP, stackTop, true);
       const exhausted = this.#fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;

@@ -83,7 +83,10 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
     jumpTables.push({ address, slots });
     address += slots.length * 8;
   }
-  const called = insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0).map((insn) => insn.imm);
+  const called = new Set(insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0).map((insn) => insn.imm));
+  // `call %rN` may call any helper that has a body.
+  const byNumber = insns.some((insn) => insn.opcode === 0x8d);
+  const exports = new Set(Object.keys(runtime.plane.exports));
   return {
     name: program.name,
     type: undefined,
@@ -99,19 +102,14 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
     mapsAt: new Map(),
     valuesAt,
     jumpTables,
-    helpers: new Map(
-      called.flatMap((id) => {
-        const prototype = helpers.get(id);
-        return prototype === undefined ? [] : [[id, prototype] as const];
-      }),
-    ),
+    helpers: new Map([...helpers].filter(([id, { name }]) => called.has(id) || (byNumber && exports.has(name)))),
     kfuncs: [],
     lines: [],
   };
 }
 
 function refuse(program: ResolvedProgram, exports: ReadonlySet<string>): void {
-  const [first] = checkStructure(program, { kernel: false });
+  const [first] = checkStructure(program, { kernel: false, callx: true });
   const unknown = program.insns.findIndex(
     (insn) => insn.opcode === 0x85 && insn.src === 0 && !program.helpers.has(insn.imm),
   );

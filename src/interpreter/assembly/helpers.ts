@@ -48,6 +48,9 @@ import {
   HELPER_INDEX,
   HELPER_RELEASES,
   HELPER_RETURNS,
+  HELPER_SIZE,
+  IMAGE_HELPERS,
+  IMAGE_HELPER_COUNT,
   KIND_CONTEXT,
   KIND_FUNCTION,
   KIND_GLOBAL,
@@ -77,6 +80,9 @@ import {
   RETURN_RINGBUF_MEM,
   RETURN_VOID,
   STATE_BASE_DEPTH,
+  BPF_LOOP,
+  TAIL_CALL,
+  STATE_IMAGE,
   STATE_CALLBACK_ARGUMENT,
   STATE_CALLBACK_ENTRY,
   STATE_CALLBACK_FUNCTION,
@@ -271,6 +277,19 @@ export function checkArguments(s: usize, record: usize): bool {
 }
 
 /** Calls the helper with r1 to r5 and gives r0 what it returns. False after a fault, its callbacks' included. */
+/** Record of the helper that CALLX may call by this number: none that the interpreter does itself, or that calls back. 0: there is none. */
+export function helperByNumber(s: usize, id: u64): usize {
+  const image = <usize>load<u32>(s, STATE_IMAGE);
+  const count = load<u32>(image, IMAGE_HELPER_COUNT);
+  let record = <usize>load<u32>(image, IMAGE_HELPERS);
+  for (let at: u32 = 0; at < count; at++, record += HELPER_SIZE) {
+    if (<u64>load<u32>(record, HELPER_ID) != id) continue;
+    const own = id == TAIL_CALL || id == BPF_LOOP || functionArgument(record, load<u32>(record, HELPER_ARGUMENT_COUNT)) != 0;
+    return own ? 0 : record;
+  }
+  return 0;
+}
+
 export function callHelper(s: usize, record: usize, slot: u32): bool {
   if (!checkArguments(s, record)) return false;
   const count = load<u32>(record, HELPER_ARGUMENT_COUNT);

@@ -1,5 +1,6 @@
 // BPF_LD_ABS and BPF_LD_IND (RFC 9669 section 5.6, deprecated): big-endian loads from the packet into r0; beyond it the function
-// returns 0. Offsets are not negative here: Linux's ancillary data and header-relative offsets are not modelled.
+// returns 0. In a __sk_buff, which is the only context that the kernel allows them in, negative offsets count from the network or
+// the link header (bpf_skb_load_helper_convert_offset in net/core/filter.c).
 import {
   FAULT_UNSUPPORTED,
   KIND_SCALAR,
@@ -8,9 +9,14 @@ import {
   STATE_PACKET,
   STATE_PACKET_SIZE,
 } from '../layout';
+import { SKB_DATA, SKB_MAC_HEADER, SKB_NETWORK_HEADER } from '../../plane/layout/skb';
 import { stop } from './fault';
 import { clobber } from './frames';
 import { readable, setTag } from './provenance';
+
+/** SKF_NET_OFF and SKF_LL_OFF. */
+const NETWORK_OFFSET: i64 = -0x10_0000;
+const LINK_OFFSET: i64 = -0x20_0000;
 
 export const PACKET_FAULT: u32 = 0;
 export const PACKET_LOADED: u32 = 1;
@@ -27,8 +33,19 @@ export function packetLoad(s: usize, opcode: u32, r: usize, imm: i32): u32 {
   let length: u32 = load<u32>(s, STATE_PACKET_SIZE);
   const field = <usize>load<u32>(s, STATE_DATA_FIELD);
   if (field != 0) {
+    const context = field - SKB_DATA;
+    const end = load<u32>(<usize>load<u32>(s, STATE_DATA_END_FIELD));
     base = load<u32>(field);
-    length = load<u32>(<usize>load<u32>(s, STATE_DATA_END_FIELD)) - base;
+    if (offset < 0) {
+      if (offset < LINK_OFFSET) {
+        clobber(s);
+        return PACKET_BEYOND;
+      }
+      const network = offset >= NETWORK_OFFSET;
+      base = network ? load<u32>(context, SKB_NETWORK_HEADER) : load<u32>(context, SKB_MAC_HEADER);
+      offset -= network ? NETWORK_OFFSET : LINK_OFFSET;
+    }
+    length = end - base;
   } else if (length == 0) {
     stop(s, FAULT_UNSUPPORTED, <u64>opcode);
     return PACKET_FAULT;

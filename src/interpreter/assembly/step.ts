@@ -69,7 +69,7 @@ import { divide32, divide64, remainder32, remainder64, sdivide32, sdivide64, smo
 import { atomicStep } from './atomics';
 import { stop } from './fault';
 import { beginLoop, enter, leave, tailCall, register, clobber } from './frames';
-import { callHelper, checkArguments } from './helpers';
+import { callHelper, checkArguments, helperByNumber } from './helpers';
 import { PACKET_FAULT, PACKET_LOADED, packetLoad } from './packet-load';
 import {
   blend,
@@ -1029,6 +1029,19 @@ export function loop(s: usize): void {
         store<u32>(s, at, STATE_SLOT);
         // A fault in a callback stays where it is.
         if (!callHelper(s, <usize>imm32(e), at)) return;
+        steps = load<u64>(s, STATE_STEPS);
+        continue;
+      }
+      case 0x8d: { // callx, in programs without a type: the helper of that number
+        if (!readable(s, d)) break;
+        const record = helperByNumber(s, load<u64>(d));
+        if (record == 0) {
+          stop(s, FAULT_UNSUPPORTED, load<u64>(d));
+          break;
+        }
+        store<u64>(s, steps, STATE_STEPS);
+        store<u32>(s, at, STATE_SLOT);
+        if (!callHelper(s, record, at)) return;
         steps = load<u64>(s, STATE_STEPS);
         continue;
       }
