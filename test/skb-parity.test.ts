@@ -5,15 +5,13 @@ import { bpfRefusal } from '../src/linux/features.ts';
 import { generateCapture } from '../src/net/generator.ts';
 import { type Random, random } from '../src/net/random.ts';
 import { hookOf } from './skb-hooks.ts';
-import { linuxSubject, type Subject, skbContext, userSubject } from './skb-testbed.ts';
+import { agree as agreeOn, CB, compared, skbContext } from './skb-testbed.ts';
 
 const refusal = bpfRefusal();
 const seed = Number(process.env.SKB_SEED ?? 1);
 const PACKETS = 300;
-const CB = [48, 52, 56, 60, 64] as const;
 
 const packets = generateCapture({ seed, count: PACKETS }).map(({ data }) => data);
-let compared = 0;
 
 type Words = readonly number[];
 /** Five words for cb[], for one run. */
@@ -25,28 +23,12 @@ async function agree(
   words: Arguments = () => [],
   fields: (rng: Random) => Record<number, number> = () => ({}),
 ): Promise<void> {
-  const subjects: Subject[] = [];
-  try {
-    subjects.push(linuxSubject(type, text));
-    subjects.push(await userSubject('jit', hookOf(type), text));
-    subjects.push(await userSubject('interpreter', hookOf(type), text));
-    const rng = random(seed);
-    for (const [index, data] of packets.entries()) {
-      const given = words(rng, data);
-      const context = skbContext({ ...Object.fromEntries(given.map((word, i) => [CB[i]!, word])), ...fields(rng) });
-      const [linux, ...ours] = subjects.map((subject) => ({
-        engine: subject.name,
-        outcome: subject.run({ data, context }),
-      }));
-      for (const { engine, outcome } of ours) {
-        compared++;
-        const where = { type, index, packet: Buffer.from(data).toString('hex'), given, engine };
-        expect({ ...where, outcome }).toEqual({ ...where, outcome: linux!.outcome });
-      }
-    }
-  } finally {
-    for (const subject of subjects) subject.close();
-  }
+  const rng = random(seed);
+  const inputs = packets.map((data) => ({
+    data,
+    context: skbContext({ ...Object.fromEntries(words(rng, data).map((word, i) => [CB[i]!, word])), ...fields(rng) }),
+  }));
+  expect(await agreeOn(hookOf(type), text, inputs)).toBeGreaterThan(0);
 }
 
 /** A number of some interesting kind: small, around the packet's length, or any. */

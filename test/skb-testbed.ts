@@ -1,4 +1,5 @@
 /** The same instructions over sk_buffs here (on both engines) and in the kernel, with everything that comes out held against each other. */
+import { expect } from 'vitest';
 import { helperId, helpers } from '../src/abi/helpers/index.ts';
 import type { AttachTypeName, ProgramTypeName } from '../src/abi/program-types.ts';
 import { InputError } from '../src/errors.ts';
@@ -44,10 +45,9 @@ export function linuxSubject(type: ProgramTypeName, text: string, attachType?: A
   return { name: 'linux', run: (input) => observe(() => program.run(input)), close: () => program.close() };
 }
 
-let shared: Runtime | undefined;
+const shared = new Runtime({ seed: 1n });
 
 export async function userSubject(engine: EngineName, hook: Hook, text: string): Promise<Subject> {
-  const runtime = (shared ??= new Runtime({ seed: 1n }));
   const { insns, functions } = assembleNamed(text);
   const { type } = hook.declaration;
   const called = insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0).map((insn) => insn.imm);
@@ -65,12 +65,12 @@ export async function userSubject(engine: EngineName, hook: Hook, text: string):
   };
   const loaded =
     engine === 'jit'
-      ? await loadIntoJit(runtime, [program], { fuel: BUDGET })
-      : await loadIntoInterpreter(runtime, [{ program, declaration: hook.declaration }], { budget: BUDGET });
+      ? await loadIntoJit(shared, [program], { fuel: BUDGET })
+      : await loadIntoInterpreter(shared, [{ program, declaration: hook.declaration }], { budget: BUDGET });
   const executable: Executable = loaded.programs.get('parity')!;
   return {
     name: engine,
-    run: (input) => observe(() => hook.testRun(runtime, executable, input)),
+    run: (input) => observe(() => hook.testRun(shared, executable, input)),
     close: () => loaded.close(),
   };
 }
@@ -99,4 +99,53 @@ export function skbContext(fields: { readonly [offset: number]: number }, size =
   const view = new DataView(context.buffer);
   for (const [offset, value] of Object.entries(fields)) view.setUint32(Number(offset), value, true);
   return context;
+}
+
+/** Offsets of cb[0] to cb[4]: words that go in, and come back, with every run. */
+export const CB = [48, 52, 56, 60, 64] as const;
+
+/** One run: a packet, and the context if it has one. */
+export interface SkbInput {
+  readonly data: Uint8Array;
+  readonly context?: Uint8Array;
+  readonly repeat?: number;
+}
+
+/** Runs compared by `agree` since the start. */
+export let compared = 0;
+
+/** Each input has the same result on both engines and in the kernel. Returns how many of them the kernel did not refuse. */
+export async function agree(
+  hook: Hook,
+  text: string,
+  inputs: Iterable<SkbInput>,
+  attachType?: AttachTypeName,
+): Promise<number> {
+  const subjects: Subject[] = [];
+  let ran = 0;
+  try {
+    subjects.push(linuxSubject(hook.declaration.type, text, attachType));
+    for (const engine of ['jit', 'interpreter'] as const) subjects.push(await userSubject(engine, hook, text));
+    for (const input of inputs) {
+      const [linux, ...ours] = subjects.map((subject) => ({ engine: subject.name, outcome: subject.run(input) }));
+      if (linux!.outcome.refused === undefined) ran++;
+      for (const { engine, outcome } of ours) {
+        compared++;
+        if (JSON.stringify(outcome) === JSON.stringify(linux!.outcome)) continue;
+        const hex = (bytes: Uint8Array | undefined) =>
+          bytes === undefined ? undefined : Buffer.from(bytes).toString('hex');
+        const where = {
+          type: hook.declaration.type,
+          text: text.split('\n').join('; '),
+          engine,
+          packet: hex(input.data),
+          context: hex(input.context),
+        };
+        expect({ ...where, outcome }).toEqual({ ...where, outcome: linux!.outcome });
+      }
+    }
+    return ran;
+  } finally {
+    for (const subject of subjects) subject.close();
+  }
 }

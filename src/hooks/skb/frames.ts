@@ -19,11 +19,13 @@ import {
   SKB_INGRESS_IFINDEX,
   SKB_KEYS,
   SKB_LEN,
+  SKB_LINUX_HEADROOM,
   SKB_LOCAL_IP4,
   SKB_LOCAL_IP6,
   SKB_MAC_HEADER,
   SKB_MARK,
   SKB_NETWORK_HEADER,
+  SKB_PAD,
   SKB_PKT_TYPE,
   SKB_PRIORITY,
   SKB_PROTOCOL,
@@ -133,6 +135,7 @@ export class SkbPool {
     set(SKB_END, buffer + SKB_BUFFER_SIZE);
     set(SKB_MAC_HEADER, mac);
     set(SKB_NETWORK_HEADER, network);
+    set(SKB_LINUX_HEADROOM, SKB_PAD + data - mac);
     this.#fillSocket(skb, packet, protocol);
   }
 

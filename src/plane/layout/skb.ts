@@ -97,6 +97,11 @@ export const SKB_CGROUP_ID = 664;
 /** struct bpf_flow_keys that SKB_FLOW_KEYS points to, 56 bytes. */
 export const SKB_KEYS = 672;
 export const FLOW_KEYS_SIZE = 56;
+/**
+ * u32: headroom that the packet would have in Linux: the buffer that Linux makes anew where it runs out gives the packet a transport header
+ * one byte before the old buffer, which bounds what bpf_skb_change_tail may cut.
+ */
+export const SKB_LINUX_HEADROOM = 728;
 /** Bytes from one descriptor to the next in a batch. */
 export const SKB_DESCRIPTOR_SIZE = 768;
 
@@ -110,5 +115,7 @@ export const SKB_MAX_LENGTH = 16064;
 /** Buffer of a frame (a GSO packet, which Linux lets grow beyond, gets ENOMEM), and where the packet begins in it at first. Room is made by moving the packet where one side runs out. */
 export const SKB_BUFFER_SIZE = 49152;
 export const SKB_HEADROOM = 16384;
+/** NET_SKB_PAD: headroom of a test run's packet, and the step in which more is made. */
+export const SKB_PAD = 64;
 /** Longest packet of BPF_PROG_TEST_RUN: a page less NET_SKB_PAD (64) and struct skb_shared_info (320). */
 export const SKB_TEST_RUN_MAX = 3712;

@@ -80,12 +80,14 @@ export function bpf_skb_change_head(ctx: u64, size: u64, flags: u64): i64 {
 
 // Puts `size` zeros after the first `at` bytes; link and network header move down with those.
 function pushHeader(skb: usize, at: u32, size: u32): bool {
-  if (!makeRoom(skb, size, 0)) return false;
+  if (!makeRoom(skb, size, at)) return false;
   const together = load<u32>(skb, SKB_TRANSPORT_HEADER) == load<u32>(skb, SKB_NETWORK_HEADER);
   moveData(skb, -<i32>size);
   const data = skbData(skb);
-  memory.copy(data, data + <usize>size, <usize>at);
-  memory.fill(data + <usize>at, 0, <usize>size);
+  // A packet may be shorter than its headers ought to be: Linux gives what lies behind it, this gives zeros.
+  const moved = min<u32>(at, load<u32>(skb, SKB_LEN) - size);
+  memory.copy(data, data + <usize>size, <usize>moved);
+  memory.fill(data + <usize>moved, 0, <usize>(at + size - moved));
   moveHeaders(skb, -<i32>size, together);
   return true;
 }
@@ -150,6 +152,7 @@ export function bpf_skb_change_proto(ctx: u64, proto: u64, flags: u64): i64 {
 
 function grow(skb: usize, at: u32, size: u32, flags: u64): i64 {
   if (refusesGso(skb, flags)) return ENOTSUPP;
+  if (!makeRoom(skb, size, 0)) return ENOMEM;
   const encapsulates = (flags & ENCAP_L3) != 0;
   const protocol = load<u32>(skb, SKB_PROTOCOL);
   const innerMac = <u32>(flags >> ENCAP_L2_SHIFT);

@@ -1,14 +1,14 @@
 // What an sk_buff is besides its bytes: type, time, ECN, socket and cgroup. net/core/filter.c; include/net/inet_ecn.h.
 import {
-  SKB_CGROUP_ID, SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
+  SKB_CGROUP_ID, SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_MAC_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
   SKB_TSTAMP_TYPE,
 } from '../../layout/skb';
 import { EINVAL, EOPNOTSUPP } from '../errno';
 import { ETH_P_IP, ETH_P_IPV6, isVlan } from '../hooks/skb-buffer';
 
 const PACKET_OTHERHOST: u32 = 3;
-/** VLAN_MAX_DEPTH. */
-const MAX_TAGS: u32 = 8;
+/** VLAN_MAX_DEPTH less the one at which the kernel gives up. */
+const MAX_TAGS: u32 = 7;
 const ECN_CE: u32 = 3;
 
 export function bpf_skb_change_type(ctx: u64, type: u64): i64 {
@@ -29,7 +29,9 @@ export function bpf_skb_set_tstamp(ctx: u64, tstamp: u64, type: u64): i64 {
 // The protocol behind all VLAN tags; 0 if they do not end.
 function protocolBehindTags(skb: usize): u32 {
   let type = load<u32>(skb, SKB_PROTOCOL);
-  let at = <usize>load<u32>(skb, SKB_DATA) + 14;
+  const macLength = load<u32>(skb, SKB_MAC_LEN) & 0xffff;
+  if (macLength != 0 && macLength < 4) return isVlan(type) ? 0 : type;
+  let at = <usize>load<u32>(skb, SKB_DATA) + <usize>(macLength == 0 ? 14 : macLength - 4);
   const end = <usize>load<u32>(skb, SKB_DATA_END);
   for (let depth: u32 = 0; isVlan(type); depth++) {
     if (depth >= MAX_TAGS || at + 4 > end) return 0;

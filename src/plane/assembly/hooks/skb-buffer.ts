@@ -1,7 +1,7 @@
 // The buffer of an sk_buff and its edges, as the helpers move them. Facts from net/core/skbuff.c. Not exported from the module.
 import {
   SKB_CSUM_LEVEL, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_END, SKB_HASH, SKB_HASH_VALID, SKB_HEAD, SKB_IP_SUMMED, SKB_LEN,
-  SKB_MAC_HEADER, SKB_NETWORK_HEADER, SKB_TRANSPORT_HEADER,
+  SKB_LINUX_HEADROOM, SKB_MAC_HEADER, SKB_NETWORK_HEADER, SKB_PAD, SKB_TRANSPORT_HEADER,
 } from '../../layout/skb';
 
 /** Big-endian, as SKB_PROTOCOL holds them. */
@@ -40,6 +40,7 @@ export function moveData(skb: usize, distance: i32): void {
   store<u32>(skb, data, SKB_DATA);
   store<u32>(skb, data, SKB_DATA_META);
   store<u32>(skb, load<u32>(skb, SKB_LEN) - <u32>distance, SKB_LEN);
+  store<u32>(skb, load<u32>(skb, SKB_LINUX_HEADROOM) + <u32>distance, SKB_LINUX_HEADROOM);
 }
 
 export function setEnd(skb: usize, length: u32): void {
@@ -52,8 +53,18 @@ export function setEnd(skb: usize, length: u32): void {
   if (at != 0) store<u32>(skb + field, <u32>(<i32>at + distance));
 }
 
+// skb_cow where the headroom does not suffice: 0xffff, the transport header that was not set, moves up like the others.
+function growLinuxHeadroom(skb: usize, head: u32): void {
+  const headroom = load<u32>(skb, SKB_LINUX_HEADROOM);
+  if (head <= headroom) return;
+  const more = (head - headroom + SKB_PAD - 1) & ~(SKB_PAD - 1);
+  store<u32>(skb, headroom + more, SKB_LINUX_HEADROOM);
+  if (load<u32>(skb, SKB_TRANSPORT_HEADER) == 0) store<u32>(skb, load<u32>(skb, SKB_DATA) - headroom - 1, SKB_TRANSPORT_HEADER);
+}
+
 /** Makes room for `head` bytes before the data and `tail` after its end: moves the packet in its buffer. False: none left (ENOMEM). */
 export function makeRoom(skb: usize, head: u32, tail: u32): bool {
+  growLinuxHeadroom(skb, head);
   const low = <u32>min<u32>(load<u32>(skb, SKB_DATA), load<u32>(skb, SKB_MAC_HEADER));
   const high = load<u32>(skb, SKB_DATA_END);
   const first = load<u32>(skb, SKB_HEAD);
