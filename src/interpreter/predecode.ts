@@ -1,4 +1,5 @@
 /** Instructions -> the stepping core's operations: 16 bytes a slot, with jump targets, functions and provenance worked out. */
+import { programDeclarations } from '../abi/programs/index.ts';
 import { checkInsn } from '../isa/check.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
@@ -95,6 +96,14 @@ export function predecode(program: ResolvedProgram, targets: CallTargets): Prede
         }
       }
     } else {
+      if (
+        (opcode & 7) === 0 &&
+        program.type !== undefined &&
+        programDeclarations.get(program.type)?.packetLoads !== true
+      ) {
+        refuse(slot, insn, 'BPF_LD_[ABS|IND] instructions not allowed for this program type');
+        continue;
+      }
       put(slot, operationOf(insn), insn);
       if (isJump(opcode)) {
         const target = slot + 1 + (opcode === 0x06 ? imm : off);

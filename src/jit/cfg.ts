@@ -1,5 +1,6 @@
 /** Basic blocks of one function: leaders, operations, ends. Only what can be reached from the entry is kept. */
 import { enginesExpand } from '../abi/helpers/index.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { describeInsn, lddwValue, type Operation } from '../isa/operation.ts';
@@ -237,12 +238,9 @@ function callableByNumber({ helpers }: ResolvedProgram): HelperPrototype[] {
     .sort((a, b) => a.id - b.id);
 }
 
-/** Program types whose context is a __sk_buff and that may load from it so (may_access_skb in kernel/bpf/verifier.c). */
-const readsSocketBuffer: readonly string[] = ['socket_filter', 'sched_cls', 'sched_act'];
-
 function packetContext(program: ResolvedProgram, slot: number): boolean {
   if (program.type === undefined) return false;
-  if (readsSocketBuffer.includes(program.type)) return true;
+  if (programDeclarations.get(program.type)?.packetLoads === true) return true;
   throw fault(program, slot, 'BPF_LD_[ABS|IND] instructions not allowed for this program type');
 }
 

@@ -3,16 +3,16 @@
 // the link header (bpf_skb_load_helper_convert_offset in net/core/filter.c).
 import {
   FAULT_UNSUPPORTED,
+  KIND_CONTEXT,
   KIND_SCALAR,
-  STATE_DATA_END_FIELD,
-  STATE_DATA_FIELD,
+  REGISTER_BASE,
   STATE_PACKET,
   STATE_PACKET_SIZE,
 } from '../layout';
-import { SKB_DATA, SKB_MAC_HEADER, SKB_NETWORK_HEADER } from '../../plane/layout/skb';
+import { SKB_DATA, SKB_DATA_END, SKB_MAC_HEADER, SKB_NETWORK_HEADER } from '../../plane/layout/skb';
 import { stop } from './fault';
-import { clobber } from './frames';
-import { readable, setTag } from './provenance';
+import { clobber, register } from './frames';
+import { readable, setTag, tagOf } from './provenance';
 
 /** SKF_NET_OFF and SKF_LL_OFF. */
 const NETWORK_OFFSET: i64 = -0x10_0000;
@@ -31,11 +31,10 @@ export function packetLoad(s: usize, opcode: u32, r: usize, imm: i32): u32 {
   }
   let base: u32 = load<u32>(s, STATE_PACKET);
   let length: u32 = load<u32>(s, STATE_PACKET_SIZE);
-  const field = <usize>load<u32>(s, STATE_DATA_FIELD);
-  if (field != 0) {
-    const context = field - SKB_DATA;
-    const end = load<u32>(<usize>load<u32>(s, STATE_DATA_END_FIELD));
-    base = load<u32>(field);
+  const r6 = register(s, 6);
+  if (tagOf(r6) == KIND_CONTEXT) {
+    const context = <usize>load<u32>(r6, REGISTER_BASE);
+    base = load<u32>(context, SKB_DATA);
     if (offset < 0) {
       if (offset < LINK_OFFSET) {
         clobber(s);
@@ -45,7 +44,7 @@ export function packetLoad(s: usize, opcode: u32, r: usize, imm: i32): u32 {
       base = network ? load<u32>(context, SKB_NETWORK_HEADER) : load<u32>(context, SKB_MAC_HEADER);
       offset -= network ? NETWORK_OFFSET : LINK_OFFSET;
     }
-    length = end - base;
+    length = load<u32>(context, SKB_DATA_END) - base;
   } else if (length == 0) {
     stop(s, FAULT_UNSUPPORTED, <u64>opcode);
     return PACKET_FAULT;
