@@ -22,7 +22,7 @@ import type { Runtime } from '../../runtime/runtime.ts';
 /** ETH_HLEN: the kernel refuses shorter packets. */
 export const SHORTEST_PACKET = 14;
 /** Ingress of a packet that came from nowhere: the loopback device, as in the kernel's test run. */
-const LOOPBACK_IFINDEX = 1;
+export const LOOPBACK_IFINDEX = 1;
 
 export interface PacketOrigin {
   /** Bytes at the start of `data` that are metadata, not packet. */
@@ -77,7 +77,10 @@ export class FramePool {
     const view = this.#runtime.view();
     const frame = this.descriptor(index);
     const buffer = this.#buffers + index * XDP_FRAME_SIZE;
-    const start = buffer + XDP_HEADROOM;
+    // Metadata is taken from the headroom, so that the packet itself begins where it always does.
+    const start = buffer + XDP_HEADROOM - (origin.metadata ?? 0);
+    // What a packet before left there must not come up when this one grows.
+    this.#runtime.bytes().fill(0, buffer, start);
     this.#runtime.bytes().set(data, start);
     view.setUint32(frame + FRAME_DATA, start + (origin.metadata ?? 0), true);
     view.setUint32(frame + FRAME_DATA_END, start + data.length, true);

@@ -1,5 +1,5 @@
 /** BPF_PROG_TEST_RUN for XDP: bpf_prog_test_run_xdp in net/bpf/test_run.c (Linux 6.18), without live frames. */
-import { InputError } from '../../errors.ts';
+import { InputError, UnsupportedError } from '../../errors.ts';
 import {
   FRAME_DATA,
   FRAME_DATA_END,
@@ -13,7 +13,7 @@ import {
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { FramePool, type PacketOrigin, refusal } from './frames.ts';
+import { FramePool, LOOPBACK_IFINDEX, type PacketOrigin, refusal, SHORTEST_PACKET } from './frames.ts';
 import { xdpPlane } from './plane.ts';
 
 export function testRunXdp(runtime: Runtime, program: Executable, input: RunInput): RunResult {
@@ -34,7 +34,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
     returnValue: Number(r0 & 0xffff_ffffn),
     r0,
     data: pool.read(0, true),
-    context: input.context === undefined ? undefined : contextOf(pool),
+    context: input.context === undefined ? undefined : contextOf(pool, input.context),
     durationNs,
   };
 }
@@ -67,10 +67,19 @@ function originOf(context: Uint8Array, length: number): PacketOrigin {
   const view = new DataView(md.buffer);
   const field = (offset: number) => view.getUint32(offset, true);
   const metadata = field(FRAME_DATA);
+  if (field(FRAME_DATA_END) < length) {
+    throw new UnsupportedError(
+      'XDP fragments',
+      `context says data_end ${field(FRAME_DATA_END)} of ${length} bytes: the rest would be fragments`,
+    );
+  }
   if (field(FRAME_DATA_META) !== 0 || field(FRAME_DATA_END) !== length || metadata > length) {
     throw invalid(
       `context says data ${metadata}, data_end ${field(FRAME_DATA_END)}, data_meta ${field(FRAME_DATA_META)}: data_meta must be 0 and data_end the ${length} bytes given`,
     );
+  }
+  if (length - metadata < SHORTEST_PACKET) {
+    throw invalid(`${length - metadata} bytes behind the metadata are shorter than an Ethernet header`);
   }
   if ((metadata & 3) !== 0 || metadata > 255 || metadata > XDP_HEADROOM - XDP_FRAME_RESERVED) {
     throw invalid(`${metadata} bytes of metadata: must be a multiple of 4, at most 216`);
@@ -79,17 +88,18 @@ function originOf(context: Uint8Array, length: number): PacketOrigin {
   const ingressIfindex = field(FRAME_INGRESS_IFINDEX);
   const rxQueueIndex = field(FRAME_RX_QUEUE_INDEX);
   if (ingressIfindex === 0 && rxQueueIndex !== 0) throw invalid('rx_queue_index without ingress_ifindex');
+  if (ingressIfindex === LOOPBACK_IFINDEX && rxQueueIndex !== 0) throw invalid('the loopback device has one queue');
   return { metadata, rxQueueIndex, ...(ingressIfindex === 0 ? {} : { ingressIfindex }) };
 }
 
-function contextOf(pool: FramePool): Uint8Array {
+/** The caller's context with data and data_end as the program left them; the other fields come back as they were given. */
+function contextOf(pool: FramePool, given: Uint8Array): Uint8Array {
   const md = new Uint8Array(XDP_MD_SIZE);
+  md.set(given.subarray(0, XDP_MD_SIZE));
   const view = new DataView(md.buffer);
   const meta = pool.field(0, FRAME_DATA_META);
   view.setUint32(FRAME_DATA, pool.field(0, FRAME_DATA) - meta, true);
   view.setUint32(FRAME_DATA_END, pool.field(0, FRAME_DATA_END) - meta, true);
-  view.setUint32(FRAME_INGRESS_IFINDEX, pool.field(0, FRAME_INGRESS_IFINDEX), true);
-  view.setUint32(FRAME_RX_QUEUE_INDEX, pool.field(0, FRAME_RX_QUEUE_INDEX), true);
   return md;
 }
 
