@@ -14,6 +14,7 @@ import type { ObjectSpec } from './object/spec.ts';
 import type { LoadedObject } from './runtime/handles.ts';
 import type { Hook } from './runtime/hook.ts';
 import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.ts';
+import { checkLayout, type ObjectLayout, type ObjectShape, type Shaped } from './runtime/object-layout.ts';
 import { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
@@ -24,6 +25,7 @@ export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
+export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 
@@ -40,32 +42,37 @@ export function hookedDeclarations(): readonly ProgramDeclaration[] {
   return [...declarations.values()];
 }
 
-export interface LoadOptions extends UserLoadOptions, RuntimeOptions {
+export interface LoadOptions<P extends ObjectShape = ObjectShape> extends UserLoadOptions, RuntimeOptions {
   /** Name of the object for messages. */
   readonly name?: string;
   /** Loads into this runtime, next to what is there, instead of one of its own. */
   readonly runtime?: Runtime;
+  /** What the caller was compiled against (`sluice gen types`): an object that lies differently is an InputError `SLUICE_LAYOUT`. */
+  readonly layout?: ObjectLayout<P>;
 }
 
 /**
  * Reads an eBPF object and creates its maps and programs, in user space (`target: 'user'`, the default) or in the Linux kernel
  * (`target: 'linux'`, which needs bpf(2) and imports the system-call layer only then). The same handles come back from both.
  *
+ * With the types of `sluice gen types`, handles are typed: `load(bytes, { layout })`, or `load<Firewall>(bytes)` without the check.
+ *
  * Throws InputError for an object that is malformed or whose programs are refused, UnsupportedError for what the target lacks.
  */
-export async function load(
+export async function load<P extends ObjectShape = LoadedObject>(
   object: Uint8Array | ObjectSpec,
-  options: LoadOptions & { readonly target: 'linux' },
-): Promise<LoadedObject>;
-export async function load(
+  options: LoadOptions<P> & { readonly target: 'linux' },
+): Promise<Shaped<LoadedObject, P>>;
+export async function load<P extends ObjectShape = UserObject>(
   object: Uint8Array | ObjectSpec,
-  options?: LoadOptions & { readonly target?: 'user' },
-): Promise<UserObject>;
+  options?: LoadOptions<P> & { readonly target?: 'user' },
+): Promise<Shaped<UserObject, P>>;
 export async function load(
   object: Uint8Array | ObjectSpec,
   options: LoadOptions & { readonly target?: 'user' | 'linux' } = {},
 ): Promise<LoadedObject> {
   const spec = object instanceof Uint8Array ? readObject(object, options.name ?? 'object') : object;
+  if (options.layout !== undefined) checkLayout(spec, options.layout);
   if (options.target === 'linux') {
     const { loadLinux } = await import('./linux/load.ts');
     return loadLinux(spec, options.programs === undefined ? {} : { programs: options.programs });

@@ -82,7 +82,10 @@ export class CPrinter {
         break;
       case 'func_proto':
         this.#need(type.returns, false, depth + 1);
-        for (const param of type.params) this.#need(param.type, false, depth + 1);
+        for (const param of type.params) {
+          this.#need(param.type, false, depth + 1);
+          this.#declareOpen(param.type);
+        }
         break;
       case 'fwd':
         this.#declareForward(`${type.union ? 'union' : 'struct'} ${identifier(type.name)};`);
@@ -120,6 +123,16 @@ export class CPrinter {
         if (whole) this.#need(type.type, true, depth + 1);
         break;
     }
+  }
+
+  /** A struct whose text is not finished would be declared by the parameter list, for that list alone. */
+  #declareOpen(id: number): void {
+    let at = this.#skipQualifiers(id);
+    for (let type = this.btf.type(at); type?.kind === 'ptr'; type = this.btf.type(at))
+      at = this.#skipQualifiers(type.type);
+    const type = this.btf.type(at);
+    if ((type?.kind !== 'struct' && type?.kind !== 'union') || type.name === '') return;
+    if (this.#state.get(at) === 'writing') this.#declareForward(`${type.kind} ${this.nameOf(at, type)};`);
   }
 
   #once(id: number, write: () => void): void {
@@ -188,7 +201,8 @@ export class CPrinter {
         if (target?.kind === 'ptr')
           return this.declare(type.type, inner === '' ? type.kind : `${type.kind} ${inner}`, indent, next);
         const rest = this.declare(type.type, inner, indent, next);
-        return target?.kind === 'func_proto' || type.kind === 'restrict' ? rest : `${type.kind} ${rest}`;
+        const already = target?.kind === 'array' && rest.startsWith(`${type.kind} `);
+        return target?.kind === 'func_proto' || type.kind === 'restrict' || already ? rest : `${type.kind} ${rest}`;
       }
       case 'type_tag':
         return this.declare(type.type, inner, indent, next);

@@ -16,7 +16,8 @@ export function printTypeScript(btf: Btf, roots: readonly TypeRoot[]): string {
   return [...printer.interfaces.values(), ...aliases].join('\n');
 }
 
-class TypeScriptPrinter {
+/** Texts of types, and the interfaces that they need. `taken` are names that are not to be given to an interface. */
+export class TypeScriptPrinter {
   readonly interfaces = new Map<number, string>();
   readonly #btf: Btf;
   readonly #names = new Map<number, string>();
@@ -27,7 +28,7 @@ class TypeScriptPrinter {
     this.#taken = taken;
   }
 
-  typeText(typeId: number, depth: number): string {
+  typeText(typeId: number, depth = 0): string {
     if (depth > MAX_CHAIN) throw btfFault(`type ${typeId} is nested too deep`, undefined, 'SLUICE_BTF_LOOP');
     const { id, type } = this.#btf.resolve(typeId);
     switch (type?.kind) {

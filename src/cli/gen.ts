@@ -1,27 +1,14 @@
-/** `sluice gen …`: files made from nothing: captures. */
-import { generatePackets } from '../net/generator.ts';
-import { writeCaptureFile } from './capture-file.ts';
-import { exitCode } from './exit.ts';
-import { integerOption } from './options.ts';
+/** `sluice gen …`: files made from objects, from the kernel, or from nothing. */
+import { addGenCapture } from './gen-capture.ts';
+import { addGenTypes } from './gen-types.ts';
+import { addGenVmlinux } from './gen-vmlinux.ts';
 import type { Verb } from './verb.ts';
 
 export const genVerb: Verb = (program, finish) => {
-  const gen = program.command('gen').description('make files: captures to try programs on');
-  gen
-    .command('capture')
-    .description('a seeded mix of traffic: VLANs, IPv4, IPv6 with extension headers, fragments, malformed frames')
-    .requiredOption('-o, --out <file>', 'capture to write; .pcapng gives pcapng, anything else pcap')
-    .option('--count <n>', 'packets', integerOption(1, 100_000_000), 10_000)
-    .option('--seed <n>', 'the same seed gives the same bytes on every machine', integerOption(0, 0xffff_ffff), 1)
-    .option('--malformed <percent>', 'share of malformed frames', integerOption(0, 100), 8)
-    .option('--json', 'result as JSON')
-    .action((options: { out: string; count: number; seed: number; malformed: number; json?: boolean }) =>
-      finish(options.json === true, (output) => {
-        const { out, count, seed, malformed } = options;
-        const bytes = writeCaptureFile(out, generatePackets({ seed, count, malformedPercent: malformed }));
-        output.line(`${out}: ${count} packets, ${bytes} bytes, seed ${seed}`);
-        output.document({ schema: 'sluice.gen-capture/1', file: out, packets: count, bytes, seed });
-        return exitCode.yes;
-      }),
-    );
+  const gen = program
+    .command('gen')
+    .description('make files: TypeScript types of an object, a C header of kernel types, captures');
+  addGenTypes(gen, finish);
+  addGenVmlinux(gen, finish);
+  addGenCapture(gen, finish);
 };

@@ -6,7 +6,8 @@ import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type { MapHandle, RawMap, TargetName, UpdateMode, Value } from './handles.ts';
 
-const perCpu: ReadonlySet<MapTypeName> = new Set(['percpu_array', 'percpu_hash', 'lru_percpu_hash']);
+/** Types whose values are arrays with one element a CPU. */
+export const perCpuTypes: ReadonlySet<MapTypeName> = new Set(['percpu_array', 'percpu_hash', 'lru_percpu_hash']);
 
 /** A map by bytes that can be given back. */
 export interface ClosableMap extends RawMap {
@@ -30,7 +31,7 @@ export class TypedMap implements MapHandle {
     this.target = target;
     this.#key = codecOf(btf, spec.keyTypeId, spec.keySize);
     const value = codecOf(btf, spec.valueTypeId, spec.valueSize);
-    this.#value = perCpu.has(spec.type) ? perCpuCodec(value, spec.name) : value;
+    this.#value = perCpuTypes.has(spec.type) ? perCpuCodec(value, spec.name) : value;
   }
 
   get name(): string {
@@ -72,7 +73,7 @@ export class TypedMap implements MapHandle {
   }
 
   #encode(value: Value, key: Uint8Array): Uint8Array {
-    if (!perCpu.has(this.type) || Array.isArray(value)) return this.#value.encode(value);
+    if (!perCpuTypes.has(this.type) || Array.isArray(value)) return this.#value.encode(value);
     // One value for all CPUs: their number is that of a value that is there, or of what the target says by its size error.
     const cpus = this.raw.lookup(key)?.length ?? cpuBytes(this.raw);
     const one = (this.spec.valueSize + 7) & ~7;
