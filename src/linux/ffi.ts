@@ -15,6 +15,8 @@ export type Register = number | bigint;
 
 interface Native {
   readonly syscall: (number: number, ...args: readonly Register[]) => Register;
+  /** The same on another thread. */
+  readonly later: (number: number, args: readonly Register[]) => Promise<Register>;
   readonly errno: () => number;
   readonly address: (view: ArrayBufferView) => bigint;
   readonly view: (address: bigint, length: number) => ArrayBuffer;
@@ -27,6 +29,12 @@ const numbers = {
     munmap: 11,
     ioctl: 16,
     socket: 41,
+    sendto: 44,
+    recvfrom: 45,
+    bind: 49,
+    setsockopt: 54,
+    getsockopt: 55,
+    ppoll: 271,
     close: 3,
     epoll_ctl: 233,
     epoll_pwait: 281,
@@ -43,6 +51,12 @@ const numbers = {
     munmap: 215,
     ioctl: 29,
     socket: 198,
+    sendto: 206,
+    recvfrom: 207,
+    bind: 200,
+    setsockopt: 208,
+    getsockopt: 209,
+    ppoll: 73,
     close: 57,
     epoll_ctl: 21,
     epoll_pwait: 22,
@@ -70,9 +84,18 @@ function load(): Native {
   table = numbers[process.arch];
   const koffi = loadKoffi();
   const libc: LibraryHandle = koffi.load(null);
+  // Variadic in C; on both architectures the arguments travel as those of a plain function.
+  const call = libc.func(
+    'int64_t syscall(int64_t n, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)',
+  );
   native = {
-    // Variadic in C; on both architectures the arguments travel as those of a plain function.
-    syscall: libc.func('int64_t syscall(int64_t n, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)'),
+    syscall: call,
+    later: (number, args) =>
+      new Promise((resolve, reject) => {
+        call.async(number, ...args, (error: unknown, result: Register) =>
+          error === null || error === undefined ? resolve(result) : reject(error),
+        );
+      }),
     errno: () => koffi.errno(),
     address: (view) => koffi.address(view),
     view: (address, length) => koffi.view(address, length),
@@ -117,6 +140,23 @@ export function syscallByNumber(
   const { syscall, errno } = native ?? load();
   const result = Number(syscall(number, a, b, c, d, e, f));
   return result === -1 ? -errno() : result;
+}
+
+/**
+ * A system call that waits, on a thread of its own, so that this one goes on. Result, or -1 for any errno. What it points to must
+ * stay where it is, and descriptors open, until the promise is settled.
+ */
+export async function syscallLater(
+  name: SyscallName,
+  a: Register = 0,
+  b: Register = 0,
+  c: Register = 0,
+  d: Register = 0,
+  e: Register = 0,
+  f: Register = 0,
+): Promise<number> {
+  const { later } = native ?? load();
+  return Number(await later(table![name], [a, b, c, d, e, f]));
 }
 
 /**

@@ -19,6 +19,7 @@ export * from './helpers/skb-vlan';
 export * from './helpers/strings';
 export * from './hooks/skb';
 export * from './hooks/xdp';
+export * from './hooks/xsk';
 export * from './maps/array';
 export * from './maps/create';
 export * from './maps/generic';

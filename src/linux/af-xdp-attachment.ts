@@ -1,0 +1,205 @@
+/**
+ * AF_XDP on an interface: one socket a queue, and a small program in the kernel that sends each packet to the socket of its queue. The
+ * program is held by a link: when the process ends, however it ends, the kernel detaches it and its stack gets the packets again.
+ */
+import { readdirSync } from 'node:fs';
+import { xdpAction } from '../abi/programs/xdp.ts';
+import { assemble } from '../isa/assembler.ts';
+import type { Executable } from '../runtime/hook.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { type AfXdpCounters, AfXdpSocket, type LiveFrame } from './af-xdp.ts';
+import type { XdpStatistics } from './af-xdp-layout.ts';
+import { createMap, MapElements } from './bpf-maps.ts';
+import { close } from './ffi.ts';
+import { attachXdp, type KernelLink, type XdpMode } from './links.ts';
+import { interfaceIndex } from './netdev.ts';
+import { type KernelProgram, loadRaw } from './programs.ts';
+import { ReadableWait } from './sockets.ts';
+import { SyscallError } from './syscall-error.ts';
+
+export interface AfXdpAttachOptions {
+  /** How the redirecting program is attached (default auto: native where the driver can). */
+  readonly mode?: Extract<XdpMode, 'auto' | 'generic' | 'native'>;
+  readonly copy?: 'auto' | 'copy' | 'zerocopy';
+  /** Frames of each queue (default 4096). */
+  readonly frames?: number;
+  /** Interface that passed frames are sent out of (queue 0); without it they end here. */
+  readonly passTo?: string;
+}
+
+/** How long one wait lasts: how late a stop is seen at worst. */
+const WAIT_MS = 50;
+
+export class AfXdpAttachment {
+  readonly sockets: readonly AfXdpSocket[];
+  readonly link: KernelLink;
+  readonly #program: KernelProgram;
+  readonly #map: number;
+  readonly #wait: ReadableWait;
+  #executable: Executable;
+  #waiting: Promise<unknown> = Promise.resolve();
+  #open = true;
+
+  /** From its return on packets come here. `program` belongs to `runtime`. Throws as AfXdpSocket and attachXdp do; nothing stays behind then. */
+  constructor(runtime: Runtime, interfaceName: string, program: Executable, options: AfXdpAttachOptions = {}) {
+    const ifindex = interfaceIndex(interfaceName);
+    const queues = receiveQueues(interfaceName);
+    const sockets: AfXdpSocket[] = [];
+    const undo: (() => void)[] = [];
+    try {
+      for (let queue = 0; queue < queues; queue++) {
+        const socket = new AfXdpSocket(runtime, ifindex, {
+          queue,
+          ...(options.copy === undefined ? {} : { copy: options.copy }),
+          ...(options.frames === undefined ? {} : { frames: options.frames }),
+        });
+        undo.push(() => socket.close());
+        sockets.push(socket);
+      }
+      if (options.passTo !== undefined) {
+        const out = interfaceIndex(options.passTo);
+        // One queue out, so only one socket may lead there.
+        new AfXdpSocket(runtime, out, {
+          passFrom: sockets[0]!,
+          ...(options.frames === undefined ? {} : { frames: options.frames }),
+        });
+      }
+      this.#map = createMap({ type: 'xskmap', keySize: 4, valueSize: 4, maxEntries: queues, name: 'sluice_xsks' });
+      undo.push(() => close(this.#map));
+      connect(this.#map, sockets);
+      this.#program = redirectProgram(this.#map);
+      undo.push(() => this.#program.close());
+      // Frames must be in the fill rings before the first packet comes.
+      for (const socket of sockets) socket.prepare();
+      this.link = attachXdp(this.#program, ifindex, options.mode ?? 'auto');
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw error;
+    }
+    this.sockets = sockets;
+    this.#executable = program;
+    this.#wait = new ReadableWait(sockets.map(({ fd }) => fd));
+  }
+
+  /** Puts another program in place, between two batches: every packet sees one of the two. It may belong to another object, of the same runtime. */
+  replace(program: Executable): void {
+    this.#executable = program;
+  }
+
+  /** Runs the program over what has arrived on all queues, at most about `limit` packets a queue. Returns the number of packets. */
+  run(limit?: number, each?: (frame: LiveFrame) => void): number {
+    let done = 0;
+    for (const socket of this.sockets) done += socket.run(this.#executable, limit, each);
+    return done;
+  }
+
+  /**
+   * Runs until the signal aborts or `count` packets were seen (then a batch more may have been). The thread is free between
+   * batches. Faults of the program end it, and are thrown.
+   */
+  async serve(
+    options: {
+      readonly signal?: AbortSignal;
+      readonly count?: number;
+      readonly each?: (frame: LiveFrame) => void;
+    } = {},
+  ): Promise<number> {
+    let done = 0;
+    const most = options.count ?? Number.POSITIVE_INFINITY;
+    while (this.#open && options.signal?.aborted !== true && done < most) {
+      const now = this.run(Math.min(4096, most - done), options.each);
+      done += now;
+      if (now > 0) await new Promise((resolve) => setImmediate(resolve));
+      else await this.wait();
+    }
+    return done;
+  }
+
+  /** Until a packet comes, at most 50 ms. */
+  async wait(): Promise<void> {
+    const waiting = this.#wait.wait(WAIT_MS);
+    this.#waiting = waiting;
+    await waiting;
+    // What a full device did not take before.
+    for (const socket of this.sockets) socket.send();
+  }
+
+  counters(): AfXdpCounters {
+    return this.sockets.map((socket) => socket.counters()).reduce(sumCounters);
+  }
+
+  statistics(): XdpStatistics {
+    const each = this.sockets.map((socket) => socket.statistics());
+    const names = Object.keys(each[0]!) as (keyof XdpStatistics)[]; // it has no others
+    return Object.fromEntries(
+      names.map((name) => [name, each.reduce((sum, one) => sum + one[name], 0)]),
+    ) as unknown as XdpStatistics; // all its names are there
+  }
+
+  /**
+   * Detaches first, so that the kernel's stack gets packets again; then runs what is still in the rings, unless `drain` is false; then
+   * closes all. Counters are to be read before.
+   */
+  async close(options: { readonly drain?: boolean; readonly each?: (frame: LiveFrame) => void } = {}): Promise<void> {
+    if (!this.#open) return;
+    this.link.close();
+    try {
+      if (options.drain !== false) while (this.run(undefined, options.each) > 0);
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.#open = false;
+    await this.#waiting;
+    for (const socket of this.sockets) socket.close();
+    this.#program.close();
+    close(this.#map);
+  }
+}
+
+function sumCounters(a: AfXdpCounters, b: AfXdpCounters): AfXdpCounters {
+  return {
+    packets: a.packets + b.packets,
+    bytes: a.bytes + b.bytes,
+    verdicts: a.verdicts.map((count, i) => count + b.verdicts[i]!),
+    sent: a.sent + b.sent,
+    passedOn: a.passedOn + b.passedOn,
+    txFull: a.txFull + b.txFull,
+    unreachable: a.unreachable + b.unreachable,
+  };
+}
+
+/** Receive queues of an interface, as sysfs lists them; 1 where it does not. */
+function receiveQueues(name: string): number {
+  try {
+    return Math.max(1, readdirSync(`/sys/class/net/${name}/queues`).filter((each) => each.startsWith('rx-')).length);
+  } catch {
+    return 1; // sysfs of another network namespace, or none
+  }
+}
+
+function connect(map: number, sockets: readonly AfXdpSocket[]): void {
+  const elements = new MapElements(map, 4, 4);
+  for (const socket of sockets) {
+    new DataView(elements.key.buffer).setUint32(0, socket.queue, true);
+    new DataView(elements.value.buffer).setUint32(0, socket.fd, true);
+    const result = elements.update();
+    if (result < 0) throw new SyscallError('bpf(BPF_MAP_UPDATE_ELEM)', -result, 'map sluice_xsks');
+  }
+}
+
+/** Packets of a queue without a socket go on to the stack. */
+function redirectProgram(map: number): KernelProgram {
+  const text = `
+    r2 = *(u32 *)(r1 + 16)
+    r1 = 0 ll
+    r3 = ${xdpAction.pass}
+    call 51
+    exit`;
+  const insns = assemble(text, { syntax: 'llvm' }).insns.map((insn) =>
+    insn.opcode === 0x18 ? { ...insn, src: 1, imm: map } : insn,
+  );
+  return loadRaw(insns, 'xdp', 'GPL', { name: 'sluice_to_xsk' });
+}

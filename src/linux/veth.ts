@@ -1,0 +1,77 @@
+/** A pair of virtual interfaces, one end here and one in a network namespace of its own, made by iproute2: for tests and benchmarks. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { UnsupportedError } from '../errors.ts';
+import { syscall } from './ffi.ts';
+import { SyscallError } from './syscall-error.ts';
+
+const CLONE_NEWNET = 0x4000_0000;
+
+export class VethPair {
+  readonly namespace: string;
+  /** Name of the end in this namespace, and of the other one. */
+  readonly here: string;
+  readonly there: string;
+
+  /** `tag`: at most 8 characters that are nobody else's. Both ends are up, without addresses, quiet. Throws UnsupportedError where this may not be done. */
+  constructor(tag: string) {
+    this.namespace = `sluice-${tag}`;
+    this.here = `sva${tag}`;
+    this.there = `svb${tag}`;
+    try {
+      ip('netns', 'add', this.namespace);
+      ip('link', 'add', this.here, 'type', 'veth', 'peer', 'name', this.there, 'netns', this.namespace);
+      ip('link', 'set', this.here, 'arp', 'off', 'multicast', 'off', 'addrgenmode', 'none');
+      ip('-n', this.namespace, 'link', 'set', this.there, 'arp', 'off', 'multicast', 'off', 'addrgenmode', 'none');
+      ip('link', 'set', this.here, 'up');
+      ip('-n', this.namespace, 'link', 'set', this.there, 'up');
+    } catch (error) {
+      this.remove();
+      throw error;
+    }
+  }
+
+  /** Makes a call with this thread in the other namespace. What it opens stays there. */
+  inNamespace<T>(call: () => T): T {
+    const home = openSync('/proc/thread-self/ns/net', 'r');
+    const other = openSync(`/var/run/netns/${this.namespace}`, 'r');
+    try {
+      enter(other);
+      try {
+        return call();
+      } finally {
+        enter(home);
+      }
+    } finally {
+      closeSync(other);
+      closeSync(home);
+    }
+  }
+
+  remove(): void {
+    spawnSync('ip', ['link', 'del', this.here]);
+    spawnSync('ip', ['netns', 'del', this.namespace]);
+  }
+}
+
+/** Why pairs cannot be made here; undefined where they can. */
+export function vethRefusal(): string | undefined {
+  try {
+    new VethPair(`p${process.pid}`).remove();
+    return undefined;
+  } catch (error) {
+    if (error instanceof UnsupportedError) return error.message;
+    throw error;
+  }
+}
+
+function ip(...args: readonly string[]): void {
+  const { error, status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
+  if (error !== undefined) throw new UnsupportedError('iproute2', 'there is no ip(8)');
+  if (status !== 0) throw new UnsupportedError('network namespaces', `ip ${args.join(' ')}: ${stderr.trim()}`);
+}
+
+function enter(namespace: number): void {
+  const result = syscall('setns', namespace, CLONE_NEWNET);
+  if (result < 0) throw new SyscallError('setns', -result);
+}
