@@ -5,8 +5,12 @@
  */
 import type { ProgramDeclaration } from './abi/program-declaration.ts';
 import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
+import { flowDissectorHook } from './hooks/flow-dissector/index.ts';
 import { lwtHooks } from './hooks/lwt/index.ts';
+import { rawTracepointHook } from './hooks/raw-tracepoint/index.ts';
+import { skLookupHook } from './hooks/sk-lookup/index.ts';
 import { socketFilterHook } from './hooks/socket-filter/index.ts';
+import { syscallHook } from './hooks/syscall/index.ts';
 import { tcHooks } from './hooks/tc/index.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
 import { readObject } from './object/index.ts';
@@ -29,7 +33,17 @@ export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 
-const hooks: Hook[] = [xdpHook, ...tcHooks, socketFilterHook, cgroupSkbHook, ...lwtHooks];
+const hooks: Hook[] = [
+  xdpHook,
+  ...tcHooks,
+  socketFilterHook,
+  cgroupSkbHook,
+  ...lwtHooks,
+  flowDissectorHook,
+  skLookupHook,
+  rawTracepointHook,
+  syscallHook,
+];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */
 export function defineHook(hook: Hook): void {

@@ -39,7 +39,7 @@ function ifLong(steps: string): string {
 const readOffsets = [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 164, 176] as const;
 
 const common = (rng: Random): string =>
-  rng.pick([
+  rng.pick<() => string>([
     () => `r0 = *(u32 *)(r6 + ${rng.pick(readOffsets)})\n${mix}`,
     () =>
       `r1 = r6\nr2 = ${rng.below(90)}\n${memory(3)}r4 = ${rng.pick([1, 2, 8, 16])}\ncall bpf_skb_load_bytes\n${mix}r0 = *(u64 *)(r10 - 16)\n${mix}`,
@@ -47,7 +47,7 @@ const common = (rng: Random): string =>
   ])();
 
 const inner = (rng: Random): string =>
-  rng.pick([
+  rng.pick<() => string>([
     () => common(rng),
     () => direct(rng, true),
     () =>
@@ -69,7 +69,7 @@ const inner = (rng: Random): string =>
   ])();
 
 const link = (rng: Random): string =>
-  rng.pick([
+  rng.pick<() => string>([
     () => inner(rng),
     () => inner(rng),
     () =>

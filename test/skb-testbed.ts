@@ -4,6 +4,7 @@ import { helperId, helpers } from '../src/abi/helpers/index.ts';
 import type { AttachTypeName, ProgramTypeName } from '../src/abi/program-types.ts';
 import { InputError } from '../src/errors.ts';
 import { assemble } from '../src/isa/assembler.ts';
+import { BPF_F_SLEEPABLE } from '../src/linux/program-load.ts';
 import { loadRaw } from '../src/linux/programs.ts';
 import type { ResolvedProgram } from '../src/object/resolved.ts';
 import type { EngineName } from '../src/runtime/engine.ts';
@@ -23,6 +24,11 @@ export interface Observed {
   readonly context?: string;
 }
 
+export interface AgreeOptions {
+  readonly sleepable?: boolean;
+  readonly engines?: readonly EngineName[];
+}
+
 export interface Subject {
   readonly name: string;
   run(input: RunInput): Observed;
@@ -39,9 +45,17 @@ export function assembleNamed(text: string): ReturnType<typeof assemble> {
   return assemble(numbered, { syntax: 'llvm' });
 }
 
-export function linuxSubject(type: ProgramTypeName, text: string, attachType?: AttachTypeName): Subject {
+export function linuxSubject(
+  type: ProgramTypeName,
+  text: string,
+  attachType?: AttachTypeName,
+  options: AgreeOptions = {},
+): Subject {
   const { insns } = assembleNamed(text);
-  const program = loadRaw(insns, type, 'GPL', attachType === undefined ? {} : { expectedAttachType: attachType });
+  const program = loadRaw(insns, type, 'GPL', {
+    ...(attachType === undefined ? {} : { expectedAttachType: attachType }),
+    ...(options.sleepable === true ? { flags: BPF_F_SLEEPABLE } : {}),
+  });
   return { name: 'linux', run: (input) => observe(() => program.run(input)), close: () => program.close() };
 }
 
@@ -104,13 +118,6 @@ export function skbContext(fields: { readonly [offset: number]: number }, size =
 /** Offsets of cb[0] to cb[4]: words that go in, and come back, with every run. */
 export const CB = [48, 52, 56, 60, 64] as const;
 
-/** One run: a packet, and the context if it has one. */
-export interface SkbInput {
-  readonly data: Uint8Array;
-  readonly context?: Uint8Array;
-  readonly repeat?: number;
-}
-
 /** Runs compared by `agree` since the start. */
 export let compared = 0;
 
@@ -118,14 +125,16 @@ export let compared = 0;
 export async function agree(
   hook: Hook,
   text: string,
-  inputs: Iterable<SkbInput>,
+  inputs: Iterable<RunInput>,
   attachType?: AttachTypeName,
+  options: AgreeOptions = {},
 ): Promise<number> {
   const subjects: Subject[] = [];
   let ran = 0;
   try {
-    subjects.push(linuxSubject(hook.declaration.type, text, attachType));
-    for (const engine of ['jit', 'interpreter'] as const) subjects.push(await userSubject(engine, hook, text));
+    subjects.push(linuxSubject(hook.declaration.type, text, attachType, options));
+    for (const engine of options.engines ?? (['jit', 'interpreter'] as const))
+      subjects.push(await userSubject(engine, hook, text));
     for (const input of inputs) {
       const [linux, ...ours] = subjects.map((subject) => ({ engine: subject.name, outcome: subject.run(input) }));
       if (linux!.outcome.refused === undefined) ran++;

@@ -168,8 +168,8 @@ function fieldBytes(context: Context): Uint8Array {
   for (const field of context.fields) {
     // A load wider than its field reads the padding behind it.
     const widest = Math.max(field.size, ...(field.loads ?? []));
-    for (let at = field.offset + field.size; at < field.offset + widest && bytes[at] === 0; at++)
-      bytes[at] = fieldKinds[field.kind];
+    for (let at = field.offset + field.size; at < field.offset + widest; at++)
+      bytes[at] = bytes[at] === 0 ? fieldKinds[field.kind] : bytes[at]! & ~layout.FIELD_FIRST;
   }
   return bytes;
 }

@@ -13,6 +13,9 @@ import { SyscallError } from './syscall-error.ts';
 /** How far a program can make its packet grow: adjust_head and adjust_tail within a frame; skb helpers up to 64 KiB. */
 const GROWTH = 1 << 16;
 
+/** A context comes back whole, also where the caller gave only its beginning; struct __sk_buff has 192 bytes. */
+const LARGEST_CONTEXT = 256;
+
 /** A program in the kernel. Owns its descriptor. */
 export class KernelProgram implements ProgramHandle {
   readonly target = 'linux';
@@ -48,7 +51,9 @@ export class KernelProgram implements ProgramHandle {
     const context = input.context?.slice();
     const output = data === undefined ? undefined : this.#outputFor(data.length);
     const contextOut =
-      context === undefined || !contextComesBack(this.type) ? undefined : new Uint8Array(context.length);
+      context === undefined || !contextComesBack(this.type)
+        ? undefined
+        : new Uint8Array(Math.max(context.length, LARGEST_CONTEXT));
     const result = this.testRun({
       ...(data === undefined ? undefined : { data }),
       ...(output === undefined ? undefined : { dataOut: output }),

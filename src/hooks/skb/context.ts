@@ -1,5 +1,4 @@
 /** struct __sk_buff as BPF_PROG_TEST_RUN takes it and gives it back: convert___skb_to_skb in net/bpf/test_run.c. */
-import { InputError } from '../../errors.ts';
 import {
   SKB_CB,
   SKB_CONTEXT_SIZE,
@@ -15,6 +14,7 @@ import {
   SKB_TSTAMP_TYPE,
   SKB_WIRE_LEN,
 } from '../../plane/layout/skb.ts';
+import { invalid, mustBeZero } from '../input.ts';
 import { LOOPBACK_IFINDEX, type SkbOrigin } from './frames.ts';
 
 /** GSO_LEGACY_MAX_SIZE and GSO_MAX_SEGS. */
@@ -40,15 +40,6 @@ const returned = [
   [SKB_HWTSTAMP, SKB_CONTEXT_SIZE],
 ] as const;
 
-/** The whole struct, with zeros for what the caller left away. InputError E2BIG for more than the struct that is not zero. */
-export function wholeContext(context: Uint8Array, size = SKB_CONTEXT_SIZE, struct = '__sk_buff'): Uint8Array {
-  if (context.subarray(size).some((byte) => byte !== 0))
-    throw invalid(`context is longer than struct ${struct}`, 'E2BIG');
-  const whole = new Uint8Array(size);
-  whole.set(context.subarray(0, size));
-  return whole;
-}
-
 /** Device that the context asks for. ENODEV: only loopback exists here. */
 export function checkDevice(context: Uint8Array): void {
   const ifindex = new DataView(context.buffer).getUint32(SKB_IFINDEX, true);
@@ -60,12 +51,11 @@ export function checkDevice(context: Uint8Array): void {
   }
 }
 
-/** @param context from `wholeContext`. @param length of the packet as the program sees it. */
+/** @param context the whole struct. @param length of the packet as the program sees it. */
 export function originOf(context: Uint8Array, length: number): SkbOrigin {
   let from = 0;
   for (const [start, end] of [...settable, [SKB_CONTEXT_SIZE, SKB_CONTEXT_SIZE]] as const) {
-    const at = context.subarray(from, start).findIndex((byte) => byte !== 0);
-    if (at >= 0) throw invalid(`byte ${from + at} of the context must be 0: the caller cannot set that field`);
+    mustBeZero(context, from, start);
     from = end;
   }
   const view = new DataView(context.buffer);
@@ -96,8 +86,4 @@ export function contextAfter(given: Uint8Array, descriptor: Uint8Array): Uint8Ar
   const context = given.slice();
   for (const [start, end] of returned) context.set(descriptor.subarray(start, end), start);
   return context;
-}
-
-export function invalid(text: string, errno = 'EINVAL'): InputError {
-  return new InputError('SLUICE_RUN_INPUT', `${errno}: ${text}`);
 }

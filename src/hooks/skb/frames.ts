@@ -38,6 +38,7 @@ import {
   SKB_WIRE_LEN,
 } from '../../plane/layout/skb.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { invalid } from '../input.ts';
 import { writeSocket } from './socket.ts';
 
 export const ETHERNET_HEADER = 14;
@@ -63,6 +64,12 @@ export interface SkbOrigin {
   readonly gsoSegments?: number;
   readonly gsoSize?: number;
   readonly hardwareTimestampNs?: bigint;
+}
+
+/** EINVAL for a packet without an Ethernet header, and for one of more than `most` bytes. */
+export function checkLength(length: number, most: number): void {
+  if (length < ETHERNET_HEADER) throw invalid(`a packet of ${length} bytes is shorter than an Ethernet header`);
+  if (length > most) throw invalid(`a packet of ${length} bytes: a test run takes at most ${most}`);
 }
 
 /** As eth_type_trans (net/ethernet/eth.c): the protocol in host order. `data` begins with an Ethernet header. */

@@ -1,10 +1,11 @@
 /** BPF_PROG_TEST_RUN for programs over sk_buffs: bpf_prog_test_run_skb in net/bpf/test_run.c (Linux 6.18). */
-import { SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
+import { SKB_CONTEXT_SIZE, SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { checkDevice, contextAfter, invalid, originOf, wholeContext } from './context.ts';
-import { ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
+import { invalid, repeatOf, wholeStruct } from '../input.ts';
+import { checkDevice, contextAfter, originOf } from './context.ts';
+import { checkLength, ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
 import { skbPlane } from './plane.ts';
 
 /** A test run for programs whose data begins at that layer. */
@@ -14,7 +15,7 @@ export function testRunSkb(layer: Layer) {
     if (data === undefined) throw invalid('a program over sk_buffs takes a packet');
     checkLength(data.length, SKB_TEST_RUN_MAX);
     const repeat = repeatOf(input);
-    const given = input.context === undefined ? undefined : wholeContext(input.context);
+    const given = input.context === undefined ? undefined : wholeStruct(input.context, SKB_CONTEXT_SIZE, '__sk_buff');
     if (given !== undefined) checkDevice(given);
     checkNetworkHeader(data);
     const length = layer === 'link' ? data.length : data.length - ETHERNET_HEADER;
@@ -53,17 +54,6 @@ export function runSkb(runtime: Runtime, program: Executable, skb: number, repea
     plane.skb_finish(skb, 0);
     throw error;
   }
-}
-
-export function checkLength(length: number, most: number): void {
-  if (length < ETHERNET_HEADER) throw invalid(`a packet of ${length} bytes is shorter than an Ethernet header`);
-  if (length > most) throw invalid(`a packet of ${length} bytes: a test run takes at most ${most}`);
-}
-
-export function repeatOf(input: RunInput): number {
-  const repeat = input.repeat ?? 1;
-  if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0xffff_ffff) throw invalid(`repeat ${repeat}`);
-  return repeat;
 }
 
 /** The kernel takes the addresses of its socket from the packet, so they must be there. */

@@ -13,6 +13,7 @@ export * from './helpers/skb-bytes';
 export * from './helpers/skb-checksum';
 export * from './helpers/skb-hash';
 export * from './helpers/skb-room';
+export * from './helpers/skb-socket';
 export * from './helpers/skb-state';
 export * from './helpers/skb-tunnel';
 export * from './helpers/skb-vlan';
