@@ -3,7 +3,22 @@
  * start to end, without giving way; saved states are copies in arrays of their own.
  */
 import { wasmBase64 } from './generated/verifier-wasm.ts';
-import { AUX, AUX2, FLAGS, ID, KIND, MASK, OFFSET, RECORD, REFERENCE, SMAX, SMIN, UMAX, UMIN, VALUE } from './layout.ts';
+import {
+  AUX,
+  AUX2,
+  FLAGS,
+  ID,
+  KIND,
+  MASK,
+  OFFSET,
+  RECORD,
+  REFERENCE,
+  SMAX,
+  SMIN,
+  UMAX,
+  UMIN,
+  VALUE,
+} from './layout.ts';
 
 interface Arithmetic {
   unknown(r: number): void;
@@ -28,8 +43,7 @@ const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: tru
 const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
 const module = new WebAssembly.Module(Uint8Array.from(atob(wasmBase64), (c) => c.charCodeAt(0)));
 // What the module exports is fixed by its sources; the interface above states it.
-export const arithmetic = new WebAssembly.Instance(module, { env: { memory, table } })
-  .exports as unknown as Arithmetic;
+export const arithmetic = new WebAssembly.Instance(module, { env: { memory, table } }).exports as unknown as Arithmetic;
 
 export const words = new Int32Array(memory.buffer);
 export const bytes = new Uint8Array(memory.buffer);
@@ -78,7 +92,8 @@ export const set = (r: number, field: number, value: number) => {
 
 /** The scalar part of a register, or the variable part of a pointer's offset, is one number. */
 export const isConstant = (r: number) => words[(r + MASK) >> 2] === 0 && words[(r + MASK + 4) >> 2] === 0;
-export const isZero = (r: number) => isConstant(r) && words[(r + VALUE) >> 2] === 0 && words[(r + VALUE + 4) >> 2] === 0;
+export const isZero = (r: number) =>
+  isConstant(r) && words[(r + VALUE) >> 2] === 0 && words[(r + VALUE + 4) >> 2] === 0;
 
 /** 64-bit fields as doubles: exact up to 2^53, rounded beyond, which no limit of the verifier reaches. */
 const signed = (r: number, field: number) =>
@@ -90,7 +105,7 @@ export const smaxOf = (r: number) => signed(r, SMAX);
 export const uminOf = (r: number) => unsigned(r, UMIN);
 export const umaxOf = (r: number) => unsigned(r, UMAX);
 /** The value of a constant, as i64. */
-export const valueOf = (r: number) => signed(r, VALUE);
+export const constantOf = (r: number) => signed(r, VALUE);
 
 export function copyRecord(to: number, from: number): void {
   words.copyWithin(to >> 2, from >> 2, (from + 96) >> 2);

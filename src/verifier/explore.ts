@@ -1,0 +1,482 @@
+/** The walk over all paths: instruction by instruction, depth first, cut short where a state was seen before. */
+import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
+import { runAlu } from './alu.ts';
+import { statesEqual } from './equal.ts';
+import { findBefore, newFrame, rangeText, runLocalCall, runReturn, widen } from './function-call.ts';
+import { enterGlobal } from './global-function.ts';
+import { runHelper } from './helper-call.ts';
+import { backUp, putBack, runConditional } from './jump.ts';
+import * as k from './kinds.ts';
+import { AUX2 } from './layout.ts';
+import { accessMemory, checkReadable } from './memory.ts';
+import { inheritPrecision } from './precision.ts';
+import { CALLBACK_HELPERS } from './program.ts';
+import {
+  clearRecord,
+  flagsOf,
+  kindOf,
+  makeConstant,
+  makePointer,
+  makeUnknown,
+  registerAt,
+  set,
+  smaxOf,
+  sminOf,
+  words,
+} from './records.ts';
+import { markSlotRead, type SavedState } from './state.ts';
+import type { Verification } from './verification.ts';
+
+export const MAX_INSTRUCTIONS = 1_000_000;
+/** Instructions in a row without saving a state, even without need. */
+const LONG = 40;
+
+const sizes = [4, 2, 1, 8];
+
+/** Explores function `fn` as the first frame: the program, or a global function by itself. */
+export function explore(v: Verification, fn: number): void {
+  const saved: (SavedState[] | undefined)[] = [];
+  const pointerKinds = new Uint8Array(v.code.length);
+  const { state, code } = v;
+  v.root = fn;
+  state.frames = [];
+  state.references = [];
+  state.lock = 0;
+  state.mayGoto = 0;
+  state.parent = undefined;
+  state.history.length = 0;
+  v.pending.length = 0;
+  state.enter(newFrame(-1, fn, false, 0));
+  v.settle();
+  makePointer(registerAt(0, 10), k.STACK, 0, 0);
+  if (fn === 0) makePointer(registerAt(0, 1), k.CTX, 0, 0);
+  else enterGlobal(v, fn);
+  v.slot = code.functions[fn]!.start;
+  let jumpsBefore = v.jumps;
+  let instructionsBefore = v.instructions;
+  // The entry is a state like any other, so that precision ends somewhere.
+  for (;;) {
+    const { slot } = v;
+    if (++v.instructions > MAX_INSTRUCTIONS)
+      v.refuse(
+        'too-many-instructions',
+        'Verifier Limit',
+        `BPF program is too large. Processed ${v.instructions} insn`,
+        `More than ${MAX_INSTRUCTIONS} instructions were followed, over all paths.`,
+      );
+    const how = code.compare[slot]!;
+    if (how !== 0 || state.parent === undefined) {
+      const list = saved[slot];
+      const sinceJumps = v.jumps - jumpsBefore;
+      const since = v.instructions - instructionsBefore;
+      const force = how === 2 || state.parent === undefined || state.history.length > LONG * 2;
+      const visit = list === undefined ? VISIT_NEW : visitSaved(v, list, how, force, sinceJumps, since);
+      if (visit === VISIT_COVERED) {
+        if (!next(v)) return;
+        continue;
+      }
+      const add = force || (sinceJumps >= 2 && since >= 8);
+      if (add && visit !== VISIT_NOT_NOW) {
+        const copy = state.save(slot);
+        copy.branches = 1;
+        if (list === undefined) saved[slot] = [copy];
+        else list.push(copy);
+        v.savedStates++;
+        state.parent = copy;
+        state.history.length = 0;
+        for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
+        jumpsBefore = v.jumps;
+        instructionsBefore = v.instructions;
+      }
+    }
+    v.touched = state.depth;
+    state.history.push(slot, v.touched);
+    const following = step(v, pointerKinds);
+    if (v.touched !== state.depth) {
+      // What the instruction touched is known only now; frames may have changed under it.
+      const { history } = state;
+      for (let at = history.length - 2; at >= 0; at -= 2)
+        if (history.data[at] === slot) {
+          history.data[at + 1] = v.touched;
+          break;
+        }
+    }
+    if (following < 0) {
+      if (!next(v)) return;
+    } else v.slot = following;
+  }
+}
+
+const VISIT_NEW = 0;
+const VISIT_COVERED = 1;
+const VISIT_NOT_NOW = 2;
+
+function visitSaved(
+  v: Verification,
+  list: SavedState[],
+  how: number,
+  force: boolean,
+  sinceJumps: number,
+  since: number,
+): number {
+  const { state, code, slot } = v;
+  let result = VISIT_NEW;
+  const mayGoto = code.op[slot] === OPCODE.MAY_GOTO;
+  const callback =
+    code.op[slot] === OPCODE.CALL && code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!);
+  for (let i = list.length - 1; i >= 0; i--) {
+    const old = list[i]!;
+    if (old.branches > 0) {
+      if (!sameCalls(v, old)) continue;
+      if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) {
+        cutLoop(v, old);
+        return VISIT_COVERED;
+      }
+      if (callback) {
+        if (statesEqual(v, old, 'range')) {
+          cutLoop(v, old);
+          return VISIT_COVERED;
+        }
+      } else if (old.mayGoto === state.mayGoto && sameDepths(v, old) && statesEqual(v, old, 'exact'))
+        v.refuse(
+          'infinite-loop',
+          'Program Structure',
+          `infinite loop detected at insn ${slot}`,
+          'The loop came back to this instruction with nothing changed, so it may run for ever.',
+        );
+      if (!force && sinceJumps < 20 && since < 100) result = VISIT_NOT_NOW;
+      miss(list, i, how === 2 ? 64 : 3);
+      continue;
+    }
+    if (statesEqual(v, old, old.incomplete ? 'range' : 'covered')) {
+      old.hits++;
+      if (old.incomplete) cutLoop(v, undefined);
+      inherit(v, old);
+      return VISIT_COVERED;
+    }
+    miss(list, i, 3);
+  }
+  return result;
+}
+
+/** States that are compared in vain too often are dropped from the list. */
+function miss(list: SavedState[], index: number, patience: number): void {
+  const state = list[index]!;
+  state.misses++;
+  if (state.misses > state.hits * patience + patience) list.splice(index, 1);
+}
+
+function sameCalls(v: Verification, old: SavedState): boolean {
+  const { frames } = v.state;
+  if (old.frames.length !== frames.length) return false;
+  for (let i = 0; i < frames.length; i++) if (old.frames[i]!.callsite !== frames[i]!.callsite) return false;
+  return true;
+}
+
+function sameDepths(v: Verification, old: SavedState): boolean {
+  return v.state.frames.every((frame, i) => frame.depth === old.frames[i]!.depth);
+}
+
+/** States between `header` (or the start) and here do not see all that follows. */
+function cutLoop(v: Verification, header: SavedState | undefined): void {
+  for (let saved = v.state.parent; saved !== undefined && saved !== header; saved = saved.parent)
+    saved.incomplete = true;
+}
+
+/** What was read and precise after `old` is so after the path at hand. */
+function inherit(v: Verification, old: SavedState): void {
+  for (let depth = 0; depth < old.frames.length; depth++) {
+    const { readLow, readHigh } = old.frames[depth]!;
+    if ((readLow | readHigh) === 0) continue;
+    for (let slot = 0; slot < 64; slot++)
+      if (((slot < 32 ? readLow : readHigh) & (1 << (slot & 31))) !== 0) markSlotRead(v.state, depth, slot);
+  }
+  inheritPrecision(v, old);
+}
+
+/** The path has ended. Goes on with the one left last; false if there is none. */
+function next(v: Verification): boolean {
+  for (let saved = v.state.parent; saved !== undefined; saved = saved.parent) if (--saved.branches > 0) break;
+  const pending = v.pending.pop();
+  if (pending === undefined) return false;
+  v.state.restore(pending);
+  v.slot = pending.slot;
+  v.settle();
+  return true;
+}
+
+/** Runs the instruction at hand. Returns the slot to go on at, -1 at the end of the path. */
+function step(v: Verification, pointerKinds: Uint8Array): number {
+  const { code, slot } = v;
+  const opcode = code.op[slot]!;
+  switch (opcode & 7) {
+    case CLASS.ALU:
+    case CLASS.ALU64:
+      runAlu(v);
+      return slot + 1;
+    case CLASS.LDX: {
+      const src = code.src[slot]!;
+      checkReadable(v, src);
+      samePointer(v, src, pointerKinds);
+      const signed = (opcode & 0xe0) === MODE.MEMSX;
+      accessMemory(v, src, code.off[slot]!, sizes[(opcode >> 3) & 3]!, false, code.dst[slot]!, signed, false);
+      return slot + 1;
+    }
+    case CLASS.STX: {
+      if ((opcode & 0xe0) === MODE.ATOMIC) {
+        runAtomic(v, opcode);
+        return slot + 1;
+      }
+      const dst = code.dst[slot]!;
+      checkReadable(v, code.src[slot]!);
+      checkReadable(v, dst);
+      samePointer(v, dst, pointerKinds);
+      accessMemory(v, dst, code.off[slot]!, sizes[(opcode >> 3) & 3]!, true, code.src[slot]!, false, false);
+      return slot + 1;
+    }
+    case CLASS.ST: {
+      const dst = code.dst[slot]!;
+      checkReadable(v, dst);
+      samePointer(v, dst, pointerKinds);
+      accessMemory(v, dst, code.off[slot]!, sizes[(opcode >> 3) & 3]!, true, -1, false, false);
+      return slot + 1;
+    }
+    case CLASS.LD:
+      if (opcode === OPCODE.LDDW) {
+        runLddw(v);
+        return slot + 2;
+      }
+      runPacketLoad(v);
+      return slot + 1;
+    default:
+      return runJump(v, opcode);
+  }
+}
+
+/** An instruction is rewritten for the kind of pointer that it goes through, so that must be one on all paths. */
+function samePointer(v: Verification, number: number, pointerKinds: Uint8Array): void {
+  const r = v.register(number);
+  const kind = kindOf(r);
+  const before = pointerKinds[v.slot]!;
+  if (before === 0) {
+    pointerKinds[v.slot] = kind;
+    return;
+  }
+  if (before === kind) return;
+  const special = (each: number) => each === k.CTX || k.isSocket(each);
+  if (special(before) || special(kind))
+    v.refuse(
+      'pointer-differs',
+      'Register Type Safety',
+      'same insn cannot be used with different pointers',
+      `On another path the register is ${k.kindName(before, 0)}, here ${k.kindName(kind, flagsOf(r))}.`,
+    );
+}
+
+function runAtomic(v: Verification, opcode: number): void {
+  const { code, slot } = v;
+  const what = code.imm[slot]!;
+  const dst = code.dst[slot]!;
+  const src = code.src[slot]!;
+  const off = code.off[slot]!;
+  const size = sizes[(opcode >> 3) & 3]!;
+  const pointer = what === 0x100 ? src : dst;
+  if (what === 0x100) checkReadable(v, src);
+  else {
+    checkReadable(v, src);
+    checkReadable(v, dst);
+  }
+  if (what === 0xf1) checkReadable(v, 0);
+  const kind = kindOf(v.register(pointer));
+  if (kind === k.CTX || k.isPacket(kind) || kind === k.FLOW_KEYS || k.isSocket(kind))
+    v.refuse(
+      'atomic-target',
+      'Memory Safety',
+      `BPF_ATOMIC ${what === 0x100 ? 'loads from' : 'stores into'} R${pointer} ${k.kindName(kind, flagsOf(v.register(pointer)))} is not allowed`,
+      'Atomic instructions work on the stack, on map values and on allocated memory.',
+    );
+  if (what === 0x100) {
+    accessMemory(v, src, off, size, false, dst, false, true);
+    return;
+  }
+  if (what === 0x110) {
+    accessMemory(v, dst, off, size, true, src, false, true);
+    return;
+  }
+  const into = what === 0xf1 ? 0 : (what & 1) !== 0 ? src : -1;
+  accessMemory(v, dst, off, size, false, -1, false, true);
+  if (into >= 0) {
+    accessMemory(v, dst, off, size, false, into, false, true);
+    if (into === dst) {
+      // The pointer is gone; the store below was checked by the load, but not for being writable.
+      v.unfollowed('atomic that overwrites its own pointer');
+    }
+  }
+  accessMemory(v, dst, off, size, true, -1, false, true);
+}
+
+function runLddw(v: Verification): void {
+  const { code, slot } = v;
+  const r = v.register(code.dst[slot]!);
+  const map = code.mapAt[slot]!;
+  if (map >= 0) {
+    const offset = code.mapOffset[slot]!;
+    if (offset < 0) {
+      if (code.maps[map]!.type === 'arena') v.unfollowed('arena');
+      makePointer(r, k.MAP_PTR, 0, map);
+      return;
+    }
+    const spec = code.maps[map]!;
+    if (spec.type !== 'array') v.unfollowed(`direct access to values of ${spec.type} maps`);
+    makePointer(r, k.MAP_VALUE, 0, map);
+    set(r, 16, offset);
+    return;
+  }
+  if (code.src[slot] === 0) {
+    makeConstant(r, code.imm[slot]!, code.imm[slot + 1]!);
+    return;
+  }
+  if (code.src[slot] !== 4) v.unfollowed(`LDDW with source ${code.src[slot]}`);
+  const fn = code.functionByStart.get(slot + 1 + code.imm[slot]!);
+  if (fn === undefined) v.unfollowed('address of no function');
+  if (code.functions[fn]!.linkage === 'global' && v.btf !== undefined && fn !== 0)
+    v.refuse(
+      'callback-not-static',
+      'Program Structure',
+      'callback function not static',
+      'Only a static function can be called back.',
+    );
+  makePointer(r, k.FUNC, 0, fn);
+}
+
+function runPacketLoad(v: Verification): void {
+  const { code, slot, declaration } = v;
+  const indirect = (code.op[slot]! & 0xe0) === MODE.IND;
+  if (!declaration.packetLoads)
+    v.refuse(
+      'packet-load',
+      'Execution Context Safety',
+      'BPF_LD_[ABS|IND] instructions not allowed for this program type',
+      'Only programs over socket buffers have them.',
+    );
+  if (v.state.depth > 0 || v.root !== 0) v.unfollowed('BPF_LD_[ABS|IND] in a function');
+  checkReadable(v, 6);
+  const [held] = v.state.references;
+  if (held !== undefined)
+    v.refuse(
+      'reference-leak',
+      'Resource Lifetime Safety',
+      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\nBPF_LD_[ABS|IND] would lead to reference leak`,
+      'The instruction may end the program.',
+    );
+  if (kindOf(v.register(6)) !== k.CTX)
+    v.refuse(
+      'packet-load',
+      'Register Type Safety',
+      'at the time of BPF_LD_ABS|IND R6 != pointer to skb',
+      'The instruction takes the context from R6.',
+    );
+  if (indirect) checkReadable(v, code.src[slot]!);
+  if (words[(v.register(6) + 16) >> 2] !== 0) v.unfollowed('BPF_LD_[ABS|IND] with a moved context');
+  for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
+  makeUnknown(v.register(0));
+}
+
+function runJump(v: Verification, opcode: number): number {
+  const { code, slot, state } = v;
+  v.jumps++;
+  switch (opcode) {
+    case OPCODE.CALL:
+      if (code.src[slot] === CALL_SOURCE.LOCAL) return runLocalCall(v);
+      if (code.src[slot] === CALL_SOURCE.KFUNC) v.unfollowed('kfunc');
+      runHelper(v);
+      return slot + 1;
+    case OPCODE.JA:
+      return slot + 1 + code.off[slot]!;
+    case OPCODE.JA32:
+      return slot + 1 + code.imm[slot]!;
+    case OPCODE.GOTOX:
+      return v.unfollowed('gotox');
+    case OPCODE.EXIT:
+      return runExit(v);
+    case OPCODE.MAY_GOTO: {
+      const before = findBefore(v, slot);
+      backUp(v);
+      state.mayGoto++;
+      if (before !== undefined) widen(v, findLoopBefore(v, before));
+      v.push(slot + 1);
+      state.mayGoto--;
+      putBack(v);
+      return slot + 1 + code.off[slot]!;
+    }
+    default:
+      return runConditional(v);
+  }
+}
+
+/** The state saved at this visit is the first that is found; the loop's previous round is the one before it. */
+function findLoopBefore(v: Verification, latest: SavedState): SavedState {
+  const { parent } = v.state;
+  v.state.parent = latest.parent;
+  const before = findBefore(v, v.slot);
+  v.state.parent = parent;
+  return before ?? latest;
+}
+
+function runExit(v: Verification): number {
+  const { state } = v;
+  if (state.depth > 0) return runReturn(v);
+  if (state.lock !== 0) v.unfollowed('exit under a spin lock');
+  const [held] = state.references;
+  if (held !== undefined)
+    v.refuse(
+      'reference-leak',
+      'Resource Lifetime Safety',
+      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\nBPF_EXIT instruction in main prog would lead to reference leak`,
+      `What was acquired at slot ${held.slot} is not released on this path.`,
+    );
+  checkResult(v);
+  return -1;
+}
+
+function checkResult(v: Verification): void {
+  const r = v.register(0);
+  if (v.root !== 0) {
+    const spec = v.code.functions[v.root]!;
+    const func = v.btf!.type(spec.btfId!);
+    const proto = func?.kind === 'func' ? v.btf!.type(func.type) : undefined;
+    if (proto?.kind === 'func_proto' && proto.returns === 0) return;
+    checkReadable(v, 0);
+    if (kindOf(r) !== k.SCALAR)
+      v.refuse(
+        'global-result',
+        'Execution Context Safety',
+        `At subprogram exit the register R0 is not a scalar value (${k.kindName(kindOf(r), flagsOf(r))})`,
+        'Callers of a global function know nothing of a pointer that it returns.',
+      );
+    return;
+  }
+  checkReadable(v, 0);
+  const { declaration, program } = v;
+  const rule =
+    (program.attachType === undefined ? undefined : declaration.returnsByAttachType?.get(program.attachType)) ??
+    declaration.returns;
+  if (rule === 'any') return;
+  if (rule === 'by_target') v.unfollowed(`result of ${declaration.type} programs`);
+  if (kindOf(r) !== k.SCALAR)
+    v.refuse(
+      'result',
+      'Execution Context Safety',
+      `At program exit the register R0 is not a known value (${k.kindName(kindOf(r), flagsOf(r))})`,
+      'The program has to return a number.',
+    );
+  v.markResultPrecise();
+  if (sminOf(r) < rule.min || smaxOf(r) > rule.max)
+    v.refuse(
+      'result',
+      'Execution Context Safety',
+      `${rangeText('At program exit the register R0 has', r)} should have been in [${rule.min}, ${rule.max}]`,
+      'The hook takes only those results.',
+    );
+  void AUX2;
+}

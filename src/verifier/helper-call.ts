@@ -1,0 +1,247 @@
+/** A call of a helper: who may call it, with what, and what is true afterwards. */
+import { helperName } from '../abi/helpers/index.ts';
+import { mapTypes } from '../abi/map-types.ts';
+import type { HelperPrototype } from '../abi/prototype.ts';
+import { type CallFacts, checkArgument } from './arguments.ts';
+import { enterCallback } from './function-call.ts';
+import * as k from './kinds.ts';
+import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
+import { mapFitsHelper } from './map-rules.ts';
+import { markPrecise, markSlotPrecise } from './precision.ts';
+import {
+  arithmetic,
+  auxOf,
+  bytes,
+  clearRecord,
+  constantOf,
+  isConstant,
+  kindOf,
+  makePointer,
+  makeUnknown,
+  offsetOf,
+  set,
+  slotAt,
+  umaxOf,
+} from './records.ts';
+import { helperStack } from './stack.ts';
+import type { Verification } from './verification.ts';
+
+function findPrototype(v: Verification, id: number): HelperPrototype {
+  const { declaration, program } = v;
+  const { attachType } = program;
+  const shown = `bpf_${(helperName(id) ?? 'unknown').replace(/^bpf_/, '')}#${id}`;
+  if (helperName(id) === undefined || id === 0)
+    v.refuse('no-helper', 'Call Type Safety', `invalid func unknown#${id}`, 'Linux has no helper of that number.');
+  let prototype = declaration.helpers.get(id);
+  for (const variant of declaration.helperVariants ?? [])
+    if (attachType !== undefined && variant.attachTypes.includes(attachType))
+      prototype = variant.helpers.get(id) ?? prototype;
+  const only = declaration.helperAttachTypes?.get(id);
+  if (prototype === undefined || (only !== undefined && (attachType === undefined || !only.includes(attachType))))
+    v.refuse(
+      'helper-not-allowed',
+      'Execution Context Safety',
+      `program of this type cannot use helper ${shown}`,
+      `Programs of type ${declaration.type} may not call it.`,
+    );
+  if (prototype.gplOnly && !v.gplCompatible)
+    v.refuse(
+      'gpl-only',
+      'Policy',
+      'cannot call GPL-restricted function from non-GPL compatible program',
+      `${prototype.name} is only for programs with a GPL-compatible license.`,
+    );
+  if (prototype.sleepable === true && !program.sleepable)
+    v.refuse(
+      'sleepable-helper',
+      'Execution Context Safety',
+      `sleepable helper ${shown} in non-sleepable prog`,
+      `${prototype.name} may sleep.`,
+    );
+  return prototype;
+}
+
+const ELIDABLE = new Set(['array', 'percpu_array']);
+
+/** The key that the program has put on the stack, if it is known and its bytes are one spilled constant. */
+function constantKey(v: Verification): number | undefined {
+  const r = v.register(2);
+  if (kindOf(r) !== k.STACK || !isConstant(r)) return undefined;
+  const off = constantOf(r) + offsetOf(r);
+  if (off % 4 !== 0) return undefined;
+  const byte = -off - 1;
+  const depth = auxOf(r);
+  const slot = slotAt(depth, byte >> 3);
+  let zeros = 0;
+  let spills = 0;
+  for (let i = 0; i < 4; i++) {
+    const type = bytes[slot + BYTES + ((byte - i) & 7)];
+    if (type === k.ZERO) zeros++;
+    if (type === k.SPILL) spills++;
+  }
+  if (zeros === 4) return 0;
+  // The key must be the spilled value itself: all of it, in the low half of the slot.
+  if (spills !== 4 || off % 8 !== 0 || kindOf(slot) !== k.SCALAR || !isConstant(slot)) return undefined;
+  if (bytes[slot + BYTES + 3] === k.SPILL) return undefined;
+  markSlotPrecise(v, depth, byte >> 3);
+  return constantOf(slot);
+}
+
+export function runHelper(v: Verification): void {
+  const id = v.code.imm[v.slot]!;
+  const prototype = findPrototype(v, id);
+  const name = prototype.name.replace(/^bpf_/, '');
+  const facts: CallFacts = {
+    map: undefined,
+    mapIndex: -1,
+    mapUid: 0,
+    reference: 0,
+    memorySize: 0,
+    sizeLimit: 0,
+    callback: -1,
+    released: false,
+    rawStack: undefined,
+  };
+  if (v.state.lock !== 0) v.unfollowed('calls under a spin lock');
+  if (prototype.name === 'bpf_kptr_xchg' || name.startsWith('timer_')) v.unfollowed(`helper ${prototype.name}`);
+  for (let i = 0; i < prototype.args.length; i++) checkArgument(v, prototype, i, facts);
+  if (facts.map !== undefined && !mapFitsHelper(facts.map.type, name))
+    v.refuse(
+      'map-helper',
+      'Call Type Safety',
+      `cannot pass map_type ${mapTypes[facts.map.type]} into func bpf_${name}#${id}`,
+      `${prototype.name} does not take maps of type ${facts.map.type}.`,
+    );
+  if (name === 'tail_call') checkTailCall(v);
+  if (name === 'get_local_storage') checkFlagsZero(v);
+  let constant: number | undefined;
+  if (name === 'map_lookup_elem' && ELIDABLE.has(facts.map!.type)) constant = constantKey(v);
+  if (name === 'map_update_elem' || name === 'map_delete_elem') {
+    const mapFlags = facts.map!.flags;
+    if ((mapFlags & (1 << 7)) !== 0)
+      v.refuse('map-access', 'Memory Safety', 'write into map forbidden', 'Programs may not write to this map.');
+  }
+  if (facts.rawStack !== undefined) {
+    const { number, size } = facts.rawStack;
+    helperStack(v, number, v.register(number), size, true, true);
+  }
+  if (facts.released) releaseReference(v, facts.reference);
+  if (facts.callback >= 0) {
+    if (name === 'loop') markPrecise(v, 1);
+    enterCallback(v, prototype, facts);
+  }
+  if (prototype.changesPacketData && name !== 'tail_call') forgetPacket(v);
+  for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
+  giveResult(v, prototype, name, facts, constant);
+}
+
+function checkFlagsZero(v: Verification): void {
+  const r = v.register(2);
+  if (kindOf(r) === k.SCALAR && isConstant(r) && constantOf(r) === 0) return;
+  v.refuse(
+    'local-storage-flags',
+    'Call Type Safety',
+    "get_local_storage() doesn't support non-zero flags",
+    'The second argument must be 0.',
+  );
+}
+
+function checkTailCall(v: Verification): void {
+  const [held] = v.state.references;
+  if (held !== undefined)
+    v.refuse(
+      'reference-leak',
+      'Resource Lifetime Safety',
+      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\ntail_call would lead to reference leak`,
+      `What was acquired at slot ${held.slot} must be released before the tail call.`,
+    );
+  if (v.state.depth > 0) v.tailCallInFunction();
+}
+
+export function releaseReference(v: Verification, reference: number): void {
+  if (!v.state.references.some(({ id }) => id === reference))
+    v.refuse(
+      'not-a-reference',
+      'Resource Lifetime Safety',
+      `func release of unowned reference id=${reference}`,
+      'The reference was released before.',
+    );
+  v.state.forgetReference(reference, (r) => makeUnknown(r));
+}
+
+/** Packet pointers are void: the data may have moved. */
+export function forgetPacket(v: Verification): void {
+  v.state.everyRecord((r) => {
+    if (k.isPacket(kindOf(r))) makeUnknown(r);
+  });
+}
+
+/** Results that are an error number or a size at most that of the buffer. */
+const SIZED = new Set([
+  'get_stack',
+  'get_task_stack',
+  'probe_read_str',
+  'probe_read_kernel_str',
+  'probe_read_user_str',
+]);
+const MAX_ERRNO = 4095;
+
+function giveResult(
+  v: Verification,
+  prototype: HelperPrototype,
+  name: string,
+  facts: CallFacts,
+  constant: number | undefined,
+): void {
+  const r = v.register(0);
+  const acquire = (): number => {
+    const id = v.newId();
+    v.state.references = [...v.state.references, { id, slot: v.slot }];
+    return id;
+  };
+  const pointer = (kind: number, flags: number, aux: number) => {
+    makePointer(r, kind, flags, aux);
+    if ((flags & k.MAYBE_NULL) !== 0 || prototype.acquires === true) set(r, ID, v.newId());
+    if (prototype.acquires === true) {
+      const id = acquire();
+      set(r, ID, id);
+      set(r, REFERENCE, id);
+    }
+  };
+  switch (prototype.returns) {
+    case 'integer':
+      makeUnknown(r);
+      if (SIZED.has(name) && facts.sizeLimit < 1 << 29) arithmetic.between(r, -MAX_ERRNO, facts.sizeLimit);
+      return;
+    case 'void':
+      return;
+    case 'map_value_or_null':
+    case 'map_value': {
+      const map = facts.map!;
+      const never =
+        prototype.returns === 'map_value' || (constant !== undefined && constant >= 0 && constant < map.maxEntries);
+      pointer(k.MAP_VALUE, never ? 0 : k.MAYBE_NULL, facts.mapIndex);
+      set(r, AUX2, facts.mapUid);
+      if (never && v.hasLock(facts.mapIndex)) set(r, ID, v.newId());
+      set(r, PRECISE, 0);
+      return;
+    }
+    case 'ringbuf_mem_or_null':
+      pointer(k.MEM, k.MAYBE_NULL | k.RINGBUF, facts.memorySize);
+      return;
+    case 'socket_or_null':
+      pointer(k.SOCKET, k.MAYBE_NULL, 0);
+      break;
+    case 'sock_common_or_null':
+      pointer(k.SOCK_COMMON, k.MAYBE_NULL, 0);
+      break;
+    case 'tcp_sock_or_null':
+      pointer(k.TCP_SOCK, k.MAYBE_NULL, 0);
+      break;
+    default:
+      v.unfollowed(`result of kind ${prototype.returns} (${prototype.name})`);
+  }
+  // A socket that was found through another lives as long as that one.
+  if (facts.reference !== 0 && prototype.acquires !== true) set(r, REFERENCE, facts.reference);
+  void umaxOf;
+}

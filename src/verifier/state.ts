@@ -1,0 +1,200 @@
+/** The state on a path: frames with their registers and stack slots (in records.ts's memory), references held, and saved copies of it. */
+
+import { NOT_INIT } from './kinds.ts';
+import { ID, KIND, RECORD, REFERENCE } from './layout.ts';
+import { bytes, frameAt, REGISTERS, slotAt, words } from './records.ts';
+
+const RECORD_WORDS = RECORD / 4;
+
+/** One function call. Its registers and slots are at frameAt(its depth). */
+export interface Frame {
+  /** Slot of the call; of frame 0, -1. */
+  readonly callsite: number;
+  readonly fn: number;
+  /** Stack slots in use, from the top. */
+  slots: number;
+  /** Entered by a helper. */
+  readonly callback: boolean;
+  /** Timer callbacks and the like run after the program. */
+  readonly asynchronous: boolean;
+  /** Bounds of a callback's result. */
+  readonly most: number;
+  /** How often the callback was entered again from the same call. */
+  depth: number;
+  /** Slots overwritten since the last saved state, as bits. */
+  writtenLow: number;
+  writtenHigh: number;
+}
+
+export interface Reference {
+  readonly id: number;
+  readonly slot: number;
+}
+
+/** Instructions run since the last saved state, two words each: slot (or -1 - index of linked registers), and what it touched. */
+export class History {
+  data = new Int32Array(64);
+  length = 0;
+
+  push(slot: number, touched: number): void {
+    if (this.length + 2 > this.data.length) {
+      const larger = new Int32Array(this.data.length * 2);
+      larger.set(this.data);
+      this.data = larger;
+    }
+    this.data[this.length] = slot;
+    this.data[this.length + 1] = touched;
+    this.length += 2;
+  }
+  take(from: Int32Array): void {
+    if (from.length > this.data.length) this.data = new Int32Array(from.length * 2);
+    this.data.set(from);
+    this.length = from.length;
+  }
+}
+
+export interface SavedFrame extends Frame {
+  readonly data: Int32Array;
+  /** Slots that were read after this state, as bits. */
+  readLow: number;
+  readHigh: number;
+}
+
+/** A copy of the state, taken where states are compared, or where a branch is left for later. */
+export interface SavedState {
+  readonly slot: number;
+  readonly frames: SavedFrame[];
+  readonly references: readonly Reference[];
+  readonly lock: number;
+  /** may_goto taken so often on this path. */
+  readonly mayGoto: number;
+  /** Instructions from `parent` to here. */
+  history: Int32Array;
+  parent: SavedState | undefined;
+  /** Paths from here that are not yet explored to their end. */
+  branches: number;
+  hits: number;
+  misses: number;
+  /** A loop was cut here: what is read and precise after this state is not known in full. */
+  incomplete: boolean;
+}
+
+/** The state that is worked on. */
+export class CurrentState {
+  frames: Frame[] = [];
+  references: Reference[] = [];
+  /** Id of the map value whose spin lock is held, 0 for none. */
+  lock = 0;
+  mayGoto = 0;
+  parent: SavedState | undefined;
+  readonly history = new History();
+
+  get depth(): number {
+    return this.frames.length - 1;
+  }
+
+  enter(frame: Frame): void {
+    const depth = this.frames.push(frame) - 1;
+    const at = frameAt(depth) >> 2;
+    words.fill(0, at, at + REGISTERS * RECORD_WORDS);
+  }
+
+  /** Makes room for the slot. */
+  grow(depth: number, slots: number): void {
+    const frame = this.frames[depth]!;
+    for (let slot = frame.slots; slot < slots; slot++) {
+      const at = slotAt(depth, slot) >> 2;
+      words.fill(0, at, at + RECORD_WORDS);
+    }
+    if (slots > frame.slots) frame.slots = slots;
+  }
+
+  save(slot: number): SavedState {
+    const frames: SavedFrame[] = [];
+    for (let depth = 0; depth < this.frames.length; depth++) {
+      const frame = this.frames[depth]!;
+      const at = frameAt(depth) >> 2;
+      frames.push({
+        ...frame,
+        data: words.slice(at, at + (REGISTERS + frame.slots) * RECORD_WORDS),
+        readLow: 0,
+        readHigh: 0,
+      });
+    }
+    return {
+      slot,
+      frames,
+      references: this.references,
+      lock: this.lock,
+      mayGoto: this.mayGoto,
+      history: this.history.data.slice(0, this.history.length),
+      parent: this.parent,
+      branches: 0,
+      hits: 0,
+      misses: 0,
+      incomplete: false,
+    };
+  }
+
+  restore(state: SavedState): void {
+    this.frames = state.frames.map((frame, depth) => {
+      words.set(frame.data, frameAt(depth) >> 2);
+      const { callsite, fn, slots, callback, asynchronous, most, writtenLow, writtenHigh } = frame;
+      return { callsite, fn, slots, callback, asynchronous, most, depth: frame.depth, writtenLow, writtenHigh };
+    });
+    this.references = state.references.slice();
+    this.lock = state.lock;
+    this.mayGoto = state.mayGoto;
+    this.parent = state.parent;
+    this.history.take(state.history);
+  }
+
+  /** Calls `visit` with each record: registers, and slots that hold a spilled register. */
+  everyRecord(visit: (r: number) => void): void {
+    for (let depth = 0; depth < this.frames.length; depth++) {
+      const base = frameAt(depth);
+      for (let i = 0; i < REGISTERS; i++) visit(base + i * RECORD);
+      const { slots } = this.frames[depth]!;
+      for (let slot = 0; slot < slots; slot++) {
+        const r = slotAt(depth, slot);
+        if (bytes[r + 96 + 7] === 1) visit(r);
+      }
+    }
+  }
+
+  /** Registers with the reference are forgotten. */
+  forgetReference(id: number, forget: (r: number) => void): void {
+    this.references = this.references.filter((reference) => reference.id !== id);
+    this.everyRecord((r) => {
+      if (words[(r + REFERENCE) >> 2] === id) forget(r);
+    });
+  }
+}
+
+/** The slot was read: it counts for the states before, up to the one after which it was written. */
+export function markSlotRead(state: CurrentState, depth: number, slot: number): void {
+  const low = slot < 32 ? 1 << slot : 0;
+  const high = slot < 32 ? 0 : 1 << (slot - 32);
+  const frame = state.frames[depth]!;
+  if ((frame.writtenLow & low) !== 0 || (frame.writtenHigh & high) !== 0) return;
+  for (let saved = state.parent; saved !== undefined; saved = saved.parent) {
+    const there = saved.frames[depth];
+    if (there === undefined) return;
+    if ((there.readLow & low) !== 0 || (there.readHigh & high) !== 0) return;
+    there.readLow |= low;
+    there.readHigh |= high;
+    if ((there.writtenLow & low) !== 0 || (there.writtenHigh & high) !== 0) return;
+  }
+}
+
+/** The whole slot was overwritten. */
+export function markSlotWritten(state: CurrentState, depth: number, slot: number): void {
+  const frame = state.frames[depth]!;
+  if (slot < 32) frame.writtenLow |= 1 << slot;
+  else frame.writtenHigh |= 1 << (slot - 32);
+}
+
+export const isInitialised = (r: number) => words[(r + KIND) >> 2] !== NOT_INIT;
+export const withoutId = (r: number) => {
+  words[(r + ID) >> 2] = 0;
+};

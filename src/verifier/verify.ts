@@ -1,0 +1,120 @@
+/** The way in: a program and what it refers to -> a verdict. Pure; one verification at a time (records.ts). */
+import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
+import type { Btf } from '../btf/types.ts';
+import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
+import { explore } from './explore.ts';
+import { findPacketChanges } from './packet-changes.ts';
+import { prepare } from './program.ts';
+import { checkStackDepth } from './stack-depth.ts';
+import { checkStructure } from './structure.ts';
+import { Verification } from './verification.ts';
+
+export interface VerifyInput {
+  /** As read, with CO-RE relocations applied to its instructions. */
+  readonly program: ProgramSpec;
+  /** Maps by the names that the program refers to. */
+  readonly maps: ReadonlyMap<string, MapSpec>;
+  readonly license: string;
+  /** The object's own types; without, all functions are taken for static. */
+  readonly btf: Btf | undefined;
+}
+
+export interface VerifyOptions {
+  /** In place of the declaration of the program's type. */
+  readonly declaration?: ProgramDeclaration;
+  /** BPF_F_STRICT_ALIGNMENT. */
+  readonly strictAlignment?: boolean;
+}
+
+export interface VerifyStats {
+  /** Instructions followed, over all paths. */
+  readonly insns: number;
+  /** States kept to be compared with. */
+  readonly states: number;
+}
+
+export interface Verdict {
+  readonly verdict: 'accept' | 'reject' | 'unsupported';
+  readonly diagnostics: readonly Diagnostic[];
+  /** What the program needs and the verifier does not follow, where the verdict is `unsupported`. */
+  readonly feature?: string;
+  readonly stats: VerifyStats;
+}
+
+/**
+ * Judges a program as Linux 6.18 would for a loader with all capabilities. Never throws for what is in the program; what it cannot follow
+ * yet is `unsupported`, never `accept`.
+ */
+export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict {
+  let v: Verification | undefined;
+  const stats = () => ({ insns: v?.instructions ?? 0, states: v?.savedStates ?? 0 });
+  try {
+    const { program } = input;
+    const declaration =
+      options.declaration ?? (program.type === undefined ? undefined : programDeclarations.get(program.type));
+    if (declaration === undefined) throw new Unfollowed(`program type ${program.type ?? 'of no hook'}`, undefined);
+    const structure = checkStructure(
+      { insns: program.insns, functions: program.functions, jumpTables: [] },
+      { kernel: true },
+    );
+    if (structure.length > 0) {
+      if (program.insns.some(({ opcode }) => opcode === 0x0d)) throw new Unfollowed('gotox', undefined);
+      return { verdict: 'reject', diagnostics: structure.slice(0, 1), stats: stats() };
+    }
+    checkLoad(program, declaration, input.license);
+    const code = prepare(program, input.maps);
+    v = new Verification(code, program, declaration, input.license, input.btf, options.strictAlignment ?? false);
+    findPacketChanges(v);
+    explore(v, 0);
+    for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
+    checkStackDepth(v);
+    return { verdict: 'accept', diagnostics: [], stats: stats() };
+  } catch (error) {
+    if (error instanceof Refusal) return { verdict: 'reject', diagnostics: [error.diagnostic], stats: stats() };
+    if (error instanceof Unfollowed)
+      return {
+        verdict: 'unsupported',
+        feature: error.feature,
+        diagnostics: [
+          {
+            id: 'unsupported',
+            category: 'Verifier Limit',
+            problem: `${error.feature} is not supported yet`,
+            reason: 'The verifier does not follow this, so it does not say that the program is safe.',
+            slot: error.slot,
+          },
+        ],
+        stats: stats(),
+      };
+    throw error;
+  }
+}
+
+/** What is checked before the instructions are looked at (bpf_prog_load). */
+function checkLoad(program: ProgramSpec, declaration: ProgramDeclaration, license: string): void {
+  const refuse = (id: string, problem: string, reason: string): never => {
+    throw new Refusal({ id, category: 'Policy', problem, reason, slot: undefined });
+  };
+  const { attachType } = program;
+  if (declaration.context.layout === 'btf' || declaration.context.layout === 'target')
+    throw new Unfollowed(`programs of type ${declaration.type}`, undefined);
+  if (declaration.attachTypeRequired && attachType !== undefined && !declaration.attachTypes.includes(attachType))
+    refuse('attach-type', `attach type ${attachType} is not for ${declaration.type}`, 'Linux refuses the combination.');
+  if (program.sleepable && declaration.sleepable === 'never')
+    refuse(
+      'sleepable',
+      'Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable',
+      'Programs of this type may not sleep.',
+    );
+  if (program.sleepable) throw new Unfollowed('sleepable programs', undefined);
+  if (declaration.gplOnly && !/GPL/.test(license))
+    refuse(
+      'gpl-only',
+      'programs of this type must be GPL-compatible',
+      'Linux refuses the type without such a license.',
+    );
+  for (let slot = 0; slot < program.insns.length; slot++)
+    if (program.insns[slot]!.opcode === 0x18 && program.insns[slot]!.src === 3) throw new Unfollowed('ksym', slot);
+}
