@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fieldOfAccess, helperOf, returnRuleOf } from '../src/abi/context-access.ts';
 import { socketStructs } from '../src/abi/contexts/sock.ts';
 import { helperId, helperName, helperNames } from '../src/abi/helpers/index.ts';
+import { linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import type { ContextFieldKind, ProgramDeclaration } from '../src/abi/program-declaration.ts';
 import type { AttachTypeName } from '../src/abi/program-types.ts';
 import { programDeclarations } from '../src/abi/programs/index.ts';
@@ -217,6 +218,14 @@ function members(btf: Btf, id: number, base = 0): Map<string, { offset: number; 
 /** Fields for bytes that have no name in the struct. */
 const unnamed: ReadonlySet<string> = new Set(['padding', 'buffer', 'buffer_tail', 'pt_regs.regs']);
 
+/** Tagged, and registered for nobody: targets of the kernel's own tests. */
+const unlisted: ReadonlySet<string> = new Set([
+  'bpf_fentry_test1',
+  'bpf_modify_return_test',
+  'bpf_modify_return_test2',
+  'bpf_modify_return_test_tp',
+]);
+
 describe.skipIf(!hasBtf)(
   `contexts against vmlinux BTF${hasBtf ? '' : ' (skipped: no /sys/kernel/btf/vmlinux)'}`,
   () => {
@@ -226,6 +235,17 @@ describe.skipIf(!hasBtf)(
         .map(({ context }) => context),
       ...Object.values(socketStructs),
     ].filter(({ struct }) => hasBtf && vmlinuxBtf().find(struct, 'struct') !== undefined);
+
+    it('knows the kfuncs that the kernel tags', () => {
+      const btf = vmlinuxBtf();
+      const tagged = btf.findAll('bpf_kfunc').flatMap((id) => {
+        const tag = btf.type(id);
+        const target = tag?.kind === 'decl_tag' ? btf.type(tag.type) : undefined;
+        return target?.kind === 'func' ? [target.name] : [];
+      });
+      expect(tagged.length).toBeGreaterThan(50);
+      expect(tagged.filter((name) => !linuxKfuncs.has(name) && !unlisted.has(name))).toEqual([]);
+    });
 
     it('knows the structs', () => {
       expect(new Set(contexts.map(({ struct }) => struct)).size).toBeGreaterThan(12);

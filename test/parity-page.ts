@@ -1,0 +1,200 @@
+/** The page docs/parity.md, from the declarations in src/abi, the exports of the plane and the hooks. Written by scripts/parity.mjs. */
+import { helperName, helperNames, helpers } from '../src/abi/helpers/index.ts';
+import { kfuncs } from '../src/abi/kfuncs.ts';
+import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
+import { mapRules, type SizeRule } from '../src/abi/map-rules.ts';
+import { type MapTypeName, mapTypes } from '../src/abi/map-types.ts';
+import { instructionLimits, modelledHelpers } from '../src/abi/parity.ts';
+import type { ReturnRule } from '../src/abi/program-declaration.ts';
+import { programTypes } from '../src/abi/program-types.ts';
+import { programDeclarations } from '../src/abi/programs/index.ts';
+import { hookedDeclarations } from '../src/index.ts';
+import { disassembleInsn } from '../src/isa/disassembler.ts';
+import type { Insn } from '../src/isa/insn.ts';
+import { OPCODE } from '../src/isa/opcodes.ts';
+import { describeInsn } from '../src/isa/operation.ts';
+import { requirementsOf } from '../src/isa/requirements.ts';
+import { supportedMapTypes } from '../src/runtime/maps/plane-map.ts';
+import { planeExports } from '../src/runtime/plane.ts';
+import { isRunnable } from '../src/runtime/resolve.ts';
+
+/** What other scripts append stands behind this line, and is kept. */
+export const keepAfter = '<!-- what follows is written by other scripts -->';
+
+const row = (...cells: readonly (string | number)[]) =>
+  `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+const table = (head: readonly string[], rows: readonly string[]) =>
+  [row(...head), row(...head.map(() => '---')), ...rows].join('\n');
+
+/** What does not make another operation. */
+const operands: ReadonlySet<string> = new Set(['dst', 'src', 'off', 'imm', 'low', 'high']);
+
+/** One of each instruction: all opcodes with the offsets, immediates and sources that tell operations apart. */
+function instructions(): string {
+  const seen = new Map<string, string>();
+  const offsets = [0, 1, 8, 16, 32];
+  const immediates = [0, 1, 16, 32, 64, 0x40, 0x50, 0x41, 0x51, 0xa0, 0xa1, 0xe1, 0xf1, 0x100, 0x110];
+  for (let opcode = 0; opcode < 256; opcode++)
+    for (const off of offsets)
+      for (const imm of immediates)
+        for (const src of [0, 1, 2, 3, 4, 5, 6]) {
+          const dst = opcode === OPCODE.CALL || opcode === OPCODE.EXIT ? 0 : 1;
+          const insn: Insn = { opcode, dst, src, off, imm };
+          const next: Insn = { opcode: 0, dst: 0, src: 0, off: 0, imm: 0 };
+          const operation = describeInsn(insn, next);
+          if (operation === undefined) continue;
+          const text = disassembleInsn(insn, next);
+          const key = JSON.stringify(operation, (name, value) =>
+            operands.has(name) || (operation.kind === 'addr-space-cast' && name !== 'kind' && name !== '')
+              ? undefined
+              : value,
+          );
+          if (seen.has(key) || text.startsWith('.')) continue;
+          const { groups, cpuVersion } = requirementsOf([insn, next]);
+          seen.set(
+            key,
+            row(
+              `0x${opcode.toString(16).padStart(2, '0')}`,
+              `\`${text}\``,
+              [...groups].find((group) => group !== 'base32') ?? 'base32',
+              `v${cpuVersion}`,
+              `works${instructionLimits[operation.kind] === undefined ? '' : `: ${instructionLimits[operation.kind]}`}`,
+            ),
+          );
+        }
+  return table(['opcode', 'example', 'group', 'cpu', 'JIT and interpreter'], [...seen.values()]);
+}
+
+const sizes = (rule: SizeRule) =>
+  'oneOf' in rule
+    ? rule.oneOf.join(' or ')
+    : `${rule.min}–${rule.max}${rule.step === undefined ? '' : ` by ${rule.step}`}`;
+
+function maps(): string {
+  const rows = (Object.keys(mapTypes) as MapTypeName[]).map((type) => {
+    const here = supportedMapTypes.has(type) ? 'works' : 'refused';
+    if (type === 'insn_array') return row(type, '6.19', here, '', '', '', '');
+    const rule = mapRules[type];
+    const takes = rule.helpers === 'any' ? 'any' : rule.helpers.join(' ') || 'none';
+    return row(type, rule.since, here, sizes(rule.key), sizes(rule.value), rule.flags.join(' '), takes);
+  });
+  return table(['type', 'Linux since', 'here', 'key bytes', 'value bytes', 'flags', 'helpers'], rows);
+}
+
+const returns = (rule: ReturnRule) =>
+  typeof rule === 'string' ? rule.replace('by_target', 'by target') : `${rule.min} to ${rule.max}`;
+
+function programs(runs: ReadonlySet<string>, exports: ReadonlySet<string>): string {
+  const rows = Object.keys(programTypes).map((type) => {
+    const declaration = programDeclarations.get(type as keyof typeof programTypes)!;
+    const own = [...declaration.helpers.values()];
+    const here = own.filter((prototype) => isRunnable(prototype, exports)).length;
+    return row(
+      type,
+      declaration.since,
+      runs.has(type) ? 'runs' : 'refused',
+      declaration.testRun ? 'yes' : 'no',
+      declaration.context.layout === 'btf' ? 'arguments by BTF' : declaration.context.struct,
+      `${here} of ${own.length}`,
+      returns(declaration.returns),
+    );
+  });
+  return table(['type', 'Linux since', 'here', 'test run in Linux', 'context', 'helpers here', 'returns'], rows);
+}
+
+/** A list that stays readable; ext has the helpers of the program that it replaces. */
+function programTypeNames(types: readonly string[]): string {
+  const missing = [...programDeclarations.keys()].filter((type) => type !== 'ext' && !types.includes(type));
+  if (missing.length === 0) return 'all';
+  return missing.length <= 8 ? `all but ${missing.join(' ')}` : types.join(' ');
+}
+
+function helperRows(runs: ReadonlySet<string>, exports: ReadonlySet<string>) {
+  const count = { works: 0, modelled: 0, refused: 0 };
+  const rows = helperNames.map((bare, at) => {
+    const prototype = helpers.get(at + 1)!;
+    const types = [...programDeclarations.values()]
+      .filter((declaration) => declaration.helpers.has(at + 1))
+      .map(({ type }) => type);
+    const reachable = types.some((type) => runs.has(type));
+    const model = modelledHelpers[bare];
+    const here = !(isRunnable(prototype, exports) && reachable)
+      ? 'refused'
+      : model === undefined
+        ? 'works'
+        : 'modelled';
+    count[here]++;
+    const who = programTypeNames(types);
+    return row(
+      at + 1,
+      helperName(at + 1)!,
+      here,
+      here === 'modelled' ? model! : '',
+      prototype.gplOnly ? 'GPL' : '',
+      who,
+    );
+  });
+  return { count, text: table(['number', 'helper', 'here', 'as', 'license', 'program types in Linux'], rows) };
+}
+
+function kfuncTable(exports: ReadonlySet<string>): string {
+  const state = ({ name }: LinuxKfunc) => (kfuncs.has(name) && exports.has(name) ? 'works' : 'refused');
+  const types = ({ hooks }: LinuxKfunc) =>
+    hooks.includes('common') ? 'all' : hooks.flatMap((hook) => kfuncHooks[hook]).join(' ');
+  const rows = [...linuxKfuncs.values()]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((kfunc) => row(kfunc.name, state(kfunc), kfunc.flags.join(' '), types(kfunc)));
+  return table(['kfunc', 'here', 'flags', 'program types in Linux'], rows);
+}
+
+export function parityPage(): string {
+  const exports = planeExports();
+  const runs: ReadonlySet<string> = new Set(hookedDeclarations().map(({ type }) => type));
+  const { count, text } = helperRows(runs, exports);
+  const own = [...kfuncs.keys()].filter((name) => !linuxKfuncs.has(name));
+  return `# What Linux 6.18 has, and what runs here
+
+Written by \`node scripts/parity.mjs\` from the declarations in src/abi, the exports of the data plane and the hooks; a test compares. What is
+refused is refused at load, by name, with exit code 4. Every type and helper can be verified and loaded into the kernel (\`--target linux\`)
+whether it runs here or not.
+
+- program types: ${runs.size} of ${programDeclarations.size} run
+- map types: ${supportedMapTypes.size} of ${Object.keys(mapRules).length} work
+- helpers: ${count.works} work, ${count.modelled} are modelled, ${count.refused} are refused, of ${helperNames.length}
+- kfuncs: ${[...linuxKfuncs.keys()].filter((name) => kfuncs.has(name) && exports.has(name)).length} of ${linuxKfuncs.size} work, and ${own.length} of our own
+
+## Program types
+
+${programs(runs, exports)}
+
+## Map types
+
+${maps()}
+
+## Helpers
+
+Modelled: the subject does not exist in user space, and a stand-in that the run can set takes its place.
+
+${text}
+
+## kfuncs
+
+A kernel has those that it was configured for.
+
+${kfuncTable(exports)}
+
+## Instructions
+
+One row for each operation of RFC 9669 and of Linux beyond it; both engines are held against the conformance cases and against each other.
+
+${instructions()}
+
+${keepAfter}
+`;
+}
+
+/** The page with what others appended to the one that is there. */
+export function withKept(page: string, there: string): string {
+  const at = there.indexOf(keepAfter);
+  return at < 0 ? page : page + there.slice(at + keepAfter.length).replace(/^\n/, '');
+}
