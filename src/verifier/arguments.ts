@@ -95,8 +95,11 @@ const written = new Set<ArgType>([
 const raw = new Set<ArgType>(['map_value_uninit', 'mem_uninit', 'fixed_mem_uninit', 'long_ptr', 'int_ptr']);
 
 export function checkArgument(v: Verification, prototype: HelperPrototype, index: number, facts: CallFacts): void {
-  const type = prototype.args[index]!;
+  let type = prototype.args[index]!;
   if (type === 'dontcare') return;
+  // What a map of sockets takes for its values are sockets.
+  if (type === 'map_value' && (facts.map?.type === 'sockmap' || facts.map?.type === 'sockhash'))
+    type = 'btf_id_sock_common';
   const number = index + 1;
   checkReadable(v, number);
   if (type === 'anything') return;

@@ -209,6 +209,13 @@ function next(v: Verification): boolean {
 function step(v: Verification, pointerKinds: Uint8Array): number {
   const { code, slot } = v;
   const opcode = code.op[slot]!;
+  if (v.hasProblem[slot] !== 0)
+    v.refuse(
+      'bad-insn',
+      'Program Structure',
+      v.problems.get(slot)!,
+      'The combination of opcode, registers, offset and immediate is not an instruction.',
+    );
   switch (opcode & 7) {
     case CLASS.ALU:
     case CLASS.ALU64:

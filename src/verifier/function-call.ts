@@ -117,7 +117,7 @@ export function enterCallback(v: Verification, prototype: HelperPrototype, facts
     copyRecord(callee + 4 * RECORD, base + 3 * RECORD);
     if (v.hasLock(facts.mapIndex)) v.unfollowed('for_each_map_elem over values with locks');
   }
-  for (let i = 0; i <= 5; i++) clearRecord(base + i * RECORD);
+  // The caller keeps its arguments: when the callback returns, the call is looked at once more.
   v.push(v.code.functions[fn]!.start);
   v.state.frames = frames;
   v.state.references = references;

@@ -112,6 +112,14 @@ export function runHelper(v: Verification): void {
       `cannot pass map_type ${mapTypes[facts.map.type]} into func bpf_${name}#${id}`,
       `${prototype.name} does not take maps of type ${facts.map.type}.`,
     );
+  const sockets = facts.map?.type === 'sockmap' || facts.map?.type === 'sockhash';
+  if (sockets && (name === 'map_update_elem' || name === 'map_delete_elem') && !mayUpdateSockets(v, name))
+    v.refuse(
+      'map-helper',
+      'Execution Context Safety',
+      `cannot update sockmap in this context\ncannot pass map_type ${mapTypes[facts.map!.type]} into func bpf_${name}#${id}`,
+      'Programs of this type may run where the sockets of a map cannot be locked.',
+    );
   if (name === 'tail_call') checkTailCall(v);
   if (name === 'get_local_storage') checkFlagsZero(v);
   let constant: number | undefined;
@@ -133,6 +141,20 @@ export function runHelper(v: Verification): void {
   if (prototype.changesPacketData && name !== 'tail_call') forgetPacket(v);
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
   giveResult(v, prototype, name, facts, constant);
+}
+
+const SOCKET_UPDATERS = new Set<string>([
+  'socket_filter',
+  'sched_cls',
+  'sched_act',
+  'xdp',
+  'sk_reuseport',
+  'flow_dissector',
+  'sk_lookup',
+]);
+function mayUpdateSockets(v: Verification, name: string): boolean {
+  const { type } = v.declaration;
+  return SOCKET_UPDATERS.has(type) || (type === 'sock_ops' && name === 'map_delete_elem');
 }
 
 function checkFlagsZero(v: Verification): void {
@@ -199,10 +221,12 @@ function giveResult(
     v.state.references = [...v.state.references, { id, slot: v.slot }];
     return id;
   };
+  const sockets = facts.map?.type === 'sockmap' || facts.map?.type === 'sockhash';
+  const acquires = prototype.acquires === true || (name === 'map_lookup_elem' && sockets);
   const pointer = (kind: number, flags: number, aux: number) => {
     makePointer(r, kind, flags, aux);
-    if ((flags & k.MAYBE_NULL) !== 0 || prototype.acquires === true) set(r, ID, v.newId());
-    if (prototype.acquires === true) {
+    if ((flags & k.MAYBE_NULL) !== 0 || acquires) set(r, ID, v.newId());
+    if (acquires) {
       const id = acquire();
       set(r, ID, id);
       set(r, REFERENCE, id);
@@ -242,6 +266,7 @@ function giveResult(
       v.unfollowed(`result of kind ${prototype.returns} (${prototype.name})`);
   }
   // A socket that was found through another lives as long as that one.
-  if (facts.reference !== 0 && prototype.acquires !== true) set(r, REFERENCE, facts.reference);
+  if (facts.reference !== 0 && prototype.acquires !== true && (name === 'tcp_sock' || name === 'sk_fullsock'))
+    set(r, REFERENCE, facts.reference);
   void umaxOf;
 }

@@ -298,7 +298,7 @@ export function accessMemory(
       checkBounds(v, pointerNumber, pointer, total, size, auxOf(pointer), false);
       break;
     case k.CTX:
-      checkPlain(v, pointerNumber, pointer, true);
+      checkPlain(v, pointerNumber, pointer, false);
       contextAccess(v, total, size, write, number, signed);
       return;
     case k.PACKET:

@@ -231,7 +231,7 @@ function stepBackJump(
       if (v.code.src[slot] === CALL_SOURCE.LOCAL) {
         if ((inner & ~0x3e) !== 0) return false;
         registers[depth] = (mask & ~0x3f) | inner;
-      } else registers[depth] = (mask & ~1) | (inner !== 0 ? 0x3e : 0);
+      } else registers[depth] = mask | (inner !== 0 ? 0x3e : 0);
       return true;
     }
     registers[depth] = mask & ~0x3f;

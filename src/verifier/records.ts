@@ -139,5 +139,9 @@ export function makePointer(r: number, kind: number, flags: number, aux: number)
 /** `(0x0; 0xff)`, or the number if it is one: tnum_strn. */
 export function bitsText(r: number): string {
   const value = ulongs[(r + VALUE) >> 3]!.toString(16);
-  return isConstant(r) ? `0x${value}` : `(0x${value}; 0x${ulongs[(r + MASK) >> 3]!.toString(16)})`;
+  return isConstant(r)
+    ? value === '0'
+      ? '0'
+      : `0x${value}`
+    : `(0x${value}; 0x${ulongs[(r + MASK) >> 3]!.toString(16)})`;
 }

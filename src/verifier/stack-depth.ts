@@ -3,6 +3,8 @@ import { CALL_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import { MAX_STACK } from './records.ts';
 import type { Verification } from './verification.ts';
 
+/** Types whose larger frames get a stack of their own (bpf_enable_priv_stack); each is still limited. */
+const ADAPTIVE = new Set<string>(['kprobe', 'tracepoint', 'perf_event', 'raw_tracepoint']);
 const BEFORE_TAIL_CALL = 256;
 
 export function checkStackDepth(v: Verification): void {
@@ -28,7 +30,8 @@ export function checkStackDepth(v: Verification): void {
   const visit = (fn: number, above: number, frames: number): void => {
     // JITs align each frame to 16 bytes.
     const own = Math.ceil(Math.max(v.stackDepth[fn]!, 1) / 16) * 16;
-    const total = above + own;
+    const apart = ADAPTIVE.has(v.declaration.type) && own >= 64;
+    const total = apart ? Math.max(above, own) : above + own;
     if (total > MAX_STACK)
       v.refuse(
         'stack-too-large',
@@ -45,7 +48,7 @@ export function checkStackDepth(v: Verification): void {
         'A tail call from a function keeps the frames above it.',
         code.functions[fn]!.start,
       );
-    for (const callee of callees[fn]!) visit(callee, total, frames + 1);
+    for (const callee of callees[fn]!) visit(callee, apart ? above : total, frames + 1);
   };
   visit(0, 0, 1);
 }

@@ -33,7 +33,7 @@ void SMAX;
 void AUX;
 
 /** Who touches: for the wording. */
-export type StackUser = 'read' | 'write' | 'helper';
+export type StackUser = 'read' | 'write';
 
 /** Refuses what may lie outside of the frame's 512 bytes; makes room for the rest. */
 export function checkStackBounds(
@@ -44,7 +44,7 @@ export function checkStackBounds(
   size: number,
   user: StackUser,
 ): void {
-  const text = user === 'helper' ? ' indirect access to' : user === 'read' ? ' read from' : ' write to';
+  const text = user === 'read' ? ' read from' : ' write to';
   const constant = isConstant(pointer);
   let least: number;
   let most: number;
@@ -334,7 +334,7 @@ export function helperStack(
   raw: boolean,
 ): void {
   const off = offsetOf(pointer);
-  checkStackBounds(v, number, pointer, off, size, 'helper');
+  checkStackBounds(v, number, pointer, off, size, writes || raw ? 'write' : 'read');
   if (size === 0) return;
   const depth = auxOf(pointer);
   const least = (isConstant(pointer) ? constantOf(pointer) : sminOf(pointer)) + off;

@@ -29,7 +29,15 @@ export interface StructureOptions {
   readonly kernel: boolean;
   /** Take CALLX, which only programs without a hook may have. */
   readonly callx?: boolean;
+  /**
+   * Given: takes, by slot, what is wrong with instructions in ways that the kernel sees only when it gets there (registers, constants,
+   * reserved fields); they are not in the result then.
+   */
+  readonly deferred?: Map<number, string>;
 }
+
+/** What the kernel looks for in every instruction, reached or not. */
+const always = /^unknown opcode|ld_imm64|LD_IMM64|^BPF_LDX uses|^no instruction/;
 
 /** Everything that is wrong with the structure, in slot order within each kind; empty when nothing is. */
 export function checkStructure(program: StructureInput, options: StructureOptions): Diagnostic[] {
@@ -40,7 +48,9 @@ export function checkStructure(program: StructureInput, options: StructureOption
   }
   for (let slot = 0; slot < insns.length; slot += width(insns, slot)) {
     const text = checkInsn(insns, slot, options);
-    if (text !== undefined) diagnostics.push(problem('bad-insn', 'Program Structure', text, slot));
+    if (text === undefined) continue;
+    if (options.deferred !== undefined && !always.test(text)) options.deferred.set(slot, text);
+    else diagnostics.push(problem('bad-insn', 'Program Structure', text, slot));
   }
   if (diagnostics.length > 0) return diagnostics; // edges of unknown instructions mean nothing
 

@@ -26,6 +26,9 @@ export class Verification {
   slot = 0;
   /** Registers of the current frame begin here. */
   base = 0;
+  /** What is wrong with instructions, if they are reached. */
+  readonly problems = new Map<number, string>();
+  readonly hasProblem: Uint8Array;
   /** Bits of history for the instruction at hand. */
   touched = 0;
   nextId = 0;
@@ -61,6 +64,7 @@ export class Verification {
     this.license = license;
     this.btf = btf;
     this.strictAlignment = strictAlignment;
+    this.hasProblem = new Uint8Array(code.length);
     this.stackDepth = new Int32Array(code.functions.length);
     this.changesPacket = new Uint8Array(code.functions.length);
     this.gplCompatible = [

@@ -55,9 +55,10 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     const declaration =
       options.declaration ?? (program.type === undefined ? undefined : programDeclarations.get(program.type));
     if (declaration === undefined) throw new Unfollowed(`program type ${program.type ?? 'of no hook'}`, undefined);
+    const deferred = new Map<number, string>();
     const structure = checkStructure(
       { insns: program.insns, functions: program.functions, jumpTables: [] },
-      { kernel: true },
+      { kernel: true, deferred },
     );
     if (structure.length > 0) {
       if (program.insns.some(({ opcode }) => opcode === 0x0d)) throw new Unfollowed('gotox', undefined);
@@ -66,6 +67,10 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     checkLoad(program, declaration, input.license);
     const code = prepare(program, input.maps);
     v = new Verification(code, program, declaration, input.license, input.btf, options.strictAlignment ?? false);
+    for (const [slot, text] of deferred) {
+      v.problems.set(slot, text);
+      v.hasProblem[slot] = 1;
+    }
     findPacketChanges(v);
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
