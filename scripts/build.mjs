@@ -80,9 +80,9 @@ function buildWasm({ room, name, memoryBase }) {
 }
 
 // Static data of the modules lies at fixed places that src/plane/layout/memory.ts names.
+buildWasm({ room: 'verifier', name: 'verifier', memoryBase: 0 });
 buildWasm({ room: 'plane', name: 'plane', memoryBase: 0x1_0000 });
 buildWasm({ room: 'interpreter', name: 'interpreter', memoryBase: 0x1_8000 });
-buildWasm({ room: 'verifier', name: 'verifier', memoryBase: 0 });
 
 if (!wasmOnly) {
   const stamp = join(root, 'dist', '.built');

@@ -50,6 +50,8 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
     const a = old.frames[depth]!;
     const b = state.frames[depth]!;
     if (a.callsite !== b.callsite || a.fn !== b.fn || a.callback !== b.callback) return false;
+    // Fewer rounds are left of a bounded bpf_loop than there were then.
+    if (a.depth > b.depth) return false;
   }
   for (let depth = 0; depth <= top; depth++) {
     const slot = depth === top ? old.slot : old.frames[depth + 1]!.callsite;

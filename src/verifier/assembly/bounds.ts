@@ -109,7 +109,15 @@ function deduce32(r: usize): void {
   if (<u32>(smin(r) >> 32) + 1 == <u32>(smax(r) >> 32) && <i32>smin(r) < 0 && <i32>smax(r) >= 0)
     narrowS32(r, <i32>smin(r), <i32>smax(r));
   if (<i32>umin32(r) <= <i32>umax32(r)) narrowS32(r, umin32(r), umax32(r));
-  if (<u32>smin32(r) <= <u32>smax32(r)) narrowU32(r, smin32(r), smax32(r));
+  if (<u32>smin32(r) <= <u32>smax32(r)) {
+    narrowU32(r, smin32(r), smax32(r));
+  } else if (umax32(r) < <u32>smin32(r)) {
+    setS32(r, umin32(r), smax32(r));
+    setU32(r, umin32(r), min(umax32(r), <u32>smax32(r)));
+  } else if (<u32>smax32(r) < umin32(r)) {
+    setS32(r, smin32(r), umax32(r));
+    setU32(r, max(umin32(r), <u32>smin32(r)), umax32(r));
+  }
 }
 
 function deduce64(r: usize): void {
