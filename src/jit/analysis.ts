@@ -13,6 +13,7 @@ import { type Block, definition, FIRST_SLOT_REGISTER, NO_REGISTER, type Op, visi
 import { Ranges } from './ranges.ts';
 import { makeReducible } from './reducible.ts';
 import { promoteSlots } from './stack-slots.ts';
+import { unrollLoops } from './unroll.ts';
 import { type WebCursor, Webs } from './webs.ts';
 
 export interface FunctionAnalysis {
@@ -100,6 +101,11 @@ function analyseFunction(
     const made = makeReducible(blocks);
     blocks = made.blocks;
     dispatchVariables = made.variables;
+    graph = flowGraph(blocks);
+  }
+  const unrolled = unrollLoops(blocks, graph);
+  if (unrolled !== blocks) {
+    blocks = unrolled;
     graph = flowGraph(blocks);
   }
   const assumptions = {

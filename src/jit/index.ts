@@ -18,7 +18,8 @@ import { I64, wasm } from './wasm/opcodes.ts';
 
 export interface CompileOptions {
   /**
-   * For programs that no verifier has accepted: every loop round and call takes one unit of WORKER_FUEL; at 0 the program traps
+   * For programs that no verifier has accepted: every pass of a loop's header (up to MOST_COPIES rounds of a small loop, unroll.ts) and
+   * every call takes one unit of WORKER_FUEL; at 0 the program traps
    * (`unreachable`) and leaves WORKER_FUEL at 0. Nothing is then assumed of pointers. Without it a loop runs for as long as it does.
    */
   readonly fuel: boolean;

@@ -15,21 +15,50 @@
       (local.set 3
         (i64.const 0))
       (loop  ;; label = @2
-        (br_if 1 (;@1;)
-          (i32.eqz
-            (local.get 2)))
-        (local.set 2
-          (i32.sub
-            (local.get 2)
-            (i32.const 1)))
-        (local.set 3
-          (i64.add
-            (local.get 3)
-            (local.get 0)))
-        (br_if 0 (;@2;)
-          (i64.lt_u
-            (local.get 3)
-            (i64.const 100)))
+        (block  ;; label = @3
+          (br_if 2 (;@1;)
+            (i32.eqz
+              (local.get 2)))
+          (local.set 2
+            (i32.sub
+              (local.get 2)
+              (i32.const 1)))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 1 (;@2;)
+            (i64.lt_u
+              (local.get 3)
+              (i64.const 100)))
+          (br 0 (;@3;)))
         (i32.store offset=12 align=1
           (global.get 0)
           (local.get 2))

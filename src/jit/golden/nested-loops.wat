@@ -16,18 +16,59 @@
       (local.set 4
         (i64.const 0))
       (loop  ;; label = @2
-        (local.set 2
-          (i64.add
-            (local.get 2)
-            (local.get 4)))
-        (local.set 4
-          (i64.add
-            (local.get 4)
-            (i64.const 1)))
-        (br_if 0 (;@2;)
-          (i64.lt_u
-            (local.get 4)
-            (local.get 1)))
+        (block  ;; label = @3
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 1 (;@2;)
+            (i64.lt_u
+              (local.get 4)
+              (local.get 1)))
+          (br 0 (;@3;)))
         (local.set 3
           (i64.add
             (local.get 3)
