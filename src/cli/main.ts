@@ -15,6 +15,7 @@ import { runVerb } from './run.ts';
 import { testVerb } from './test.ts';
 import type { Finish, Verb } from './verb.ts';
 import { verifyVerb } from './verify.ts';
+import { xdpVerb } from './xdp.ts';
 
 const verbs: readonly Verb[] = [
   inspectVerb,
@@ -26,6 +27,7 @@ const verbs: readonly Verb[] = [
   testVerb,
   benchVerb,
   genVerb,
+  xdpVerb,
   featuresVerb,
   pluginVerb,
 ];

@@ -18,3 +18,19 @@ export function listOption<T extends string>(choices: readonly T[]): (text: stri
       return found;
     });
 }
+
+/** One word out of `choices`. */
+export function choiceOption<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (found === undefined) throw new InvalidArgumentError(`must be one of ${choices.join(', ')}.`);
+    return found;
+  };
+}
+
+/** Seconds, with a fraction or without. */
+export function secondsOption(text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value > 0 && value <= 2_000_000)) throw new InvalidArgumentError('must be a number of seconds above 0.');
+  return value;
+}

@@ -73,7 +73,7 @@ async function loadSubject(
 }
 
 /** The program and all that the object puts into prog arrays. */
-function withTailCallTargets(object: ObjectSpec, program: ProgramSpec): string[] {
+export function withTailCallTargets(object: ObjectSpec, program: ProgramSpec): string[] {
   const names = new Set([program.name]);
   for (const { type, contents } of object.maps.values()) {
     if (type === 'prog_array' && contents.kind === 'references')

@@ -136,22 +136,16 @@ export class AfXdpAttachment {
     ) as unknown as XdpStatistics; // all its names are there
   }
 
-  /**
-   * Detaches first, so that the kernel's stack gets packets again; then runs what is still in the rings, unless `drain` is false; then
-   * closes all. Counters are to be read before.
-   */
-  async close(options: { readonly drain?: boolean; readonly each?: (frame: LiveFrame) => void } = {}): Promise<void> {
-    if (!this.#open) return;
+  /** From here on the kernel's stack gets the packets again. What is in the rings can still be run. */
+  detach(): void {
     this.link.close();
-    try {
-      if (options.drain !== false) while (this.run(undefined, options.each) > 0);
-    } finally {
-      await this.#end();
-    }
   }
 
-  async #end(): Promise<void> {
+  /** Detaches and closes all; counters are to be read before, and packets that are still in the rings are lost. */
+  async close(): Promise<void> {
+    if (!this.#open) return;
     this.#open = false;
+    this.link.close();
     await this.#waiting;
     for (const socket of this.sockets) socket.close();
     this.#program.close();

@@ -1,0 +1,99 @@
+/** XDP here: packets come through AF_XDP sockets into the program memory. */
+import { load, Runtime } from '../index.ts';
+import { AfXdpAttachment, type AfXdpAttachOptions } from '../linux/af-xdp-attachment.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { EngineName } from '../runtime/engine.ts';
+import type { UserObject } from '../runtime/load.ts';
+import { fillMaps } from './map-input.ts';
+import { withTailCallTargets } from './subjects.ts';
+import type { LiveSession, SessionOptions } from './xdp-session.ts';
+
+export interface AfXdpSessionOptions extends SessionOptions {
+  readonly engine: EngineName;
+  readonly attach: AfXdpAttachOptions;
+}
+
+export class AfXdpSession implements LiveSession {
+  readonly how: string;
+  readonly objects: UserObject[];
+  readonly #options: AfXdpSessionOptions;
+  readonly #attachment: AfXdpAttachment;
+  #faulted = false;
+  #last: { readonly verdicts: readonly number[]; readonly details: Readonly<Record<string, number>> } | undefined;
+
+  static async start(object: ObjectSpec, program: ProgramSpec, options: AfXdpSessionOptions): Promise<AfXdpSession> {
+    const loaded = await loadFilled(new Runtime(), object, program, options);
+    try {
+      return new AfXdpSession(loaded, program, options);
+    } catch (error) {
+      loaded.close();
+      throw error;
+    }
+  }
+
+  private constructor(loaded: UserObject, program: ProgramSpec, options: AfXdpSessionOptions) {
+    this.objects = [loaded];
+    this.#options = options;
+    const { executable } = loaded.programs[program.name]!;
+    this.#attachment = new AfXdpAttachment(loaded.runtime, options.interfaceName, executable, options.attach);
+    const { sockets } = this.#attachment;
+    const copy = sockets.every(({ zeroCopy }) => zeroCopy) ? 'zero-copy' : 'copy mode';
+    this.how = `here (${options.engine}) through AF_XDP, ${copy}, ${sockets.length} queue${sockets.length === 1 ? '' : 's'}`;
+  }
+
+  verdicts(): readonly number[] {
+    return this.#last?.verdicts ?? this.#attachment.counters().verdicts;
+  }
+
+  details(): Readonly<Record<string, number>> {
+    if (this.#last !== undefined) return this.#last.details;
+    const { packets: _packets, verdicts: _verdicts, ...counters } = this.#attachment.counters();
+    return { ...counters, ...this.#attachment.statistics() };
+  }
+
+  async serve(signal: AbortSignal): Promise<void> {
+    const { count, each } = this.#options;
+    try {
+      await this.#attachment.serve({ signal, count, ...(each === undefined ? {} : { each }) });
+    } catch (error) {
+      this.#faulted = true;
+      throw error;
+    }
+  }
+
+  async replace(object: ObjectSpec, program: ProgramSpec): Promise<void> {
+    const loaded = await loadFilled(this.objects[0]!.runtime, object, program, this.#options);
+    this.objects.push(loaded);
+    this.#attachment.replace(loaded.programs[program.name]!.executable);
+  }
+
+  async detach(): Promise<void> {
+    const { each } = this.#options;
+    this.#attachment.detach();
+    // What came between the last batch and the detaching is run as well.
+    if (!this.#faulted) while (this.#attachment.run(undefined, each) > 0);
+    this.#last = { verdicts: this.verdicts(), details: this.details() };
+    await this.#attachment.close();
+  }
+
+  close(): void {
+    for (const object of this.objects) object.close();
+  }
+}
+
+async function loadFilled(
+  runtime: Runtime,
+  object: ObjectSpec,
+  program: ProgramSpec,
+  options: AfXdpSessionOptions,
+): Promise<UserObject> {
+  const programs = withTailCallTargets(object, program);
+  const loaded = await load(object, { runtime, engine: options.engine, programs });
+  try {
+    fillMaps(loaded, options.maps);
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
+  return loaded;
+}

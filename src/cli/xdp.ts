@@ -1,0 +1,231 @@
+/** `sluice xdp attach OBJ:P --if NAME`: a program on a real interface, in the kernel or here, until it is told to end. */
+import { watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { Command } from 'commander';
+import { verdictNames } from '../abi/programs/verdicts.ts';
+import { xdpAction } from '../abi/programs/xdp.ts';
+import { SluiceError } from '../errors.ts';
+import { interfaceIndex } from '../linux/netdev.ts';
+import type { ProgramSpec } from '../object/spec.ts';
+import { LiveCapture } from './capture-live.ts';
+import { exitCode, UsageError } from './exit.ts';
+import { mapContents } from './map-contents.ts';
+import { readMapInput } from './map-input.ts';
+import { choiceOption, integerOption, secondsOption } from './options.ts';
+import { type Output, table } from './output.ts';
+import { selectOne } from './selector.ts';
+import type { Verb } from './verb.ts';
+import { AfXdpSession } from './xdp-afxdp.ts';
+import { KernelSession } from './xdp-kernel.ts';
+import type { LiveSession, SessionOptions } from './xdp-session.ts';
+
+const modes = ['kernel', 'generic', 'native', 'afxdp'] as const;
+
+interface AttachOptions {
+  readonly if: string;
+  readonly mode: (typeof modes)[number];
+  readonly engine: 'jit' | 'interpreter';
+  readonly copy: 'auto' | 'copy' | 'zerocopy';
+  readonly duration?: number;
+  readonly count?: number;
+  readonly out?: string;
+  readonly passTo?: string;
+  readonly maps?: string;
+  readonly statsInterval?: number;
+  readonly replace?: boolean;
+  readonly json?: boolean;
+}
+
+/** Since `seconds`: packets so far, and how many a second since the sample before. */
+interface Sample {
+  readonly seconds: number;
+  readonly packets: number;
+  readonly perSecond: number;
+}
+
+export const xdpVerb: Verb = (program, finish) => {
+  const command: Command = program.command('xdp').description('XDP programs on real interfaces');
+  command
+    .command('attach')
+    .description('run a program on an interface until a signal, a time or a number of packets; then detach')
+    .argument('<obj:program>', 'object file and program (or section)')
+    .requiredOption('--if <name>', 'interface')
+    .option('--mode <mode>', `${modes.join(', ')}; kernel: native where the driver can`, choiceOption(modes), 'kernel')
+    .option('--engine <engine>', 'with afxdp: jit, interpreter', choiceOption(['jit', 'interpreter']), 'jit')
+    .option('--copy <how>', 'with afxdp: auto, copy, zerocopy', choiceOption(['auto', 'copy', 'zerocopy']), 'auto')
+    .option('--duration <s>', 'end after so many seconds', secondsOption)
+    .option('--count <n>', 'end after about so many packets', integerOption(1, Number.MAX_SAFE_INTEGER))
+    .option('--out <file.pcapng>', 'with afxdp: packets that were passed, sent back or redirected')
+    .option('--pass-to <name>', 'with afxdp: interface that passed packets leave by (by default they end here)')
+    .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
+    .option('--replace', 'put the program in again, without a gap, whenever its file changes or SIGHUP comes')
+    .option('--json', 'result as JSON (sluice.xdp/1)')
+    .action((selector: string, options: AttachOptions) =>
+      finish(options.json === true, (output) => attach(selector, options, output)),
+    );
+};
+
+async function attach(selector: string, options: AttachOptions, output: Output) {
+  const { object, program, path } = selectOne(selector);
+  checkOptions(program, options, selector);
+  interfaceIndex(options.if);
+  const capture = options.out === undefined ? undefined : new LiveCapture(options.out);
+  const sessionOptions: SessionOptions = {
+    interfaceName: options.if,
+    maps: options.maps === undefined ? {} : readMapInput(options.maps),
+    count: options.count ?? Number.POSITIVE_INFINITY,
+    each: capture === undefined ? undefined : (frame) => frame.verdict >= xdpAction.pass && capture.add(frame.data),
+  };
+  const session =
+    options.mode === 'afxdp'
+      ? await AfXdpSession.start(object, program, {
+          ...sessionOptions,
+          engine: options.engine,
+          attach: { copy: options.copy, ...(options.passTo === undefined ? {} : { passTo: options.passTo }) },
+        })
+      : new KernelSession(object, program, options.mode === 'kernel' ? 'auto' : options.mode, sessionOptions);
+  const start = performance.now();
+  const samples: Sample[] = [];
+  let replaced = 0;
+  const stop = new AbortController();
+  const undo = [
+    onSignals(stop),
+    every(options.duration, () => stop.abort()),
+    every(options.statsInterval, () => samples.push(sample(session, start, samples.at(-1), output))),
+    options.replace === true
+      ? onChange(
+          path,
+          async () => {
+            const next = selectOne(selector);
+            await session.replace(next.object, next.program);
+            output.note(`replaced by ${next.program.name} as it is now`);
+            replaced++;
+          },
+          output,
+        )
+      : () => {},
+  ];
+  output.note(`${program.name} on ${options.if}, ${session.how}; SIGINT or SIGTERM ends it`);
+  try {
+    try {
+      await session.serve(stop.signal);
+    } finally {
+      for (const each of undo) each();
+      await session.detach();
+      capture?.close();
+    }
+    const seconds = (performance.now() - start) / 1000;
+    report(session, options, program, { seconds, samples, replaced }, output);
+    return exitCode.yes;
+  } finally {
+    session.close();
+  }
+}
+
+function checkOptions(program: ProgramSpec, options: AttachOptions, selector: string): void {
+  if (program.type !== 'xdp')
+    throw new UsageError(`${selector} is a program of type ${program.type ?? 'unknown'}, not xdp`);
+  if (options.mode === 'afxdp') {
+    if (options.out !== undefined && !options.out.endsWith('.pcapng'))
+      throw new UsageError(`--out ${options.out}: live captures are written as .pcapng`);
+    return;
+  }
+  for (const name of ['out', 'passTo'] as const)
+    if (options[name] !== undefined)
+      throw new UsageError(
+        `--${name === 'out' ? 'out' : 'pass-to'} needs --mode afxdp: in the kernel packets do not come here`,
+      );
+}
+
+function report(
+  session: LiveSession,
+  options: AttachOptions,
+  program: ProgramSpec,
+  run: { readonly seconds: number; readonly samples: readonly Sample[]; readonly replaced: number },
+  output: Output,
+): void {
+  const names = verdictNames('XDP_', xdpAction);
+  const verdicts = new Map(
+    session
+      .verdicts()
+      .flatMap((count, verdict) => (count > 0 ? [[names.get(verdict) ?? 'other', count] as const] : [])),
+  );
+  const packets = [...verdicts.values()].reduce((sum, count) => sum + count, 0);
+  const rows = [['VERDICT', 'PACKETS']];
+  for (const [name, count] of [...verdicts].sort((a, b) => b[1] - a[1])) rows.push([name, String(count)]);
+  for (const row of table(rows)) output.line(row);
+  const details = Object.entries(session.details()).filter(([, count]) => count > 0);
+  if (details.length > 0) output.line(details.map(([name, count]) => `${words(name)} ${count}`).join(', '));
+  output.line(`${packets} packets in ${run.seconds.toFixed(1)} s; detached`);
+  output.document({
+    schema: 'sluice.xdp/1',
+    interface: options.if,
+    mode: options.mode,
+    program: program.name,
+    ...run,
+    packets,
+    verdicts,
+    details: session.details(),
+    maps: Object.fromEntries(
+      Object.values(session.objects.at(-1)!.maps)
+        .filter(({ name }) => !name.startsWith('.sluice.'))
+        .map((map) => [map.name, map.type === 'ringbuf' ? null : mapContents(map)]),
+    ),
+  });
+}
+
+/** `rxRingFull` -> `rx ring full`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function sample(session: LiveSession, start: number, last: Sample | undefined, output: Output): Sample {
+  const seconds = (performance.now() - start) / 1000;
+  const packets = session.verdicts().reduce((sum, count) => sum + count, 0);
+  const perSecond = Math.round((packets - (last?.packets ?? 0)) / (seconds - (last?.seconds ?? 0)));
+  output.line(
+    `${seconds.toFixed(1).padStart(7)} s  ${String(packets).padStart(12)} packets  ${String(perSecond).padStart(10)} /s`,
+  );
+  return { seconds, packets, perSecond };
+}
+
+/** The first signal ends the run in order; a second one ends the process, and the kernel detaches. */
+function onSignals(stop: AbortController): () => void {
+  const end = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
+    stop.abort();
+  };
+  process.on('SIGINT', end).on('SIGTERM', end);
+  return () => process.off('SIGINT', end).off('SIGTERM', end);
+}
+
+function every(seconds: number | undefined, call: () => void): () => void {
+  if (seconds === undefined) return () => {};
+  const timer = setInterval(call, seconds * 1000);
+  return () => clearInterval(timer);
+}
+
+/** A program that cannot be loaded is told of and not put in. */
+function onChange(path: string, call: () => Promise<void>, output: Output): () => void {
+  let pending: NodeJS.Timeout | undefined;
+  const soon = () => {
+    clearTimeout(pending);
+    // A compiler writes in pieces.
+    pending = setTimeout(() => {
+      call().catch((error: unknown) => {
+        if (!(error instanceof SluiceError)) throw error;
+        output.note(`not replaced: ${error.message}`);
+      });
+    }, 50);
+  };
+  const watcher = watch(dirname(path), (_, name) => {
+    if (name === basename(path)) soon();
+  });
+  process.on('SIGHUP', soon);
+  return () => {
+    clearTimeout(pending);
+    watcher.close();
+    process.off('SIGHUP', soon);
+  };
+}
