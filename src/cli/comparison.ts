@@ -1,12 +1,16 @@
-/** The same packets through several subjects: verdicts, packets and, at the end, map contents side by side. */
+/** The same inputs through several subjects: verdicts, packets, contexts and, at the end, map contents side by side. */
+
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InternalError, SluiceError } from '../errors.ts';
 import { ProgramFault } from '../runtime/fault.ts';
+import type { RunInput } from '../runtime/handles.ts';
 import { mapContents } from './map-contents.ts';
 import { toHex } from './output.ts';
 import type { Subject } from './subjects.ts';
+import { verdictName } from './verdicts.ts';
 
 export type Outcome =
-  | { readonly kind: 'ran'; readonly verdict: number; readonly data: Uint8Array }
+  | { readonly kind: 'ran'; readonly verdict: number; readonly data: Uint8Array; readonly context: Uint8Array }
   /** The target does not take such an input. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** The engine stopped the program. */
@@ -14,28 +18,28 @@ export type Outcome =
 
 export interface Divergence {
   readonly input: number;
-  /** Packet that went in. */
-  readonly data: Uint8Array;
+  /** Packet or context that went in. */
+  readonly given: RunInput;
   readonly outcomes: ReadonlyMap<string, Outcome>;
 }
 
-/** Runs a packet on each subject. The first outcome is the reference; undefined divergence: all agree. */
+/** Runs an input on each subject. The first outcome is the reference; undefined divergence: all agree. */
 export function runOnAll(
   subjects: readonly Subject[],
-  data: Uint8Array,
+  given: RunInput,
   input: number,
 ): { readonly outcome: Outcome; readonly divergence: Divergence | undefined } {
   const outcomes = new Map<string, Outcome>();
-  for (const subject of subjects) outcomes.set(subject.name, runOnce(subject, data));
+  for (const subject of subjects) outcomes.set(subject.name, runOnce(subject, given));
   const [first, ...others] = outcomes.values();
   const agree = others.every((other) => sameOutcome(first!, other));
-  return { outcome: first!, divergence: agree ? undefined : { input, data: data.slice(), outcomes } };
+  return { outcome: first!, divergence: agree ? undefined : { input, given, outcomes } };
 }
 
-function runOnce(subject: Subject, data: Uint8Array): Outcome {
+function runOnce(subject: Subject, given: RunInput): Outcome {
   try {
-    const { returnValue, data: after } = subject.program.run({ data });
-    return { kind: 'ran', verdict: returnValue, data: after ?? new Uint8Array() };
+    const { returnValue, data, context } = subject.program.run(given);
+    return { kind: 'ran', verdict: returnValue, data: data ?? new Uint8Array(), context: context ?? new Uint8Array() };
   } catch (error) {
     if (error instanceof ProgramFault) return { kind: 'fault', reason: error.message };
     // What one target refuses, the others have to refuse too; the wording may differ.
@@ -46,7 +50,7 @@ function runOnce(subject: Subject, data: Uint8Array): Outcome {
 
 function sameOutcome(a: Outcome, b: Outcome): boolean {
   if (a.kind !== 'ran' || b.kind !== 'ran') return a.kind === b.kind;
-  return a.verdict === b.verdict && Buffer.compare(a.data, b.data) === 0;
+  return a.verdict === b.verdict && Buffer.compare(a.data, b.data) === 0 && Buffer.compare(a.context, b.context) === 0;
 }
 
 export interface MapDivergence {
@@ -76,7 +80,9 @@ export function compareMaps(subjects: readonly Subject[]): {
   return { compared, divergences };
 }
 
-export function describeOutcome(outcome: Outcome, verdicts: ReadonlyMap<number, string>): string {
+export function describeOutcome(outcome: Outcome, type: ProgramTypeName): string {
   if (outcome.kind !== 'ran') return `${outcome.kind} (${outcome.reason})`;
-  return `${verdicts.get(outcome.verdict) ?? outcome.verdict} ${toHex(outcome.data.subarray(0, 64))}${outcome.data.length > 64 ? '…' : ''}`;
+  const { data, context } = outcome;
+  const packet = `${toHex(data.subarray(0, 64))}${data.length > 64 ? '…' : ''}`;
+  return `${verdictName(type, outcome.verdict)} ${packet}${context.length === 0 ? '' : ` context ${toHex(context)}`}`;
 }

@@ -1,12 +1,12 @@
 /** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
-import { programDeclarations } from '../abi/programs/index.ts';
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
-import { describePacket } from '../net/dissect.ts';
-import { generatePackets } from '../net/generator.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { RunInput } from '../runtime/handles.ts';
 import { readEthernetCapture } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, type MapDivergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode } from './exit.ts';
+import { describeInput, generateInputs, takesPackets, withContext } from './inputs.ts';
 import { type MapInput, readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
@@ -27,6 +27,7 @@ interface DiffOptions {
 interface ProgramResult {
   readonly object: string;
   readonly program: string;
+  readonly type?: ProgramTypeName;
   /** Loaded here: accept (no verifier yet: structural checks), refused: reject, or not there: unsupported. */
   readonly here: 'accept' | 'reject' | 'unsupported';
   readonly linux: 'accept' | 'reject' | 'unsupported';
@@ -48,7 +49,7 @@ export const diffVerb: Verb = (program, finish) => {
     .command('linux')
     .description('return values, packets and maps of every program, here and in the kernel of this machine')
     .argument('<obj...>', 'object files, optionally with :program')
-    .option('--inputs <n>', 'generated packets a program', integerOption(1, 1e9), 1000)
+    .option('--inputs <n>', 'generated packets (or contexts) a program', integerOption(1, 1e9), 1000)
     .option('--seed <n>', 'of the packet generator', integerOption(0, 0xffff_ffff), 1)
     .option('--pcap <file>', 'a capture as input instead of generated packets')
     .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
@@ -74,7 +75,11 @@ async function diffProgram(
   maps: MapInput,
 ): Promise<ProgramResult> {
   const subjects: Subject[] = [];
-  const names = { object: object.name, program: program.name };
+  const names = {
+    object: object.name,
+    program: program.name,
+    ...(program.type === undefined ? {} : { type: program.type }),
+  };
   try {
     let here: ProgramResult['here'] = 'accept';
     let linux: ProgramResult['linux'] = 'accept';
@@ -103,15 +108,12 @@ async function diffProgram(
 
 function compareRuns(subjects: readonly Subject[], label: string, options: DiffOptions) {
   const progress = new Progress(label, options.pcap === undefined ? options.inputs : undefined);
-  const packets =
-    options.pcap === undefined
-      ? generatePackets({ seed: options.seed, count: options.inputs })
-      : readEthernetCapture(options.pcap);
+  const inputs = inputsOf(subjects[0]!.program.type, options);
   let runs = 0;
   let agreed = 0;
   let divergence: Divergence | undefined;
-  for (const { data } of packets) {
-    const result = runOnAll(subjects, data, runs++);
+  for (const input of inputs) {
+    const result = runOnAll(subjects, input, runs++);
     if (result.divergence === undefined) agreed++;
     else divergence ??= result.divergence;
     progress.update(runs);
@@ -125,6 +127,11 @@ function compareRuns(subjects: readonly Subject[], label: string, options: DiffO
     ...(divergence === undefined ? {} : { divergence }),
     ...(divergences.length === 0 ? {} : { mapDivergences: divergences }),
   };
+}
+
+function* inputsOf(type: ProgramTypeName, options: DiffOptions): Generator<RunInput> {
+  if (options.pcap === undefined || !takesPackets(type)) yield* generateInputs(type, options.seed, options.inputs);
+  else for (const { data } of readEthernetCapture(options.pcap)) yield withContext(type, data);
 }
 
 function judge(result: ProgramResult): Judgement {
@@ -154,7 +161,8 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
   for (const each of results) {
     const name = `${each.object}:${each.program}`;
     if (each.reason !== undefined) output.line(yellow(`${name}: ${each.reason}`));
-    if (each.divergence !== undefined) printDivergence(name, each.divergence, output);
+    if (each.divergence !== undefined && each.type !== undefined)
+      printDivergence(name, each.type, each.divergence, output);
     for (const map of each.mapDivergences?.slice(0, 5) ?? []) {
       output.line(
         red(
@@ -172,10 +180,9 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
   return count.unsupported > 0 ? exitCode.missing : exitCode.yes;
 }
 
-function printDivergence(name: string, divergence: Divergence, output: Output): void {
-  const verdicts = programDeclarations.get('xdp')?.verdicts ?? new Map<number, string>();
+function printDivergence(name: string, type: ProgramTypeName, divergence: Divergence, output: Output): void {
   output.line(
-    output.colors.red(`${name}: first difference at input ${divergence.input}: ${describePacket(divergence.data)}`),
+    output.colors.red(`${name}: first difference at input ${divergence.input}: ${describeInput(divergence.given)}`),
   );
-  for (const [who, outcome] of divergence.outcomes) output.line(`  ${who}: ${describeOutcome(outcome, verdicts)}`);
+  for (const [who, outcome] of divergence.outcomes) output.line(`  ${who}: ${describeOutcome(outcome, type)}`);
 }

@@ -1,20 +1,21 @@
 /** `sluice run OBJ:P`: one input as bpftool's prog run takes it, or a whole capture, on one or more targets and engines. */
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { programDeclarations } from '../abi/programs/index.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
 import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
+import { describeInput, takesPackets, withContext } from './inputs.ts';
 import { mapContents } from './map-contents.ts';
 import { readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
-import { type Output, table, toHex } from './output.ts';
+import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import { readInput, selectOne } from './selector.ts';
 import { createSubject, type Subject, type SubjectName } from './subjects.ts';
 import type { Verb } from './verb.ts';
+import { bytesKept, verdictName } from './verdicts.ts';
 
 interface RunOptions {
   readonly dataIn?: string;
@@ -57,9 +58,9 @@ export const runVerb: Verb = (program, finish) => {
   command.action((selector: string, options: RunOptions) =>
     finish(options.json === true, async (output) => {
       const { object, program: spec } = selectOne(selector);
-      if ((options.pcap === undefined) === (options.dataIn === undefined)) {
-        throw new UsageError('give either --data-in FILE or --pcap FILE');
-      }
+      const given = [options.pcap, options.dataIn ?? options.ctxIn].filter((path) => path !== undefined);
+      if (given.length !== 1)
+        throw new UsageError('give --data-in FILE or --pcap FILE; --ctx-in FILE alone for programs without packets');
       const names = options.target.flatMap((target): readonly SubjectName[] =>
         target === 'linux' ? ['linux'] : options.engine,
       );
@@ -78,28 +79,30 @@ export const runVerb: Verb = (program, finish) => {
   );
 };
 
-function verdictName(subject: Subject, value: number): string {
-  return programDeclarations.get(subject.program.type)?.verdicts.get(value) ?? String(value);
-}
-
 function runOne(subjects: readonly Subject[], options: RunOptions, output: Output): ExitCode {
-  const data = readInput(options.dataIn!);
+  const data = options.dataIn === undefined ? undefined : readInput(options.dataIn);
   const context = options.ctxIn === undefined ? undefined : readInput(options.ctxIn);
   const results = subjects.map((subject) => ({
     engine: subject.name,
-    ...subject.program.run({ data, repeat: options.repeat, ...(context === undefined ? {} : { context }) }),
+    ...subject.program.run({
+      repeat: options.repeat,
+      ...(data === undefined ? {} : { data }),
+      ...(context === undefined ? {} : { context }),
+    }),
   }));
   const first = results[0]!;
+  const { type } = subjects[0]!.program;
   if (options.dataOut !== undefined && first.data !== undefined) writeFileSync(options.dataOut, first.data);
   if (options.ctxOut !== undefined && first.context !== undefined) writeFileSync(options.ctxOut, first.context);
   const agreed = results.every(
     (each) =>
       each.returnValue === first.returnValue &&
-      toHex(each.data ?? new Uint8Array()) === toHex(first.data ?? new Uint8Array()),
+      sameBytes(each.data, first.data) &&
+      sameBytes(each.context, first.context),
   );
   const rows = [['ENGINE', 'RETURN', 'NS/RUN', 'BYTES OUT']];
   for (const each of results) {
-    const name = verdictName(subjects[0]!, each.returnValue);
+    const name = verdictName(type, each.returnValue);
     rows.push([
       each.engine,
       `${name} (${each.returnValue})`,
@@ -109,23 +112,31 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
   }
   for (const row of table(rows)) output.line(row);
   for (const subject of subjects) for (const line of subject.trace()) output.line(`trace (${subject.name}): ${line}`);
-  if (results.length > 1) output.line(agreed ? 'return values and packets agree' : output.colors.red('results differ'));
+  if (results.length > 1)
+    output.line(agreed ? 'return values, packets and contexts agree' : output.colors.red('results differ'));
   output.document({
     schema: 'sluice.run/1',
     agreed,
-    results: results.map(({ engine, returnValue, r0, data: after, durationNs }) => ({
+    results: results.map(({ engine, returnValue, r0, data: after, context: contextAfter, durationNs }) => ({
       engine,
       returnValue,
       r0: r0 ?? null,
-      verdict: verdictName(subjects[0]!, returnValue),
+      verdict: verdictName(type, returnValue),
       data: after ?? null,
+      context: contextAfter ?? null,
       durationNs,
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;
 }
 
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return Buffer.compare(a ?? new Uint8Array(), b ?? new Uint8Array()) === 0;
+}
+
 function runCapture(subjects: readonly Subject[], path: string, options: RunOptions, output: Output): ExitCode {
+  const { type } = subjects[0]!.program;
+  if (!takesPackets(type)) throw new UsageError(`programs of type ${type} take no packets; give --ctx-in FILE`);
   const progress = new Progress(`run ${subjects.map(({ name }) => name).join(' ')}`);
   const verdicts = new Map<string, number>();
   const divergences: Divergence[] = [];
@@ -135,17 +146,21 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   const emitted = function* (): Generator<CapturedPacket, void, undefined> {
     for (const packet of readEthernetCapture(path)) {
       if (options.count !== undefined && packets >= options.count) break;
-      const { outcome, divergence } = runOnAll(subjects, packet.data, packets);
+      const { outcome, divergence } = runOnAll(subjects, withContext(type, packet.data), packets);
       if (divergence !== undefined) divergences.push(divergence);
-      const name = outcome.kind === 'ran' ? verdictName(subjects[0]!, outcome.verdict) : outcome.kind;
+      const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
       if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };
       verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
       if (packets < options.show)
         output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
       packets++;
       progress.update(packets);
-      if (outcome.kind !== 'ran') refused++;
-      else if (outcome.verdict >= 2) yield { ...packet, data: outcome.data, wireLength: outcome.data.length };
+      if (outcome.kind !== 'ran') {
+        refused++;
+        continue;
+      }
+      const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
+      if (data.length > 0) yield { ...packet, data, wireLength: outcome.data.length };
     }
   };
   if (options.out !== undefined) writeCaptureFile(options.out, emitted());
@@ -184,7 +199,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     verdicts,
     engines: subjects.map(({ name }) => name),
     agreed,
-    divergences: divergences.slice(0, 100).map(({ input, data }) => ({ input, data })),
+    divergences: divergences.slice(0, 100).map(({ input, given }) => ({ input, data: given.data ?? null })),
     mapDivergences: maps?.divergences.slice(0, 100) ?? [],
     maps: Object.fromEntries(
       Object.values(subjects[0]!.object.maps).map((map) => [
@@ -198,7 +213,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
 
 function printDivergence(subjects: readonly Subject[], divergence: Divergence | undefined, output: Output): void {
   if (divergence === undefined) return;
-  const verdicts = programDeclarations.get(subjects[0]!.program.type)?.verdicts ?? new Map<number, string>();
-  output.line(`  first: packet ${divergence.input}, ${describePacket(divergence.data)}`);
-  for (const [name, outcome] of divergence.outcomes) output.line(`    ${name}: ${describeOutcome(outcome, verdicts)}`);
+  const { type } = subjects[0]!.program;
+  output.line(`  first: packet ${divergence.input}, ${describeInput(divergence.given)}`);
+  for (const [name, outcome] of divergence.outcomes) output.line(`    ${name}: ${describeOutcome(outcome, type)}`);
 }

@@ -193,6 +193,9 @@ export const FIELD_PACKET = 2;
 export const FIELD_METADATA = 3;
 /** A pointer to a kernel object. */
 export const FIELD_OPAQUE = 4;
+/** Pointers to what the hook keeps behind the context: struct bpf_flow_keys, struct bpf_sock. */
+export const FIELD_FLOW_KEYS = 5;
+export const FIELD_SOCKET = 6;
 export const FIELD_KIND = 0x0f;
 export const FIELD_FIRST = 0x40;
 export const FIELD_WRITABLE = 0x80;
@@ -298,6 +301,8 @@ export const RETURN_RINGBUF_MEM = 3;
 export const RETURN_OPAQUE = 4;
 /** NULL or memory of the size in argument 3 (bpf_dynptr_data). */
 export const RETURN_DYNPTR_MEM = 5;
+/** NULL or struct bpf_sock. */
+export const RETURN_SOCKET = 6;
 
 /** Fault codes; fault.ts has their names and words. */
 export const FAULT_UNINITIALISED_REGISTER = 1;

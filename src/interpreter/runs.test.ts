@@ -250,7 +250,7 @@ describe('contexts', () => {
       { name: 'cb', offset: 0, size: 16, element: 4, write: true, kind: 'scalar' },
       { name: 'pair', offset: 16, size: 8, element: 4, loads: [1, 2, 4, 8], write: false, kind: 'scalar' },
       { name: 'port', offset: 24, size: 2, loads: [2, 4], write: false, kind: 'scalar' },
-      { name: 'sk', offset: 32, size: 8, write: false, kind: 'socket_or_null' },
+      { name: 'task', offset: 32, size: 8, write: false, kind: 'btf_id' },
     ],
   } as const;
   const load = (text: string): Outcome => {

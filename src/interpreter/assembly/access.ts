@@ -18,11 +18,13 @@ import {
   FAULT_UNINITIALISED_STACK,
   FAULT_WRITE_ONLY,
   FIELD_FIRST,
+  FIELD_FLOW_KEYS,
   FIELD_KIND,
   FIELD_METADATA,
   FIELD_OPAQUE,
   FIELD_PACKET,
   FIELD_SCALAR,
+  FIELD_SOCKET,
   FIELD_WRITABLE,
   FRAME_IDENTITY,
   FRAME_INITIALISED,
@@ -35,6 +37,7 @@ import {
   IMAGE_REGIONS,
   KIND_CONTEXT,
   KIND_LAST_PLAIN,
+  KIND_MEMORY,
   KIND_METADATA,
   KIND_NULL_MAP_VALUE,
   KIND_NULL_MEMORY,
@@ -75,6 +78,7 @@ import {
   TAG_WRITE_ONLY,
 } from '../layout';
 import { FRAME_SIZE } from '../../plane/layout/memory';
+import { FLOW_KEYS_SIZE, SOCK_SIZE } from '../../plane/layout/skb';
 import { fault, registerNumber } from './fault';
 import { frameAt, setObject, tagOf } from './provenance';
 
@@ -227,7 +231,10 @@ export function contextField(s: usize, r: usize, address: usize, d: usize): void
   const flags = load<u32>(image, IMAGE_PACKET_FLAGS);
   if (kind == FIELD_PACKET) setObject(d, KIND_PACKET | flags, 0, 0, 0);
   else if (kind == FIELD_METADATA) setObject(d, KIND_METADATA | flags, 0, 0, 0);
-  else if (kind == FIELD_OPAQUE) setObject(d, load<u32>(address) == 0 ? KIND_NULL_MEMORY : KIND_OPAQUE, load<u32>(address), 0, 0);
+  else if (kind >= <u32>FIELD_OPAQUE && load<u32>(address) == 0) setObject(d, KIND_NULL_MEMORY, 0, 0, 0);
+  else if (kind == FIELD_FLOW_KEYS) setObject(d, KIND_MEMORY, load<u32>(address), FLOW_KEYS_SIZE, 0);
+  else if (kind == FIELD_SOCKET) setObject(d, KIND_MEMORY | TAG_READ_ONLY, load<u32>(address), SOCK_SIZE, 0);
+  else if (kind == FIELD_OPAQUE) setObject(d, KIND_OPAQUE, load<u32>(address), 0, 0);
   else setObject(d, KIND_SCALAR, 0, 0, 0);
 }
 

@@ -78,6 +78,7 @@ import {
   RETURN_MAP_VALUE,
   RETURN_OPAQUE,
   RETURN_RINGBUF_MEM,
+  RETURN_SOCKET,
   RETURN_VOID,
   STATE_BASE_DEPTH,
   BPF_LOOP,
@@ -100,6 +101,7 @@ import {
   TAG_WRITE_ONLY,
 } from '../layout';
 import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MAP_FLAGS, MAP_HEADER_SIZE, MAP_KEY_SIZE, MAP_TYPE, MAP_VALUE_SIZE } from '../../plane/layout/map';
+import { SOCK_SIZE } from '../../plane/layout/skb';
 import { remember, reservation, resolveRange } from './access';
 import { fault } from './fault';
 import { clobber, enter, register } from './frames';
@@ -388,6 +390,10 @@ function giveResult(s: usize, record: usize, r0: u64, map: usize, reserved: usiz
     case RETURN_DYNPTR_MEM:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
       else setObject(s, KIND_MEMORY, <u32>r0, size3, 0);
+      return;
+    case RETURN_SOCKET:
+      if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
+      else setObject(s, KIND_MEMORY | TAG_READ_ONLY, <u32>r0, SOCK_SIZE, 0);
       return;
     case RETURN_OPAQUE:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
