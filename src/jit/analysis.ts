@@ -32,6 +32,8 @@ export interface FunctionAnalysis {
   readonly needsFrame: boolean;
   /** It, or what it calls, may make a tail call. */
   readonly mayTailCall: boolean;
+  /** It has loops or calls functions of the program: what takes fuel. */
+  readonly burnsFuel: boolean;
   isSuperfluous(op: Op, cursor: WebCursor): boolean;
 }
 
@@ -66,14 +68,19 @@ export function analyseProgram(program: ResolvedProgram, options: AnalysisOption
     return analysis;
   };
   visit(entry.start);
-  spread(done);
+  spread(done, entry.start);
   return done;
 }
 
 type Mutable = { -readonly [K in keyof FunctionAnalysis]: FunctionAnalysis[K] };
 
 /** What a function needs because of the functions that it calls. */
-function spread(functions: ReadonlyMap<number, Mutable>): void {
+function spread(functions: ReadonlyMap<number, Mutable>, entry: number): void {
+  const called = new Set<number>();
+  for (const { calls, references } of functions.values())
+    for (const slot of [...calls, ...references]) called.add(slot);
+  // A tail call from a subprogram leaves its frame to the program that follows.
+  for (const [slot, fn] of functions) if (fn.mayTailCall && (slot !== entry || called.has(slot))) fn.needsFrame = true;
   for (let changed = true; changed; ) {
     changed = false;
     for (const caller of functions.values()) {
@@ -139,6 +146,9 @@ function analyseFunction(
     references: new Set(),
     needsFrame: false,
     mayTailCall: false,
+    burnsFuel: graph.order.some((block) =>
+      graph.predecessors[block]!.some((from) => graph.position[from]! >= graph.position[block]!),
+    ),
     isSuperfluous: (op, cursor) => isSuperfluous(facts, op, cursor),
   };
   collect(analysis);
@@ -158,6 +168,7 @@ function collect(analysis: Mutable): void {
     for (const op of block.ops) {
       if (op.kind === 'function') references.add(op.target);
       if (op.kind === 'call') calls.add(op.target);
+      if (op.kind === 'call' || op.kind === 'loop') analysis.burnsFuel = true;
       if (op.kind === 'loop') {
         if (op.target === undefined) analysis.needsFrame = true;
         else calls.add(op.target);
@@ -169,8 +180,6 @@ function collect(analysis: Mutable): void {
     }
     visitEndUses(block.end, read);
   }
-  // A tail call from a subprogram leaves its frame to the program that follows.
-  if (analysis.mayTailCall) analysis.needsFrame = true;
   analysis.calls = calls;
   analysis.references = references;
 }

@@ -335,6 +335,28 @@ describe('tail calls', () => {
     }
   });
 
+  it('go where the element leads now, not where it led at first', () => {
+    const bed = new Testbed();
+    const known = { ...map, valuesAddress: values, programs: new Map([[1, 'second']]) };
+    place(bed, known);
+    const program1 = program(jump(1, 1), { name: 'first', type: 'xdp' }, [known]);
+    const programs = [
+      program1,
+      typed('second', 'mov %r0, %r1\nadd %r0, 40\nexit'),
+      typed('third', 'mov %r0, %r1\nadd %r0, 70\nexit'),
+      program(jump(2, 5), { name: 'beyond', type: 'xdp' }, [known]),
+    ];
+    const { programs: compiled } = compileModule(programs, { fuel: false, planeExports: new Set() });
+    const exports = bed.load(programs);
+    const results = [undefined, 1, 2].map((which) => {
+      const element = which === undefined ? 0 : bed.tableBase + compiled[which]!.tailElement;
+      bed.view.setUint32(values + 4, element, true);
+      return exports['first']!(2n);
+    });
+    expect(results).toEqual([1n, 42n, 72n]);
+    expect(exports['beyond']!(2n)).toBe(5n);
+  });
+
   it('from a subprogram end that only, and leave the stack as it was', () => {
     const bed = new Testbed();
     place(bed, map);

@@ -27,6 +27,8 @@ export interface ModuleScope {
   callee(slot: number): { readonly index: number; readonly analysis: FunctionAnalysis };
   /** Element, counted from env.table_base, of the callback at a slot. */
   tableElement(slot: number): number;
+  /** Function and element of the tail entry of another program of the module. */
+  tailEntry(program: string): { readonly index: number; readonly element: number } | undefined;
 }
 
 export class Emitter {
@@ -59,7 +61,7 @@ export class Emitter {
     this.isEntry = isEntry;
     this.#frame = frame;
     this.#cursor = analysis.webs.cursor(0);
-    this.fuelLocal = scope.fuel ? code.local(I32) : undefined;
+    this.fuelLocal = scope.fuel && analysis.burnsFuel ? code.local(I32) : undefined;
     parameters.forEach((local, at) => {
       const register = at + 1;
       if (!analysis.webs.isLive(0, register)) return;

@@ -73,17 +73,17 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
   const planeFunctions = importPlane(module, analysed, options);
   const entryType = module.type({ parameters: [I64], results: [I64] });
   const callbackType = module.type(CALLBACK_TYPE);
+  const declared = declarePrograms(module, analysed);
+  // Raw programs take two arguments and are not tail-called.
+  const tails = new Map(
+    declared
+      .filter(({ type }) => type.parameters.length === 1)
+      .map(({ program, tailEntry, element }) => [program.name, { tailEntry, element }]),
+  );
   const elements: number[] = [];
   const compiled: CompiledProgram[] = [];
-  for (const { program, functions } of analysed) {
-    const start = program.functions[0]!.start;
-    const entryAnalysis = functions.get(start)!;
-    const parameters = program.type === undefined ? 2 : 1;
-    const type: FunctionType = { parameters: new Array<typeof I64>(parameters).fill(I64), results: [I64] };
-    const tailEntry = module.declare(program.name, type);
-    const indices = declareInternal(module, program, functions, start);
-    const adapters = declareAdapters(module, program, functions);
-    const adapterBase = elements.length + 2;
+  for (const { program, functions, type, tailEntry, indices, adapters, element } of declared) {
+    const entryAnalysis = functions.get(program.functions[0]!.start)!;
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
       fuel: options.fuel,
@@ -93,9 +93,13 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       callbackType,
       plane: (name) => planeFunctions.get(name)!,
       callee: (slot) => ({ index: indices.get(slot)!, analysis: functions.get(slot)! }),
-      tableElement: (slot) => adapterBase + adapterSlots.indexOf(slot),
+      tableElement: (slot) => element + 2 + adapterSlots.indexOf(slot),
+      tailEntry: (name) => {
+        const tail = tails.get(name);
+        return tail === undefined ? undefined : { index: tail.tailEntry, element: tail.element + 1 };
+      },
     };
-    module.define(tailEntry, writeEntry(entryAnalysis, scope, options.planeExports, parameters));
+    module.define(tailEntry, writeEntry(entryAnalysis, scope, options.planeExports, type.parameters.length));
     for (const [slot, index] of indices)
       module.define(index, writeInternal(functions.get(slot)!, scope, options.planeExports));
     for (const [slot, index] of adapters)
@@ -105,8 +109,8 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       name: program.name,
       entry: program.name,
       tailEntry: `${program.name}:tail`,
-      entryElement: elements.length,
-      tailElement: elements.length + 1,
+      entryElement: element,
+      tailElement: element + 1,
     });
     module.export(program.name, entry);
     module.export(`${program.name}:tail`, tailEntry);
@@ -119,6 +123,31 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
 interface Analysed {
   readonly program: ResolvedProgram;
   readonly functions: ReadonlyMap<number, FunctionAnalysis>;
+}
+
+interface Declared extends Analysed {
+  readonly type: FunctionType;
+  readonly tailEntry: number;
+  readonly indices: ReadonlyMap<number, number>;
+  readonly adapters: ReadonlyMap<number, number>;
+  /** First of its elements: the entry, the tail entry, the adapters. */
+  readonly element: number;
+}
+
+/** Every function gets its index before any is written: programs go on in one another. */
+function declarePrograms(module: ModuleBuilder, analysed: readonly Analysed[]): Declared[] {
+  let element = 0;
+  return analysed.map(({ program, functions }) => {
+    const start = program.functions[0]!.start;
+    const parameters = program.type === undefined ? 2 : 1;
+    const type: FunctionType = { parameters: new Array<typeof I64>(parameters).fill(I64), results: [I64] };
+    const tailEntry = module.declare(program.name, type);
+    const indices = declareInternal(module, program, functions, start);
+    const adapters = declareAdapters(module, program, functions);
+    const declared = { program, functions, type, tailEntry, indices, adapters, element };
+    element += 2 + adapters.size;
+    return declared;
+  });
 }
 
 /** Imports every plane function that is called, in the order of the calls. */

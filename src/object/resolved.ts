@@ -42,8 +42,10 @@ export interface MapFacts {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
-  /** Content of MAP_VALUES of an array or per-CPU array, which never changes; without it programs load it from the header. */
+  /** Content of MAP_VALUES of an array, per-CPU array or prog array, which never changes; without it programs load it from the header. */
   readonly valuesAddress?: number;
+  /** Of a prog array: names of the object's programs that its elements hold at first. They may be others by the time of a call. */
+  readonly programs?: ReadonlyMap<number, string>;
 }
 
 export interface ValueFacts {

@@ -23,7 +23,7 @@ export interface ObjectMaps {
 
 const BPF_F_RDONLY_PROG = 1 << 7;
 /** Types whose values never move. */
-const fixedValues: ReadonlySet<string> = new Set(['array', 'percpu_array']);
+const fixedValues: ReadonlySet<string> = new Set(['array', 'percpu_array', 'prog_array']);
 
 /**
  * Creates every map whose type is there. Throws UnsupportedError if one of `programs` refers to a map whose type is not, and
@@ -82,7 +82,8 @@ function mapsOf(program: ProgramSpec): string[] {
 
 function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig: KconfigValues): PlaneMap {
   // An instruction array is an array of u64 here: its elements are slots (object/resolved.ts, JumpTable).
-  const map = createMap(runtime.plane, spec.type === 'insn_array' ? { ...spec, type: 'array', flags: 0 } : spec);
+  const attributes: MapSpec = spec.type === 'insn_array' ? { ...spec, type: 'array', flags: 0 } : spec;
+  const map = createLike(runtime, attributes, object.btf);
   const { contents } = spec;
   if (spec.name === '.kconfig') fillKconfig(map, object, kconfig);
   else if (contents.kind === 'bytes') map.bytesAt(0).set(contents.bytes);
@@ -123,6 +124,7 @@ function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectS
 function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   const view = runtime.view();
   const values = view.getUint32(map.address + MAP_VALUES, true);
+  const { contents } = spec;
   const facts: MapFacts = {
     name: spec.name,
     type: map.type,
@@ -132,8 +134,8 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
     maxEntries: map.maxEntries,
     flags: map.flags,
     ...(fixedValues.has(map.type) ? { valuesAddress: values } : {}),
+    ...(map.type === 'prog_array' && contents.kind === 'references' ? { programs: contents.targets } : {}),
   };
-  const { contents } = spec;
   return {
     facts,
     values,

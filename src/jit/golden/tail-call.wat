@@ -6,49 +6,31 @@
   (import "env" "worker" (global (;0;) i32))
   (import "env" "table_base" (global (;1;) i32))
   (func $tail-call (type 0) (param i64) (result i64)
-    (local i32 i32 i32 i32)
+    (local i32 i32 i32)
     (local.set 1
-      (i32.sub
-        (i32.load offset=4 align=1
-          (global.get 0))
-        (i32.const 512)))
-    (local.set 2
       (i32.wrap_i64
         (local.get 0)))
     (block  ;; label = @1
-      (local.set 3
-        (i32.const 4521984))
-      (br_if 0 (;@1;)
-        (i32.ge_u
-          (local.tee 4
-            (i32.const 3))
-          (i32.load offset=12 align=1
-            (local.get 3))))
-      (br_if 0 (;@1;)
-        (i32.ge_u
-          (i32.load offset=8 align=1
-            (global.get 0))
-          (i32.const 33)))
       (br_if 0 (;@1;)
         (i32.eqz
-          (local.tee 4
+          (local.tee 2
             (i32.load align=1
-              (i32.add
-                (i32.load offset=44 align=1
-                  (local.get 3))
-                (i32.mul
-                  (local.get 4)
-                  (i32.const 4)))))))
+              (i32.const 4587532)))))
+      (br_if 0 (;@1;)
+        (i32.ge_u
+          (local.tee 3
+            (i32.load offset=8 align=1
+              (global.get 0)))
+          (i32.const 33)))
       (i32.store offset=8 align=1
         (global.get 0)
         (i32.add
-          (i32.load offset=8 align=1
-            (global.get 0))
+          (local.get 3)
           (i32.const 1)))
       (return_call_indirect (type 0)
         (i64.extend_i32_u
-          (local.get 2))
-        (local.get 4)))
+          (local.get 1))
+        (local.get 2)))
     (drop
       (i64.const 0))
     (return
