@@ -56,7 +56,12 @@ export function runAlu(v: Verification): void {
       return;
     case ALU.END:
       checkReadable(v, dst);
-      makeUnknownKeeping(d);
+      if (kindOf(d) !== k.SCALAR) makeUnknown(d);
+      else {
+        // be16 … and bswap16 … exchange bytes; le16 … only cut off.
+        arithmetic.byteOrder(d, code.imm[slot]!, wide || fromRegister ? 1 : 0);
+        unlink(d);
+      }
       return;
     case ALU.NEG:
       checkReadable(v, dst);
@@ -70,11 +75,6 @@ export function runAlu(v: Verification): void {
   if (fromRegister) checkReadable(v, code.src[slot]!);
   checkReadable(v, dst);
   combine(v, operation, wide, fromRegister, dst, d);
-}
-
-/** Byte order: the kernel does not follow it. */
-function makeUnknownKeeping(d: number): void {
-  makeUnknown(d);
 }
 
 export function unlink(d: number): void {

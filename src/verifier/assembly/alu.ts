@@ -222,14 +222,23 @@ export function alu(op: i32, wide: bool, d: usize, s: usize): void {
   if (dKnown && sKnown && wide && mask(d) == 0) b.known(d, value(d));
 }
 
-/** The lower `bits` (16, 32, 64) in the other byte order (`swap`) or cut off; only known values are followed. */
+function swapped(v: u64, bits: i32): u64 {
+  return bits == 16 ? <u64>bswap<u16>(<u16>v) : bits == 32 ? <u64>bswap<u32>(<u32>v) : bswap<u64>(v);
+}
+
+/** The lower `bits` (16, 32, 64) in the other byte order (`swap`) or cut off. Known bits are followed, ranges come from them alone. */
 export function byteOrder(d: usize, bits: i32, swap: bool): void {
-  if (mask(d) != 0) {
-    b.unknown(d);
-    return;
-  }
   let v = value(d);
-  if (swap) v = bits == 16 ? <u64>bswap<u16>(<u16>v) : bits == 32 ? <u64>bswap<u32>(<u32>v) : bswap<u64>(v);
-  else if (bits < 64) v &= ((1 as u64) << bits) - 1;
-  b.known(d, v);
+  let m = mask(d);
+  if (swap) {
+    v = swapped(v, bits);
+    m = swapped(m, bits);
+  } else if (bits < 64) {
+    v &= ((1 as u64) << bits) - 1;
+    m &= ((1 as u64) << bits) - 1;
+  }
+  b.unbound64(d);
+  b.unbound32(d);
+  b.setBits(d, v, m);
+  b.sync(d);
 }
