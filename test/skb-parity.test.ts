@@ -283,6 +283,17 @@ describe.skipIf(refusal !== undefined)(
       three,
       `r1 = r6\ncall bpf_skb_cgroup_classid\n${keep(0)}r1 = r6\ncall bpf_get_cgroup_classid\n${keep(1)}r1 = r6\ncall bpf_get_route_realm\n${keep(2)}`,
     );
+    tc(
+      'bpf_check_mtu',
+      `${word('r1', 2)}*(u32 *)(r10 - 4) = r1\nr1 = r6\n${word('r2', 0)}r3 = r10\nr3 += -4\n${word('r4', 1)}${word('r5', 3)}call bpf_check_mtu\n`,
+      (rng) => [
+        rng.pick([0, 1, 1, 77777]),
+        rng.pick([0, 20, -20 >>> 0, 66000, rng.u32()]),
+        rng.pick([0, 0, 1500, 65536, 65537, 70000, rng.u32()]),
+        rng.pick([0, 0, 0, 1, 2]),
+      ],
+      `r0 = *(u32 *)(r10 - 4)\n`,
+    );
     for (const [bytes, more] of [
       [44, 1],
       [28, 1],

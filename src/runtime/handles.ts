@@ -33,6 +33,16 @@ export interface RunResult {
   readonly context: Uint8Array | undefined;
   /** Mean time of one run in ns, as the target measures it. */
   readonly durationNs: number;
+  /** Where the verdict of a program over an sk_buff sends the packet; the kernel's test run does not tell. */
+  readonly redirect?: RedirectTarget;
+  /** Copies that bpf_clone_redirect sent, where there are any: how many, and where the last one went. */
+  readonly clones?: { readonly count: number; readonly last: RedirectTarget };
+}
+
+export interface RedirectTarget {
+  readonly ifindex: number;
+  /** Into the receive path of the interface (BPF_F_INGRESS), out of it, to its peer in another namespace, or out by way of the neighbour table. */
+  readonly to: 'ingress' | 'egress' | 'peer' | 'neighbour';
 }
 
 export interface ProgramHandle {

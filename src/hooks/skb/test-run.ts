@@ -7,6 +7,7 @@ import { invalid, repeatOf, wholeStruct } from '../input.ts';
 import { checkDevice, contextAfter, originOf } from './context.ts';
 import { checkLength, ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
 import { skbPlane } from './plane.ts';
+import { redirectsOf } from './redirect.ts';
 
 /** A test run for programs whose data begins at that layer. */
 export function testRunSkb(layer: Layer) {
@@ -32,6 +33,7 @@ export function testRunSkb(layer: Layer) {
       data: output(pool, layer),
       context: given === undefined ? undefined : contextAfter(given, pool.bytes(0)),
       durationNs,
+      ...redirectsOf(pool, 0),
     };
   };
 }

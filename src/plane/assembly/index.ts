@@ -6,6 +6,7 @@ export * from './pages';
 export * from './helpers/checksum';
 export * from './helpers/clock';
 export * from './helpers/cpu';
+export * from './helpers/mtu';
 export * from './helpers/printk';
 export * from './helpers/random';
 export * from './helpers/redirect';
