@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { applyCoreRelocations } from '../src/btf/core.ts';
 import type { Btf } from '../src/btf/types.ts';
 import { vmlinuxBtf } from '../src/linux/btf-vmlinux.ts';
+import { possibleCpus } from '../src/linux/cpus.ts';
 import { loadLinux } from '../src/linux/load.ts';
 import { readObject } from '../src/object/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../src/object/spec.ts';
@@ -114,7 +115,7 @@ for (const file of readdirSync(dir!).sort()) {
           : program.insns;
       ours = verify(
         { program: { ...program, insns: relocated }, maps: spec.maps, license: spec.license, btf: spec.btf },
-        { strictAlignment: (flags & 1) !== 0 },
+        { strictAlignment: (flags & 1) !== 0, cpus: possibleCpus() },
       );
     } catch (error) {
       console.log(`CRASH ${file}:${program.name}: ${(error as Error).stack}`);

@@ -177,13 +177,13 @@ function combine(
   }
   const linkable =
     wide &&
-    operation === ALU.ADD &&
+    (operation === ALU.ADD || operation === ALU.SUB) &&
     idOf(d) !== 0 &&
     isConstant(s) &&
     (flagsOf(d) & k.ADD_CONST) === 0 &&
-    words[(s + VALUE + 4) >> 2] === 0 &&
-    words[(s + VALUE) >> 2]! >= 0;
-  const distance = words[(s + VALUE) >> 2]!;
+    words[(s + VALUE + 4) >> 2] === words[(s + VALUE) >> 2]! >> 31 &&
+    words[(s + VALUE) >> 2]! !== -0x80000000;
+  const distance = operation === ALU.SUB ? -words[(s + VALUE) >> 2]! : words[(s + VALUE) >> 2]!;
   const signedDivision = operation === ALU.DIV || operation === ALU.MOD;
   if (s === d) {
     copyRecord(SCRATCH, s);

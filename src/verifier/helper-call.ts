@@ -235,6 +235,7 @@ function giveResult(
   switch (prototype.returns) {
     case 'integer':
       makeUnknown(r);
+      if (name === 'get_smp_processor_id') arithmetic.between(r, 0, v.cpus - 1);
       if (SIZED.has(name) && facts.sizeLimit < 1 << 29) arithmetic.between(r, -MAX_ERRNO, facts.sizeLimit);
       return;
     case 'void':

@@ -327,7 +327,7 @@ function syncLinked(v: Verification, from: number): void {
     } else {
       copyRecord(r, SCRATCH3);
       const distance = offset - fromOffset;
-      makeConstant(SCRATCH2, distance, distance >> 31);
+      makeConstant(SCRATCH2, distance | 0, Math.floor(distance / 4294967296));
       arithmetic.alu(0, 1, r, SCRATCH2);
       set(r, ID, id);
       set(r, FLAGS, add ? k.ADD_CONST : 0);

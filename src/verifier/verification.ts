@@ -32,6 +32,7 @@ export class Verification {
   /** Bits of history for the instruction at hand. */
   touched = 0;
   nextId = 0;
+  cpus = 8192;
   instructions = 0;
   jumps = 0;
   savedStates = 0;

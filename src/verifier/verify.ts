@@ -26,6 +26,8 @@ export interface VerifyOptions {
   readonly declaration?: ProgramDeclaration;
   /** BPF_F_STRICT_ALIGNMENT. */
   readonly strictAlignment?: boolean;
+  /** Possible CPUs of the kernel: bounds bpf_get_smp_processor_id (default 8192, the most that x86 has). */
+  readonly cpus?: number;
 }
 
 export interface VerifyStats {
@@ -71,6 +73,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       v.problems.set(slot, text);
       v.hasProblem[slot] = 1;
     }
+    v.cpus = options.cpus ?? 8192;
     findPacketChanges(v);
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
