@@ -3,10 +3,10 @@
  * of the kernel, and the transcripts must agree.
  */
 import fc from 'fast-check';
-import type { RawMap, UpdateMode } from '../src/runtime/handles.ts';
+import type { RawMap, TargetMap, UpdateMode } from '../src/runtime/handles.ts';
 
 export type MapOperation =
-  | { readonly op: 'lookup' | 'delete' | 'next'; readonly key: Uint8Array }
+  | { readonly op: 'lookup' | 'delete' | 'next' | 'take' | 'contains'; readonly key: Uint8Array }
   | { readonly op: 'update'; readonly key: Uint8Array; readonly value: Uint8Array; readonly mode: UpdateMode }
   | { readonly op: 'keys' };
 
@@ -17,11 +17,15 @@ export interface OperationShape {
   readonly valueSize: number;
   /** True where the order of keys is part of the type's behaviour. */
   readonly ordered: boolean;
+  /** Lookup-and-delete, which models do not have. */
+  readonly take?: boolean;
+  /** Values in place of random bytes. */
+  readonly values?: fc.Arbitrary<Uint8Array>;
   readonly maxLength?: number;
 }
 
 export function operations(shape: OperationShape): fc.Arbitrary<MapOperation[]> {
-  const value = fc.uint8Array({ minLength: shape.valueSize, maxLength: shape.valueSize });
+  const value = shape.values ?? fc.uint8Array({ minLength: shape.valueSize, maxLength: shape.valueSize });
   const mode = fc.constantFrom<UpdateMode>('any', 'any', 'any', 'noexist', 'exist');
   const update = fc.record({ op: fc.constant('update' as const), key: shape.keys, value, mode });
   const lookup = fc.record({ op: fc.constant('lookup' as const), key: shape.keys });
@@ -34,8 +38,10 @@ export function operations(shape: OperationShape): fc.Arbitrary<MapOperation[]> 
     { arbitrary: remove, weight: 3 },
     { arbitrary: keys, weight: 1 },
   ];
+  const take = fc.record({ op: fc.constant('take' as const), key: shape.keys });
+  const taken = shape.take ? [{ arbitrary: take, weight: 3 }] : [];
   const ordered = shape.ordered ? [{ arbitrary: next, weight: 2 }] : [];
-  return fc.array(fc.oneof(...weighted, ...ordered), { maxLength: shape.maxLength ?? 120, size: 'max' });
+  return fc.array(fc.oneof(...weighted, ...taken, ...ordered), { maxLength: shape.maxLength ?? 120, size: 'max' });
 }
 
 export function hex(bytes: Uint8Array): string {
@@ -71,14 +77,16 @@ export function keysOf(map: RawMap, limit = 100_000): Uint8Array[] {
 }
 
 /** Runs the operations and says what each one did. */
-export function replay(map: RawMap, sequence: readonly MapOperation[], ordered: boolean): string[] {
+export function replay(map: RawMap | TargetMap, sequence: readonly MapOperation[], ordered: boolean): string[] {
   return sequence.map((step) => perform(map, step, ordered));
 }
 
-function perform(map: RawMap, step: MapOperation, ordered: boolean): string {
+function perform(map: RawMap | TargetMap, step: MapOperation, ordered: boolean): string {
   if (step.op === 'keys') {
-    const keys = keysOf(map).map(hex);
-    return `keys ${(ordered ? keys : keys.sort()).join(' ')}`;
+    return `keys ${attempt(() => {
+      const keys = keysOf(map).map(hex);
+      return (ordered ? keys : keys.sort()).join(' ');
+    })}`;
   }
   const result = attempt(() => {
     switch (step.op) {
@@ -88,12 +96,21 @@ function perform(map: RawMap, step: MapOperation, ordered: boolean): string {
         return String(map.delete(step.key));
       case 'next':
         return value(map.nextKey(step.key));
+      case 'take':
+        return value(target(map).take(step.key));
+      case 'contains':
+        return String(target(map).contains(step.key));
       case 'update':
         map.update(step.key, step.value, step.mode);
         return step.mode;
     }
   });
   return `${step.op} ${hex(step.key)} ${result}`;
+}
+
+function target(map: RawMap | TargetMap): TargetMap {
+  if ('take' in map) return map;
+  throw new Error('a model cannot do this');
 }
 
 function value(bytes: Uint8Array | undefined): string {

@@ -13,6 +13,11 @@ import { createMemory } from '../src/runtime/memory.ts';
 import { createPlane } from '../src/runtime/plane.ts';
 import { attempt, fewKeys, indices, operations, prefixes, replay } from './map-operations.ts';
 
+const none = fc.constant(new Uint8Array(0));
+const pairs = (...values: number[][]) =>
+  fc.constantFrom(...values.map((each) => new Uint8Array(Uint32Array.from(each).buffer)));
+const words = (...values: number[]) => pairs(...values.map((each) => [each]));
+
 const refusal = bpfRefusal();
 
 function spec(type: MapTypeName, keySize: number, valueSize: number, maxEntries: number, flags = 0): MapSpec {
@@ -44,6 +49,37 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
     ['hash', spec('hash', 4, 12, 6), { keys: fewKeys(4, 10), valueSize: 12, ordered: false }],
     ['hash without prealloc', spec('hash', 8, 12, 6, 1), { keys: fewKeys(8, 10), valueSize: 12, ordered: false }],
     ['hash of 20-byte keys', spec('hash', 20, 3, 6), { keys: fewKeys(20, 10), valueSize: 3, ordered: false }],
+    ['hash, taking', spec('hash', 4, 12, 6), { keys: fewKeys(4, 10), valueSize: 12, ordered: false, take: true }],
+    [
+      'per-CPU hash',
+      spec('percpu_hash', 4, 5, 6),
+      { keys: fewKeys(4, 10), valueSize: 8 * cpus, ordered: false, take: true },
+    ],
+    [
+      'per-CPU hash without prealloc',
+      spec('percpu_hash', 12, 16, 6, 1),
+      { keys: fewKeys(12, 10), valueSize: 16 * cpus, ordered: false, take: true },
+    ],
+    ['array, taking', spec('array', 4, 4, 3), { keys: indices(4), valueSize: 4, ordered: true, take: true }],
+    ['queue', spec('queue', 0, 7, 4), { keys: none, valueSize: 7, ordered: true, take: true }],
+    ['stack', spec('stack', 0, 7, 4), { keys: none, valueSize: 7, ordered: true, take: true }],
+    ['queue of one', spec('queue', 0, 4, 1), { keys: none, valueSize: 4, ordered: true, take: true }],
+    ['devmap', spec('devmap', 4, 4, 4), { keys: indices(6), valueSize: 4, ordered: true, values: words(0, 1) }],
+    [
+      'devmap of 8 bytes',
+      spec('devmap', 4, 8, 4),
+      { keys: indices(6), valueSize: 8, ordered: true, values: pairs([0, 0], [1, 0], [0, 1]) },
+    ],
+    [
+      'devmap_hash',
+      spec('devmap_hash', 4, 4, 4),
+      { keys: indices(6), valueSize: 4, ordered: false, values: words(0, 1) },
+    ],
+    [
+      'cpumap',
+      spec('cpumap', 4, 4, cpus + 2),
+      { keys: indices(cpus + 4), valueSize: 4, ordered: true, values: words(0, 1, 192, 16384, 16385) },
+    ],
     ['LPM trie, IPv4', spec('lpm_trie', 8, 8, 10, 1), { keys: prefixes(4), valueSize: 8, ordered: true }],
     ['LPM trie, IPv6', spec('lpm_trie', 20, 8, 10, 1), { keys: prefixes(16), valueSize: 8, ordered: true }],
     ['LPM trie, 3 bytes', spec('lpm_trie', 7, 8, 10, 1), { keys: prefixes(3), valueSize: 8, ordered: true }],
@@ -81,20 +117,24 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
       spawnSync('taskset', ['-p', before, String(process.pid)]);
     });
 
-    for (const [maxEntries, flags] of [
-      [1, 0],
-      [7, 0],
-      [40, 0],
-      [300, 0],
-      [7, 2],
-      [40, 2],
+    for (const [type, maxEntries, flags] of [
+      ['lru_hash', 1, 0],
+      ['lru_hash', 7, 0],
+      ['lru_hash', 40, 0],
+      ['lru_hash', 300, 0],
+      ['lru_hash', 7, 2],
+      ['lru_hash', 40, 2],
+      ['lru_percpu_hash', 7, 0],
+      ['lru_percpu_hash', 40, 0],
+      ['lru_percpu_hash', 40, 2],
     ] as const) {
-      it(`${maxEntries} entries, flags ${flags}: the same elements are pushed out`, () => {
-        const map = spec('lru_hash', 4, 4, maxEntries, flags);
+      it(`${type} of ${maxEntries}, flags ${flags}: the same elements are pushed out`, () => {
+        const map = spec(type, 4, 4, maxEntries, flags);
+        const valueSize = type === 'lru_hash' ? 4 : 8 * cpus;
         const keys = indices(Math.ceil(maxEntries * 1.6) + 2);
         fc.assert(
           fc.property(
-            operations({ keys, valueSize: 4, ordered: false, maxLength: maxEntries * 6 + 40 }),
+            operations({ keys, valueSize, ordered: false, take: true, maxLength: maxEntries * 6 + 40 }),
             (sequence) => {
               const ours = createMap(plane, map);
               const theirs = KernelMap.create(map);
@@ -123,6 +163,18 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         'lru_hash',
         'lpm_trie',
         'ringbuf',
+        'percpu_hash',
+        'lru_percpu_hash',
+        'queue',
+        'stack',
+        'bloom_filter',
+        'devmap',
+        'devmap_hash',
+        'cpumap',
+        'xskmap',
+        'perf_event_array',
+        'array_of_maps',
+        'hash_of_maps',
       ),
       keySize: fc.oneof(
         { weight: 3, arbitrary: fc.constant(4) },
@@ -149,28 +201,37 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         },
       ),
       maxEntries: fc.constantFrom(0, 1, 2, 3, 4096, 8192),
+      mapExtra: fc.oneof({ weight: 4, arbitrary: fc.constant(0n) }, fc.constantFrom(3n, 15n, 16n, 1n << 32n)),
       flags: fc.array(fc.constantFrom(0, ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 20, 31].map(bit)), {
         maxLength: 3,
       }),
     });
+    const held = createMap(plane, { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1 });
+    const theirHeld = createKernelMap({ type: 'array', keySize: 4, valueSize: 4, maxEntries: 1 });
     fc.assert(
       fc.property(attributes, (chosen) => {
         // Large elements in number only fill the machine's memory.
-        const maxEntries = chosen.valueSize > 1000 ? Math.min(chosen.maxEntries, 2) : chosen.maxEntries;
+        // CONFIG_NR_CPUS, which bounds cpumaps, is not the same in all kernels.
+        const few = chosen.valueSize > 1000 || chosen.type === 'cpumap';
+        const maxEntries = few ? Math.min(chosen.maxEntries, 2) : chosen.maxEntries;
         // LPM tries and NO_PREALLOC belong together in most cases.
         const flags = chosen.flags.reduce((all, flag) => all | flag, chosen.type === 'lpm_trie' ? 1 : 0) >>> 0;
-        const map = { ...chosen, maxEntries, flags };
+        // Queues and filters have no keys, mostly.
+        const keyless = ['queue', 'stack', 'bloom_filter'].includes(chosen.type) && chosen.keySize === 4;
+        const map = { ...chosen, keySize: keyless ? 0 : chosen.keySize, maxEntries, flags };
         const ours = attempt(() => {
-          createMap(plane, map).close();
+          createMap(plane, { ...map, prototype: held }).close();
           return 'created';
         });
         const theirs = attempt(() => {
-          close(createKernelMap(map));
+          close(createKernelMap({ ...map, innerMapFd: theirHeld }));
           return 'created';
         });
         expect(ours).toBe(theirs);
       }),
-      { numRuns: 1500 },
+      { numRuns: 2500 },
     );
+    held.close();
+    close(theirHeld);
   });
 });

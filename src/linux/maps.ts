@@ -2,8 +2,8 @@
 import type { MapTypeName } from '../abi/map-types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
-import type { RawMap, UpdateMode } from '../runtime/handles.ts';
-import { createMap, freezeMap, MapElements } from './bpf-maps.ts';
+import type { MapBatch, TargetMap, UpdateMode } from '../runtime/handles.ts';
+import { createMap, deleteBatch, freezeMap, lookupBatch, MapElements, updateBatch } from './bpf-maps.ts';
 import { possibleCpus } from './cpus.ts';
 import {
   close,
@@ -17,7 +17,7 @@ import {
   PROT_WRITE,
   pageSize,
 } from './ffi.ts';
-import { errnoName } from './syscall-error.ts';
+import { errnoName, SyscallError } from './syscall-error.ts';
 
 export const BPF_F_RDONLY_PROG = 1 << 7;
 export const BPF_F_MMAPABLE = 1 << 10;
@@ -35,7 +35,7 @@ export function isPerCpu(type: MapTypeName): boolean {
   return perCpuTypes.has(type);
 }
 
-const updateFlags: Readonly<Record<UpdateMode, number>> = { any: 0, noexist: 1, exist: 2 };
+const updateFlags: Readonly<Record<UpdateMode, number>> = { any: 0, noexist: 1, exist: 2, lock: 4 };
 
 export interface MapOptions {
   /** Loaded BTF; used when the spec knows the ids of key and value. */
@@ -69,7 +69,7 @@ const typesWithoutBtf: ReadonlySet<MapTypeName> = new Set([
  * A map of the kernel by descriptor. Owns the descriptor: `close()` drops it, the map itself lives for as long as a program or another
  * descriptor holds it.
  */
-export class KernelMap implements RawMap {
+export class KernelMap implements TargetMap {
   readonly name: string;
   readonly type: MapTypeName;
   readonly fd: number;
@@ -130,9 +130,9 @@ export class KernelMap implements RawMap {
     return ((this.valueSize + 7) & ~7) * possibleCpus();
   }
 
-  lookup(key: Uint8Array): Uint8Array | undefined {
+  lookup(key: Uint8Array, mode?: 'lock'): Uint8Array | undefined {
     this.#setKey(key);
-    const result = this.#elements.lookup();
+    const result = this.#elements.lookup(mode === undefined ? 0 : updateFlags[mode]);
     if (result === -ENOENT) return undefined;
     this.#check(result, 'lookup');
     return this.#elements.value.slice();
@@ -161,6 +161,39 @@ export class KernelMap implements RawMap {
     if (result === -ENOENT) return undefined;
     this.#check(result, 'lookup and delete');
     return this.#elements.value.slice();
+  }
+
+  contains(value: Uint8Array): boolean {
+    this.#alive();
+    this.#elements.value.set(value);
+    const result = this.#elements.lookup();
+    if (result === -ENOENT) return false;
+    this.#check(result, 'lookup');
+    return true;
+  }
+
+  lookupBatch(count: number, position?: Uint8Array, remove = false): MapBatch {
+    this.#alive();
+    const keys = new Uint8Array(count * this.keySize);
+    const values = new Uint8Array(count * this.elementSize);
+    const at = position?.slice() ?? new Uint8Array(Math.max(4, this.keySize));
+    const batch = this.#tell(() => lookupBatch(this.fd, at, position === undefined, keys, values, count, remove));
+    return {
+      count: batch.count,
+      keys: keys.subarray(0, batch.count * this.keySize),
+      values: values.subarray(0, batch.count * this.elementSize),
+      position: batch.done ? undefined : at,
+    };
+  }
+
+  updateBatch(keys: Uint8Array, values: Uint8Array, mode: UpdateMode = 'any'): void {
+    this.#alive();
+    this.#tell(() => updateBatch(this.fd, keys, values, keys.length / this.keySize, updateFlags[mode]));
+  }
+
+  deleteBatch(keys: Uint8Array): void {
+    this.#alive();
+    this.#tell(() => deleteBatch(this.fd, keys, keys.length / this.keySize));
   }
 
   nextKey(key?: Uint8Array): Uint8Array | undefined {
@@ -211,6 +244,16 @@ export class KernelMap implements RawMap {
     this.#alive();
     if (key.length !== this.keySize) throw this.#error('EINVAL', `a key has ${this.keySize} bytes, not ${key.length}`);
     this.#elements.key.set(key);
+  }
+
+  /** What bpf(2) refuses as the map's error. */
+  #tell<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (error instanceof SyscallError) throw this.#error(error.errno, 'batch');
+      throw error;
+    }
   }
 
   #check(result: number, operation: string): void {

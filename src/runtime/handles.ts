@@ -61,8 +61,17 @@ export interface MapErrno {
   readonly errno: string;
 }
 
-/** BPF_ANY, BPF_NOEXIST, BPF_EXIST (and BPF_F_LOCK) by name. */
-export type UpdateMode = 'any' | 'noexist' | 'exist';
+/** BPF_ANY, BPF_NOEXIST, BPF_EXIST by name; `lock` is BPF_ANY under the value's bpf_spin_lock (BPF_F_LOCK). */
+export type UpdateMode = 'any' | 'noexist' | 'exist' | 'lock';
+
+/** What a batch lookup gives: keys and values side by side, values `elementSize` apart. */
+export interface MapBatch {
+  readonly count: number;
+  readonly keys: Uint8Array;
+  readonly values: Uint8Array;
+  /** Where the next call goes on; undefined when the end was reached. */
+  readonly position: Uint8Array | undefined;
+}
 
 /**
  * A map by bytes. `MapHandle` adds the typed view. Values of per-CPU types are the values of all CPUs in order, each rounded up to
@@ -76,6 +85,28 @@ export interface RawMap {
   delete(key: Uint8Array): boolean;
   /** First key without an argument, then the one after `key`; undefined at the end (bpf(2) BPF_MAP_GET_NEXT_KEY). */
   nextKey(key?: Uint8Array): Uint8Array | undefined;
+}
+
+/** What maps by bytes of both targets do besides. Queues and stacks have empty keys: lookup peeks, update pushes, take pops. */
+export interface TargetMap extends RawMap {
+  readonly keySize: number;
+  /** Bytes of a value as lookup gives and update takes it: all CPUs' values in per-CPU types. */
+  readonly elementSize: number;
+  /** As lookup; `lock`: under the value's bpf_spin_lock. */
+  lookup(key: Uint8Array, mode?: 'lock'): Uint8Array | undefined;
+  /** Removes an element and gives its value (BPF_MAP_LOOKUP_AND_DELETE_ELEM); undefined: no such key. */
+  take(key?: Uint8Array): Uint8Array | undefined;
+  /** Of a bloom filter: false if the value was certainly not added. */
+  contains(value: Uint8Array): boolean;
+  /** Up to `count` elements from `position` on. `remove` takes them out. A bucket of a hash comes whole: ENOSPC if it has more than `count`. */
+  lookupBatch(count: number, position?: Uint8Array, remove?: boolean): MapBatch;
+  /** Writes elements in order; the first that is refused throws, earlier ones stay written. */
+  updateBatch(keys: Uint8Array, values: Uint8Array, mode?: UpdateMode): void;
+  /** Takes elements out in order; a key that is not there throws ENOENT, earlier ones are gone. */
+  deleteBatch(keys: Uint8Array): void;
+  /** BPF_MAP_FREEZE: from now on writes of user space throw EPERM; programs may still write. */
+  freeze(): void;
+  close(): void;
 }
 
 export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
@@ -110,8 +141,41 @@ export interface RingbufHandle<E = Value> extends MapHandle {
   on(callback: (event: E) => void): () => void;
 }
 
+/** Queue or stack: values without keys. */
+export interface QueueHandle<V = Value> extends MapHandle<Value, V> {
+  /** Throws SLUICE_MAP_E2BIG if it is full; with `exist` the oldest value makes room. */
+  push(value: V, mode?: 'any' | 'exist'): void;
+  /** The oldest value of a queue, the newest of a stack; undefined if it is empty. */
+  pop(): V | undefined;
+  peek(): V | undefined;
+}
+
+export interface BloomFilterHandle<V = Value> extends MapHandle<Value, V> {
+  push(value: V): void;
+  /** False: certainly not added. */
+  contains(value: V): boolean;
+}
+
+/** Array or hash of maps. By bytes an inner map is its id. */
+export interface MapOfMapsHandle<K = Value> extends MapHandle<K> {
+  /** The element holds the map from now on, whether its handle is closed or not. It must be of the same target, and like the inner map declared. */
+  put(key: K, map: MapHandle): void;
+  /** The map at `key`, by a handle that the caller closes. */
+  inner(key: K): MapHandle | undefined;
+}
+
+/** Records of bpf_perf_event_output. Until `open` programs get -ENOENT. */
+export interface PerfEventHandle extends MapHandle {
+  /** Gives each CPU a ring of `pages` pages of 4 KiB, a power of two (default 8). */
+  open(pages?: number): void;
+  /** Takes what is there now, CPU by CPU; returns the number of records. `record` is a copy. */
+  consume(callback: (record: Uint8Array, cpu: number) => void): number;
+  /** Records that found no room since the last call. */
+  lost(): number;
+}
+
 export function isRingbuf(map: MapHandle): map is RingbufHandle {
-  return 'consume' in map;
+  return map.type === 'ringbuf' && 'consume' in map;
 }
 
 export interface LoadedObject {

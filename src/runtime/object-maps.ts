@@ -1,13 +1,19 @@
 /** The maps of one object in the user-space target: created, filled with their initial contents, addressed for programs. */
-import { UnsupportedError } from '../errors.ts';
+import type { Btf } from '../btf/types.ts';
+import { InternalError, UnsupportedError } from '../errors.ts';
+import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
-import type { ExternSpec, MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
+import { BloomFilterMap, QueueMap } from './maps/keyless.ts';
+import { MapOfMaps } from './maps/map-of-maps.ts';
+import { PerfEventMap } from './maps/perf-event.ts';
 import { createMap, type PlaneMap } from './maps/plane-map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
 import { RingbufMap } from './maps/ringbuf.ts';
+import { spinLockOffset } from './maps/spin-lock.ts';
 import { UserProgram } from './program.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
@@ -48,6 +54,7 @@ export function createObjectMaps(
         if (!(error instanceof UnsupportedError) || needed.has(spec.name)) throw error;
       }
     }
+    for (const { map, spec } of created.values()) connectMaps(map, spec, created);
   } catch (error) {
     close();
     throw error;
@@ -94,18 +101,39 @@ function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig:
   return map;
 }
 
+/** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
+function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
+  const { inner, ...attributes } = spec;
+  const spinLock = btf === undefined ? undefined : spinLockOffset(btf, spec.valueTypeId);
+  const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf);
+  try {
+    return createMap(runtime.plane, {
+      ...attributes,
+      ...(spec.type === 'perf_event_array' && spec.maxEntries === 0 ? { maxEntries: runtime.cpus } : {}),
+      ...(spinLock === undefined ? {} : { spinLock }),
+      ...(prototype === undefined ? {} : { prototype }),
+    });
+  } finally {
+    prototype?.close();
+  }
+}
+
+/** Puts the maps that a map of maps starts with into it. */
+function connectMaps(map: PlaneMap, spec: MapSpec, created: ReadonlyMap<string, { readonly map: PlaneMap }>): void {
+  if (spec.contents.kind !== 'references' || (spec.type !== 'array_of_maps' && spec.type !== 'hash_of_maps')) return;
+  for (const [index, name] of spec.contents.targets) {
+    const inner = created.get(name)?.map;
+    if (inner === undefined) throw new InternalError(`map ${name}, which map ${spec.name} holds, was not created`);
+    const key = new Uint8Array(spec.keySize);
+    new DataView(key.buffer).setUint32(0, index, true);
+    map.update(key, u32(inner.id));
+  }
+}
+
 function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues): void {
   const bytes = map.bytesAt(0);
-  const offsets = new Map<string, number>();
-  for (const program of object.programs.values()) {
-    for (const reference of program.references.values()) {
-      if (reference.kind === 'kconfig') offsets.set(reference.name, reference.offset);
-    }
-  }
-  for (const [name, offset] of offsets) {
-    const extern: ExternSpec | undefined = object.externs.get(name);
-    if (extern !== undefined) bytes.set(kconfigBytes(extern, kconfig), offset);
-  }
+  for (const [name, offset] of kconfigLayout(object.externs).offsets)
+    bytes.set(kconfigBytes(object.externs.get(name)!, kconfig), offset);
 }
 
 function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectSpec): MapHandle {
@@ -116,6 +144,16 @@ function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectS
       return new ProgArrayMap(map, spec, object.btf, (program) =>
         program instanceof UserProgram && program.runtime === runtime ? program.executable.tailEntry : undefined,
       );
+    case 'queue':
+    case 'stack':
+      return new QueueMap(map, spec, 'user', object.btf);
+    case 'bloom_filter':
+      return new BloomFilterMap(map, spec, 'user', object.btf);
+    case 'array_of_maps':
+    case 'hash_of_maps':
+      return new MapOfMaps(map, spec, object.btf);
+    case 'perf_event_array':
+      return new PerfEventMap(map, spec, object.btf);
     default:
       return new TypedMap(map, spec, 'user', object.btf);
   }

@@ -20,14 +20,32 @@ export interface PlaneExports {
     extraHigh: number,
     seedLow: number,
     seedHigh: number,
+    inner: number,
+    spinLock: number,
   ): number;
+  /** Address of the map with this id, held for the caller; 0 if there is none. */
+  map_by_id(id: number): number;
   map_hold(map: number): void;
   map_destroy(map: number): void;
   map_freeze(map: number): number;
   map_user_value_size(map: number): number;
-  map_lookup_user(map: number, key: number, out: number): number;
+  map_lookup_user(map: number, key: number, out: number, flags: number): number;
   map_update_user(map: number, key: number, value: number, flags: number): number;
   map_delete_user(map: number, key: number): number;
+  map_take_user(map: number, key: number, out: number): number;
+  map_lookup_batch(
+    map: number,
+    position: number,
+    first: number,
+    keys: number,
+    values: number,
+    count: number,
+    remove: number,
+    done: number,
+  ): number;
+  map_update_batch(map: number, keys: number, values: number, count: number, flags: number, done: number): number;
+  map_delete_batch(map: number, keys: number, count: number, done: number): number;
+  perf_event_lost(map: number, index: number): number;
   map_next_key(map: number, key: number, out: number): number;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;

@@ -4,15 +4,10 @@ import { type Codec, codecFor, rawCodec } from '../btf/codec.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
-import type { MapHandle, RawMap, TargetName, UpdateMode, Value } from './handles.ts';
+import type { MapHandle, TargetMap, TargetName, UpdateMode, Value } from './handles.ts';
 
 /** Types whose values are arrays with one element a CPU. */
 export const perCpuTypes: ReadonlySet<MapTypeName> = new Set(['percpu_array', 'percpu_hash', 'lru_percpu_hash']);
-
-/** A map by bytes that can be given back. */
-export interface ClosableMap extends RawMap {
-  close(): void;
-}
 
 /**
  * Values of per-CPU types are arrays with one element a CPU; `set` takes such an array, or one value for all CPUs. Keys and values
@@ -21,17 +16,17 @@ export interface ClosableMap extends RawMap {
 export class TypedMap implements MapHandle {
   readonly spec: MapSpec;
   readonly target: TargetName;
-  readonly raw: ClosableMap;
-  readonly #key: Codec;
-  readonly #value: Codec;
+  readonly raw: TargetMap;
+  protected readonly keyCodec: Codec;
+  protected readonly valueCodec: Codec;
 
-  constructor(raw: ClosableMap, spec: MapSpec, target: TargetName, btf: Btf | undefined) {
+  constructor(raw: TargetMap, spec: MapSpec, target: TargetName, btf: Btf | undefined) {
     this.raw = raw;
     this.spec = spec;
     this.target = target;
-    this.#key = codecOf(btf, spec.keyTypeId, spec.keySize);
+    this.keyCodec = codecOf(btf, spec.keyTypeId, spec.keySize);
     const value = codecOf(btf, spec.valueTypeId, spec.valueSize);
-    this.#value = perCpuTypes.has(spec.type) ? perCpuCodec(value, spec.name) : value;
+    this.valueCodec = perCpuTypes.has(spec.type) ? perCpuCodec(value, spec.name) : value;
   }
 
   get name(): string {
@@ -43,28 +38,28 @@ export class TypedMap implements MapHandle {
   }
 
   get(key: Value): Value | undefined {
-    const bytes = this.raw.lookup(this.#key.encode(key));
-    return bytes === undefined ? undefined : this.#value.decode(bytes);
+    const bytes = this.raw.lookup(this.keyCodec.encode(key));
+    return bytes === undefined ? undefined : this.valueCodec.decode(bytes);
   }
 
   set(key: Value, value: Value, mode?: UpdateMode): void {
-    const bytes = this.#key.encode(key);
-    this.raw.update(bytes, this.#encode(value, bytes), mode);
+    const bytes = this.keyCodec.encode(key);
+    this.raw.update(bytes, this.#encode(value), mode);
   }
 
   delete(key: Value): boolean {
-    return this.raw.delete(this.#key.encode(key));
+    return this.raw.delete(this.keyCodec.encode(key));
   }
 
   *keys(): IterableIterator<Value> {
-    for (let key = this.raw.nextKey(); key !== undefined; key = this.raw.nextKey(key)) yield this.#key.decode(key);
+    for (let key = this.raw.nextKey(); key !== undefined; key = this.raw.nextKey(key)) yield this.keyCodec.decode(key);
   }
 
   *[Symbol.iterator](): IterableIterator<[Value, Value]> {
     for (let key = this.raw.nextKey(); key !== undefined; key = this.raw.nextKey(key)) {
       const value = this.raw.lookup(key);
       // Deleted since the key was read.
-      if (value !== undefined) yield [this.#key.decode(key), this.#value.decode(value)];
+      if (value !== undefined) yield [this.keyCodec.decode(key), this.valueCodec.decode(value)];
     }
   }
 
@@ -72,19 +67,11 @@ export class TypedMap implements MapHandle {
     this.raw.close();
   }
 
-  #encode(value: Value, key: Uint8Array): Uint8Array {
-    if (!perCpuTypes.has(this.type) || Array.isArray(value)) return this.#value.encode(value);
-    // One value for all CPUs: their number is that of a value that is there, or of what the target says by its size error.
-    const cpus = this.raw.lookup(key)?.length ?? cpuBytes(this.raw);
+  #encode(value: Value): Uint8Array {
+    if (!perCpuTypes.has(this.type) || Array.isArray(value)) return this.valueCodec.encode(value);
     const one = (this.spec.valueSize + 7) & ~7;
-    return this.#value.encode(Array.from({ length: cpus / one }, () => value));
+    return this.valueCodec.encode(Array.from({ length: this.raw.elementSize / one }, () => value));
   }
-}
-
-function cpuBytes(raw: ClosableMap): number {
-  if ('userValueSize' in raw && typeof raw.userValueSize === 'number') return raw.userValueSize;
-  if ('elementSize' in raw && typeof raw.elementSize === 'number') return raw.elementSize;
-  throw new InputError('SLUICE_MAP_VALUE_SIZE', 'give an array with one value a CPU');
 }
 
 function codecOf(btf: Btf | undefined, typeId: number, size: number): Codec {

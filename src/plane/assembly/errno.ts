@@ -2,6 +2,7 @@
 export const EPERM: i64 = -1;
 export const ENOENT: i64 = -2;
 export const E2BIG: i64 = -7;
+export const EBADF: i64 = -9;
 export const EAGAIN: i64 = -11;
 export const ENOMEM: i64 = -12;
 export const EACCES: i64 = -13;
@@ -14,6 +15,7 @@ export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
 export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;
+export const EOVERFLOW: i64 = -75;
 export const EOPNOTSUPP: i64 = -95;
 export const EALREADY: i64 = -114;
 // The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.

@@ -30,8 +30,13 @@ export const MAP_COUNT = 48;
 /** u32: first page and number of pages that the page allocator gave for this map. */
 export const MAP_PAGES = 52;
 export const MAP_PAGE_COUNT = 56;
+/** u32: address of the next map in the list of all maps (ROOT_MAPS), 0 at the end. */
+export const MAP_NEXT = 60;
 /** First byte of a type's own fields. */
 export const MAP_PRIVATE = 64;
+/** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
+export const MAP_SPIN_LOCK = 240;
+export const SPIN_LOCK_SIZE = 4;
 /** Bytes reserved for a map header, private fields included. */
 export const MAP_HEADER_SIZE = 256;
 

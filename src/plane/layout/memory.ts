@@ -30,6 +30,9 @@ export const ROOT_CPU_COUNT = 16;
 /** u32: next map id, next program id. */
 export const ROOT_NEXT_MAP_ID = 20;
 export const ROOT_NEXT_PROGRAM_ID = 24;
+/** u32: address of the newest map (the others follow by MAP_NEXT), and the lock word of that list. */
+export const ROOT_MAPS = 28;
+export const ROOT_MAPS_LOCK = 48;
 /** u64: clock offset in ns added to the raw clock; u64: frozen clock in ns, 0 when the clock runs. */
 export const ROOT_CLOCK_OFFSET = 32;
 export const ROOT_CLOCK_FROZEN = 40;

@@ -5,31 +5,55 @@ import type { MapSpec } from '../../object/spec.ts';
 import {
   BPF_ANY,
   BPF_EXIST,
+  BPF_F_LOCK,
   BPF_NOEXIST,
+  MAP_FLAGS,
   MAP_ID,
   MAP_MAX_ENTRIES,
   MAP_STRIDE,
   MAP_VALUES,
 } from '../../plane/layout/map.ts';
-import type { RawMap, UpdateMode } from '../handles.ts';
+import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
 import { ENOENT, mapError } from './errno.ts';
 
 /** What a map is made from: the attributes of BPF_MAP_CREATE. */
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
-  Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>>;
+  Partial<Pick<MapSpec, 'name' | 'flags' | 'mapExtra'>> & {
+    /** A map like those that a map of maps is to hold; needed only for the call. */
+    readonly prototype?: PlaneMap;
+    /** Where in a value its bpf_spin_lock lies, in bytes. */
+    readonly spinLock?: number;
+  };
 
 /** Types that the plane has. */
 export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
   'array',
+  'array_of_maps',
+  'bloom_filter',
+  'cpumap',
+  'devmap',
+  'devmap_hash',
   'hash',
+  'hash_of_maps',
   'lpm_trie',
   'lru_hash',
+  'lru_percpu_hash',
   'percpu_array',
+  'percpu_hash',
+  'perf_event_array',
   'prog_array',
+  'queue',
   'ringbuf',
+  'stack',
+  'xskmap',
 ]);
-const updateFlags: Readonly<Record<UpdateMode, number>> = { any: BPF_ANY, noexist: BPF_NOEXIST, exist: BPF_EXIST };
+const updateFlags: Readonly<Record<UpdateMode, number>> = {
+  any: BPF_ANY,
+  noexist: BPF_NOEXIST,
+  exist: BPF_EXIST,
+  lock: BPF_F_LOCK,
+};
 
 /**
  * Creates a map. The caller holds its only reference until `close`. Throws UnsupportedError for a type that is not there, InputError
@@ -50,12 +74,14 @@ export function createMap(plane: PlaneInstance, attributes: MapAttributes): Plan
     Number(BigInt.asIntN(32, mapExtra >> 32n)),
     Number(BigInt.asIntN(32, seed)),
     Number(BigInt.asIntN(32, seed >> 32n)),
+    attributes.prototype?.address ?? 0,
+    attributes.spinLock === undefined ? 0 : attributes.spinLock + 1,
   );
   if (address < 0 && address >= -4095) throw mapError(address, `${name}: create`);
   return new PlaneMap(plane, address >>> 0, { ...attributes, name, flags, mapExtra });
 }
 
-export class PlaneMap implements RawMap {
+export class PlaneMap implements TargetMap {
   readonly plane: PlaneInstance;
   /** Address of the header (plane/layout/map.ts): the BPF map pointer. */
   readonly address: number;
@@ -64,8 +90,7 @@ export class PlaneMap implements RawMap {
   readonly keySize: number;
   /** Size of a value as a program sees it. */
   readonly valueSize: number;
-  /** Size of what lookup returns and update takes: all CPUs' values in per-CPU types. */
-  readonly userValueSize: number;
+  readonly elementSize: number;
   /** As created: an LRU hash with lists of each CPU rounds up to a multiple of their number. */
   readonly maxEntries: number;
   readonly flags: number;
@@ -81,9 +106,9 @@ export class PlaneMap implements RawMap {
     this.type = attributes.type;
     this.keySize = attributes.keySize;
     this.valueSize = attributes.valueSize;
-    this.userValueSize = plane.exports.map_user_value_size(address);
+    this.elementSize = plane.exports.map_user_value_size(address);
     this.maxEntries = plane.view().getUint32(address + MAP_MAX_ENTRIES, true);
-    this.flags = attributes.flags ?? 0;
+    this.flags = plane.view().getUint32(address + MAP_FLAGS, true);
   }
 
   /** Number of the map, unique in this memory. */
@@ -91,23 +116,23 @@ export class PlaneMap implements RawMap {
     return this.plane.view().getUint32(this.address + MAP_ID, true);
   }
 
-  lookup(key: Uint8Array): Uint8Array | undefined {
-    const at = this.#place(key, this.userValueSize);
+  lookup(key: Uint8Array, mode?: 'lock'): Uint8Array | undefined {
+    const at = this.#place(key, this.elementSize);
     const out = at + this.#keySpace;
-    const result = this.plane.exports.map_lookup_user(this.address, at, out);
+    const result = this.plane.exports.map_lookup_user(
+      this.address,
+      at,
+      out,
+      mode === undefined ? 0 : updateFlags[mode],
+    );
     if (result === -ENOENT) return undefined;
     if (result !== 0) throw this.#error(result, 'lookup');
-    return this.plane.bytes().slice(out, out + this.userValueSize);
+    return this.plane.bytes().slice(out, out + this.elementSize);
   }
 
   update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
-    if (value.length !== this.userValueSize) {
-      throw new InputError(
-        'SLUICE_MAP_VALUE_SIZE',
-        `map ${this.name}: values have ${this.userValueSize} bytes, not ${value.length}`,
-      );
-    }
-    const at = this.#place(key, this.userValueSize);
+    this.#checkValue(value);
+    const at = this.#place(key, this.elementSize);
     const from = at + this.#keySpace;
     this.plane.bytes().set(value, from);
     const result = this.plane.exports.map_update_user(this.address, at, from, updateFlags[mode]);
@@ -122,6 +147,75 @@ export class PlaneMap implements RawMap {
     return true;
   }
 
+  take(key = new Uint8Array(0)): Uint8Array | undefined {
+    const at = this.#place(key, this.elementSize);
+    const out = at + this.#keySpace;
+    const result = this.plane.exports.map_take_user(this.address, at, out);
+    if (result === -ENOENT) return undefined;
+    if (result !== 0) throw this.#error(result, 'lookup and delete');
+    return this.plane.bytes().slice(out, out + this.elementSize);
+  }
+
+  contains(value: Uint8Array): boolean {
+    this.#checkValue(value);
+    const at = this.#reserve(this.elementSize);
+    this.plane.bytes().set(value, at);
+    const result = this.plane.exports.map_lookup_user(this.address, 0, at, 0);
+    if (result === -ENOENT) return false;
+    if (result !== 0) throw this.#error(result, 'lookup');
+    return true;
+  }
+
+  lookupBatch(count: number, position?: Uint8Array, remove = false): MapBatch {
+    const { exports } = this.plane;
+    const places = this.#batch(count);
+    if (position !== undefined) this.plane.bytes().set(position, places.position);
+    const first = position === undefined ? 1 : 0;
+    const { keys, values, done } = places;
+    const result = exports.map_lookup_batch(
+      this.address,
+      places.position,
+      first,
+      keys,
+      values,
+      count,
+      remove ? 1 : 0,
+      done,
+    );
+    if (result !== 0 && result !== -ENOENT) throw this.#error(result, 'batch lookup');
+    const got = this.plane.view().getUint32(done, true);
+    const bytes = this.plane.bytes();
+    return {
+      count: got,
+      keys: bytes.slice(keys, keys + got * this.keySize),
+      values: bytes.slice(values, values + got * this.elementSize),
+      position: result === 0 ? bytes.slice(places.position, places.position + Math.max(4, this.keySize)) : undefined,
+    };
+  }
+
+  updateBatch(keys: Uint8Array, values: Uint8Array, mode: UpdateMode = 'any'): void {
+    const count = keys.length / this.keySize;
+    if (!Number.isInteger(count) || values.length !== count * this.elementSize)
+      throw new InputError('SLUICE_MAP_BATCH', `map ${this.name}: keys and values of a batch have other sizes`);
+    const places = this.#batch(count);
+    this.plane.bytes().set(keys, places.keys);
+    this.plane.bytes().set(values, places.values);
+    const flags = updateFlags[mode];
+    const { exports } = this.plane;
+    const result = exports.map_update_batch(this.address, places.keys, places.values, count, flags, places.done);
+    if (result !== 0) throw this.#error(result, 'batch update');
+  }
+
+  deleteBatch(keys: Uint8Array): void {
+    const count = keys.length / this.keySize;
+    if (!Number.isInteger(count))
+      throw new InputError('SLUICE_MAP_BATCH', `map ${this.name}: keys of a batch have another size`);
+    const places = this.#batch(count);
+    this.plane.bytes().set(keys, places.keys);
+    const result = this.plane.exports.map_delete_batch(this.address, places.keys, count, places.done);
+    if (result !== 0) throw this.#error(result, 'batch delete');
+  }
+
   nextKey(key?: Uint8Array): Uint8Array | undefined {
     const at = key === undefined ? this.#reserve(this.keySize) : this.#place(key, this.keySize);
     const out = at + this.#keySpace;
@@ -131,7 +225,6 @@ export class PlaneMap implements RawMap {
     return this.plane.bytes().slice(out, out + this.keySize);
   }
 
-  /** BPF_MAP_FREEZE: from now on update and delete throw SLUICE_MAP_EPERM; programs may still write. */
   freeze(): void {
     const result = this.plane.exports.map_freeze(this.#live());
     if (result !== 0) throw this.#error(result, 'freeze');
@@ -167,6 +260,23 @@ export class PlaneMap implements RawMap {
 
   get #keySpace(): number {
     return (this.keySize + 7) & ~7;
+  }
+
+  #checkValue(value: Uint8Array): void {
+    if (value.length === this.elementSize) return;
+    throw new InputError(
+      'SLUICE_MAP_VALUE_SIZE',
+      `map ${this.name}: values have ${this.elementSize} bytes, not ${value.length}`,
+    );
+  }
+
+  /** Room for a batch in scratch: u32 count done, position, keys, values, each from a multiple of 8 on. */
+  #batch(count: number): { done: number; position: number; keys: number; values: number } {
+    this.#live();
+    const keySpace = (count * this.keySize + 7) & ~7;
+    const done = this.plane.scratch(16 + this.#keySpace + keySpace + count * this.elementSize);
+    const keys = done + 16 + this.#keySpace;
+    return { done, position: done + 8, keys, values: keys + keySpace };
   }
 
   #live(): number {

@@ -1,5 +1,6 @@
 // Array: values side by side. Facts: kernel/bpf/arraymap.c.
-import { copy_bytes, header_allocate, access_flags_ok, round_up_8 } from './header';
+import { access_flags_ok, header_allocate, round_up_8 } from './header';
+import { has_spin_lock, value_copy, value_copy_locked } from './value';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_EXIST,
@@ -15,7 +16,6 @@ import {
   MAP_MAX_ENTRIES,
   MAP_STRIDE,
   MAP_VALUES,
-  MAP_VALUE_SIZE,
 } from '../../layout/map';
 
 /** 0, or the negated errno with which Linux refuses such an array; `allowed` are the flags besides the access flags. */
@@ -47,15 +47,16 @@ export function array_update_check(map: usize, key: usize, flags: u64): i64 {
   if ((flags & ~(<u64>BPF_F_LOCK)) > <u64>BPF_EXIST) return EINVAL;
   if (load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return E2BIG;
   if (flags & BPF_NOEXIST) return EEXIST;
-  // No value has a spin lock that it could take.
-  if (flags & BPF_F_LOCK) return EINVAL;
+  if (flags & BPF_F_LOCK && !has_spin_lock(map)) return EINVAL;
   return 0;
 }
 
 export function array_update(map: usize, key: usize, value: usize, flags: u64): i64 {
   const refused = array_update_check(map, key, flags);
   if (refused != 0) return refused;
-  copy_bytes(array_lookup(map, key), value, load<u32>(map, MAP_VALUE_SIZE));
+  const to = array_lookup(map, key);
+  if (flags & BPF_F_LOCK) value_copy_locked(map, to, value, to);
+  else value_copy(map, to, value);
   return 0;
 }
 

@@ -1,19 +1,49 @@
-// Creation and the end of maps. Only control code calls these.
-import { pages_free } from '../pages';
+// Creation of maps. Only control code calls these.
 import { array_create } from './array';
+import { array_of_maps_create } from './array-of-maps';
+import { bloom_filter_create } from './bloom-filter';
+import { cpumap_create } from './cpumap';
+import { devmap_create, devmap_hash_create } from './devmap';
 import { hash_create } from './hash';
+import { hash_of_maps_create } from './hash-of-maps';
 import { lpm_trie_create } from './lpm-trie';
 import { lru_hash_create } from './lru-hash';
+import { lru_percpu_hash_create } from './lru-percpu-hash';
 import { percpu_array_create } from './percpu-array';
+import { percpu_hash_create } from './percpu-hash';
 import { prog_array_create } from './prog-array';
+import { queue_create } from './queue';
+import { registry_add } from './registry';
 import { ringbuf_create } from './ringbuf';
 import { EBUSY, EINVAL } from '../errno';
-import { MAP_FROZEN, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES } from '../../layout/map';
-import { ARRAY, HASH, LPM_TRIE, LRU_HASH, PERCPU_ARRAY, PROG_ARRAY, RINGBUF } from './types';
+import { xskmap_create } from './xskmap';
+import { MAP_EXTRA, MAP_FROZEN, MAP_SPIN_LOCK } from '../../layout/map';
+import {
+  ARRAY,
+  ARRAY_OF_MAPS,
+  BLOOM_FILTER,
+  CPUMAP,
+  DEVMAP,
+  DEVMAP_HASH,
+  HASH,
+  HASH_OF_MAPS,
+  LPM_TRIE,
+  LRU_HASH,
+  LRU_PERCPU_HASH,
+  PERCPU_ARRAY,
+  PERCPU_HASH,
+  PERF_EVENT_ARRAY,
+  PROG_ARRAY,
+  QUEUE,
+  RINGBUF,
+  STACK,
+  XSKMAP,
+} from './types';
 
 /**
  * Address of a new map, or a negated errno as the map type's alloc_check in Linux would return it: results at or above
- * ERROR_FLOOR (as u32) are errors. `seed` spreads the keys of hashes. The caller holds one reference.
+ * ERROR_FLOOR (as u32) are errors. `seed` spreads the keys of hashes. `inner`: address of a map like those that a map of maps is to hold.
+ * `spin_lock`: MAP_SPIN_LOCK. The caller holds one reference.
  */
 export function map_create(
   type: u32,
@@ -25,10 +55,31 @@ export function map_create(
   extra_high: u32,
   seed_low: u32,
   seed_high: u32,
+  inner: usize,
+  spin_lock: u32,
+): usize {
+  const extra = (<u64>extra_high << 32) | extra_low;
+  const seed = (<u64>seed_high << 32) | seed_low;
+  const map = allocate(type, key_size, value_size, max_entries, flags, extra, seed, inner);
+  if (map >= <usize>-4095) return map;
+  store<u32>(map, spin_lock, MAP_SPIN_LOCK);
+  store<u64>(map, extra, MAP_EXTRA);
+  registry_add(map);
+  return map;
+}
+
+function allocate(
+  type: u32,
+  key_size: u32,
+  value_size: u32,
+  max_entries: u32,
+  flags: u32,
+  extra: u64,
+  seed: u64,
+  inner: usize,
 ): usize {
   // Only bloom filters and arenas take a map_extra.
-  if ((extra_low | extra_high) != 0) return <usize>EINVAL;
-  const seed = (<u64>seed_high << 32) | seed_low;
+  if (extra != 0 && type != BLOOM_FILTER) return <usize>EINVAL;
   switch (type) {
     case HASH:
       return hash_create(type, key_size, value_size, max_entries, flags, seed);
@@ -41,22 +92,34 @@ export function map_create(
     case LPM_TRIE:
       return lpm_trie_create(type, key_size, value_size, max_entries, flags);
     case LRU_HASH:
-      return lru_hash_create(type, key_size, value_size, max_entries, flags, seed);
+      return lru_hash_create(type, key_size, value_size, max_entries, flags, seed, 1);
+    case PERCPU_HASH:
+      return percpu_hash_create(type, key_size, value_size, max_entries, flags, seed);
+    case LRU_PERCPU_HASH:
+      return lru_percpu_hash_create(type, key_size, value_size, max_entries, flags, seed);
+    case QUEUE:
+    case STACK:
+      return queue_create(type, key_size, value_size, max_entries, flags);
+    case BLOOM_FILTER:
+      return bloom_filter_create(type, key_size, value_size, max_entries, flags, extra, seed);
+    case ARRAY_OF_MAPS:
+    case PERF_EVENT_ARRAY:
+      return array_of_maps_create(type, key_size, value_size, max_entries, flags, inner);
+    case HASH_OF_MAPS:
+      return hash_of_maps_create(type, key_size, value_size, max_entries, flags, seed, inner);
+    case DEVMAP:
+      return devmap_create(type, key_size, value_size, max_entries, flags);
+    case DEVMAP_HASH:
+      return devmap_hash_create(type, key_size, value_size, max_entries, flags, seed);
+    case CPUMAP:
+      return cpumap_create(type, key_size, value_size, max_entries, flags);
+    case XSKMAP:
+      return xskmap_create(type, key_size, value_size, max_entries, flags);
     case RINGBUF:
       return ringbuf_create(type, key_size, value_size, max_entries, flags);
     default:
       return <usize>EINVAL;
   }
-}
-
-/** One more holder of the map. */
-export function map_hold(map: usize): void {
-  atomic.add<u32>(map, 1, MAP_REFERENCES);
-}
-
-/** Drops a reference; the last one gives the memory back. */
-export function map_destroy(map: usize): void {
-  if (atomic.sub<u32>(map, 1, MAP_REFERENCES) == 1) pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
 }
 
 /** BPF_MAP_FREEZE: user space may no longer write. 0, or -EBUSY if it already is. */

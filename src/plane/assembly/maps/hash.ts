@@ -19,9 +19,11 @@ import {
   next_of,
 } from './chain';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
+import { has_spin_lock, value_copy_locked, value_init } from './value';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_EXIST,
+  BPF_F_LOCK,
   BPF_F_NO_PREALLOC,
   BPF_F_NUMA_NODE,
   BPF_F_RDONLY,
@@ -34,7 +36,6 @@ import {
   MAP_HEADER_SIZE,
   MAP_KEY_SIZE,
   MAP_VALUES,
-  MAP_VALUE_SIZE,
 } from '../../layout/map';
 import {
   HASH_BUCKETS,
@@ -75,7 +76,10 @@ export function bucket_count(count: u32): u32 {
   return count <= 1 ? 1 : <u32>1 << (32 - clz<u32>(count - 1));
 }
 
-/** Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset`. */
+/**
+ * Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset` and that
+ * have `copies` values, MAP_STRIDE bytes apart.
+ */
 export function hash_allocate(
   type: u32,
   key_size: u32,
@@ -86,10 +90,11 @@ export function hash_allocate(
   key_offset: u32,
   extras: u32,
   capacity: u32,
+  copies: u32,
 ): usize {
   const buckets = bucket_count(max_entries);
   const value_offset = key_offset + round_up_8(key_size);
-  const element_size = value_offset + round_up_8(value_size);
+  const element_size = value_offset + round_up_8(value_size) * copies;
   const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
   const map = header_allocate(type, key_size, value_size, max_entries, flags, before + <u64>element_size * capacity);
   if (map == 0) return 0;
@@ -129,6 +134,7 @@ export function hash_create(
     HASH_ELEMENT_KEY,
     extras,
     max_entries + cpus,
+    1,
   );
   if (map == 0) return <usize>ENOMEM;
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
@@ -140,7 +146,7 @@ export function hash_create(
 }
 
 /** A free element, 0 if all are in use. */
-function take(map: usize): usize {
+export function hash_take(map: usize): usize {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
     const element = <usize>(<u32>free);
@@ -154,7 +160,7 @@ function take(map: usize): usize {
     if (used >= load<u32>(map, HASH_CAPACITY)) {
       // Another CPU may have given one back since.
       if (<u32>atomic.load<u64>(map, HASH_FREE) == 0) return 0;
-      return take(map);
+      return hash_take(map);
     }
     if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) == used) {
       return load<u32>(map, MAP_VALUES) + used * load<u32>(map, HASH_ELEMENT_SIZE);
@@ -163,7 +169,7 @@ function take(map: usize): usize {
 }
 
 /** Gives an element back; its next word stays, for readers that still stand on it. */
-function give(map: usize, element: usize): void {
+export function hash_give(map: usize, element: usize): void {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
     store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
@@ -194,10 +200,15 @@ export function hash_lookup(map: usize, key: usize): usize {
   return element == 0 ? 0 : element + load<u32>(map, HASH_VALUE_OFFSET);
 }
 
-/** 0, -EINVAL (unknown flags), -EEXIST, -ENOENT or -E2BIG. An existing element is replaced, not written over. */
+/**
+ * 0, -EINVAL (unknown flags, or BPF_F_LOCK without a spin lock), -EEXIST, -ENOENT or -E2BIG. An existing element is replaced; with BPF_F_LOCK
+ * it is written over.
+ */
 export function hash_update(map: usize, key: usize, value: usize, flags: u64): i64 {
-  // BPF_F_LOCK is refused as well: no value has a spin lock.
-  if (flags > <u64>BPF_EXIST) return EINVAL;
+  const locked = (flags & BPF_F_LOCK) != 0;
+  const mode = flags & ~(<u64>BPF_F_LOCK);
+  if (mode > <u64>BPF_EXIST || (locked && !has_spin_lock(map))) return EINVAL;
+  const value_offset = load<u32>(map, HASH_VALUE_OFFSET);
   const key_size = load<u32>(map, MAP_KEY_SIZE);
   const hash = hash_of(map, key);
   const bucket = bucket_of(map, hash);
@@ -207,14 +218,18 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   let refused: i64 = 0;
   let element: usize = 0;
   if (old == 0) {
-    if (flags == BPF_EXIST) {
+    if (mode == BPF_EXIST) {
       refused = ENOENT;
     } else {
-      element = take(map);
+      element = hash_take(map);
       if (element == 0) refused = E2BIG;
     }
-  } else if (flags == BPF_NOEXIST) {
+  } else if (mode == BPF_NOEXIST) {
     refused = EEXIST;
+  } else if (locked) {
+    value_copy_locked(map, old + value_offset, value, old + value_offset);
+    bucket_unlock(bucket, word);
+    return 0;
   } else {
     const extra = load<u32>(map, HASH_EXTRAS) + this_cpu() * HASH_EXTRA_STRIDE;
     element = load<u32>(extra);
@@ -226,7 +241,7 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   }
   store<u32>(element, hash, HASH_ELEMENT_HASH);
   copy_bytes(element + HASH_ELEMENT_KEY, key, key_size);
-  copy_bytes(element + load<u32>(map, HASH_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
+  value_init(map, element + value_offset, value);
   if (old == 0) bucket_insert(bucket, word, element);
   else bucket_replace(bucket, word, before, old, element);
   return 0;
@@ -236,7 +251,7 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
 export function hash_delete(map: usize, key: usize): i64 {
   const element = chain_take(map, key, HASH_ELEMENT_KEY);
   if (element == 0) return ENOENT;
-  give(map, element);
+  hash_give(map, element);
   return 0;
 }
 
@@ -248,11 +263,11 @@ export function hash_next_key(map: usize, key: usize, out: usize): i32 {
   return 0;
 }
 
-/** Calls back for every element; the callback may delete it. Returns the number of calls. */
-export function hash_each(map: usize, key_offset: usize, callback: u32, ctx: u64): i64 {
+/** Calls back for every element, with its value `shift` bytes behind the first; the callback may delete it. Returns the number of calls. */
+export function hash_each(map: usize, key_offset: usize, shift: u32, callback: u32, ctx: u64): i64 {
   const buckets = load<u32>(map, HASH_BUCKETS);
   const last = load<u32>(map, HASH_MASK);
-  const value_offset = load<u32>(map, HASH_VALUE_OFFSET);
+  const value_offset = load<u32>(map, HASH_VALUE_OFFSET) + shift;
   let calls: i64 = 0;
   for (let bucket: u32 = 0; bucket <= last; bucket++) {
     let element = first_of(atomic.load<u64>(buckets + (bucket << 3)));

@@ -28,6 +28,7 @@ import {
 import { HASH_VALUE_OFFSET } from '../../layout/map-hash';
 import { LRU_ELEMENT_KEY, LRU_NODE_REFERENCED } from '../../layout/map-lru';
 
+/** `copies`: values in an element, 1 or one a CPU. */
 export function lru_hash_create(
   type: u32,
   key_size: u32,
@@ -35,6 +36,7 @@ export function lru_hash_create(
   max_entries: u32,
   flags: u32,
   seed: u64,
+  copies: u32,
 ): usize {
   const own = BPF_F_NO_COMMON_LRU;
   let refused = hash_check_flags(flags, own);
@@ -58,6 +60,7 @@ export function lru_hash_create(
     LRU_ELEMENT_KEY,
     lru_lists_bytes(flags),
     max_entries,
+    copies,
   );
   if (map == 0) return <usize>ENOMEM;
   lru_init(map);

@@ -1,0 +1,49 @@
+// All maps of the memory, by id, and how long they live: a map goes when its last reference does.
+import { pages_free } from '../pages';
+import { release_inner } from './inner';
+import { spin_lock, spin_unlock } from './link';
+import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES } from '../../layout/map';
+import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
+
+export function registry_add(map: usize): void {
+  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  store<u32>(map, load<u32>(ROOT, ROOT_MAPS), MAP_NEXT);
+  store<u32>(ROOT, <u32>map, ROOT_MAPS);
+  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+}
+
+function remove(map: usize): void {
+  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  let link: usize = ROOT + ROOT_MAPS;
+  while (load<u32>(link) != <u32>map) link = <usize>load<u32>(link) + MAP_NEXT;
+  store<u32>(link, load<u32>(map, MAP_NEXT));
+  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+}
+
+/** The map with this id, held for the caller; 0 if there is none. */
+export function map_by_id(id: u32): usize {
+  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  let map = <usize>load<u32>(ROOT, ROOT_MAPS);
+  while (map != 0 && load<u32>(map, MAP_ID) != id) map = load<u32>(map, MAP_NEXT);
+  while (map != 0) {
+    // One whose last reference is gone is about to leave the list.
+    const references = atomic.load<u32>(map, MAP_REFERENCES);
+    if (references == 0) map = 0;
+    else if (atomic.cmpxchg<u32>(map, references, references + 1, MAP_REFERENCES) == references) break;
+  }
+  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  return map;
+}
+
+/** One more holder of the map. */
+export function map_hold(map: usize): void {
+  atomic.add<u32>(map, 1, MAP_REFERENCES);
+}
+
+/** Drops a reference; the last one gives the memory back, and drops what the map holds of other maps. */
+export function map_destroy(map: usize): void {
+  if (atomic.sub<u32>(map, 1, MAP_REFERENCES) != 1) return;
+  remove(map);
+  release_inner(map);
+  pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
+}
