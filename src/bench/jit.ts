@@ -14,7 +14,7 @@ import { writeObject } from '../object/write.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import { isRingbuf } from '../runtime/handles.ts';
 import { type BenchCase, type BenchResult, benchResult, type PeerName } from './report.ts';
-import { median, medians, type Timed, wall } from './timing.ts';
+import { median, minima, type Timed, wall } from './timing.ts';
 import { UbpfPeer } from './ubpf.ts';
 
 /** One row of bpf/bench/cases.json. */
@@ -42,8 +42,8 @@ export interface JitBenchOptions {
   progress(done: number, of: number, name: string): void;
 }
 
-/** What cannot be told from nothing, ns: a net time below it counts as this much. */
-const FLOOR = 0.25;
+/** What cannot be told from nothing, ns, as the kernel counts in whole ns: a net time below it counts as this much, on every side. */
+const FLOOR = 1;
 
 export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
   const all = JSON.parse(readFileSync(join(options.bpf, 'bench', 'cases.json'), 'utf8')) as BenchProgram[]; // our own file
@@ -76,6 +76,7 @@ export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
   const costs = Object.entries(empty).map(([name, ns]) => `${name} ${ns.toFixed(1)} ns`);
   return benchResult('jit', cases, [
     `subtracted from each side, the cost of an empty program: ${costs.join(', ')}`,
+    `each time is the shortest of ${options.rounds} rounds, in which the sides take turns; net times below ${FLOOR} ns count as ${FLOOR} ns`,
     'our JIT runs the programs with its budget check on every back edge, as they are not verified',
     ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
     ...(ubpf === undefined ? ['ubpf-jit is absent: set SLUICE_UBPF to a binary of bench/peers/ubpf-bench.c'] : []),
@@ -108,7 +109,7 @@ async function measure(
     if (linux !== undefined) objects.push(['linux-jit', linux]);
     for (const [, object] of objects) prepare(object, bench, data);
     const timed = objects.map(([, object]) => timedRuns(object, bench, data));
-    const results = await medians(timed, options.rounds, options.targetMs);
+    const results = await minima(timed, options.rounds, options.targetMs);
     const times: Times = Object.fromEntries(objects.map(([name], i) => [name, results[i]!]));
     const peer = await ubpf?.measure(spec, bench.program, data, bench.returnValue, options);
     return peer === undefined ? times : { ...times, 'ubpf-jit': peer };
@@ -131,9 +132,6 @@ function prepare(object: LoadedObject, bench: BenchProgram, data: Uint8Array): v
   }
 }
 
-/** A kernel time of so many ns is told by the kernel itself; below, its whole ns are too coarse. */
-const KERNEL_TELLS = 200;
-
 function timedRuns(object: LoadedObject, bench: BenchProgram, data: Uint8Array): Timed {
   const program = object.programs[bench.program]!;
   const rings = Object.values(object.maps).filter(isRingbuf);
@@ -152,7 +150,8 @@ function timedRuns(object: LoadedObject, bench: BenchProgram, data: Uint8Array):
       const ns = wall(() => {
         durationNs = program.run({ data, repeat: count }).durationNs;
       });
-      return durationNs >= KERNEL_TELLS || bench.maxRuns !== undefined ? durationNs * count : Math.max(0, ns - begin);
+      // The kernel leaves out what others ran meanwhile, and cuts off to whole ns; our clock says where in between.
+      return Math.max(durationNs * count, Math.min(ns - begin, (durationNs + 1) * count));
     },
     after() {
       for (const ring of rings) ring.consume(() => {});

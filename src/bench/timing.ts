@@ -48,19 +48,35 @@ export function calibrate(timed: Timed, ms: number): number {
   }
 }
 
-/**
- * Medians of several things, measured in turns, so that a machine whose speed drifts is unfair to nobody. Before, each is warmed up and
- * left alone for a moment: V8 compiles hot code in the background.
- */
-export async function medians(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[]> {
-  for (const timed of all) calibrate(timed, targetMs);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+/** Calls before anything counts, and the pause after each, ms: V8 compiles hot code in the background and takes it up at the next call. */
+const WARM_UPS = 6;
+const WARM_UP_PAUSE = 15;
+
+/** Times of a call of several things, measured in turns, so that a machine whose speed drifts is unfair to nobody. */
+async function inTurns(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[][]> {
+  for (let call = 0; call < WARM_UPS; call++) {
+    for (const timed of all) calibrate(timed, targetMs / 4);
+    await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE));
+  }
   const counts = all.map((timed) => calibrate(timed, targetMs));
   const samples: number[][] = all.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, timed] of all.entries()) samples[i]!.push(once(timed, counts[i]!) / counts[i]!);
   }
-  return samples.map(median);
+  return samples;
+}
+
+/**
+ * The shortest time of each. Whatever else runs on the machine can only make a round longer: of many short rounds the shortest is the
+ * thing itself.
+ */
+export async function minima(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[]> {
+  return (await inTurns(all, rounds, targetMs)).map((samples) => Math.min(...samples));
+}
+
+/** The median time of each, for things whose rounds differ by themselves. */
+export async function medians(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[]> {
+  return (await inTurns(all, rounds, targetMs)).map(median);
 }
 
 export function median(values: readonly number[]): number {
