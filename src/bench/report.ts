@@ -16,7 +16,8 @@ export type PeerName =
   | 'mimalloc'
   | 'jemalloc'
   | 'glibc'
-  | 'c-table';
+  | 'c-table'
+  | 'afxdp-c';
 
 export interface BenchCase {
   readonly case: string;

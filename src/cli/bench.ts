@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchJit } from '../bench/jit.ts';
 import { type BenchResult, rows } from '../bench/report.ts';
+import { benchXdp } from '../bench/xdp.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { integerOption } from './options.ts';
 import { table, toJson } from './output.ts';
@@ -35,6 +36,22 @@ const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchRe
       progress.end();
     }
   },
+  async xdp(options) {
+    const progress = new Progress('bench xdp');
+    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+    try {
+      return await benchXdp({
+        bpf: join(root, 'bpf'),
+        peers: join(root, 'bench', 'peers'),
+        rounds: options.rounds,
+        targetMs: options.ms,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
 };
 
 export const benchVerb: Verb = (program, finish) => {
@@ -42,8 +59,8 @@ export const benchVerb: Verb = (program, finish) => {
     .command('bench')
     .description(`suites with their peers in the same run: ${Object.keys(suites).join(', ')}`)
     .argument('[suite]', 'default: all of them')
-    .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 11)
-    .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 20)
+    .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 31)
+    .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 5)
     .option('--only <text>', 'cases whose name contains it')
     .option('--save <file>', 'the JSON result as well, as a file')
     .option('--json', 'result as JSON (sluice.bench/1)')

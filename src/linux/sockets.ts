@@ -57,9 +57,10 @@ export class ReadableWait {
     return (await syscallLater('ppoll', addressOf(this.#set), this.#count, addressOf(this.#time), 0, 8)) > 0;
   }
 
-  /** As `wait`, but returns at once, and on this thread. */
-  now(): boolean {
-    this.#time.fill(0n);
+  /** As `wait`, on this thread, which stands still. */
+  block(milliseconds: number): boolean {
+    this.#time[0] = BigInt(Math.floor(milliseconds / 1000));
+    this.#time[1] = BigInt(Math.floor((milliseconds % 1000) * 1e6));
     return syscall('ppoll', addressOf(this.#set), this.#count, addressOf(this.#time), 0, 8) > 0;
   }
 }

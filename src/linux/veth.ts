@@ -31,26 +31,31 @@ export class VethPair {
     }
   }
 
-  /** Makes a call with this thread in the other namespace. What it opens stays there. */
+  /** As the function of that name, in the namespace of the other end. */
   inNamespace<T>(call: () => T): T {
-    const home = openSync('/proc/thread-self/ns/net', 'r');
-    const other = openSync(`/var/run/netns/${this.namespace}`, 'r');
-    try {
-      enter(other);
-      try {
-        return call();
-      } finally {
-        enter(home);
-      }
-    } finally {
-      closeSync(other);
-      closeSync(home);
-    }
+    return inNamespace(this.namespace, call);
   }
 
   remove(): void {
     spawnSync('ip', ['link', 'del', this.here]);
     spawnSync('ip', ['netns', 'del', this.namespace]);
+  }
+}
+
+/** Makes a call with this thread in a named network namespace. What it opens stays there. */
+export function inNamespace<T>(namespace: string, call: () => T): T {
+  const home = openSync('/proc/thread-self/ns/net', 'r');
+  const other = openSync(`/var/run/netns/${namespace}`, 'r');
+  try {
+    enter(other);
+    try {
+      return call();
+    } finally {
+      enter(home);
+    }
+  } finally {
+    closeSync(other);
+    closeSync(home);
   }
 }
 
