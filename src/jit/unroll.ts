@@ -7,7 +7,7 @@ import { dominates, type FlowGraph } from './dominators.ts';
 import type { Block, Op, Terminator } from './ir.ts';
 
 /** How often a loop is written at most, and how many operations and branches all copies together may have. */
-export const MOST_COPIES = 4;
+export const MOST_COPIES = 8;
 const MOST_OPERATIONS = 128;
 
 /** The same blocks where no loop is fit for it. Stays reducible; new blocks stand behind the old ones. */

@@ -10,7 +10,7 @@ import type { Runtime } from './runtime.ts';
 export interface JitOptions {
   /**
    * Loop rounds and calls that one entry into the program may take before it is stopped, at most 2^32 - 1 (of small loops, which are
-   * unrolled, up to four rounds count as one); undefined: no limit, for programs that a verifier has proven to end.
+   * unrolled, up to eight rounds count as one); undefined: no limit, for programs that a verifier has proven to end.
    */
   readonly fuel: number | undefined;
 }

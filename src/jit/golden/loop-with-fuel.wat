@@ -54,6 +54,42 @@
             (i64.add
               (local.get 3)
               (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 3)
+                (i64.const 100))))
+          (local.set 3
+            (i64.add
+              (local.get 3)
+              (local.get 0)))
           (br_if 1 (;@2;)
             (i64.lt_u
               (local.get 3)

@@ -66,6 +66,58 @@
           (i64.add
             (local.get 3)
             (i64.const 1)))
+        (i32.eqz
+          (local.get 2))
+        (local.set 2
+          (i32.sub
+            (local.get 2)
+            (i32.ne
+              (local.get 2)
+              (i32.const 0))))
+        (br_if 0 (;@2;))
+        (local.set 3
+          (i64.add
+            (local.get 3)
+            (i64.const 1)))
+        (i32.eqz
+          (local.get 2))
+        (local.set 2
+          (i32.sub
+            (local.get 2)
+            (i32.ne
+              (local.get 2)
+              (i32.const 0))))
+        (br_if 0 (;@2;))
+        (local.set 3
+          (i64.add
+            (local.get 3)
+            (i64.const 1)))
+        (i32.eqz
+          (local.get 2))
+        (local.set 2
+          (i32.sub
+            (local.get 2)
+            (i32.ne
+              (local.get 2)
+              (i32.const 0))))
+        (br_if 0 (;@2;))
+        (local.set 3
+          (i64.add
+            (local.get 3)
+            (i64.const 1)))
+        (i32.eqz
+          (local.get 2))
+        (local.set 2
+          (i32.sub
+            (local.get 2)
+            (i32.ne
+              (local.get 2)
+              (i32.const 0))))
+        (br_if 0 (;@2;))
+        (local.set 3
+          (i64.add
+            (local.get 3)
+            (i64.const 1)))
         (br 1 (;@1;)))
       (return
         (local.get 3)))

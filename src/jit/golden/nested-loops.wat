@@ -64,6 +64,58 @@
             (i64.add
               (local.get 4)
               (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
+          (br_if 0 (;@3;)
+            (i32.eqz
+              (i64.lt_u
+                (local.get 4)
+                (local.get 1))))
+          (local.set 2
+            (i64.add
+              (local.get 2)
+              (local.get 4)))
+          (local.set 4
+            (i64.add
+              (local.get 4)
+              (i64.const 1)))
           (br_if 1 (;@2;)
             (i64.lt_u
               (local.get 4)
