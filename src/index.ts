@@ -32,6 +32,7 @@ export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
+export type { Clock, Task } from './runtime/surroundings.ts';
 
 const hooks: Hook[] = [
   xdpHook,

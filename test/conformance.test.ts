@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { HelperPrototype } from '../src/abi/prototype.ts';
-import { runCase } from '../src/cli/test.ts';
+import { runCase } from '../src/cli/test-conformance.ts';
 import { checkInsns } from '../src/isa/check.ts';
 import { type ConformanceCase, parseConformanceCase } from '../src/isa/conformance.ts';
 import type { Insn } from '../src/isa/insn.ts';

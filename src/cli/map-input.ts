@@ -1,61 +1,9 @@
-/**
- * `--maps FILE`: initial contents of maps as JSON, typed by the object's BTF:
- * `{"MAP": [[KEY, VALUE], …], ".data": VALUE, …}`. Integers may be numbers or strings ("0x10", for 64 bits), byte arrays are "hex:c0000201".
- */
-import type { Value } from '../btf/codec.ts';
-import { InputError } from '../errors.ts';
-import type { LoadedObject } from '../runtime/handles.ts';
-import { readInput } from './selector.ts';
-
-export type MapInput = Readonly<Record<string, Value>>;
+/** `--maps FILE`: initial contents of maps as JSON (runtime/json-value.ts). */
+import { type MapInput, mapInputFromJson } from '../runtime/json-value.ts';
+import { readJson } from './selector.ts';
 
 export function readMapInput(path: string): MapInput {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(readInput(path)));
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError('SLUICE_JSON', error instanceof Error ? error.message : String(error), { input: path });
-  }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new InputError('SLUICE_MAP_INPUT', 'must be an object of map names', { input: path });
-  }
-  return Object.fromEntries(
-    Object.entries(parsed).map(([name, content]) => [name, fromJson(content, `${path}: ${name}`)]),
-  );
+  return mapInputFromJson(readJson(path), path);
 }
 
-/** Puts the contents into the maps of a loaded object. Throws InputError naming the map and what is wrong with the entry. */
-export function fillMaps(object: LoadedObject, input: MapInput): void {
-  for (const [name, content] of Object.entries(input)) {
-    const map = object.maps[name];
-    if (map === undefined) {
-      throw new InputError('SLUICE_NO_MAP', `no map ${name}; there are ${Object.keys(object.maps).join(', ')}`);
-    }
-    if (!Array.isArray(content)) {
-      map.set(0, content);
-      continue;
-    }
-    for (const entry of content as readonly Value[]) {
-      if (!Array.isArray(entry) || entry.length !== 2) {
-        throw new InputError('SLUICE_MAP_INPUT', `map ${name}: an entry is [key, value]`);
-      }
-      map.set(entry[0] as Value, entry[1] as Value); // checked above: a pair
-    }
-  }
-}
-
-function fromJson(json: unknown, path: string): Value {
-  if (typeof json === 'number' || typeof json === 'boolean') return json;
-  if (typeof json === 'string') {
-    if (/^-?(0x[0-9a-fA-F]+|\d+)$/.test(json)) return json.startsWith('-') ? -BigInt(json.slice(1)) : BigInt(json);
-    if (!json.startsWith('hex:')) return json;
-    if (!/^hex:([0-9a-fA-F]{2})*$/.test(json)) throw new InputError('SLUICE_MAP_INPUT', `${path}: ${json} is not hex`);
-    return Uint8Array.from(json.slice(4).match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  }
-  if (Array.isArray(json)) return json.map((each) => fromJson(each, path));
-  if (json !== null && typeof json === 'object') {
-    return Object.fromEntries(Object.entries(json).map(([member, value]) => [member, fromJson(value, path)]));
-  }
-  throw new InputError('SLUICE_MAP_INPUT', `${path}: null is not a value`);
-}
+export { fillMaps, type MapInput } from '../runtime/json-value.ts';

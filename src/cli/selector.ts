@@ -54,3 +54,13 @@ export function readInput(path: string): Uint8Array {
     throw new InputError('SLUICE_FILE', `cannot be read: ${reason}`, { input: path }, { cause: error });
   }
 }
+
+/** A JSON file. Throws InputError `SLUICE_JSON` with what is wrong. */
+export function readJson(path: string): unknown {
+  const text = new TextDecoder().decode(readInput(path));
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InputError('SLUICE_JSON', error instanceof Error ? error.message : String(error), { input: path });
+  }
+}

@@ -4,7 +4,8 @@ import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
-import { fillMaps, type MapInput } from './map-input.ts';
+import { fillMaps, type MapInput } from '../runtime/json-value.ts';
+import { withTailCallTargets } from '../testing/test-object.ts';
 
 export type SubjectName = EngineName | 'linux';
 
@@ -72,12 +73,4 @@ async function loadSubject(
   };
 }
 
-/** The program and all that the object puts into prog arrays. */
-export function withTailCallTargets(object: ObjectSpec, program: ProgramSpec): string[] {
-  const names = new Set([program.name]);
-  for (const { type, contents } of object.maps.values()) {
-    if (type === 'prog_array' && contents.kind === 'references')
-      for (const name of contents.targets.values()) names.add(name);
-  }
-  return [...names];
-}
+export { withTailCallTargets };

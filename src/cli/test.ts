@@ -1,92 +1,50 @@
-/** `sluice test --conformance DIR`: every case of a directory in one process. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { InputError, UnsupportedError } from '../errors.ts';
-import { type ConformanceCase, parseConformanceCase } from '../isa/conformance.ts';
-import { runConformanceCase } from '../linux/conformance.ts';
-import type { EngineName } from '../runtime/engine.ts';
-import { runRaw } from '../runtime/raw.ts';
-import { Runtime } from '../runtime/runtime.ts';
-import { exitCode, UsageError } from './exit.ts';
-import { Progress } from './progress.ts';
+/** `sluice test`: program tests, and conformance cases of the instruction set. */
+import type { TestEngine } from '../testing/test-object.ts';
+import { UsageError } from './exit.ts';
+import { listOption } from './options.ts';
+import { testConformance } from './test-conformance.ts';
+import { testPrograms, watchPrograms } from './test-programs.ts';
+import { type Reporter, reporters } from './test-report.ts';
 import type { Verb } from './verb.ts';
 
 interface TestOptions {
   readonly conformance?: string;
-  readonly engine: string;
+  readonly engine?: readonly TestEngine[];
+  readonly target: readonly ('user' | 'linux')[];
+  readonly reporter: readonly Reporter[];
+  readonly watch?: boolean;
   readonly json?: boolean;
 }
 
-interface CaseResult {
-  readonly name: string;
-  readonly status: 'passed' | 'failed' | 'skipped';
-  readonly reason?: string;
-}
-
-const engines = ['jit', 'interpreter', 'linux'] as const;
+const engines: readonly TestEngine[] = ['jit', 'interpreter', 'linux'];
 
 export const testVerb: Verb = (program, finish) => {
   program
     .command('test')
-    .description('run conformance cases (.data files); program tests are not there yet')
-    .option('--conformance <dir>', 'directory of .data files')
-    .option('--engine <name>', engines.join(', '), 'jit')
-    .option('--json', 'result as JSON')
-    .action((options: TestOptions) =>
-      finish(options.json === true, async (output) => {
-        const engine = engines.find((each) => each === options.engine);
-        if (engine === undefined) throw new UsageError(`no engine ${options.engine}; there are ${engines.join(', ')}`);
-        if (options.conformance === undefined) {
-          throw new UnsupportedError('program tests', 'program tests are not there yet; give --conformance DIR');
+    .description('program tests (*.bpf.test.json) here and in the kernel; conformance cases (.data files)')
+    .argument('[glob]', 'file, folder or pattern of program tests', '.')
+    .option('--conformance <dir>', 'directory of .data files instead')
+    .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
+    .option('--engine <list>', 'jit, interpreter, linux (default: both engines; conformance: jit)', listOption(engines))
+    .option('--reporter <name>', reporters.join(', '), listOption(reporters), ['text'])
+    .option('--watch', 'run again whenever a test, its object or its capture changes')
+    .option('--json', 'result as JSON (sluice.test/1)')
+    .action((glob: string, options: TestOptions) =>
+      finish(options.json === true, (output) => {
+        if (options.conformance !== undefined) {
+          const chosen = options.engine ?? ['jit'];
+          if (chosen.length !== 1) throw new UsageError('conformance cases run on one --engine at a time');
+          return testConformance(options.conformance, chosen[0]!, output);
         }
-        const files = listCases(options.conformance);
-        const progress = new Progress(`conformance ${engine}`, files.length);
-        const results: CaseResult[] = [];
-        for (const file of files) {
-          results.push(await runFile(options.conformance, file, engine));
-          progress.update(results.length);
-        }
-        progress.end();
-        const count = (status: CaseResult['status']) => results.filter((each) => each.status === status).length;
-        for (const { name, status, reason } of results) {
-          if (status === 'failed') output.line(`${output.colors.red('failed')}  ${name}: ${reason}`);
-          if (status === 'skipped') output.line(`${output.colors.yellow('skipped')} ${name}: ${reason}`);
-        }
-        output.line(`${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`);
-        output.document({ passed: count('passed'), failed: count('failed'), skipped: count('skipped') });
-        return count('failed') > 0 ? exitCode.no : exitCode.yes;
+        const reporter = options.reporter[0]!;
+        if (options.reporter.length !== 1) throw new UsageError('give one --reporter');
+        const chosen = new Set(
+          options.target.flatMap((target): readonly TestEngine[] =>
+            target === 'linux' ? ['linux'] : (options.engine ?? ['jit', 'interpreter']),
+          ),
+        );
+        const run = options.watch === true ? watchPrograms : testPrograms;
+        return run(glob, { engines: [...chosen], reporter }, output);
       }),
     );
 };
-
-function listCases(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((name) => name.endsWith('.data'))
-      .sort();
-  } catch (error) {
-    throw new InputError('SLUICE_FILE', 'is not a directory that can be read', { input: directory }, { cause: error });
-  }
-}
-
-async function runFile(directory: string, file: string, engine: (typeof engines)[number]): Promise<CaseResult> {
-  const name = file.replace(/\.data$/, '');
-  const test = parseConformanceCase(name, readFileSync(join(directory, file), 'utf8'));
-  if (engine === 'linux') return { name, ...runConformanceCase(test) };
-  return { name, ...(await runCase(test, engine)) };
-}
-
-/** One case on one of our engines. */
-export async function runCase(test: ConformanceCase, engine: EngineName): Promise<Omit<CaseResult, 'name'>> {
-  let r0: bigint;
-  try {
-    r0 = await runRaw(new Runtime(), engine, test, test.memory?.slice());
-  } catch (error) {
-    if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
-    if (error instanceof UnsupportedError) return { status: 'skipped', reason: error.message };
-    return test.expected === undefined ? { status: 'passed' } : { status: 'failed', reason: error.message };
-  }
-  if (r0 === test.expected) return { status: 'passed' };
-  const wanted = test.expected === undefined ? `an error: ${test.error}` : `0x${test.expected.toString(16)}`;
-  return { status: 'failed', reason: `r0 = 0x${r0.toString(16)}, expected ${wanted}` };
-}

@@ -11,7 +11,7 @@ export interface ObjectShape {
 }
 
 /** The layout that a shape stands for; `sluice gen types` prints it beside the interface. */
-export interface ObjectLayout<P extends ObjectShape = ObjectShape> {
+export interface ObjectLayout<P extends ObjectShape = LoadedObject> {
   /** Program type by name. */
   readonly programs: Readonly<Record<keyof P['programs'] & string, string>>;
   readonly maps: Readonly<Record<keyof P['maps'] & string, MapLayout>>;
@@ -24,7 +24,7 @@ export type Shaped<O extends LoadedObject, P extends ObjectShape> = Omit<O, 'pro
 };
 
 /** Throws InputError `SLUICE_LAYOUT` naming each program and map that is missing or lies differently. What the object has beyond is fine. */
-export function checkLayout(object: ObjectSpec, layout: ObjectLayout): void {
+export function checkLayout(object: ObjectSpec, layout: ObjectLayout<ObjectShape>): void {
   const problems: string[] = [];
   for (const [name, type] of Object.entries<string>(layout.programs)) {
     const found = object.programs.get(name)?.type;

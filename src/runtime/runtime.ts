@@ -1,9 +1,10 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
-import { InternalError } from '../errors.ts';
+import { InputError, InternalError } from '../errors.ts';
 import { WASM_PAGE } from '../plane/layout/memory.ts';
 import { createMemory } from './memory.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
+import { type Clock, setClock, setTask, steppingClock, type Task } from './surroundings.ts';
 
 export interface RuntimeOptions {
   /** CPUs that per-CPU maps are made for (default 1). */
@@ -12,6 +13,12 @@ export interface RuntimeOptions {
   readonly seed?: bigint;
   /** Monotonic clock in ns that programs read. */
   readonly now?: () => number;
+  /** A clock that stands or steps, in place of `now`. */
+  readonly clock?: Clock;
+  /** CPU that programs run on, below `cpus` (default 0). */
+  readonly cpu?: number;
+  /** The task that programs run in (default: pid 0, no name). */
+  readonly task?: Task;
 }
 
 export class Runtime {
@@ -23,10 +30,17 @@ export class Runtime {
   constructor(options: RuntimeOptions = {}) {
     this.cpus = options.cpus ?? 1;
     const seed = options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!;
+    const cpu = options.cpu ?? 0;
+    if (!(Number.isInteger(cpu) && cpu >= 0 && cpu < this.cpus))
+      throw new InputError('SLUICE_CPU', `there is no CPU ${cpu} among ${this.cpus}`);
+    const now = options.clock === undefined ? options.now : steppingClock(options.clock);
     this.plane = createPlane(createMemory(this.cpus, seed), {
-      ...(options.now === undefined ? {} : { now: options.now }),
+      cpu,
+      ...(now === undefined ? {} : { now }),
       ...(options.seed === undefined ? {} : { hashSeed: seed }),
     });
+    if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
+    if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
     this.#printk = createPrintkRing(this.plane);
   }
 

@@ -1,0 +1,80 @@
+/** `sluice test [GLOB]`: program tests (docs/program-tests.md) on our engines or in the kernel, once or whenever a file changes. */
+import { unwatchFile, watchFile } from 'node:fs';
+import { InternalError, SluiceError } from '../errors.ts';
+import { readTestFile, type TestFile } from '../testing/test-file.ts';
+import type { TestEngine } from '../testing/test-object.ts';
+import { type CaseResult, runTestFile } from '../testing/test-run.ts';
+import { type ExitCode, exitCode } from './exit.ts';
+import type { Output } from './output.ts';
+import { findTestFiles } from './test-files.ts';
+import { countOf, type Reporter, reportTests } from './test-report.ts';
+
+export interface ProgramTestOptions {
+  readonly engines: readonly TestEngine[];
+  readonly reporter: Reporter;
+}
+
+export async function testPrograms(pattern: string, options: ProgramTestOptions, output: Output): Promise<ExitCode> {
+  const files = findTestFiles(pattern).map(readTestFile);
+  const results = await runFiles(files, options.engines);
+  reportTests(results, options.reporter, output);
+  output.document({
+    schema: 'sluice.test/1',
+    passed: countOf(results, 'passed'),
+    failed: countOf(results, 'failed'),
+    skipped: countOf(results, 'skipped'),
+    results,
+  });
+  return countOf(results, 'failed') > 0 ? exitCode.no : exitCode.yes;
+}
+
+async function runFiles(files: readonly TestFile[], engines: readonly TestEngine[]): Promise<CaseResult[]> {
+  const results: CaseResult[] = [];
+  for (const file of files) for (const engine of engines) results.push(...(await runTestFile(file, engine)));
+  return results;
+}
+
+/** Runs them again when a test, its object or its capture changes, until the process is interrupted; returns what the last run gave. */
+export async function watchPrograms(pattern: string, options: ProgramTestOptions, output: Output): Promise<ExitCode> {
+  let stopped = false;
+  let wake = () => {};
+  const stop = () => {
+    stopped = true;
+    wake();
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  let code: ExitCode = exitCode.yes;
+  while (!stopped) {
+    let watched: string[] = [];
+    // Before the run: a change during it counts.
+    const changed = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    try {
+      const paths = findTestFiles(pattern);
+      watched = [...new Set([...paths, ...paths.flatMap(inputsOf)])];
+      for (const path of watched) watchFile(path, { interval: 200 }, () => wake());
+      code = await testPrograms(pattern, options, output);
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
+      output.note(`sluice: ${error.message}`);
+      code = exitCode.input;
+    }
+    if (watched.length === 0) break;
+    output.note(`watching ${watched.length} files; interrupt to end`);
+    await changed;
+    for (const path of watched) unwatchFile(path);
+  }
+  return code;
+}
+
+/** Nothing for a file that cannot be read as it is: it is watched itself. */
+function inputsOf(path: string): readonly string[] {
+  try {
+    return readTestFile(path).inputs;
+  } catch (error) {
+    if (error instanceof SluiceError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,26 @@
+// The current task: what the worker block says (runtime/surroundings.ts).
+import { WORKER_COMM, WORKER_PID_TGID, WORKER_UID_GID } from '../../layout/worker';
+import { EINVAL } from '../errno';
+import { WORKER } from '../worker';
+
+const COMM_SIZE: u32 = 16;
+
+export function bpf_get_current_pid_tgid(): u64 {
+  return load<u64>(WORKER, WORKER_PID_TGID);
+}
+
+export function bpf_get_current_uid_gid(): u64 {
+  return load<u64>(WORKER, WORKER_UID_GID);
+}
+
+// strscpy_pad: cut with a NUL at the end, zeros behind.
+export function bpf_get_current_comm(buffer: u64, size: u64): i64 {
+  const to = <usize>buffer;
+  const room = <u32>size;
+  if (room == 0) return EINVAL;
+  const length = min<u32>(room, COMM_SIZE);
+  memory.copy(to, WORKER + WORKER_COMM, length);
+  if (room > length) memory.fill(to + length, 0, room - length);
+  store<u8>(to + length - 1, 0);
+  return 0;
+}

@@ -1,0 +1,116 @@
+/** Runs the cases of a test file on an engine: each on a fresh object, so that no case sees what another left in maps. */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { InputError, InternalError, SluiceError, UnsupportedError } from '../errors.ts';
+import { readObject } from '../object/index.ts';
+import type { ObjectSpec } from '../object/spec.ts';
+import { perCpuTypes } from '../runtime/typed-map.ts';
+import { contextValue } from './context-fields.ts';
+import { differenceOf, show, sumOverCpus } from './expected-value.ts';
+import type { TestCase, TestFile } from './test-file.ts';
+import { loadForTest, type TestEngine, type TestObject, type TestRun } from './test-object.ts';
+import { verdictName, verdictValue } from './verdict.ts';
+
+export interface CaseResult {
+  readonly file: string;
+  readonly name: string;
+  readonly engine: TestEngine;
+  readonly status: 'passed' | 'failed' | 'skipped';
+  /** What differs, one line each; why it was skipped. */
+  readonly problems: readonly string[];
+  readonly durationMs: number;
+}
+
+/** Throws InputError where the object cannot be read; what one case cannot do is that case's result. */
+export async function runTestFile(file: TestFile, engine: TestEngine): Promise<CaseResult[]> {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file.object);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError('SLUICE_FILE', `cannot be read: ${reason}`, { input: file.path }, { cause: error });
+  }
+  const spec = readObject(bytes, basename(file.object));
+  const results: CaseResult[] = [];
+  for (const test of file.cases) results.push(await runCase(file, spec, test, engine));
+  return results;
+}
+
+async function runCase(file: TestFile, spec: ObjectSpec, test: TestCase, engine: TestEngine): Promise<CaseResult> {
+  const start = performance.now();
+  const result = (status: CaseResult['status'], problems: readonly string[] = []): CaseResult => ({
+    file: file.path,
+    name: test.name,
+    engine,
+    status,
+    problems,
+    durationMs: performance.now() - start,
+  });
+  if (engine === 'linux') {
+    const set = (['clock', 'seed', 'task'] as const).filter((each) => file[each] !== undefined);
+    if (set.length > 0) return result('skipped', [`the kernel's ${set.join(', ')} cannot be set`]);
+    if (test.expect.printk !== undefined) return result('skipped', ["the kernel's trace pipe is everybody's"]);
+  }
+  let object: TestObject | undefined;
+  try {
+    object = await loadForTest(spec, {
+      engine,
+      maps: { ...file.maps, ...test.maps },
+      ...(file.program === undefined ? {} : { program: file.program }),
+      ...(file.seed === undefined ? {} : { seed: file.seed }),
+      ...(file.clock === undefined ? {} : { clock: file.clock }),
+      ...(file.cpu === undefined ? {} : { cpu: file.cpu }),
+      ...(file.task === undefined ? {} : { task: file.task }),
+    });
+    for (const data of test.before) object.run(data);
+    const run = object.run({
+      repeat: test.repeat,
+      ...(test.packet === undefined ? {} : { data: test.packet }),
+      ...(test.context === undefined ? {} : { context: test.context }),
+    });
+    const problems = check(test, object, run);
+    return result(problems.length === 0 ? 'passed' : 'failed', problems);
+  } catch (error) {
+    if (error instanceof UnsupportedError) return result('skipped', [error.message]);
+    if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
+    return result('failed', [error.message]);
+  } finally {
+    object?.close();
+  }
+}
+
+function check({ expect }: TestCase, object: TestObject, run: TestRun): string[] {
+  const problems: string[] = [];
+  const note = (place: string, problem: string | undefined) => {
+    if (problem !== undefined) problems.push(`${place}: ${problem}`);
+  };
+  if (expect.verdict !== undefined) {
+    const wanted = verdictValue(run.programType, expect.verdict);
+    if (wanted !== run.returnValue)
+      note('verdict', `expected ${verdictName(run.programType, wanted)}, found ${run.verdict}`);
+  }
+  const packet = expect.packet === 'unchanged' ? run.input : expect.packet;
+  if (packet !== undefined) note('packet', differenceOf(packet, run.data));
+  for (const [field, value] of Object.entries(expect.context)) {
+    const found = run.context === undefined ? undefined : contextValue(run.programType, run.context, field);
+    note(`context ${field}`, differenceOf(value, found));
+  }
+  for (const [name, entries] of expect.maps) {
+    const map = object.maps[name];
+    if (map === undefined) {
+      note(`map ${name}`, 'the object has none');
+      continue;
+    }
+    for (const [key, value] of entries) {
+      const stored = map.get(key);
+      const found =
+        perCpuTypes.has(map.type) && Array.isArray(stored) && !Array.isArray(value) ? sumOverCpus(stored) : stored;
+      const place = `map ${name}[${show(key)}]`;
+      if (value !== undefined) note(place, differenceOf(value, found));
+      else if (found !== undefined) note(place, `expected nothing, found ${show(found)}`);
+    }
+  }
+  for (const [name, records] of expect.events) note(`events ${name}`, differenceOf(records, object.events(name)));
+  if (expect.printk !== undefined) note('printk', differenceOf(expect.printk, object.printk()));
+  return problems;
+}
