@@ -1,12 +1,11 @@
 /** Arithmetic instructions: on scalars by assembly/, on pointers with the rules of which may be moved, and how far. */
 import { ALU, CLASS } from '../isa/opcodes.ts';
 import * as k from './kinds.ts';
-import { AUX, FLAGS, ID, OFFSET, PRECISE, RECORD, UMAX, VALUE } from './layout.ts';
+import { AUX, FLAGS, ID, OFFSET, PRECISE, UMAX, VALUE } from './layout.ts';
 import { checkReadable, MAX_OFFSET } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import {
   arithmetic,
-  auxOf,
   constantOf,
   copyRecord,
   flagsOf,
@@ -19,7 +18,6 @@ import {
   SCRATCH,
   SCRATCH2,
   set,
-  smaxOf,
   sminOf,
   words,
 } from './records.ts';
@@ -286,7 +284,4 @@ function checkSane(v: Verification, r: number, _kind: number, name: string): voi
   const least = sminOf(r);
   if (least <= -(2 ** 63)) refuse(`math between ${name} pointer and register with unbounded min value is not allowed`);
   if (least >= MAX_OFFSET || least <= -MAX_OFFSET) refuse(`value ${least} makes ${name} pointer be out of bounds`);
-  void smaxOf;
-  void auxOf;
-  void RECORD;
 }

@@ -151,10 +151,6 @@ export function checkArgument(v: Verification, prototype: HelperPrototype, index
 
 function packetAllowed(v: Verification, prototype: HelperPrototype): boolean {
   if (v.declaration.packetAccess === 'none') return false;
-  if (
-    ['lwt_in', 'lwt_out', 'lwt_seg6local', 'sk_reuseport', 'flow_dissector', 'cgroup_skb'].includes(v.declaration.type)
-  )
-    return true && prototype.packetAccess === true;
   return prototype.packetAccess === true;
 }
 

@@ -7,7 +7,6 @@ import { enterGlobal } from './global-function.ts';
 import { runHelper } from './helper-call.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
 import * as k from './kinds.ts';
-import { AUX2 } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS } from './program.ts';
@@ -24,7 +23,7 @@ import {
   sminOf,
   words,
 } from './records.ts';
-import { markSlotRead, type SavedState } from './state.ts';
+import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
 export const MAX_INSTRUCTIONS = 1_000_000;
@@ -201,6 +200,7 @@ function next(v: Verification): boolean {
   if (pending === undefined) return false;
   v.state.restore(pending);
   v.slot = pending.slot;
+  discard(pending);
   v.settle();
   return true;
 }
@@ -485,5 +485,4 @@ function checkResult(v: Verification): void {
       `${rangeText('At program exit the register R0 has', r)} should have been in [${rule.min}, ${rule.max}]`,
       'The hook takes only those results.',
     );
-  void AUX2;
 }

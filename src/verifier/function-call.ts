@@ -17,7 +17,6 @@ import {
   kindOf,
   makePointer,
   makeUnknown,
-  offsetOf,
   REGISTERS,
   registerAt,
   set,
@@ -206,5 +205,4 @@ function widenRecord(r: number, data: Int32Array, at: number): void {
     makeUnknown(r);
     return;
   }
-  void offsetOf;
 }

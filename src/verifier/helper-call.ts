@@ -21,7 +21,6 @@ import {
   offsetOf,
   set,
   slotAt,
-  umaxOf,
 } from './records.ts';
 import { helperStack } from './stack.ts';
 import type { Verification } from './verification.ts';
@@ -269,5 +268,4 @@ function giveResult(
   // A socket that was found through another lives as long as that one.
   if (facts.reference !== 0 && prototype.acquires !== true && (name === 'tcp_sock' || name === 'sk_fullsock'))
     set(r, REFERENCE, facts.reference);
-  void umaxOf;
 }

@@ -1,7 +1,7 @@
 /** Conditional jumps: which way they go, and what each way teaches of scalars, packet pointers and pointers that may be NULL. */
 import { CLASS, JUMP } from '../isa/opcodes.ts';
 import * as k from './kinds.ts';
-import { AUX, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD, REFERENCE } from './layout.ts';
+import { AUX, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
 import { checkReadable } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import {
@@ -9,7 +9,6 @@ import {
   auxOf,
   bytes,
   copyRecord,
-  FRAME_BYTES,
   flagsOf,
   frameAt,
   idOf,
@@ -48,7 +47,6 @@ function copyFrames(v: Verification, from: number, to: number): void {
     words.copyWithin((to + frameAt(depth)) >> 2, start, start + ((REGISTERS + frames[depth]!.slots) * RECORD) / 4);
   }
 }
-void FRAME_BYTES;
 
 const flips: Readonly<Record<number, number>> = {
   [JUMP.JGT]: JUMP.JLT,
@@ -177,8 +175,6 @@ function applyOutcome(
   }
   if (isZero(s) && (operation === JUMP.JEQ || operation === JUMP.JNE) && (flagsOf(d) & k.MAYBE_NULL) !== 0)
     markNullOrNot(v, d, equal);
-  void dst;
-  void src;
 }
 
 /** What a pointer is once it is not NULL. */
@@ -335,5 +331,4 @@ function syncLinked(v: Verification, from: number): void {
     }
     set(r, PRECISE, precise);
   });
-  void REFERENCE;
 }

@@ -26,7 +26,6 @@ import type { Verification } from './verification.ts';
 export const MAX_OFFSET = 1 << 29;
 const BPF_F_RDONLY_PROG = 1 << 7;
 const BPF_F_WRONLY_PROG = 1 << 8;
-void OFFSET;
 
 /** The register has a value. */
 export function checkReadable(v: Verification, number: number): void {

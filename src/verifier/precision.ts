@@ -14,7 +14,7 @@ const registers = new Int32Array(8);
 const slotsLow = new Int32Array(8);
 const slotsHigh = new Int32Array(8);
 const RECORD_WORDS = RECORD / 4;
-const ALL = -1;
+const _ALL = -1;
 
 function nothingLeft(): boolean {
   let any = 0;
@@ -254,6 +254,5 @@ function stepBackJump(
   const operation = opcode & 0xf0;
   if (operation === 0 || operation === 0xe0) return true;
   if ((opcode & 8) !== 0 && (mask & (d | s)) !== 0) registers[depth] = mask | d | s;
-  void ALL;
   return true;
 }

@@ -207,7 +207,6 @@ function findLive(code: Code): void {
     }
     if (opcode === OPCODE.LDDW) slot++;
   }
-  void functionAt;
   for (let changed = true; changed; ) {
     changed = false;
     for (let slot = length - 1; slot >= 0; slot--) {

@@ -1,7 +1,7 @@
 /** Reads and writes of the stack: spilled registers, zeros, bytes of unknown content; at constant and at variable offsets. */
 import { CLASS } from '../isa/opcodes.ts';
 import { INVALID, MISC, NOT_INIT, SCALAR, SPILL, STACK, ZERO } from './kinds.ts';
-import { AUX, BYTES, ID, KIND, PRECISE, SMAX, UMAX, UMAX32 } from './layout.ts';
+import { BYTES, ID, PRECISE, UMAX } from './layout.ts';
 import { markPrecise } from './precision.ts';
 import {
   arithmetic,
@@ -29,8 +29,6 @@ import { markSlotRead, markSlotWritten } from './state.ts';
 import { TOUCHED_STACK, type Verification } from './verification.ts';
 
 const MAX_OFFSET = 1 << 29;
-void SMAX;
-void AUX;
 
 /** Who touches: for the wording. */
 export type StackUser = 'read' | 'write';
@@ -122,7 +120,6 @@ function spill(v: Verification, r: number, value: number, size: number): void {
     const type = types[i - 1]!;
     bytes[r + BYTES + i - 1] = type === ZERO || type === INVALID ? type : MISC;
   }
-  void v;
 }
 
 /** @param number register stored, -1 for a constant of the instruction or bytes written by a helper. */
@@ -360,6 +357,4 @@ export function coerceLoaded(r: number, size: number, signed: boolean): void {
   if (size === 8 || kindOf(r) !== SCALAR) return;
   if (signed) arithmetic.signExtend(r, size * 8);
   else arithmetic.coerce(r, size);
-  void UMAX32;
-  void KIND;
 }

@@ -79,6 +79,28 @@ export interface SavedState {
   incomplete: boolean;
 }
 
+/** Arrays of states that were gone on from, by length: allocating them anew is what costs most. */
+const spare: Int32Array[][] = [];
+const MAX_SPARE = 256;
+
+function copyOf(source: Int32Array, from: number, length: number): Int32Array {
+  const copy = spare[length]?.pop() ?? new Int32Array(length);
+  copy.set(source.subarray(from, from + length));
+  return copy;
+}
+
+function giveBack(array: Int32Array): void {
+  spare[array.length] ??= [];
+  const list = spare[array.length]!;
+  if (list.length < MAX_SPARE) list.push(array);
+}
+
+/** The state is needed no more, and nothing refers to it. */
+export function discard(state: SavedState): void {
+  giveBack(state.history);
+  for (const { data } of state.frames) giveBack(data);
+}
+
 /** The state that is worked on. */
 export class CurrentState {
   frames: Frame[] = [];
@@ -114,9 +136,18 @@ export class CurrentState {
     for (let depth = 0; depth < this.frames.length; depth++) {
       const frame = this.frames[depth]!;
       const at = frameAt(depth) >> 2;
+      // Written out: a spread costs more than all the rest of this.
       frames.push({
-        ...frame,
-        data: words.slice(at, at + (REGISTERS + frame.slots) * RECORD_WORDS),
+        callsite: frame.callsite,
+        fn: frame.fn,
+        slots: frame.slots,
+        callback: frame.callback,
+        asynchronous: frame.asynchronous,
+        most: frame.most,
+        depth: frame.depth,
+        writtenLow: frame.writtenLow,
+        writtenHigh: frame.writtenHigh,
+        data: copyOf(words, at, (REGISTERS + frame.slots) * RECORD_WORDS),
         readLow: 0,
         readHigh: 0,
       });
@@ -127,7 +158,7 @@ export class CurrentState {
       references: this.references,
       lock: this.lock,
       mayGoto: this.mayGoto,
-      history: this.history.data.slice(0, this.history.length),
+      history: copyOf(this.history.data, 0, this.history.length),
       parent: this.parent,
       branches: 0,
       hits: 0,

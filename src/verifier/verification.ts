@@ -94,8 +94,7 @@ export class Verification {
   }
 
   declarationAllowsPacketWrites(): boolean {
-    const { packetAccess, type } = this.declaration;
-    return packetAccess === 'write' && !(type === 'cgroup_skb' && false);
+    return this.declaration.packetAccess === 'write';
   }
 
   /** Index of the inner map of a map of maps. */
