@@ -111,13 +111,18 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     ]);
   }
   for (const row of table(rows)) output.line(row);
+  for (const { engine, redirect, redirectMap } of results) {
+    if (redirect !== undefined) output.line(`redirected (${engine}): interface ${redirect.ifindex}, ${redirect.to}`);
+    if (redirectMap !== undefined)
+      output.line(`redirected (${engine}): key ${redirectMap.key} of the map with id ${redirectMap.mapId}`);
+  }
   for (const subject of subjects) for (const line of subject.trace()) output.line(`trace (${subject.name}): ${line}`);
   if (results.length > 1)
     output.line(agreed ? 'return values, packets and contexts agree' : output.colors.red('results differ'));
   output.document({
     schema: 'sluice.run/1',
     agreed,
-    results: results.map(({ engine, returnValue, r0, data: after, context: contextAfter, durationNs }) => ({
+    results: results.map(({ engine, returnValue, r0, data: after, context: contextAfter, durationNs, ...to }) => ({
       engine,
       returnValue,
       r0: r0 ?? null,
@@ -125,6 +130,8 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
       data: after ?? null,
       context: contextAfter ?? null,
       durationNs,
+      redirect: to.redirect ?? null,
+      redirectMap: to.redirectMap ?? null,
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;

@@ -33,8 +33,10 @@ export interface RunResult {
   readonly context: Uint8Array | undefined;
   /** Mean time of one run in ns, as the target measures it. */
   readonly durationNs: number;
-  /** Where the verdict of a program over an sk_buff sends the packet; the kernel's test run does not tell. */
+  /** Where the verdict sends the packet; the kernel's test run does not tell. */
   readonly redirect?: RedirectTarget;
+  /** After bpf_redirect_map: id of the map, key and flags of the target. */
+  readonly redirectMap?: { readonly mapId: number; readonly key: number; readonly flags: number };
   /** Copies that bpf_clone_redirect sent, where there are any: how many, and where the last one went. */
   readonly clones?: { readonly count: number; readonly last: RedirectTarget };
 }

@@ -1,11 +1,12 @@
 /** A capture as an XDP source: packets go into frames batch by batch, the plane runs the program, results come out in order. */
 import type { InputError, UnsupportedError } from '../../errors.ts';
 import type { CapturedPacket } from '../../net/capture.ts';
-import { FRAME_REDIRECT_INDEX, FRAME_VERDICT } from '../../plane/layout/frame.ts';
+import { FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../plane/layout/frame.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { FramePool, refusal } from './frames.ts';
 import { xdpPlane } from './plane.ts';
+import { mapIdAt } from './redirect.ts';
 
 const BATCH = 64;
 
@@ -21,6 +22,8 @@ export type FrameResult =
       readonly metadata: Uint8Array;
       /** Interface or map key of a redirect. */
       readonly redirectIndex: number;
+      /** Id of the map that the redirect's key is of, undefined for an interface. */
+      readonly redirectMap: number | undefined;
     }
   | {
       /** Cannot be an XDP frame here; the kernel would refuse it as well. */
@@ -47,7 +50,7 @@ export function* runCapture(
       let frame = 0;
       for (const entry of waiting) {
         if (entry.kind === 'refused') yield entry;
-        else yield result(pool, frame++, entry.index, entry.packet);
+        else yield result(runtime, pool, frame++, entry.index, entry.packet);
       }
       waiting = [];
       filled = 0;
@@ -73,11 +76,15 @@ function runBatch(runtime: Runtime, program: Executable, pool: FramePool, count:
     program.enter(() => xdpPlane(runtime).xdp_run_batch(program.entry, pool.address, count));
     return;
   }
-  for (let i = 0; i < count; i++)
-    pool.setField(i, FRAME_VERDICT, Number(program.run(pool.descriptor(i)) & 0xffff_ffffn));
+  const plane = xdpPlane(runtime);
+  for (let i = 0; i < count; i++) {
+    const frame = pool.descriptor(i);
+    plane.xdp_begin(frame);
+    plane.xdp_finish(frame, Number(BigInt.asIntN(32, program.run(frame))));
+  }
 }
 
-function result(pool: FramePool, frame: number, index: number, packet: CapturedPacket): FrameResult {
+function result(runtime: Runtime, pool: FramePool, frame: number, index: number, packet: CapturedPacket): FrameResult {
   const data = pool.read(frame);
   const whole = pool.read(frame, true);
   return {
@@ -88,5 +95,6 @@ function result(pool: FramePool, frame: number, index: number, packet: CapturedP
     data,
     metadata: whole.subarray(0, whole.length - data.length),
     redirectIndex: pool.field(frame, FRAME_REDIRECT_INDEX),
+    redirectMap: mapIdAt(runtime, pool.field(frame, FRAME_REDIRECT_MAP)),
   };
 }

@@ -2,6 +2,9 @@
 import type { Runtime } from '../../runtime/runtime.ts';
 
 export interface XdpPlane {
+  /** Before and after a run that the plane does not make itself: names the frame; keeps verdict and redirect target in it. */
+  xdp_begin(frame: number): void;
+  xdp_finish(frame: number, r0: number): void;
   /** Runs over `count` descriptors in a row; verdicts stay in them. */
   xdp_run_batch(entry: number, frames: number, count: number): void;
   /** Runs `count` times over one frame; returns the last r0 as i64. */

@@ -15,6 +15,7 @@ import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { FramePool, LOOPBACK_IFINDEX, type PacketOrigin, refusal, SHORTEST_PACKET } from './frames.ts';
 import { xdpPlane } from './plane.ts';
+import { redirectOf } from './redirect.ts';
 
 export function testRunXdp(runtime: Runtime, program: Executable, input: RunInput): RunResult {
   const { data } = input;
@@ -36,13 +37,17 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
     data: pool.read(0, true),
     context: input.context === undefined ? undefined : contextOf(pool, input.context),
     durationNs,
+    ...redirectOf(runtime, pool, 0),
   };
 }
 
 function runRepeatedly(runtime: Runtime, program: Executable, frame: number, repeat: number): bigint {
   if (program.entry !== 0) return program.enter(() => xdpPlane(runtime).xdp_repeat(program.entry, frame, repeat));
   let r0 = 0n;
+  const plane = xdpPlane(runtime);
+  plane.xdp_begin(frame);
   for (let i = 0; i < repeat; i++) r0 = program.run(frame);
+  plane.xdp_finish(frame, Number(BigInt.asIntN(32, r0)));
   return r0;
 }
 

@@ -12,16 +12,26 @@ import { WORKER } from '../worker';
 const XDP_REDIRECT: u32 = 4;
 const ETH_HLEN: usize = 14;
 
-/** Runs a program (function-table index) over one frame; returns r0 whole. */
-export function xdp_run(entry: u32, frame: usize): u64 {
+/** Says which frame runs, for helpers that must know their packet. */
+export function xdp_begin(frame: usize): void {
   store<u32>(WORKER, <u32>frame, WORKER_FRAME);
-  const r0 = call_indirect<u64>(entry, <u64>frame);
-  store<u32>(frame, <u32>r0, FRAME_VERDICT);
-  if (<u32>r0 == XDP_REDIRECT) {
+}
+
+/** Keeps the verdict in the frame, and where a redirect goes. */
+export function xdp_finish(frame: usize, r0: u32): void {
+  store<u32>(frame, r0, FRAME_VERDICT);
+  if (r0 == XDP_REDIRECT) {
     store<u32>(frame, load<u32>(WORKER, WORKER_REDIRECT_MAP), FRAME_REDIRECT_MAP);
     store<u32>(frame, load<u32>(WORKER, WORKER_REDIRECT_INDEX), FRAME_REDIRECT_INDEX);
     store<u32>(frame, load<u32>(WORKER, WORKER_REDIRECT_FLAGS), FRAME_REDIRECT_FLAGS);
   }
+}
+
+/** Runs a program (function-table index) over one frame; returns r0 whole. */
+export function xdp_run(entry: u32, frame: usize): u64 {
+  xdp_begin(frame);
+  const r0 = call_indirect<u64>(entry, <u64>frame);
+  xdp_finish(frame, <u32>r0);
   return r0;
 }
 
@@ -35,10 +45,10 @@ export function xdp_run_batch(entry: u32, frames: usize, count: u32): void {
 
 /** Runs a program `count` times over the same frame; changes add up. Returns the last r0. */
 export function xdp_repeat(entry: u32, frame: usize, count: u32): u64 {
-  store<u32>(WORKER, <u32>frame, WORKER_FRAME);
+  xdp_begin(frame);
   let r0: u64 = 0;
   for (let i: u32 = 0; i < count; i++) r0 = call_indirect<u64>(entry, <u64>frame);
-  store<u32>(frame, <u32>r0, FRAME_VERDICT);
+  xdp_finish(frame, <u32>r0);
   return r0;
 }
 
