@@ -77,7 +77,8 @@ export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
   return benchResult('jit', cases, [
     `subtracted from each side, the cost of an empty program: ${costs.join(', ')}`,
     `each time is the shortest of ${options.rounds} rounds, in which the sides take turns; net times below ${FLOOR} ns count as ${FLOOR} ns`,
-    'our JIT runs the programs with its budget check on every back edge, as they are not verified',
+    'programs of a few ns overlap with the loop that repeats them, most with the longest one (linux-jit): net times are too small there',
+    'our JIT runs the programs with its budget check in every loop, as they are not verified',
     ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
     ...(ubpf === undefined ? ['ubpf-jit is absent: set SLUICE_UBPF to a binary of bench/peers/ubpf-bench.c'] : []),
   ]);
