@@ -1,20 +1,68 @@
 /** Loads from and stores to the context, by the declaration of the program type (the is_valid_access functions of the kernel). */
+import { flowKeysSize, socketStructs } from '../abi/contexts/sock.ts';
 import type { ContextField } from '../abi/program-declaration.ts';
 import * as k from './kinds.ts';
 import { ID } from './layout.ts';
-import { makePointer, makeUnknown, set } from './records.ts';
+import { kindOf, makePointer, makeUnknown, set } from './records.ts';
 import { coerceLoaded } from './stack.ts';
 import type { Verification } from './verification.ts';
 
-function fieldAt(v: Verification, off: number, size: number): ContextField | undefined {
-  for (const field of v.declaration.context.fields)
-    if (
-      off >= field.offset &&
-      off < field.offset + Math.max(field.size, size === 8 ? 8 : 0) &&
-      off < field.offset + field.size
-    )
-      return field;
+function fieldAt(fields: readonly ContextField[], off: number): ContextField | undefined {
+  for (const field of fields) if (off >= field.offset && off < field.offset + field.size) return field;
   return undefined;
+}
+
+/** A load through a socket pointer (check_sock_access); nothing may be written there. */
+export function socketAccess(
+  v: Verification,
+  pointerNumber: number,
+  off: number,
+  size: number,
+  write: boolean,
+  number: number,
+  signed: boolean,
+): void {
+  const kind = kindOf(v.register(pointerNumber));
+  const name = k.kindName(kind, 0);
+  if (write)
+    v.refuse(
+      'read-only',
+      'Memory Safety',
+      `R${pointerNumber} cannot write into ${name}`,
+      'Programs only read from sockets.',
+    );
+  const { struct, size: all, fields } = sockets[kind]!;
+  const field = off < 0 || off + size > all ? undefined : fieldAt(fields, off);
+  if (field === undefined || !allowed(v, field, off, size, false))
+    v.refuse(
+      'socket-access',
+      'Memory Safety',
+      `R${pointerNumber} invalid ${name} access off=${off} size=${size}`,
+      `struct ${struct} has nothing there that can be read like that through a ${name} pointer.`,
+    );
+  if (number < 0) return;
+  makeUnknown(v.register(number));
+  coerceLoaded(v.register(number), size, signed);
+}
+
+const sockets: Readonly<
+  Record<number, { readonly struct: string; readonly size: number; readonly fields: readonly ContextField[] }>
+> = {
+  [k.SOCKET]: socketStructs.socket,
+  [k.SOCK_COMMON]: socketStructs.sock_common,
+  [k.TCP_SOCK]: socketStructs.tcp_sock,
+  [k.XDP_SOCK]: socketStructs.xdp_sock,
+};
+
+/** struct bpf_flow_keys, readable and writable throughout. */
+export function flowKeysAccess(v: Verification, off: number, size: number): void {
+  if (off >= 0 && off + size <= flowKeysSize) return;
+  v.refuse(
+    'out-of-bounds',
+    'Memory Safety',
+    `invalid access to flow keys off=${off} size=${size}`,
+    `struct bpf_flow_keys has ${flowKeysSize} bytes.`,
+  );
 }
 
 function allowed(v: Verification, field: ContextField, off: number, size: number, write: boolean): boolean {
@@ -58,7 +106,7 @@ export function contextAccess(
   const { context } = v.declaration;
   if (context.layout === 'btf' || context.layout === 'target')
     v.unfollowed(`context of ${v.declaration.type} programs`);
-  const field = off < 0 || off + size > context.size ? undefined : fieldAt(v, off, size);
+  const field = off < 0 || off + size > context.size ? undefined : fieldAt(context.fields, off);
   if (field === undefined || !allowed(v, field, off, size, write) || (signed && field.kind !== 'scalar'))
     v.refuse(
       'context-access',

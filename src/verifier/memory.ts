@@ -1,6 +1,6 @@
 /** Access to memory through a register: which rule holds for which kind of pointer, and whether the bounds are proven. */
 import type { MapSpec } from '../object/spec.ts';
-import { contextAccess } from './context.ts';
+import { contextAccess, flowKeysAccess, socketAccess } from './context.ts';
 import * as k from './kinds.ts';
 import { OFFSET } from './layout.ts';
 import { specialFields } from './map-fields.ts';
@@ -311,12 +311,18 @@ export function accessMemory(
         );
       checkPacketBounds(v, pointerNumber, pointer, total, size, false);
       break;
-    case k.MAP_PTR:
     case k.SOCKET:
     case k.SOCK_COMMON:
     case k.TCP_SOCK:
     case k.XDP_SOCK:
+      checkPlain(v, pointerNumber, pointer, false);
+      socketAccess(v, pointerNumber, total, size, write, number, signed);
+      return;
     case k.FLOW_KEYS:
+      checkPlain(v, pointerNumber, pointer, true);
+      flowKeysAccess(v, total, size);
+      break;
+    case k.MAP_PTR:
       v.unfollowed(`access through ${k.kindName(kind, flags)} pointer`);
       break;
     default:
