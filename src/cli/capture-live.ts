@@ -24,7 +24,7 @@ export class LiveCapture {
   /** Takes a copy. */
   add(data: Uint8Array): void {
     this.#packets.push({
-      data: Uint8Array.from(data),
+      data: data.slice(),
       timestampNs: BigInt(Date.now()) * 1_000_000n,
       wireLength: data.length,
       interfaceId: 0,
