@@ -127,3 +127,40 @@ function prefix(key: Uint8Array): { readonly length: number; readonly bits: stri
   // A prefix that is too long is no prefix of anything.
   return { length, bits: length > all.length ? 'none' : all.slice(0, length) };
 }
+
+/** Queues and stacks: `newest` is what a stack gives. Keys are empty; `take` pops. */
+export class QueueModel implements RawMap {
+  readonly #values: Uint8Array[] = [];
+  readonly #maxEntries: number;
+  readonly #newest: boolean;
+
+  constructor(maxEntries: number, newest: boolean) {
+    this.#maxEntries = maxEntries;
+    this.#newest = newest;
+  }
+
+  lookup(): Uint8Array | undefined {
+    return this.#values.at(this.#newest ? -1 : 0);
+  }
+
+  update(_key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
+    if (mode === 'noexist') fail('EINVAL');
+    if (this.#values.length === this.#maxEntries) {
+      if (mode !== 'exist') fail('E2BIG');
+      this.#values.shift();
+    }
+    this.#values.push(value);
+  }
+
+  take(): Uint8Array | undefined {
+    return this.#newest ? this.#values.pop() : this.#values.shift();
+  }
+
+  delete(): boolean {
+    return fail('EINVAL');
+  }
+
+  nextKey(): Uint8Array | undefined {
+    return fail('EINVAL');
+  }
+}
