@@ -39,12 +39,14 @@ function scalarIdsMatch(old: number, now: number): boolean {
 export function statesEqual(v: Verification, old: SavedState, comparison: Comparison): boolean {
   const { state } = v;
   if (old.frames.length !== state.frames.length) return false;
-  if (old.lock !== state.lock || old.references.length !== state.references.length) return false;
+  if (old.lock <= 0 || state.lock <= 0 ? old.lock !== state.lock : false) return false;
+  if (old.references.length !== state.references.length) return false;
   oldIds.length = 0;
   newIds.length = 0;
   fresh = 0x4000_0000;
   for (let i = 0; i < old.references.length; i++)
     if (!idsMatch(old.references[i]!.id, state.references[i]!.id)) return false;
+  if (old.lock > 0 && !idsMatch(old.lock, state.lock)) return false;
   const top = old.frames.length - 1;
   for (let depth = 0; depth <= top; depth++) {
     const a = old.frames[depth]!;

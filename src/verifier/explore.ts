@@ -23,6 +23,7 @@ import {
   sminOf,
   words,
 } from './records.ts';
+import { checkLockedMap, refuseUnderLock } from './spin-lock.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
@@ -327,6 +328,7 @@ function runLddw(v: Verification): void {
   const r = v.register(code.dst[slot]!);
   const map = code.mapAt[slot]!;
   if (map >= 0) {
+    checkLockedMap(v, map);
     const offset = code.mapOffset[slot]!;
     if (offset < 0) {
       if (code.maps[map]!.type === 'arena') v.unfollowed('arena');
@@ -368,6 +370,7 @@ function runPacketLoad(v: Verification): void {
     );
   if (v.state.depth > 0 || v.root !== 0) v.unfollowed('BPF_LD_[ABS|IND] in a function');
   checkReadable(v, 6);
+  refuseUnderLock(v, 'BPF_LD_[ABS|IND] cannot be used inside bpf_spin_lock-ed region');
   const [held] = v.state.references;
   if (held !== undefined)
     v.refuse(
@@ -433,7 +436,7 @@ function findLoopBefore(v: Verification, latest: SavedState): SavedState {
 function runExit(v: Verification): number {
   const { state } = v;
   if (state.depth > 0) return runReturn(v);
-  if (state.lock !== 0) v.unfollowed('exit under a spin lock');
+  refuseUnderLock(v, 'BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region');
   const [held] = state.references;
   if (held !== undefined)
     v.refuse(

@@ -26,6 +26,7 @@ import {
   umaxOf,
   words,
 } from './records.ts';
+import { refuseUnderLock } from './spin-lock.ts';
 import type { Frame, SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
@@ -62,7 +63,7 @@ export function runLocalCall(v: Verification): number {
   if (fn === undefined) v.unfollowed('call into the middle of a function');
   if (isGlobal(v, fn)) {
     checkGlobalArguments(v, fn);
-    if (v.state.lock !== 0) v.unfollowed('calls under a spin lock');
+    refuseUnderLock(v, 'global function calls are not allowed while holding a lock,\nuse static function instead');
     if (!v.globalsToVerify.includes(fn)) v.globalsToVerify.push(fn);
     if (v.changesPacket[fn] === 1) forgetPacket(v);
     for (let i = 0; i <= 5; i++) clearRecord(v.register(i));

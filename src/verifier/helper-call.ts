@@ -7,6 +7,7 @@ import { enterCallback } from './function-call.ts';
 import * as k from './kinds.ts';
 import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
 import { mapFitsHelper } from './map-rules.ts';
+import { checkReadable } from './memory.ts';
 import { markPrecise, markSlotPrecise } from './precision.ts';
 import {
   arithmetic,
@@ -22,6 +23,7 @@ import {
   set,
   slotAt,
 } from './records.ts';
+import { refuseUnderLock, runLock } from './spin-lock.ts';
 import { helperStack } from './stack.ts';
 import type { Verification } from './verification.ts';
 
@@ -101,7 +103,13 @@ export function runHelper(v: Verification): void {
     released: false,
     rawStack: undefined,
   };
-  if (v.state.lock !== 0) v.unfollowed('calls under a spin lock');
+  if (name !== 'spin_unlock') refuseUnderLock(v, 'function calls are not allowed while holding a lock');
+  if (name === 'spin_lock' || name === 'spin_unlock') {
+    checkReadable(v, 1);
+    runLock(v, name === 'spin_lock');
+    for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
+    return;
+  }
   if (prototype.name === 'bpf_kptr_xchg' || name.startsWith('timer_')) v.unfollowed(`helper ${prototype.name}`);
   for (let i = 0; i < prototype.args.length; i++) checkArgument(v, prototype, i, facts);
   if (facts.map !== undefined && !mapFitsHelper(facts.map.type, name))

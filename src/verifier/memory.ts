@@ -145,13 +145,15 @@ export function checkMapBounds(
   for (const field of specialFields(v, map)) {
     const from = sminOf(pointer) + off;
     const to = umaxOf(pointer) + off + size;
-    if (from < field.offset + field.size && field.offset < to)
+    if (from < field.offset + field.size && field.offset < to) {
+      if (field.kind === 'kptr') v.unfollowed('kptr fields');
       v.refuse(
         'special-field',
         'Memory Safety',
         `${field.kind} cannot be accessed directly by load/store`,
         'Fields that the kernel manages are only reached through its functions.',
       );
+    }
   }
 }
 
