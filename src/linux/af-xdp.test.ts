@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load } from '../index.ts';
+import { assemble } from '../isa/assembler.ts';
 import { ethernet } from '../net/ethernet.ts';
 import { ipv4 } from '../net/ipv4.ts';
 import { packet } from '../net/packet.ts';
 import { udp } from '../net/udp.ts';
 import { readObject } from '../object/index.ts';
+import { writeObject } from '../object/write.ts';
 import type { MapHandle } from '../runtime/handles.ts';
 import type { UserObject } from '../runtime/load.ts';
 import { AfXdpAttachment } from './af-xdp-attachment.ts';
@@ -144,6 +146,27 @@ describe.skipIf(missing !== undefined)(
         512,
       );
       expect(counters).toMatchObject({ packets: 2400, verdicts: [0, 800, 800, 800, 0, 0], sent: 800 });
+    });
+
+    it('ends at a fault of the program, with its frames dropped and the interface free', async () => {
+      // Far outside of the memory: the sandbox stops it.
+      const { insns, functions } = assemble('fault:\nr1 = 0xfffffff0 ll\nr0 = *(u64 *)(r1 + 0)\nexit', {
+        syntax: 'llvm',
+      });
+      const loaded = await load(writeObject({ section: 'xdp', license: 'MIT', insns, functions }));
+      const attachment = new AfXdpAttachment(loaded.runtime, pair.here, loaded.programs['fault']!.executable, {
+        frames: 128,
+      });
+      try {
+        const serving = attachment.serve();
+        far.send(frames[0]!);
+        await expect(serving).rejects.toMatchObject({ code: 'SLUICE_FAULT_TRAP' });
+        expect(attachment.counters()).toMatchObject({ packets: 1, verdicts: [1, 0, 0, 0, 0, 0], sent: 0 });
+      } finally {
+        await attachment.close();
+        loaded.close();
+      }
+      await here('generic', async () => {});
     });
 
     it('leaves no descriptor and no program behind', async () => {
