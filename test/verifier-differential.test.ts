@@ -15,7 +15,7 @@ import { arrayMap, hashMap, randomMaps, randomProgram, specOf } from './verifier
 const refusal = bpfRefusal();
 const cpus = possibleCpus();
 const seed = Number(process.env['SLUICE_SEED'] ?? 1);
-const count = Number(process.env['SLUICE_RUNS'] ?? 120);
+const count = Number(process.env['SLUICE_RUNS'] ?? 40);
 
 describe.skipIf(refusal !== undefined)(
   `against the kernel${refusal === undefined ? '' : ` (skipped: ${refusal})`}`,

@@ -10,20 +10,9 @@ import * as k from './kinds.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS } from './program.ts';
-import {
-  clearRecord,
-  flagsOf,
-  kindOf,
-  makeConstant,
-  makePointer,
-  makeUnknown,
-  registerAt,
-  set,
-  smaxOf,
-  sminOf,
-  words,
-} from './records.ts';
-import { checkLockedMap, refuseUnderLock } from './spin-lock.ts';
+import { flagsOf, kindOf, makePointer, registerAt, smaxOf, sminOf } from './records.ts';
+import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
+import { refuseUnderLock } from './spin-lock.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
@@ -279,117 +268,6 @@ function samePointer(v: Verification, number: number, pointerKinds: Uint8Array):
       'same insn cannot be used with different pointers',
       `On another path the register is ${k.kindName(before, 0)}, here ${k.kindName(kind, flagsOf(r))}.`,
     );
-}
-
-function runAtomic(v: Verification, opcode: number): void {
-  const { code, slot } = v;
-  const what = code.imm[slot]!;
-  const dst = code.dst[slot]!;
-  const src = code.src[slot]!;
-  const off = code.off[slot]!;
-  const size = sizes[(opcode >> 3) & 3]!;
-  const pointer = what === 0x100 ? src : dst;
-  if (what === 0x100) checkReadable(v, src);
-  else {
-    checkReadable(v, src);
-    checkReadable(v, dst);
-  }
-  if (what === 0xf1) checkReadable(v, 0);
-  const kind = kindOf(v.register(pointer));
-  if (kind === k.CTX || k.isPacket(kind) || kind === k.FLOW_KEYS || k.isSocket(kind))
-    v.refuse(
-      'atomic-target',
-      'Memory Safety',
-      `BPF_ATOMIC ${what === 0x100 ? 'loads from' : 'stores into'} R${pointer} ${k.kindName(kind, flagsOf(v.register(pointer)))} is not allowed`,
-      'Atomic instructions work on the stack, on map values and on allocated memory.',
-    );
-  if (what === 0x100) {
-    accessMemory(v, src, off, size, false, dst, false, true);
-    return;
-  }
-  if (what === 0x110) {
-    accessMemory(v, dst, off, size, true, src, false, true);
-    return;
-  }
-  const into = what === 0xf1 ? 0 : (what & 1) !== 0 ? src : -1;
-  accessMemory(v, dst, off, size, false, -1, false, true);
-  if (into >= 0) {
-    accessMemory(v, dst, off, size, false, into, false, true);
-    if (into === dst) {
-      // The pointer is gone; the store below was checked by the load, but not for being writable.
-      v.unfollowed('atomic that overwrites its own pointer');
-    }
-  }
-  accessMemory(v, dst, off, size, true, -1, false, true);
-}
-
-function runLddw(v: Verification): void {
-  const { code, slot } = v;
-  const r = v.register(code.dst[slot]!);
-  const map = code.mapAt[slot]!;
-  if (map >= 0) {
-    checkLockedMap(v, map);
-    const offset = code.mapOffset[slot]!;
-    if (offset < 0) {
-      if (code.maps[map]!.type === 'arena') v.unfollowed('arena');
-      makePointer(r, k.MAP_PTR, 0, map);
-      return;
-    }
-    const spec = code.maps[map]!;
-    if (spec.type !== 'array') v.unfollowed(`direct access to values of ${spec.type} maps`);
-    makePointer(r, k.MAP_VALUE, 0, map);
-    set(r, 16, offset);
-    return;
-  }
-  if (code.src[slot] === 0) {
-    makeConstant(r, code.imm[slot]!, code.imm[slot + 1]!);
-    return;
-  }
-  if (code.src[slot] !== 4) v.unfollowed(`LDDW with source ${code.src[slot]}`);
-  const fn = code.functionByStart.get(slot + 1 + code.imm[slot]!);
-  if (fn === undefined) v.unfollowed('address of no function');
-  if (code.functions[fn]!.linkage === 'global' && v.btf !== undefined && fn !== 0)
-    v.refuse(
-      'callback-not-static',
-      'Program Structure',
-      'callback function not static',
-      'Only a static function can be called back.',
-    );
-  makePointer(r, k.FUNC, 0, fn);
-}
-
-function runPacketLoad(v: Verification): void {
-  const { code, slot, declaration } = v;
-  const indirect = (code.op[slot]! & 0xe0) === MODE.IND;
-  if (!declaration.packetLoads)
-    v.refuse(
-      'packet-load',
-      'Execution Context Safety',
-      'BPF_LD_[ABS|IND] instructions not allowed for this program type',
-      'Only programs over socket buffers have them.',
-    );
-  if (v.state.depth > 0 || v.root !== 0) v.unfollowed('BPF_LD_[ABS|IND] in a function');
-  checkReadable(v, 6);
-  refuseUnderLock(v, 'BPF_LD_[ABS|IND] cannot be used inside bpf_spin_lock-ed region');
-  const [held] = v.state.references;
-  if (held !== undefined)
-    v.refuse(
-      'reference-leak',
-      'Resource Lifetime Safety',
-      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\nBPF_LD_[ABS|IND] would lead to reference leak`,
-      'The instruction may end the program.',
-    );
-  if (kindOf(v.register(6)) !== k.CTX)
-    v.refuse(
-      'packet-load',
-      'Register Type Safety',
-      'at the time of BPF_LD_ABS|IND R6 != pointer to skb',
-      'The instruction takes the context from R6.',
-    );
-  if (indirect) checkReadable(v, code.src[slot]!);
-  if (words[(v.register(6) + 16) >> 2] !== 0) v.unfollowed('BPF_LD_[ABS|IND] with a moved context');
-  for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
-  makeUnknown(v.register(0));
 }
 
 function runJump(v: Verification, opcode: number): number {

@@ -94,12 +94,12 @@ export function runConditional(v: Verification): number {
   }
   backUp(v);
   const { references } = v.state;
-  applyOutcome(v, operation, narrow, dst, d, fromRegister, src, s, true);
+  applyOutcome(v, operation, narrow, d, fromRegister, s, true);
   v.push(target);
   putBack(v);
   v.state.references = references;
   if (!fromRegister) makeConstant(SCRATCH, code.imm[slot]!, code.imm[slot]! >> 31);
-  applyOutcome(v, operation, narrow, dst, d, fromRegister, src, s, false);
+  applyOutcome(v, operation, narrow, d, fromRegister, s, false);
   return slot + 1;
 }
 
@@ -144,10 +144,8 @@ function applyOutcome(
   v: Verification,
   operation: number,
   narrow: boolean,
-  dst: number,
   d: number,
   fromRegister: boolean,
-  src: number,
   s: number,
   holds: boolean,
 ): void {

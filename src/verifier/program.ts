@@ -185,7 +185,7 @@ function registersOf(code: Code, slot: number): number {
 
 /** Backward data flow over the whole program; functions do not share edges. */
 function findLive(code: Code): void {
-  const { length, op, off, imm, live, functionAt } = code;
+  const { length, op, off, imm, live } = code;
   const effects = new Int32Array(length);
   for (let slot = 0; slot < length; slot++) {
     effects[slot] = registersOf(code, slot);

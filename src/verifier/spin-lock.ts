@@ -22,7 +22,7 @@ export function checkLockedMap(v: Verification, index: number): void {
 /** Argument 1 of bpf_spin_lock and bpf_spin_unlock. */
 export function runLock(v: Verification, lock: boolean): void {
   const r = v.register(1);
-  const refuse = (text: string, reason: string): never =>
+  const refuse: (text: string, reason: string) => never = (text, reason) =>
     v.refuse('spin-lock', 'Resource Lifetime Safety', text, reason);
   if (kindOf(r) !== k.MAP_VALUE || (flagsOf(r) & k.MAYBE_NULL) !== 0)
     v.refuse(
@@ -40,8 +40,7 @@ export function runLock(v: Verification, lock: boolean): void {
   if (v.btf === undefined || map.valueTypeId === 0)
     refuse(`map '${map.name}' has to have BTF in order to use bpf_spin_lock`, 'The lock is found by its type.');
   const field = specialFields(v, map).find(({ kind }) => kind === 'bpf_spin_lock');
-  if (field === undefined)
-    return refuse(`map '${map.name}' has no valid bpf_spin_lock`, 'The value has no such field.');
+  if (field === undefined) refuse(`map '${map.name}' has no valid bpf_spin_lock`, 'The value has no such field.');
   const at = offsetOf(r) + constantOf(r);
   if (at !== field.offset)
     refuse(

@@ -110,7 +110,7 @@ export function shareId(v: Verification, r: number): void {
 }
 
 /** Spills `value` (a record) in the lowest `size` bytes of the slot. */
-function spill(v: Verification, r: number, value: number, size: number): void {
+function spill(r: number, value: number, size: number): void {
   const types = [];
   for (let i = 0; i < 8; i++) types.push(bytes[r + BYTES + i]!);
   copyRecord(r, value);
@@ -148,7 +148,7 @@ function writeFixed(v: Verification, depth: number, off: number, size: number, n
   if (off % 8 === 0 && value !== 0 && kindOf(value) === SCALAR) {
     const whole = fits(value, size * 8);
     if (whole) shareId(v, value);
-    spill(v, r, value, size);
+    spill(r, value, size);
     if (!whole) {
       set(r, ID, 0);
       words[(r + 4) >> 2] = 0;
@@ -160,7 +160,7 @@ function writeFixed(v: Verification, depth: number, off: number, size: number, n
   }
   if (off % 8 === 0 && immediate) {
     makeConstant(scratchImmediate, code.imm[at]!, code.imm[at]! >> 31);
-    spill(v, r, scratchImmediate, size);
+    spill(r, scratchImmediate, size);
     touch(v, depth, slot);
     if (size === 8) markSlotWritten(state, depth, slot);
     return;
@@ -180,7 +180,7 @@ function writeFixed(v: Verification, depth: number, off: number, size: number, n
         'cannot spill pointers to stack into stack frame of the caller',
         'The pointer would outlive the frame that it points into.',
       );
-    spill(v, r, value, 8);
+    spill(r, value, 8);
     touch(v, depth, slot);
     markSlotWritten(state, depth, slot);
     return;
