@@ -11,7 +11,9 @@ import { genVerb } from './gen.ts';
 import { inspectVerb } from './inspect.ts';
 import { createOutput, type Output } from './output.ts';
 import { pluginVerb } from './plugin.ts';
+import { replayVerb } from './replay.ts';
 import { runVerb } from './run.ts';
+import { stepVerb } from './step.ts';
 import { testVerb } from './test.ts';
 import type { Finish, Verb } from './verb.ts';
 import { verifyVerb } from './verify.ts';
@@ -23,6 +25,8 @@ const verbs: readonly Verb[] = [
   asmVerb,
   verifyVerb,
   runVerb,
+  replayVerb,
+  stepVerb,
   diffVerb,
   testVerb,
   benchVerb,

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
+import type { Clock, Task } from '../runtime/surroundings.ts';
 import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
@@ -12,8 +13,11 @@ import { readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
+import { recordSubject } from './recording.ts';
+import { coverSubject } from './run-coverage.ts';
 import { readInput, selectOne } from './selector.ts';
 import { createSubject, type Subject, type SubjectName } from './subjects.ts';
+import { addSurroundings, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { bytesKept, verdictName } from './verdicts.ts';
 
@@ -31,6 +35,11 @@ interface RunOptions {
   readonly show: number;
   readonly seed: number;
   readonly maps?: string;
+  readonly clock?: Clock;
+  readonly cpu?: number;
+  readonly task?: Task;
+  readonly record?: string;
+  readonly coverage?: string;
   readonly json?: boolean;
 }
 
@@ -54,7 +63,10 @@ export const runVerb: Verb = (program, finish) => {
     .option('--engine <list>', 'jit, interpreter (for target user)', listOption(['jit', 'interpreter']), ['jit'])
     .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option('--record <file>', 'everything that `sluice replay` needs to run it again and compare')
+    .option('--coverage <file>', 'with --engine interpreter: lines and functions that ran, as lcov')
     .option('--json', 'result as JSON');
+  addSurroundings(command);
   command.action((selector: string, options: RunOptions) =>
     finish(options.json === true, async (output) => {
       const { object, program: spec } = selectOne(selector);
@@ -65,13 +77,23 @@ export const runVerb: Verb = (program, finish) => {
         target === 'linux' ? ['linux'] : options.engine,
       );
       const maps = options.maps === undefined ? {} : readMapInput(options.maps);
+      const surroundings = surroundingsOf(options, options.record !== undefined);
       const subjects: Subject[] = [];
       try {
         for (const name of names)
-          subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps }));
-        return options.pcap === undefined
-          ? runOne(subjects, options, output)
-          : runCapture(subjects, options.pcap, options, output);
+          subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps, surroundings }));
+        const coverage = options.coverage === undefined ? undefined : coverSubject(subjects, options.coverage);
+        const recording = options.record === undefined ? undefined : recordSubject(subjects, options.record);
+        const code =
+          options.pcap === undefined
+            ? runOne(subjects, options, output)
+            : runCapture(subjects, options.pcap, options, output);
+        coverage?.finish(output);
+        recording?.finish(
+          { selector, program: spec.name, seed: options.seed, surroundings, maps: options.maps },
+          output,
+        );
+        return code;
       } finally {
         for (const subject of subjects) subject.close();
       }

@@ -5,6 +5,7 @@ import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
 import { fillMaps, type MapInput } from '../runtime/json-value.ts';
+import type { Runtime, RuntimeOptions } from '../runtime/runtime.ts';
 import { withTailCallTargets } from '../testing/test-object.ts';
 
 export type SubjectName = EngineName | 'linux';
@@ -15,6 +16,8 @@ export interface Subject {
   readonly program: ProgramHandle;
   /** Lines that the program traced (bpf_trace_printk) since the last call; the kernel's go to its own trace pipe. */
   trace(): readonly string[];
+  /** Undefined for the kernel. */
+  readonly runtime?: Runtime;
   close(): void;
 }
 
@@ -23,6 +26,8 @@ export interface SubjectOptions {
   readonly seed: bigint;
   /** Initial contents of maps. */
   readonly maps: MapInput;
+  /** Clock, CPU and task that programs see in user space; by default the machine's clock and CPU 0. */
+  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task'>;
 }
 
 /**
@@ -35,7 +40,7 @@ export async function createSubject(
   name: SubjectName,
   options: SubjectOptions,
 ): Promise<Subject> {
-  const subject = await loadSubject(object, program, name, options.seed);
+  const subject = await loadSubject(object, program, name, options);
   try {
     fillMaps(subject.object, options.maps);
   } catch (error) {
@@ -49,7 +54,7 @@ async function loadSubject(
   object: ObjectSpec,
   program: ProgramSpec,
   name: SubjectName,
-  seed: bigint,
+  options: SubjectOptions,
 ): Promise<Subject> {
   const programs = withTailCallTargets(object, program);
   if (name === 'linux') {
@@ -63,12 +68,19 @@ async function loadSubject(
       close: () => loaded.close(),
     };
   }
-  const loaded = await load(object, { engine: name, programs, seed, cpus: possibleCpus() });
+  const loaded = await load(object, {
+    engine: name,
+    programs,
+    seed: options.seed,
+    cpus: possibleCpus(),
+    ...options.surroundings,
+  });
   return {
     name,
     object: loaded,
     program: loaded.programs[program.name]!,
     trace: () => loaded.runtime.printk().lines,
+    runtime: loaded.runtime,
     close: () => loaded.close(),
   };
 }

@@ -4,6 +4,7 @@
  */
 
 export type { InterpreterHost } from './core.ts';
+export { Coverage, type ProgramCoverage } from './coverage.ts';
 export { describeFault, type Fault, type FaultCode, faultCodes, type ObjectKind, type PointedObject } from './fault.ts';
 export { Interpreter, type LoadOptions } from './interpreter.ts';
 export type { RegisterValue } from './readout.ts';

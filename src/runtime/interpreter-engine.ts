@@ -1,7 +1,15 @@
 /** The interpreter as the loader uses it: one a runtime; programs become images, tail calls find them by function-table index. */
 import { kfuncs } from '../abi/kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
-import { type Argument, describeFault, Interpreter, type LoadedImage, type Outcome } from '../interpreter/index.ts';
+import {
+  type Argument,
+  describeFault,
+  Interpreter,
+  type LoadedImage,
+  type Outcome,
+  type Position,
+  type RegisterValue,
+} from '../interpreter/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
@@ -41,6 +49,20 @@ export function interpreterOf(runtime: Runtime): Interpreter {
   return interpreter;
 }
 
+/** Called before each instruction with where the run is; `registers` reads r0 to r10 as they are. */
+export type StepObserver = (position: Position, registers: () => readonly (RegisterValue | undefined)[]) => void;
+
+const observers = new WeakMap<Runtime, StepObserver>();
+
+/**
+ * Lets `observer` see every instruction that the runtime's interpreter runs, until it is called with undefined. Callbacks that helpers
+ * of the plane make (bpf_for_each_map_elem, timers) run within one step. Costs a call into JavaScript an instruction.
+ */
+export function observeSteps(runtime: Runtime, observer: StepObserver | undefined): void {
+  if (observer === undefined) observers.delete(runtime);
+  else observers.set(runtime, observer);
+}
+
 export async function loadIntoInterpreter(
   runtime: Runtime,
   programs: readonly InterpretedProgram[],
@@ -67,7 +89,7 @@ export async function loadIntoInterpreter(
       interpreter.setTailTarget(base + i, image);
       loaded.set(
         program.name,
-        new InterpretedExecutable(interpreter, image, base + i, declaration !== undefined, options.budget),
+        new InterpretedExecutable(runtime, interpreter, image, base + i, declaration !== undefined, options.budget),
       );
     }
     return { programs: loaded, close };
@@ -80,13 +102,22 @@ export async function loadIntoInterpreter(
 class InterpretedExecutable implements EngineProgram {
   readonly entry = 0;
   readonly tailEntry: number;
+  readonly #runtime: Runtime;
   readonly #interpreter: Interpreter;
   readonly #image: LoadedImage;
   readonly #hooked: boolean;
   readonly #budget: number;
 
-  constructor(interpreter: Interpreter, image: LoadedImage, tailEntry: number, hooked: boolean, budget: number) {
+  constructor(
+    runtime: Runtime,
+    interpreter: Interpreter,
+    image: LoadedImage,
+    tailEntry: number,
+    hooked: boolean,
+    budget: number,
+  ) {
     this.tailEntry = tailEntry;
+    this.#runtime = runtime;
     this.#interpreter = interpreter;
     this.#image = image;
     this.#hooked = hooked;
@@ -94,12 +125,14 @@ class InterpretedExecutable implements EngineProgram {
   }
 
   run(address = 0, size = 0): bigint {
-    const options = { budget: this.#budget, uninitialisedStack: true };
-    return this.#finish(
-      this.#hooked
-        ? this.#interpreter.run(this.#image, [{ kind: 'context', address }], options)
-        : this.#interpreter.run(this.#image, rawArguments(address, size), { ...options, packet: { address, size } }),
-    );
+    const shared = { budget: this.#budget, uninitialisedStack: true };
+    const options = this.#hooked ? shared : { ...shared, packet: { address, size } };
+    const args: readonly Argument[] = this.#hooked ? [{ kind: 'context', address }] : rawArguments(address, size);
+    const interpreter = this.#interpreter;
+    const observer = observers.get(this.#runtime);
+    if (observer === undefined) return this.#finish(interpreter.run(this.#image, args, options));
+    const visit = (position: Position) => observer(position, () => interpreter.registers());
+    return this.#finish(interpreter.trace(this.#image, args, visit, options));
   }
 
   enter<T>(call: () => T): T {

@@ -1,0 +1,196 @@
+/** `sluice step OBJ:P`: one run in the interpreter, instruction by instruction: what each changed, and its source line. */
+import type { Position, RegisterValue } from '../interpreter/index.ts';
+import { disassembleInsn } from '../isa/disassembler.ts';
+import type { LineInfo } from '../object/spec.ts';
+import { ProgramFault } from '../runtime/fault.ts';
+import { observeSteps } from '../runtime/interpreter-engine.ts';
+import { exitCode, UsageError } from './exit.ts';
+import { readMapInput } from './map-input.ts';
+import { integerOption } from './options.ts';
+import type { Output } from './output.ts';
+import { readInput, selectOne } from './selector.ts';
+import { createSubject } from './subjects.ts';
+import { addSurroundings, type SurroundingsOptions, surroundingsOf } from './surroundings.ts';
+import type { Verb } from './verb.ts';
+import { verdictName } from './verdicts.ts';
+
+interface StepOptions extends SurroundingsOptions {
+  readonly dataIn?: string;
+  readonly ctxIn?: string;
+  readonly from: number;
+  readonly count: number;
+  readonly until?: string;
+  readonly maps?: string;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+type Registers = readonly (RegisterValue | undefined)[];
+
+interface Step {
+  /** From 0. */
+  readonly step: number;
+  readonly program: string;
+  readonly slot: number;
+  readonly insn: string;
+  readonly line: LineInfo | undefined;
+  /** Registers that the instruction changed, as they are after it. */
+  readonly changed: Record<string, string>;
+}
+
+export const stepVerb: Verb = (program, finish) => {
+  const command = program
+    .command('step')
+    .description(
+      'one run in the interpreter, each instruction with the registers that it changes and its source line; a run repeats exactly, so a smaller --from goes back',
+    )
+    .argument('<obj:program>', 'object file and program (or section)')
+    .option('--data-in <file>', 'packet, as raw bytes; - is standard input')
+    .option('--ctx-in <file>', 'context in its UAPI layout')
+    .option('--from <n>', 'first step to show, with all registers before it', integerOption(0, 1e9), 0)
+    .option('--count <n>', 'steps to show', integerOption(1, 1e6), 1000)
+    .option('--until <place>', 'show steps up to the first at insn N, FILE:LINE or :LINE')
+    .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
+    .option('--json', 'result as JSON (sluice.step/1)');
+  addSurroundings(command);
+  command.action((selector: string, options: StepOptions) =>
+    finish(options.json === true, async (output) => {
+      if (options.dataIn === undefined && options.ctxIn === undefined)
+        throw new UsageError('give --data-in FILE, --ctx-in FILE or both');
+      const { object, program: spec } = selectOne(selector);
+      const reached = options.until === undefined ? undefined : placeOf(options.until);
+      const subject = await createSubject(object, spec, 'interpreter', {
+        seed: BigInt(options.seed),
+        maps: options.maps === undefined ? {} : readMapInput(options.maps),
+        surroundings: surroundingsOf(options, true),
+      });
+      const trace = new StepTrace(options.from, options.count, reached);
+      observeSteps(subject.runtime!, (position, registers) => trace.visit(position, registers)); // the interpreter's
+      let end: string;
+      let fault = false;
+      let returnValue: number | null = null;
+      try {
+        const result = subject.program.run({
+          ...(options.dataIn === undefined ? {} : { data: readInput(options.dataIn) }),
+          ...(options.ctxIn === undefined ? {} : { context: readInput(options.ctxIn) }),
+        });
+        returnValue = result.returnValue;
+        end = `${verdictName(subject.program.type, returnValue)} (${returnValue}) after ${trace.steps} steps`;
+      } catch (error) {
+        if (!(error instanceof ProgramFault)) throw error;
+        fault = true;
+        end = error.message;
+      } finally {
+        subject.close();
+      }
+      trace.finish();
+      print(trace, output);
+      output.line(fault ? output.colors.red(end) : end);
+      const { before, shown, steps } = trace;
+      output.document({ schema: 'sluice.step/1', steps, before, shown, returnValue, fault: fault ? end : null });
+      return fault || (reached !== undefined && !trace.reached) ? exitCode.no : exitCode.yes;
+    }),
+  );
+};
+
+/** Keeps the steps of a window; only their registers are read. */
+class StepTrace {
+  readonly shown: Step[] = [];
+  /** Registers before the first step that is shown. */
+  before: Record<string, string> = {};
+  steps = 0;
+  reached = false;
+  readonly #from: number;
+  readonly #count: number;
+  readonly #until: ((position: Position) => boolean) | undefined;
+  #pending: { readonly step: Omit<Step, 'changed'>; readonly registers: Registers } | undefined;
+
+  constructor(from: number, count: number, until: ((position: Position) => boolean) | undefined) {
+    this.#from = from;
+    this.#count = count;
+    this.#until = until;
+  }
+
+  visit(position: Position, read: () => Registers): void {
+    const step = this.steps++;
+    if (this.#pending !== undefined) {
+      const { step: before, registers } = this.#pending;
+      this.#pending = undefined;
+      this.shown.push({ ...before, changed: changes(registers, read()) });
+    }
+    if (step < this.#from || this.shown.length >= this.#count || this.reached) return;
+    const registers = read();
+    if (step === this.#from) this.before = changes([], registers);
+    const { program } = position.image;
+    const { slot } = position;
+    const described = {
+      step,
+      program: program.name,
+      slot,
+      insn: disassembleInsn(program.insns[slot]!, program.insns[slot + 1]),
+      line: program.lines.findLast((line) => line.slot <= slot),
+    };
+    this.reached = this.#until?.(position) === true;
+    if (this.reached) this.shown.push({ ...described, changed: {} });
+    else this.#pending = { step: described, registers };
+  }
+
+  /** The last instruction of a run, an EXIT or the one that faults, has none after it to see what it changed. */
+  finish(): void {
+    if (this.#pending !== undefined) this.shown.push({ ...this.#pending.step, changed: {} });
+    this.#pending = undefined;
+  }
+}
+
+function changes(before: Registers, after: Registers): Record<string, string> {
+  return Object.fromEntries(
+    after.flatMap((register, i) => {
+      const text = registerText(register);
+      return text === registerText(before[i]) ? [] : [[`r${i}`, text]];
+    }),
+  );
+}
+
+/** `0x2a`, `packet+14`, `map value flows+8`; `-` for a register without a value. */
+function registerText(register: RegisterValue | undefined): string {
+  if (register === undefined) return '-';
+  const { value, object } = register;
+  if (object === undefined) return `0x${value.toString(16)}`;
+  const name = object.name === undefined ? object.kind : `${object.kind} ${object.name}`;
+  const offset = BigInt.asIntN(64, value - BigInt(object.base));
+  return `${name}${offset < 0n ? '' : '+'}${offset}`;
+}
+
+/** `12` or `insn 12`: a slot; `FILE:LINE`, `:LINE`: a source line. */
+function placeOf(text: string): (position: Position) => boolean {
+  const [, slot] = /^(?:insn )?(\d+)$/.exec(text) ?? [];
+  if (slot !== undefined) return (position) => position.slot === Number(slot);
+  const [, file, line] = /^(.*):(\d+)$/.exec(text) ?? [];
+  if (file === undefined) throw new UsageError(`--until ${text} is neither an instruction's number nor FILE:LINE`);
+  return ({ image, slot: at }) => {
+    const found = image.program.lines.findLast((each) => each.slot <= at);
+    return found?.line === Number(line) && found.file.endsWith(file);
+  };
+}
+
+function print({ before, shown }: StepTrace, output: Output): void {
+  const { dim, bold } = output.colors;
+  output.line(dim(`before: ${list(before)}`));
+  let last: LineInfo | undefined;
+  let program: string | undefined;
+  for (const { step, program: name, slot, insn, line, changed } of shown) {
+    if (name !== program) output.line(bold(`${name}:`));
+    program = name;
+    if (line !== undefined && (line.file !== last?.file || line.line !== last.line))
+      output.line(dim(`; ${line.text.trim()} @ ${line.file}:${line.line}`));
+    last = line;
+    output.line(`${String(step).padStart(6)} ${`${slot}:`.padStart(6)} ${insn.padEnd(38)} ${list(changed)}`.trimEnd());
+  }
+}
+
+function list(registers: Readonly<Record<string, string>>): string {
+  return Object.entries(registers)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
+}

@@ -1,0 +1,111 @@
+/** Runs that repeat: recordings, stepping, coverage; and the reporters of program tests. Runs the built command. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'sluice-replay-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const firewall = join(root, 'bpf/objects/xdp_firewall.bpf.o');
+const packet = join(scratch, 'packet.bin');
+writeFileSync(packet, Buffer.from('0200000000020200000000010800450000', 'hex'));
+
+function sluice(...args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'bin/sluice.js'), ...args], {
+    cwd: scratch,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  });
+  return { status, stdout, stderr };
+}
+
+/** An object whose program returns what helper 5 (clock) and 7 (random) give, mixed. */
+function clockObject(): string {
+  const source = join(scratch, 'clock.s');
+  writeFileSync(source, 'clock:\n  call 7\n  r6 = r0\n  call 5\n  r0 += r6\n  exit\n');
+  const object = join(scratch, 'clock.o');
+  expect(sluice('asm', source, '-o', object).status).toBe(0);
+  return object;
+}
+
+describe('recordings', () => {
+  it('of clock and random numbers are replayed exactly, on either engine', () => {
+    const file = join(scratch, 'clock.json');
+    expect(sluice('run', clockObject(), '--data-in', packet, '--repeat', '3', '--record', file).status).toBe(0);
+    for (const engine of ['jit', 'interpreter']) {
+      const { status, stdout } = sluice('replay', file, '--engine', engine);
+      expect(stdout).toContain(`the same: 1 runs, 0 map entries, 0 lines of trace (${engine})`);
+      expect(status).toBe(0);
+    }
+    const recording = JSON.parse(readFileSync(file, 'utf8'));
+    recording.surroundings.clock.at = String(BigInt(recording.surroundings.clock.at) + 1n);
+    writeFileSync(file, JSON.stringify(recording));
+    const changed = sluice('replay', file);
+    expect(changed.status).toBe(1);
+    expect(changed.stdout).toMatch(/run 0: recorded .* found /);
+    writeFileSync(file, '{}');
+    expect(sluice('replay', file).status).toBe(3);
+  });
+});
+
+describe('coverage', () => {
+  it('counts lines and instructions', () => {
+    const file = join(scratch, 'out.lcov');
+    const { status, stdout } = sluice(
+      ...['run', firewall, '--data-in', packet, '--engine', 'interpreter', '--coverage', file],
+    );
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/xdp_firewall +565 +\d+/);
+    const text = readFileSync(file, 'utf8');
+    const source = readFileSync(join(root, 'bpf/xdp_firewall.bpf.c'), 'utf8').split('\n');
+    const lineOf = (wanted: string) => source.findIndex((line) => line.includes(wanted)) + 1;
+    expect(text).toMatch(/^SF:.*xdp_firewall\.bpf\.c$/m);
+    expect(text).toContain('FNDA:1,xdp_firewall');
+    expect(text).toContain(`DA:${lineOf('__u32 length = ctx->data_end - ctx->data;')},1`);
+    expect(text).toContain(`DA:${lineOf('verdict = pop_tags(ctx, &p);')},0`);
+    expect(sluice('run', firewall, '--data-in', packet, '--coverage', file).status).toBe(2);
+  });
+});
+
+describe('stepping', () => {
+  it('shows what each instruction changed, from any step, up to a place', () => {
+    const object = clockObject();
+    const { stdout, status } = sluice('step', object, '--data-in', packet, '--clock', '4096', '--json');
+    expect(status).toBe(0);
+    const { steps, shown, before } = JSON.parse(stdout);
+    expect(steps).toBe(5);
+    expect(before).toEqual({ r1: 'context+0', r10: 'stack+512' });
+    expect(shown[2]).toMatchObject({ slot: 2, insn: 'call 0x5', changed: { r0: '0x1000' } });
+    const later = JSON.parse(
+      sluice('step', object, '--data-in', packet, '--clock', '4096', '--from', '2', '--json').stdout,
+    );
+    expect(later.shown).toEqual(shown.slice(2));
+    const until = sluice('step', object, '--data-in', packet, '--until', '3', '--json');
+    expect(JSON.parse(until.stdout).shown).toHaveLength(4);
+    expect(sluice('step', object, '--data-in', packet, '--until', '99').status).toBe(1);
+  });
+});
+
+describe('reporters of program tests', () => {
+  it('are what other tools read', () => {
+    const test = join(scratch, 'a.bpf.test.json');
+    const cases = [
+      { name: 'right', packet: '00'.repeat(14), expect: { verdict: 'pass' } },
+      { name: 'a<b', packet: '00'.repeat(14), expect: { verdict: 'drop' } },
+    ];
+    writeFileSync(test, JSON.stringify({ object: firewall, cases }));
+    const text = sluice('test', test, '--engine', 'jit');
+    expect(text.status).toBe(1);
+    expect(text.stdout).toContain('verdict: expected XDP_DROP, found XDP_PASS');
+    expect(text.stdout.trimEnd().split('\n').at(-1)).toBe('1 passed, 1 failed, 0 skipped');
+    const tap = sluice('test', test, '--engine', 'jit', '--reporter', 'tap').stdout;
+    expect(tap).toMatch(/^TAP version 14\n1\.\.2\nok 1 - a\.bpf\.test\.json: right \(jit\)\nnot ok 2 - /);
+    const junit = sluice('test', test, '--engine', 'jit', '--reporter', 'junit').stdout;
+    expect(junit).toContain('tests="2" failures="1" skipped="0"');
+    expect(junit).toContain('name="a&lt;b (jit)"');
+    expect(JSON.parse(sluice('test', scratch, '--json').stdout)).toMatchObject({ passed: 2, failed: 2, skipped: 0 });
+  });
+});
