@@ -111,6 +111,8 @@ describe('load', () => {
 
   it('is an UnsupportedError for a helper that XDP has in Linux and not here', async () => {
     // 69: bpf_fib_lookup, which needs routing tables.
-    await expect(load(object('p:\n r2 = r10\n r2 += -64\n r3 = 64\n r4 = 0\n call 0x45\n r0 = 0\n exit'))).rejects.toBeInstanceOf(UnsupportedError);
+    await expect(
+      load(object('p:\n r2 = r10\n r2 += -64\n r3 = 64\n r4 = 0\n call 0x45\n r0 = 0\n exit')),
+    ).rejects.toBeInstanceOf(UnsupportedError);
   });
 });
