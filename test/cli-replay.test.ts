@@ -65,7 +65,7 @@ describe('coverage', () => {
     expect(text).toMatch(/^SF:.*xdp_firewall\.bpf\.c$/m);
     expect(text).toContain('FNDA:1,xdp_firewall');
     expect(text).toContain(`DA:${lineOf('__u32 length = ctx->data_end - ctx->data;')},1`);
-    expect(text).toContain(`DA:${lineOf('verdict = pop_tags(ctx, &p);')},0`);
+    expect(text).toContain(`DA:${lineOf('*rule = listed->rule;')},0`);
     expect(sluice('run', firewall, '--data-in', packet, '--coverage', file).status).toBe(2);
   });
 });
