@@ -71,9 +71,22 @@ describe('exit codes', () => {
   });
 
   it('4 for what is not there', () => {
-    const { status, stderr } = sluice(['verify', firewall]);
+    expect(sluice(['run', firewall, '--data-in', 'none.bin', '--target', 'mars']).status).toBe(2);
+    const source = join(scratch, 'gotox.s');
+    writeFileSync(source, 'gotox:\n r1 = 0\n gotox r1\n');
+    sluice(['asm', source, '-o', 'gotox.o']);
+    const { status, document } = json(['verify', join(scratch, 'gotox.o')]);
     expect(status).toBe(4);
-    expect(stderr).toContain('Not checked');
+    expect(document).toMatchObject({ programs: [{ verdict: 'unsupported', feature: 'gotox' }] });
+  });
+
+  it('0 for an accepted program, with its figures', () => {
+    const { status, document } = json(['verify', firewall]);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({
+      schema: 'sluice.verify/1',
+      programs: [{ program: 'xdp_firewall', verdict: 'accept' }],
+    });
   });
 
   it('1 for no: a program of bad structure', () => {
@@ -229,12 +242,12 @@ describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' :
     });
   });
 
-  it('a program that the kernel refuses is laxer here, and exit 1', () => {
-    // Reads past the packet's end unchecked: fine in the sandbox, not for a verifier.
+  it('a program that both refuse is agreed on, and not run', () => {
     writeFileSync(join(scratch, 'blind.s'), 'blind:\n r2 = *(u32 *)(r1 + 0x0)\n r0 = *(u8 *)(r2 + 0x0)\n exit\n');
     sluice(['asm', 'blind.s', '-o', 'blind.o']);
     const { status, document } = json(['diff', 'linux', join(scratch, 'blind.o'), '--inputs', '10']);
-    expect(status).toBe(1);
-    expect(document).toMatchObject({ laxer: 1, programs: [{ here: 'accept', linux: 'reject' }] });
+    expect(status).toBe(0);
+    expect(document).toMatchObject({ agree: 1, programs: [{ here: 'reject', linux: 'reject', runs: 0 }] });
+    expect(sluice(['verify', join(scratch, 'blind.o')]).stdout).toContain('invalid access to packet, off=0 size=1');
   });
 });

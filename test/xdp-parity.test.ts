@@ -4,7 +4,10 @@ import { xdpHook } from '../src/hooks/xdp/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { generateCapture } from '../src/net/generator.ts';
 import { type Random, random } from '../src/net/random.ts';
-import { agree, type SkbInput } from './skb-testbed.ts';
+import type { RunInput } from '../src/runtime/handles.ts';
+import { agree } from './skb-testbed.ts';
+
+type Input = RunInput & { readonly data: Uint8Array };
 
 const refusal = bpfRefusal();
 const seed = Number(process.env['XDP_SEED'] ?? 1);
@@ -74,7 +77,7 @@ const call = (helper: string, argument: string) => `
   call ${helper}
 `;
 
-function inputs(rng: Random, contexts: boolean): SkbInput[] {
+function inputs(rng: Random, contexts: boolean): Input[] {
   return packets.map((packet) => {
     const data = withArguments(
       packet,
@@ -226,10 +229,10 @@ describe.skipIf(refusal !== undefined)(`XDP here and in the kernel${refusal ? ` 
 
   it('contexts are taken and refused as in BPF_PROG_TEST_RUN', async () => {
     const rng = random(seed);
-    const cases: SkbInput[] = [];
+    const cases: Input[] = [];
     for (let i = 0; i < 600; i++) {
       const data = new Uint8Array(14 + rng.below(200));
-      const pick = (...values: number[]) => rng.pick(values);
+      const pick = (...values: readonly [number, ...number[]]) => rng.pick(values);
       cases.push({
         data,
         context: md({
@@ -253,7 +256,7 @@ describe.skipIf(refusal !== undefined)(`XDP here and in the kernel${refusal ? ` 
   });
 
   it('lengths from 0 up, and longer contexts', async () => {
-    const cases: SkbInput[] = [0, 1, 13, 14, 15, 60, 1514, 3519, 3520].map((length) => ({
+    const cases: Input[] = [0, 1, 13, 14, 15, 60, 1514, 3519, 3520].map((length) => ({
       data: new Uint8Array(length),
     }));
     for (const size of [24, 25, 32]) cases.push({ data: new Uint8Array(64), context: contextOfSize(size, 64) });

@@ -15,6 +15,7 @@ import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import { createSubject, type Subject } from './subjects.ts';
 import type { Verb } from './verb.ts';
+import { judge } from './verdict.ts';
 
 interface DiffOptions {
   readonly inputs: number;
@@ -29,7 +30,7 @@ interface ProgramResult {
   readonly object: string;
   readonly program: string;
   readonly type?: ProgramTypeName;
-  /** Loaded here: accept (no verifier yet: structural checks), refused: reject, or not there: unsupported. */
+  /** Verdicts: of our verifier, and of the kernel's. */
   readonly here: 'accept' | 'reject' | 'unsupported';
   readonly linux: 'accept' | 'reject' | 'unsupported';
   readonly runs: number;
@@ -82,9 +83,11 @@ async function diffProgram(
     ...(program.type === undefined ? {} : { type: program.type }),
   };
   try {
-    let here: ProgramResult['here'] = 'accept';
+    const judged = judge(object, program);
     let linux: ProgramResult['linux'] = 'accept';
-    let reason: string | undefined;
+    const reasons = [judged.feature, judged.diagnostics[0]?.problem].flatMap((each) =>
+      each === undefined ? [] : [`here: ${each}`],
+    );
     for (const name of [...options.engine, 'linux'] as const) {
       try {
         subjects.push(await createSubject(object, program, name, { seed: BigInt(options.seed), maps }));
@@ -92,16 +95,19 @@ async function diffProgram(
         if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
         // Without bpf(2) nothing can be said at all.
         if (error instanceof UnsupportedError && error.feature === 'bpf(2)') throw error;
-        const verdict = error instanceof UnsupportedError ? 'unsupported' : 'reject';
-        if (name === 'linux') linux = verdict;
-        else here = verdict;
-        reason = `${name}: ${error.message}`;
+        if (name === 'linux') linux = error instanceof UnsupportedError ? 'unsupported' : 'reject';
+        reasons.push(`${name}: ${error.message}`);
       }
     }
-    if (here !== 'accept' || linux !== 'accept') {
-      return { ...names, here, linux, runs: 0, agreed: 0, mapEntries: 0, ...(reason === undefined ? {} : { reason }) };
-    }
-    return { ...names, here, linux, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
+    const result = {
+      ...names,
+      here: judged.verdict,
+      linux,
+      ...(reasons.length === 0 ? {} : { reason: reasons.join('; ') }),
+    };
+    // What is refused on one side is not run on the others.
+    if (subjects.length < options.engine.length + 1) return { ...result, runs: 0, agreed: 0, mapEntries: 0 };
+    return { ...result, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
   } finally {
     for (const subject of subjects) subject.close();
   }
@@ -135,10 +141,11 @@ function* inputsOf(type: ProgramTypeName, options: DiffOptions): Generator<RunIn
   else for (const { data } of readEthernetCapture(options.pcap)) yield withContext(type, data);
 }
 
-function judge(result: ProgramResult): Judgement {
+function judgement(result: ProgramResult): Judgement {
+  if (result.agreed !== result.runs || result.mapDivergences !== undefined) return 'diverged';
   if (result.here === 'unsupported' || result.linux === 'unsupported') return 'unsupported';
   if (result.here !== result.linux) return result.here === 'accept' ? 'laxer' : 'stricter';
-  return result.agreed === result.runs && result.mapDivergences === undefined ? 'agree' : 'diverged';
+  return 'agree';
 }
 
 function report(results: readonly ProgramResult[], output: Output): ExitCode {
@@ -146,8 +153,8 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
   const count: Record<Judgement, number> = { agree: 0, stricter: 0, laxer: 0, unsupported: 0, diverged: 0 };
   const rows = [['PROGRAM', 'HERE', 'LINUX', 'INPUTS', 'AGREED', 'MAP ENTRIES', 'RESULT']];
   for (const each of results) {
-    const judgement = judge(each);
-    count[judgement]++;
+    const verdict = judgement(each);
+    count[verdict]++;
     rows.push([
       `${each.object}:${each.program}`,
       each.here,
@@ -155,7 +162,7 @@ function report(results: readonly ProgramResult[], output: Output): ExitCode {
       String(each.runs),
       String(each.agreed),
       String(each.mapEntries),
-      judgement,
+      verdict,
     ]);
   }
   for (const row of table(rows)) output.line(row);
