@@ -30,7 +30,8 @@ export function hash_of_maps_create(
     inner_keep(map, inner);
     return map;
   }
-  map_destroy(map);
+  // Not among the maps yet: only its pages go.
+  pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
   return <usize>refused;
 }
 
