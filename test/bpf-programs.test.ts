@@ -1,0 +1,392 @@
+// The programs of bpf/ that steer traffic: exact packets, on each engine and in the kernel. Expected packets are built from nothing with
+// their checksums summed up in full; backends are computed from the ring.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { generateInputs } from '../src/cli/inputs.ts';
+import { InternalError, SluiceError } from '../src/errors.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { parseIpv4, parseIpv6 } from '../src/net/addresses.ts';
+import { ethernet } from '../src/net/ethernet.ts';
+import { icmp } from '../src/net/icmp.ts';
+import { ipv4 } from '../src/net/ipv4.ts';
+import { ipv6 } from '../src/net/ipv6.ts';
+import { packet } from '../src/net/packet.ts';
+import { random } from '../src/net/random.ts';
+import { tcp } from '../src/net/tcp.ts';
+import { udp } from '../src/net/udp.ts';
+import { vlan } from '../src/net/vlan.ts';
+import { mapInputFromJson } from '../src/runtime/json-value.ts';
+import { loadForTest, type TestLoadOptions, type TestObject, type TestRun } from '../src/testing/test-object.ts';
+import { maglev, RING_SIZE } from './maglev.ts';
+
+const path = (name: string) => fileURLToPath(new URL(`../bpf/${name}`, import.meta.url));
+const example = (name: string) =>
+  mapInputFromJson(JSON.parse(readFileSync(path(`examples/${name}.maps.json`), 'utf8')), name);
+const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
+
+const refusal = bpfRefusal();
+const engines = [
+  { engine: 'jit' },
+  { engine: 'interpreter' },
+  { engine: 'linux', reason: refusal },
+] as const satisfies readonly { engine: string; reason?: string | undefined }[];
+
+async function open(name: string, options: TestLoadOptions): Promise<TestObject> {
+  const object = await loadForTest(path(`objects/${name}.bpf.o`), options);
+  onTestFinished(() => object.close());
+  return object;
+}
+
+/** Sum over the CPUs of the first word of a per-CPU value. */
+function counted(object: TestObject, map: string, index: number): number {
+  const value = object.maps[map]!.raw.lookup(Uint8Array.from(new Uint8Array(Uint32Array.of(index).buffer)))!;
+  const size = (object.maps[map]!.spec.valueSize + 7) & ~7;
+  let sum = 0n;
+  for (let at = 0; at < value.length; at += size) sum += Buffer.from(value).readBigUInt64LE(at);
+  return Number(sum);
+}
+
+/** Outcomes that the packets of `sluice diff linux` bring about with the example's maps: none of the paths stays untried. */
+const paths = [
+  { object: 'xdp_rate_limit', program: 'xdp_rate_limit', maps: 'rate_limit', outcomes: [0, 1, 2, 3] },
+  { object: 'tc_nat', program: 'tc_nat_egress', maps: 'nat', outcomes: [0, 1, 2, 3] },
+  { object: 'tc_nat', program: 'tc_nat_ingress', maps: 'nat', outcomes: [5, 6, 7, 8] },
+  { object: 'xdp_load_balancer', program: 'xdp_load_balancer', maps: 'load_balancer', outcomes: [0, 1, 3, 4, 5, 6] },
+] as const;
+
+describe.skipIf(refusal !== undefined)(
+  `as in the kernel${refusal === undefined ? '' : ` (skipped: ${refusal})`}`,
+  () => {
+    it.each(paths)('$program over generated traffic', async ({ object, program, maps, outcomes }) => {
+      const options = { program, maps: example(maps) };
+      const sides = await Promise.all(engines.map(({ engine }) => open(object, { ...options, engine })));
+      const type = sides[0]!.programs[program]!.type;
+      for (const input of generateInputs(type, 1, 2000)) {
+        const [first, ...others] = sides.map((side) => {
+          try {
+            const { returnValue, data, context } = side.programs[program]!.run(input);
+            return { returnValue, data: hex(data), context: hex(context) };
+          } catch (error) {
+            // Frames that a test run does not take, all refuse alike.
+            if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
+            return { refused: /\bE[A-Z]{3,}\b/.exec(error.message)?.[0] };
+          }
+        });
+        for (const other of others) expect(other).toEqual(first);
+      }
+      for (const outcome of outcomes) {
+        const counts = sides.map((side) => counted(side, 'counters', outcome));
+        expect(counts, `outcome ${outcome}`).toEqual(sides.map(() => counts[0]));
+        expect(counts[0], `outcome ${outcome}`).toBeGreaterThan(0);
+      }
+    });
+  },
+);
+
+const macs = { src: '02:00:00:00:00:0a', dst: '02:00:00:00:00:0b' } as const;
+const result = (run: TestRun) => ({ verdict: run.verdict, packet: hex(run.data) });
+
+for (const { engine, reason } of engines.map((each) => ({ reason: undefined, ...each }))) {
+  describe.skipIf(reason !== undefined)(`${engine}${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
+    describe('xdp_rate_limit', () => {
+      const from = (src: string, length = 0) =>
+        packet(ethernet(macs), ipv4({ src, dst: '10.0.0.1' }), udp({ srcPort: 1, dstPort: 2 }), new Uint8Array(length));
+      const config = (rate: number, burst: number, by_bytes = false) => ({
+        '.data': { config: { rate, burst, by_bytes } },
+      });
+
+      it('lets a burst through for each source, and no more without a refill', async () => {
+        const object = await open('xdp_rate_limit', { engine, maps: config(0, 3) });
+        const verdicts = ['192.0.2.1', '192.0.2.1', '192.0.2.2', '192.0.2.1', '192.0.2.1', '192.0.2.2'].map(
+          (src) => object.run(from(src)).verdict,
+        );
+        expect(verdicts).toEqual(['XDP_PASS', 'XDP_PASS', 'XDP_PASS', 'XDP_PASS', 'XDP_DROP', 'XDP_PASS']);
+        const key = { address: Uint8Array.of(192, 0, 2, 1, 0, 0, 0, 0), family: 4 };
+        expect(object.maps['buckets']!.get(key)).toMatchObject({ tokens: 0n, refilled: 0n, allowed: 3n, limited: 1n });
+        expect([0, 1, 2, 3].map((outcome) => counted(object, 'counters', outcome))).toEqual([5, 1, 0, 0]);
+      });
+
+      it('counts bytes, and all of an IPv6 /64 as one', async () => {
+        const object = await open('xdp_rate_limit', { engine, maps: config(0, 150, true) });
+        const six = (src: string) =>
+          packet(ethernet(macs), vlan({ id: 5 }), ipv6({ src, dst: 'fd00::1' }), udp({ srcPort: 1, dstPort: 2 }));
+        // 66 bytes each
+        expect(
+          ['2001:db8::1', '2001:db8::2', '2001:db8::3', '2001:db8:0:1::3'].map((src) => object.run(six(src)).verdict),
+        ).toEqual(['XDP_PASS', 'XDP_PASS', 'XDP_DROP', 'XDP_PASS']);
+        const key = { address: parseIpv6('2001:db8::').slice(0, 8), family: 6 };
+        expect(object.maps['buckets']!.get(key)).toMatchObject({ tokens: 18_000_000_000n, allowed: 2n, limited: 1n });
+      });
+
+      it.skipIf(engine === 'linux')(
+        `refills by the clock, to a part of a token${engine === 'linux' ? " (skipped: the kernel's clock runs)" : ''}`,
+        async () => {
+          // Each packet after the first reads the clock once: 0.4 tokens later each.
+          const object = await open('xdp_rate_limit', {
+            engine,
+            maps: config(4_000_000, 2),
+            clock: { at: 1_000_000n, step: 100 },
+          });
+          const verdicts = Array.from({ length: 9 }, () => object.run(from('192.0.2.9')).verdict === 'XDP_PASS');
+          // Tokens before each packet: 2, 1.4, 0.8, 1.2, 0.6, 1, 0.4, 0.8, 1.2
+          expect(verdicts).toEqual([true, true, false, true, false, true, false, false, true]);
+          const key = { address: Uint8Array.of(192, 0, 2, 9, 0, 0, 0, 0), family: 4 };
+          expect(object.maps['buckets']!.get(key)).toMatchObject({ tokens: 200_000_000n, allowed: 5n, limited: 4n });
+        },
+      );
+
+      it('drops what is cut in the IP header, passes what is not IP', async () => {
+        const object = await open('xdp_rate_limit', { engine, maps: config(0, 0) });
+        expect(object.run(from('192.0.2.1').slice(0, 33)).verdict).toBe('XDP_DROP');
+        expect(object.run(packet(ethernet({ ...macs, etherType: 0x0806 }), new Uint8Array(28))).verdict).toBe(
+          'XDP_PASS',
+        );
+        expect([0, 1, 2, 3].map((outcome) => counted(object, 'counters', outcome))).toEqual([0, 0, 1, 1]);
+      });
+    });
+
+    describe('tc_nat', () => {
+      type Ends = { src: string; dst: string; sport: number; dport: number };
+      const transports = {
+        tcp: (ends: Ends, payload: Uint8Array) =>
+          packet(
+            ethernet(macs),
+            ipv4(ends),
+            tcp({ srcPort: ends.sport, dstPort: ends.dport, flags: ['ack'] }),
+            payload,
+          ),
+        udp: (ends: Ends, payload: Uint8Array) =>
+          packet(
+            ethernet(macs),
+            vlan({ id: 9 }),
+            ipv4(ends),
+            udp({ srcPort: ends.sport, dstPort: ends.dport }),
+            payload,
+          ),
+      };
+      const rule = (address: string, port: number, protocol: number, direction: number, to: string, toPort: number) => [
+        { address: parseIpv4(address), port, protocol, direction },
+        { address: parseIpv4(to), port: toPort, zero: 0, packets: 0, bytes: 0 },
+      ];
+      const maps = {
+        translations: [
+          rule('192.168.1.2', 8080, 6, 0, '203.0.113.5', 80),
+          rule('192.168.1.2', 0, 6, 0, '203.0.113.6', 0),
+          rule('192.168.1.2', 0, 17, 0, '203.0.113.6', 5353),
+          rule('192.168.1.2', 0, 1, 0, '203.0.113.6', 0),
+          rule('203.0.113.5', 80, 6, 1, '192.168.1.2', 8080),
+          rule('203.0.113.6', 0, 17, 1, '192.168.1.2', 0),
+        ],
+      };
+      const cases = [
+        [
+          'tc_nat_egress',
+          'tcp',
+          ['192.168.1.2', 8080, '198.51.100.7', 4000],
+          ['203.0.113.5', 80, '198.51.100.7', 4000],
+        ],
+        [
+          'tc_nat_egress',
+          'tcp',
+          ['192.168.1.2', 8081, '198.51.100.7', 4000],
+          ['203.0.113.6', 8081, '198.51.100.7', 4000],
+        ],
+        ['tc_nat_egress', 'udp', ['192.168.1.2', 99, '198.51.100.7', 53], ['203.0.113.6', 5353, '198.51.100.7', 53]],
+        ['tc_nat_egress', 'udp', ['192.168.1.3', 99, '198.51.100.7', 53], ['192.168.1.3', 99, '198.51.100.7', 53]],
+        [
+          'tc_nat_ingress',
+          'tcp',
+          ['198.51.100.7', 4000, '203.0.113.5', 80],
+          ['198.51.100.7', 4000, '192.168.1.2', 8080],
+        ],
+        ['tc_nat_ingress', 'udp', ['198.51.100.7', 53, '203.0.113.6', 77], ['198.51.100.7', 53, '192.168.1.2', 77]],
+      ] as const;
+      it.each(cases)('%s %s: %j -> %j, checksums as if summed up anew', async (program, transport, before, after) => {
+        const object = await open('tc_nat', { engine, program, maps });
+        const build = ([src, sport, dst, dport]: readonly [string, number, string, number], payload: Uint8Array) =>
+          transports[transport]({ src, dst, sport, dport }, payload);
+        const rng = random(7);
+        for (let length = 0; length < 40; length++) {
+          const payload = rng.bytes(length);
+          expect(result(object.run(build(before, payload)))).toEqual({
+            verdict: 'TC_ACT_OK',
+            packet: hex(build(after, payload)),
+          });
+        }
+      });
+
+      it('leaves a UDP checksum of 0 alone, and never makes one', async () => {
+        const object = await open('tc_nat', { engine, program: 'tc_nat_egress', maps });
+        const build = (src: string, srcPort: number, payload: Uint8Array, checksum?: number) =>
+          packet(
+            ethernet(macs),
+            ipv4({ src, dst: '198.51.100.7' }),
+            udp({ srcPort, dstPort: 53, ...(checksum === undefined ? {} : { checksum }) }),
+            payload,
+          );
+        const none = build('192.168.1.2', 99, Uint8Array.of(1, 2), 0);
+        expect(hex(object.run(none).data)).toBe(hex(build('203.0.113.6', 5353, Uint8Array.of(1, 2), 0)));
+        // The payload that brings the sum afterwards to 0: sent as 0xffff.
+        let found = 0;
+        for (let word = 0; word < 0x10000 && found === 0; word++) {
+          const payload = Uint8Array.of(word >> 8, word & 0xff);
+          const after = build('203.0.113.6', 5353, payload);
+          if (after[40] !== 0xff || after[41] !== 0xff) continue;
+          found++;
+          expect(hex(object.run(build('192.168.1.2', 99, payload)).data)).toBe(hex(after));
+        }
+        expect(found).toBe(1);
+      });
+
+      it('translates the address of later fragments and of ICMP echo, not of ICMP errors', async () => {
+        const object = await open('tc_nat', { engine, program: 'tc_nat_egress', maps });
+        const fragment = (src: string) =>
+          packet(
+            ethernet(macs),
+            ipv4({ src, dst: '198.51.100.7', protocol: 17, fragmentOffset: 4 }),
+            random(1).bytes(30),
+          );
+        const ping = (src: string, type: number) =>
+          packet(
+            ethernet(macs),
+            ipv4({ src, dst: '198.51.100.7' }),
+            icmp({ type, rest: 0x12340001 }),
+            random(2).bytes(9),
+          );
+        expect(hex(object.run(fragment('192.168.1.2')).data)).toBe(hex(fragment('203.0.113.6')));
+        expect(hex(object.run(ping('192.168.1.2', 8)).data)).toBe(hex(ping('203.0.113.6', 8)));
+        expect(hex(object.run(ping('192.168.1.2', 3)).data)).toBe(hex(ping('192.168.1.2', 3)));
+        const cut = transports
+          .udp({ src: '192.168.1.2', dst: '10.0.0.1', sport: 1, dport: 2 }, new Uint8Array(0))
+          .slice(0, 43);
+        expect(object.run(cut).verdict).toBe('TC_ACT_SHOT');
+        // Translated, no entry, not IPv4, malformed
+        expect([0, 1, 2, 3].map((outcome) => counted(object, 'counters', outcome))).toEqual([2, 1, 0, 1]);
+      });
+    });
+
+    describe('xdp_load_balancer', () => {
+      const numbers = [1, 2, 3, 4, 5];
+      const address = (number: number) => `192.168.7.${number}`;
+      const mac = (number: number) => `02:00:c0:a8:07:0${number}`;
+      const slots = maglev(numbers.map((number) => ({ number, name: address(number) })));
+      const backend = (number: number, healthy: number) => ({
+        address: parseIpv4(address(number)),
+        mac: Uint8Array.from(mac(number).split(':'), (byte) => Number.parseInt(byte, 16)),
+        healthy,
+      });
+      const maps = {
+        services: [
+          [{ address: parseIpv4('203.0.113.80'), port: 443, protocol: 6, zero: 0 }, { ring: 3 }],
+          [{ address: parseIpv4('203.0.113.80'), port: 53, protocol: 17, zero: 0 }, { ring: 4 }],
+        ],
+        rings: [[3, { slots }]],
+        backends: numbers.map((number) => [number, backend(number, 1)]),
+      };
+      const request = (src: string, srcPort: number, length = 5) =>
+        packet(
+          ethernet(macs),
+          ipv4({ src, dst: '203.0.113.80', options: Uint8Array.of(1, 1, 1, 0) }),
+          tcp({ srcPort, dstPort: 443, flags: ['syn'] }),
+          new Uint8Array(length).fill(0x61),
+        );
+      const encapsulated = (inner: Uint8Array, number: number) =>
+        packet(
+          ethernet({ src: macs.dst, dst: mac(number) }),
+          ipv4({ src: '10.255.0.1', dst: address(number), protocol: 4, dontFragment: true }),
+          inner.slice(14),
+        );
+      const mix = (hash: number, word: number) => {
+        let h = hash ^ word;
+        h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+        h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+        return (h ^ (h >>> 16)) >>> 0;
+      };
+      /** Slot of a request: words as a little-endian machine reads them from the packet. */
+      const slotOf = (src: string, srcPort: number) => {
+        const word = (ip: string) => Buffer.from(parseIpv4(ip)).readUInt32LE();
+        const ports = Buffer.alloc(4);
+        ports.writeUInt16BE(srcPort, 0);
+        ports.writeUInt16BE(443, 2);
+        const words = [word(src), word('203.0.113.80'), ports.readUInt32LE(), 6];
+        return words.reduce(mix, 0x9e3779b9) % RING_SIZE;
+      };
+
+      it('gives each connection to the backend of its slot, in IPIP', async () => {
+        const object = await open('xdp_load_balancer', { engine, maps });
+        const perBackend = new Map<number, number>();
+        for (let i = 0; i < 500; i++) {
+          const src = `198.51.${i >> 7}.${i & 127}`;
+          const number = slots[slotOf(src, 1000 + i)]!;
+          perBackend.set(number, (perBackend.get(number) ?? 0) + 1);
+          const given = request(src, 1000 + i, i % 60);
+          expect(result(object.run(given))).toEqual({ verdict: 'XDP_TX', packet: hex(encapsulated(given, number)) });
+        }
+        expect([...perBackend.keys()].sort()).toEqual(numbers);
+        for (const [number, count] of perBackend) expect(counted(object, 'backend_counters', number)).toBe(count);
+        expect(counted(object, 'counters', 1)).toBe(500);
+      });
+
+      it('stays at a backend when the ring changes, and leaves it when it is down', async () => {
+        const object = await open('xdp_load_balancer', { engine, maps });
+        const given = request('198.51.100.1', 4242);
+        const slot = slotOf('198.51.100.1', 4242);
+        const first = slots[slot]!;
+        const other = numbers.find((number) => number !== first)!;
+        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, first)));
+        object.maps['rings']!.set(3, { slots: new Uint8Array(RING_SIZE).fill(other) });
+        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, first)));
+        object.maps['backends']!.set(first, backend(first, 0));
+        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, other)));
+        object.maps['backends']!.set(first, backend(first, 1));
+        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, other)));
+        // Known, chosen, moved
+        expect([0, 1, 2].map((outcome) => counted(object, 'counters', outcome))).toEqual([2, 1, 1]);
+      });
+
+      it('takes the next healthy slot, over the end of the ring', async () => {
+        const object = await open('xdp_load_balancer', { engine, maps });
+        // Nothing healthy from slot 1013 on, over the end to slot 3.
+        const gap = slots
+          .slice()
+          .fill(1, RING_SIZE - 8)
+          .fill(2, 0, 4);
+        object.maps['rings']!.set(3, { slots: gap });
+        for (const number of [1, 2]) object.maps['backends']!.set(number, backend(number, 0));
+        let wrapped = 0;
+        for (let port = 1; port < 3000; port++) {
+          let slot = slotOf('198.51.100.2', port);
+          if (slot < RING_SIZE - 8) continue;
+          while (gap[slot]! <= 2) slot = (slot + 1) % RING_SIZE;
+          if (slot < 100) wrapped++;
+          const given = request('198.51.100.2', port);
+          expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, gap[slot]!)));
+        }
+        expect(wrapped).toBeGreaterThan(0);
+      });
+
+      it('drops without a backend and over the limit, passes what is no service', async () => {
+        const object = await open('xdp_load_balancer', { engine, maps });
+        const to = (dst: string, dstPort: number) =>
+          packet(ethernet(macs), ipv4({ src: '192.0.2.1', dst }), udp({ srcPort: 9, dstPort }), Uint8Array.of(1));
+        expect(object.run(to('203.0.113.80', 53)).verdict).toBe('XDP_DROP');
+        expect(result(object.run(to('203.0.113.80', 54)))).toEqual({
+          verdict: 'XDP_PASS',
+          packet: hex(to('203.0.113.80', 54)),
+        });
+        // 24 + 20 bytes of headers, 20 more around them: 1436 bytes of payload fit.
+        expect(object.run(request('192.0.2.1', 1, 1436)).verdict).toBe('XDP_TX');
+        expect(object.run(request('192.0.2.1', 1, 1437)).verdict).toBe('XDP_DROP');
+        expect(object.run(request('192.0.2.1', 1).slice(0, 60)).verdict).toBe('XDP_DROP');
+        // Chosen, no service, no backend, too long, malformed
+        expect([1, 3, 4, 5, 6].map((outcome) => counted(object, 'counters', outcome))).toEqual([1, 1, 1, 1, 1]);
+      });
+
+      it('has the ring of these five in its example', () => {
+        const rings = example('load_balancer')['rings'] as readonly (readonly [number, { slots: Uint8Array }])[]; // as the file says
+        expect(hex(rings[0]![1].slots)).toBe(hex(slots));
+      });
+    });
+  });
+}
