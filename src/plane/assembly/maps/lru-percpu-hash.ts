@@ -12,7 +12,7 @@ import { hash_check_flags, hash_check_sizes } from './hash';
 import { copy_bytes, cpu_count, this_cpu } from './header';
 import { lru_give, lru_take } from './lru-list';
 import { lru_hash_create, lru_hash_delete, lru_hash_lookup } from './lru-hash';
-import { percpu_check, percpu_copy, percpu_store, percpu_value } from './percpu-value';
+import { percpu_check_flags, percpu_check_size, percpu_copy, percpu_store, percpu_value } from './percpu-value';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import { BPF_EXIST, BPF_F_NO_COMMON_LRU, BPF_F_NO_PREALLOC, BPF_NOEXIST, MAP_KEY_SIZE } from '../../layout/map';
 import { HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -29,8 +29,9 @@ export function lru_percpu_hash_create(
   // The order of Linux's checks decides which errno is seen.
   let refused = hash_check_flags(flags, BPF_F_NO_COMMON_LRU);
   if (refused == 0 && flags & BPF_F_NO_PREALLOC) refused = <i32>ENOTSUPP;
+  if (refused == 0) refused = percpu_check_flags(flags);
   if (refused == 0) refused = hash_check_sizes(key_size, value_size, max_entries);
-  if (refused == 0) refused = percpu_check(value_size, flags);
+  if (refused == 0) refused = percpu_check_size(value_size);
   if (refused != 0) return <usize>refused;
   return lru_hash_create(type, key_size, value_size, max_entries, flags, seed, cpu_count());
 }

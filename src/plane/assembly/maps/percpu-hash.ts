@@ -12,7 +12,7 @@ import {
 } from './chain';
 import { hash_allocate, hash_check_flags, hash_check_sizes, hash_delete, hash_take } from './hash';
 import { copy_bytes, cpu_count, this_cpu } from './header';
-import { percpu_check, percpu_copy, percpu_store, percpu_value } from './percpu-value';
+import { percpu_check_flags, percpu_check_size, percpu_copy, percpu_store, percpu_value } from './percpu-value';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_KEY_SIZE } from '../../layout/map';
 import { HASH_ELEMENT_HASH, HASH_ELEMENT_KEY, HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -26,8 +26,9 @@ export function percpu_hash_create(
   seed: u64,
 ): usize {
   let refused = hash_check_flags(flags, 0);
+  if (refused == 0) refused = percpu_check_flags(flags);
   if (refused == 0) refused = hash_check_sizes(key_size, value_size, max_entries);
-  if (refused == 0) refused = percpu_check(value_size, flags);
+  if (refused == 0) refused = percpu_check_size(value_size);
   if (refused != 0) return <usize>refused;
   // No spare elements: an update never replaces one.
   const map = hash_allocate(

@@ -3,9 +3,12 @@ import { copy_bytes, cpu_count, round_up_8, this_cpu } from './header';
 import { E2BIG, EINVAL } from '../errno';
 import { BPF_F_NUMA_NODE, MAP_STRIDE, MAP_VALUE_SIZE, PCPU_MIN_UNIT_SIZE } from '../../layout/map';
 
-/** 0, or the negated errno with which Linux refuses a per-CPU hash that a plain one may be. */
-export function percpu_check(value_size: u32, flags: u32): i32 {
-  if (flags & BPF_F_NUMA_NODE) return <i32>EINVAL;
+/** 0, or the negated errno with which Linux refuses to a per-CPU hash what a plain one may have; the sizes are judged after the flags. */
+export function percpu_check_flags(flags: u32): i32 {
+  return flags & BPF_F_NUMA_NODE ? <i32>EINVAL : 0;
+}
+
+export function percpu_check_size(value_size: u32): i32 {
   return round_up_8(value_size) > <u32>PCPU_MIN_UNIT_SIZE ? <i32>E2BIG : 0;
 }
 
