@@ -209,16 +209,19 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
   code.tee(element);
   code.op(wasm.i32Eqz);
   code.branch(wasm.brIf, 0);
-  e.loadWorker(WORKER_TAIL_CALLS);
+  if (e.tailCount === undefined) e.loadWorker(WORKER_TAIL_CALLS);
+  else code.get(e.tailCount);
   code.tee(count);
   code.i32(MAX_TAIL_CALLS);
   code.op(wasm.i32GeU);
   code.branch(wasm.brIf, 0);
-  e.storeWorker(WORKER_TAIL_CALLS, () => {
+  const pushCount = () => {
     code.get(count);
     code.i32(1);
     code.op(wasm.i32Add);
-  });
+  };
+  // Between programs that know each other the count stays in a register; memory is for all others.
+  const storeCount = () => e.storeWorker(WORKER_TAIL_CALLS, pushCount);
   if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
   e.storeFuel();
   const likely = map?.programs?.get(index ?? -1);
@@ -232,9 +235,11 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
     code.op(wasm.i32Eq);
     code.open(wasm.if);
     e.push(1, I64);
+    if (known.counted) pushCount();
     code.returnCall(known.index);
     code.end();
   }
+  storeCount();
   e.push(1, I64);
   code.get(element);
   code.returnCallIndirect(e.scope.entryType);

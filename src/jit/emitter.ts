@@ -27,8 +27,13 @@ export interface ModuleScope {
   callee(slot: number): { readonly index: number; readonly analysis: FunctionAnalysis };
   /** Element, counted from env.table_base, of the callback at a slot. */
   tableElement(slot: number): number;
-  /** Function and element of the tail entry of another program of the module. */
-  tailEntry(program: string): { readonly index: number; readonly element: number } | undefined;
+  /**
+   * Element of the tail entry of another program of the module, and the function to go on in: with `counted`, (ctx, tail calls so
+   * far), else (ctx).
+   */
+  tailEntry(
+    program: string,
+  ): { readonly index: number; readonly element: number; readonly counted: boolean } | undefined;
 }
 
 export class Emitter {
@@ -37,6 +42,8 @@ export class Emitter {
   readonly scope: ModuleScope;
   /** Called from outside by the hook, not by CALL: its frame is at the top of the stack. */
   readonly isEntry: boolean;
+  /** Local that holds the tail calls so far; undefined: they are counted in the worker block. */
+  readonly tailCount: number | undefined;
   readonly #locals = new Map<number, number>();
   readonly #scratch = new Map<string, number>();
   readonly #frame: number | undefined;
@@ -54,12 +61,14 @@ export class Emitter {
     isEntry: boolean,
     parameters: readonly number[],
     frame: number | undefined,
+    tailCount: number | undefined,
   ) {
     this.code = code;
     this.analysis = analysis;
     this.scope = scope;
     this.isEntry = isEntry;
     this.#frame = frame;
+    this.tailCount = tailCount;
     this.#cursor = analysis.webs.cursor(0);
     this.fuelLocal = scope.fuel && analysis.burnsFuel ? code.local(I32) : undefined;
     parameters.forEach((local, at) => {

@@ -27,8 +27,10 @@ export function writeEntry(
   scope: ModuleScope,
   planeExports: ReadonlySet<string>,
   parameters: number,
+  counted: boolean,
 ): Code {
-  const code = new Code(new Array<ValueType>(parameters).fill(I64));
+  const types = new Array<ValueType>(parameters).fill(I64);
+  const code = new Code(counted ? [...types, I32] : types);
   let frame: number | undefined;
   if (analysis.needsFrame) {
     frame = code.local(I32);
@@ -39,7 +41,7 @@ export function writeEntry(
     code.set(frame);
   }
   const locals = Array.from({ length: parameters }, (_, at) => at);
-  const emitter = new Emitter(code, analysis, scope, true, locals, frame);
+  const emitter = new Emitter(code, analysis, scope, true, locals, frame, counted ? parameters : undefined);
   if (parameters === 2) keepRawPacket(emitter);
   writeBody(emitter, planeExports);
   return code;
@@ -50,7 +52,7 @@ export function writeInternal(analysis: FunctionAnalysis, scope: ModuleScope, pl
   const code = new Code(internalParameters(analysis));
   const locals = Array.from({ length: analysis.args }, (_, at) => at);
   const frame = analysis.needsFrame ? analysis.args : undefined;
-  writeBody(new Emitter(code, analysis, scope, false, locals, frame), planeExports);
+  writeBody(new Emitter(code, analysis, scope, false, locals, frame, undefined), planeExports);
   return code;
 }
 

@@ -14,7 +14,7 @@ import type { ModuleScope } from './emitter.ts';
 import { internalParameters, writeAdapter, writeEntry, writeInternal } from './function.ts';
 import { Code } from './wasm/encoder.ts';
 import { type FunctionType, ModuleBuilder } from './wasm/module.ts';
-import { I64, wasm } from './wasm/opcodes.ts';
+import { I32, I64, wasm } from './wasm/opcodes.ts';
 
 export interface CompileOptions {
   /**
@@ -78,11 +78,11 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
   const tails = new Map(
     declared
       .filter(({ type }) => type.parameters.length === 1)
-      .map(({ program, tailEntry, element }) => [program.name, { tailEntry, element }]),
+      .map(({ program, tailEntry, counted, element }) => [program.name, { tailEntry, counted, element }]),
   );
   const elements: number[] = [];
   const compiled: CompiledProgram[] = [];
-  for (const { program, functions, type, tailEntry, indices, adapters, element } of declared) {
+  for (const { program, functions, type, tailEntry, counted, indices, adapters, element } of declared) {
     const entryAnalysis = functions.get(program.functions[0]!.start)!;
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
@@ -96,15 +96,23 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       tableElement: (slot) => element + 2 + adapterSlots.indexOf(slot),
       tailEntry: (name) => {
         const tail = tails.get(name);
-        return tail === undefined ? undefined : { index: tail.tailEntry, element: tail.element + 1 };
+        if (tail === undefined) return undefined;
+        const { counted, tailEntry } = tail;
+        return { index: counted ?? tailEntry, element: tail.element + 1, counted: counted !== undefined };
       },
     };
-    module.define(tailEntry, writeEntry(entryAnalysis, scope, options.planeExports, type.parameters.length));
+    const body = writeEntry(entryAnalysis, scope, options.planeExports, type.parameters.length, counted !== undefined);
+    module.define(counted ?? tailEntry, body);
     for (const [slot, index] of indices)
       module.define(index, writeInternal(functions.get(slot)!, scope, options.planeExports));
     for (const [slot, index] of adapters)
       module.define(index, writeAdapter(functions.get(slot)!, indices.get(slot)!, worker));
-    const entry = usesTailCalls(functions) ? resettingEntry(module, program, type, tailEntry, worker) : tailEntry;
+    const entry =
+      counted !== undefined
+        ? countingEntries(module, program, type, tailEntry, counted, worker)
+        : usesTailCalls(functions)
+          ? resettingEntry(module, program, type, tailEntry, worker)
+          : tailEntry;
     compiled.push({
       name: program.name,
       entry: program.name,
@@ -128,6 +136,8 @@ interface Analysed {
 interface Declared extends Analysed {
   readonly type: FunctionType;
   readonly tailEntry: number;
+  /** The body, where it takes the tail calls so far as its last argument; undefined: the tail entry is the body. */
+  readonly counted: number | undefined;
   readonly indices: ReadonlyMap<number, number>;
   readonly adapters: ReadonlyMap<number, number>;
   /** First of its elements: the entry, the tail entry, the adapters. */
@@ -144,7 +154,10 @@ function declarePrograms(module: ModuleBuilder, analysed: readonly Analysed[]): 
     const tailEntry = module.declare(program.name, type);
     const indices = declareInternal(module, program, functions, start);
     const adapters = declareAdapters(module, program, functions);
-    const declared = { program, functions, type, tailEntry, indices, adapters, element };
+    const counted = countsInRegister(program, functions, indices.has(start))
+      ? module.declare(`${program.name}:counted`, { parameters: [...type.parameters, I32], results: [I64] })
+      : undefined;
+    const declared = { program, functions, type, tailEntry, counted, indices, adapters, element };
     element += 2 + adapters.size;
     return declared;
   });
@@ -191,6 +204,17 @@ function usesTailCalls(functions: ReadonlyMap<number, FunctionAnalysis>): boolea
   return [...functions.values()].some(({ mayTailCall }) => mayTailCall);
 }
 
+/** Only the entry makes tail calls, so nothing that it calls has to see or change their count. */
+function countsInRegister(
+  program: ResolvedProgram,
+  functions: ReadonlyMap<number, FunctionAnalysis>,
+  entryIsCalled: boolean,
+): boolean {
+  if (program.type === undefined || entryIsCalled) return false;
+  const [entry, ...others] = program.functions.flatMap(({ start }) => functions.get(start) ?? []);
+  return entry!.mayTailCall && others.every(({ mayTailCall }) => !mayTailCall);
+}
+
 /** Functions that CALL, bpf_loop or a callback reaches, by slot: all but the entry, and that too if something calls it. */
 function declareInternal(
   module: ModuleBuilder,
@@ -223,6 +247,30 @@ function declareAdapters(
   for (const slot of [...referenced].sort((a, b) => a - b))
     adapters.set(slot, module.declare(`${program.name}.${functions.get(slot)!.spec.name}:callback`, CALLBACK_TYPE));
   return adapters;
+}
+
+/** The two entries of a body that takes the count: the first begins at 0, the tail entry with what the worker block says. */
+function countingEntries(
+  module: ModuleBuilder,
+  program: ResolvedProgram,
+  type: FunctionType,
+  tailEntry: number,
+  body: number,
+  worker: number,
+): number {
+  const tail = new Code(type.parameters);
+  tail.get(0);
+  tail.global(worker);
+  tail.memory(wasm.i32Load, WORKER_TAIL_CALLS);
+  tail.returnCall(body);
+  module.define(tailEntry, tail);
+  const index = module.declare(`${program.name}:first`, type);
+  const first = new Code(type.parameters);
+  first.get(0);
+  first.i32(0);
+  first.returnCall(body);
+  module.define(index, first);
+  return index;
 }
 
 /** The entry of a program that makes tail calls: begins to count them. */
