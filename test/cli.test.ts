@@ -180,6 +180,14 @@ describe('run', () => {
     expect(kept.document['packets']).toBe(300 - verdicts['XDP_DROP']!);
   });
 
+  it('counts the packets before the place where a capture is cut', () => {
+    const whole = readFileSync(join(scratch, 'in.pcap'));
+    writeFileSync(join(scratch, 'cut.pcap'), whole.subarray(0, whole.length - 1));
+    const { status, document } = json(['run', firewall, '--pcap', 'cut.pcap']);
+    expect(status).toBe(3);
+    expect(document).toMatchObject({ packets: 299, captureFault: expect.stringContaining('cut.pcap') });
+  });
+
   it('says what is wrong with map contents', () => {
     writeFileSync(join(scratch, 'maps.json'), '{"blocklist_v4": [[{"prefix_length": 24, "adress": 1}, {}]]}');
     const { status, stderr } = sluice(['run', firewall, '--pcap', 'in.pcap', '--maps', 'maps.json']);

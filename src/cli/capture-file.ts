@@ -40,3 +40,23 @@ export function writeCaptureFile(path: string, packets: Iterable<CapturedPacket>
   }
   return bytes;
 }
+
+/**
+ * As readEthernetCapture, for those who report what was good before they fail: the packets before a fault are given out, the fault goes to
+ * `onFault`. A file without a single good packet throws.
+ */
+export function* readGoodPackets(
+  path: string,
+  onFault: (fault: InputError) => void,
+): Generator<CapturedPacket, void, undefined> {
+  let packets = 0;
+  try {
+    for (const packet of readEthernetCapture(path)) {
+      packets++;
+      yield packet;
+    }
+  } catch (error) {
+    if (packets === 0 || !(error instanceof InputError)) throw error;
+    onFault(error);
+  }
+}

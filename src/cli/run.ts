@@ -1,10 +1,11 @@
 /** `sluice run OBJ:P`: one input as bpftool's prog run takes it, or a whole capture, on one or more targets and engines. */
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { InputError } from '../errors.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
-import { readEthernetCapture, writeCaptureFile } from './capture-file.ts';
+import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { describeInput, takesPackets, withContext } from './inputs.ts';
@@ -171,9 +172,12 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   const divergences: Divergence[] = [];
   let packets = 0;
   let refused = 0;
+  let badCapture: InputError | undefined;
   let firstFault: { readonly packet: number; readonly reason: string } | undefined;
   const emitted = function* (): Generator<CapturedPacket, void, undefined> {
-    for (const packet of readEthernetCapture(path)) {
+    for (const packet of readGoodPackets(path, (fault) => {
+      badCapture = fault;
+    })) {
       if (options.count !== undefined && packets >= options.count) break;
       const { outcome, divergence } = runOnAll(subjects, withContext(type, packet.data), packets);
       if (divergence !== undefined) divergences.push(divergence);
@@ -225,6 +229,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     packets,
     refused,
     fault: firstFault ?? null,
+    captureFault: badCapture?.message ?? null,
     verdicts,
     engines: subjects.map(({ name }) => name),
     agreed,
@@ -237,6 +242,10 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       ]),
     ),
   });
+  if (badCapture !== undefined) {
+    output.note(`sluice: ${badCapture.message}; the packets before it are counted above`);
+    return exitCode.input;
+  }
   return agreed && firstFault === undefined ? exitCode.yes : exitCode.no;
 }
 
