@@ -8,6 +8,7 @@ import { readEthernetCapture } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, type MapDivergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode } from './exit.ts';
 import { describeInput, generateInputs, takesPackets, withContext } from './inputs.ts';
+import { judge } from './judge.ts';
 import { readMapInput } from './map-input.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
@@ -15,7 +16,6 @@ import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import { createSubject, type Subject } from './subjects.ts';
 import type { Verb } from './verb.ts';
-import { judge } from './verdict.ts';
 
 interface DiffOptions {
   readonly inputs: number;

@@ -1,10 +1,11 @@
 /** `sluice verify OBJ…`: the kernel's verdict without a kernel. */
 import { exitCode } from './exit.ts';
+import { judge, type ProgramVerdict } from './judge.ts';
 import { table } from './output.ts';
 import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import type { Verb } from './verb.ts';
-import { describeDiagnostic, judge, type ProgramVerdict } from './verdict.ts';
+import { describeDiagnostic } from './verdict.ts';
 
 export const verifyVerb: Verb = (program, finish) => {
   program

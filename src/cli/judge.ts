@@ -1,0 +1,68 @@
+/** One program's verdict, as `verify` prints it and `diff` compares it: the verifier, asked with what this machine knows. */
+import { applyCoreRelocations } from '../btf/core.ts';
+import type { Btf } from '../btf/types.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
+import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
+import { possibleCpus } from '../linux/cpus.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { Diagnostic } from '../verifier/diagnostic.ts';
+import { type VerifyOptions, verify } from '../verifier/verify.ts';
+
+export interface ProgramVerdict {
+  readonly object: string;
+  readonly program: string;
+  /** `unsupported`: the verifier does not follow something that the program uses, and says nothing of it. */
+  readonly verdict: 'accept' | 'reject' | 'unsupported';
+  readonly diagnostics: readonly Diagnostic[];
+  /** What is not followed; undefined for the other verdicts. */
+  readonly feature?: string;
+  readonly stats: { readonly insns: number; readonly states: number; readonly time_us: number };
+}
+
+/** Judges as Linux 6.18 does for a loader with all capabilities. CO-RE is resolved against this kernel's types where it shows them. */
+export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyOptions = {}): ProgramVerdict {
+  const names = { object: object.name, program: program.name };
+  let relocated = program;
+  if (program.coreRelocations.length > 0 && object.btf !== undefined) {
+    try {
+      relocated = { ...program, insns: applyCoreRelocations(program, object.btf, kernelTypes() ?? object.btf).insns };
+    } catch (error) {
+      if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
+      return {
+        ...names,
+        verdict: 'unsupported',
+        diagnostics: [],
+        feature: `CO-RE: ${error.message}`,
+        stats: { insns: 0, states: 0, time_us: 0 },
+      };
+    }
+  }
+  const start = performance.now();
+  const { verdict, diagnostics, feature, stats } = verify(
+    { program: relocated, maps: object.maps, license: object.license, btf: object.btf },
+    { cpus: cpus(), ...options },
+  );
+  const time_us = Math.round((performance.now() - start) * 1000);
+  return {
+    ...names,
+    verdict,
+    diagnostics,
+    ...(feature === undefined ? {} : { feature }),
+    stats: { ...stats, time_us },
+  };
+}
+
+/** undefined where there is no kernel that shows its types. */
+function kernelTypes(): Btf | undefined {
+  try {
+    return vmlinuxBtf();
+  } catch (error) {
+    if (error instanceof UnsupportedError || error instanceof InputError) return undefined;
+    throw error;
+  }
+}
+
+/** CPUs that Linux would bound bpf_get_smp_processor_id by; the most that x86 has where this is no Linux. */
+function cpus(): number {
+  return process.platform === 'linux' ? possibleCpus() : 8192;
+}
