@@ -53,6 +53,7 @@ export function explore(v: Verification, fn: number): void {
         `BPF program is too large. Processed ${v.instructions} insn`,
         `More than ${MAX_INSTRUCTIONS} instructions were followed, over all paths.`,
       );
+    v.observer?.arrive(v);
     const how = code.compare[slot]!;
     if (how !== 0 || state.parent === undefined) {
       const list = saved[slot];
@@ -71,6 +72,7 @@ export function explore(v: Verification, fn: number): void {
         if (list === undefined) saved[slot] = [copy];
         else list.push(copy);
         v.savedStates++;
+        v.observer?.saved(copy);
         state.parent = copy;
         state.history.length = 0;
         for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
@@ -119,11 +121,13 @@ function visitSaved(
       if (!sameCalls(v, old)) continue;
       if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) {
         cutLoop(v, old);
+        v.observer?.covered(v, old, true);
         return VISIT_COVERED;
       }
       if (callback) {
         if (statesEqual(v, old, 'range')) {
           cutLoop(v, old);
+          v.observer?.covered(v, old, true);
           return VISIT_COVERED;
         }
       } else if (old.mayGoto === state.mayGoto && sameDepths(v, old) && statesEqual(v, old, 'exact'))
@@ -141,6 +145,7 @@ function visitSaved(
       old.hits++;
       if (old.incomplete) cutLoop(v, undefined);
       inherit(v, old);
+      v.observer?.covered(v, old, old.incomplete);
       return VISIT_COVERED;
     }
     miss(list, i, 3);
@@ -188,6 +193,7 @@ function next(v: Verification): boolean {
   for (let saved = v.state.parent; saved !== undefined; saved = saved.parent) if (--saved.branches > 0) break;
   const pending = v.pending.pop();
   if (pending === undefined) return false;
+  v.observer?.resumed(pending);
   v.state.restore(pending);
   v.slot = pending.slot;
   discard(pending);

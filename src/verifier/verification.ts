@@ -6,6 +6,7 @@ import { type DiagnosticCategory, type PathStep, Refusal, Unfollowed } from './d
 import { specialFields } from './map-fields.ts';
 import { markPrecise } from './precision.ts';
 import type { Code } from './program.ts';
+import type { Observer } from './recorder.ts';
 import { registerAt } from './records.ts';
 import { CurrentState, type SavedState } from './state.ts';
 
@@ -50,6 +51,7 @@ export class Verification {
   /** Registers linked at a conditional jump, by index in history. */
   readonly linked: Int32Array[] = [];
   readonly gplCompatible: boolean;
+  observer: Observer | undefined;
 
   constructor(
     code: Code,
@@ -83,6 +85,7 @@ export class Verification {
     const saved = this.state.save(slot);
     saved.branches = 0;
     if (saved.parent !== undefined) saved.parent.branches++;
+    this.observer?.pushed(saved);
     this.pending.push(saved);
     if (this.pending.length > MAX_PENDING)
       this.refuse(

@@ -7,6 +7,7 @@ import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { explore } from './explore.ts';
 import { findPacketChanges } from './packet-changes.ts';
 import { prepare } from './program.ts';
+import type { Observer } from './recorder.ts';
 import { checkStackDepth } from './stack-depth.ts';
 import { checkStructure } from './structure.ts';
 import { Verification } from './verification.ts';
@@ -28,6 +29,8 @@ export interface VerifyOptions {
   readonly strictAlignment?: boolean;
   /** Possible CPUs of the kernel: bounds bpf_get_smp_processor_id (default 8192, the most that x86 has). */
   readonly cpus?: number;
+  /** Sees every state (recorder.ts); costs much time and memory. */
+  readonly observer?: Observer;
 }
 
 export interface VerifyStats {
@@ -74,6 +77,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       v.hasProblem[slot] = 1;
     }
     v.cpus = options.cpus ?? 8192;
+    v.observer = options.observer;
     findPacketChanges(v);
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
