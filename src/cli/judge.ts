@@ -6,7 +6,7 @@ import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
 import { possibleCpus } from '../linux/cpus.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
-import { type VerifyOptions, verify } from '../verifier/verify.ts';
+import { type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
 
 export interface ProgramVerdict {
   readonly object: string;
@@ -16,7 +16,7 @@ export interface ProgramVerdict {
   readonly diagnostics: readonly Diagnostic[];
   /** What is not followed; undefined for the other verdicts. */
   readonly feature?: string;
-  readonly stats: { readonly insns: number; readonly states: number; readonly time_us: number };
+  readonly stats: VerifyStats & { readonly time_us: number };
 }
 
 /** Judges as Linux 6.18 does for a loader with all capabilities. CO-RE is resolved against this kernel's types where it shows them. */
@@ -33,7 +33,7 @@ export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyO
         verdict: 'unsupported',
         diagnostics: [],
         feature: `CO-RE: ${error.message}`,
-        stats: { insns: 0, states: 0, time_us: 0 },
+        stats: { insns: 0, states: 0, peakStates: 0, maxStatesPerInsn: 0, time_us: 0 },
       };
     }
   }

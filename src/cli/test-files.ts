@@ -1,7 +1,7 @@
 /** Where program tests are: files named *.bpf.test.json, found by path, folder or pattern. */
-import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../errors.ts';
+import { filesBelow } from './folder.ts';
 
 const ENDING = '.bpf.test.json';
 
@@ -11,7 +11,9 @@ const ENDING = '.bpf.test.json';
  */
 export function findTestFiles(pattern: string): string[] {
   if (existsSync(pattern) && statSync(pattern).isFile()) return [pattern];
-  const found = existsSync(pattern) ? [...below(pattern)].filter((path) => path.endsWith(ENDING)) : matching(pattern);
+  const found = existsSync(pattern)
+    ? [...filesBelow(pattern)].filter((path) => path.endsWith(ENDING))
+    : matching(pattern);
   if (found.length === 0) throw new InputError('SLUICE_NO_TESTS', `no *${ENDING} there`, { input: pattern });
   return found.sort();
 }
@@ -28,20 +30,5 @@ function matching(pattern: string): string[] {
     .map((part) => (part === '**/' ? '(?:.*/)?' : part === '*' ? '[^/]*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')))
     .join('');
   const expression = new RegExp(`^${source}$`);
-  return [...below(from)].map((path) => path.replace(/^\.\//, '')).filter((path) => expression.test(path));
-}
-
-function* below(folder: string): Generator<string, void, undefined> {
-  let entries: Dirent[];
-  try {
-    entries = readdirSync(folder, { withFileTypes: true });
-  } catch {
-    return; // a folder that may not be read holds no tests of ours
-  }
-  for (const entry of entries) {
-    if (entry.name === 'node_modules' || entry.name.startsWith('.')) continue;
-    const path = folder === '.' ? entry.name : join(folder, entry.name);
-    if (entry.isDirectory()) yield* below(path);
-    else yield path;
-  }
+  return [...filesBelow(from)].map((path) => path.replace(/^\.\//, '')).filter((path) => expression.test(path));
 }

@@ -1,54 +1,89 @@
 /** `sluice verify OBJ…`: the kernel's verdict without a kernel. */
+import { availableParallelism } from 'node:os';
 import { exitCode } from './exit.ts';
-import { judge, type ProgramVerdict } from './judge.ts';
-import { table } from './output.ts';
+import type { ProgramVerdict } from './judge.ts';
+import { findObjects } from './object-files.ts';
+import { choiceOption, integerOption } from './options.ts';
+import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
-import { select } from './selector.ts';
 import type { Verb } from './verb.ts';
-import { describeDiagnostic } from './verdict.ts';
+import { csvLines } from './verify-csv.ts';
+import type { ObjectVerdicts } from './verify-object.ts';
+import { judgeObjects } from './verify-pool.ts';
+import { sarifLog } from './verify-sarif.ts';
+
+const formats = ['text', 'json', 'csv', 'sarif'] as const;
+
+interface VerifyOptions {
+  readonly json?: boolean;
+  readonly format: (typeof formats)[number];
+  readonly jobs: number;
+}
 
 export const verifyVerb: Verb = (program, finish) => {
   program
     .command('verify')
     .description("the verdict of Linux 6.18's verifier, without a kernel; what is not followed yet is `unsupported`")
-    .argument('<obj...>', 'object files, optionally with :program')
-    .option('--json', 'result as JSON (sluice.verify/1)')
-    .action((selectors: string[], options: { json?: boolean }) =>
-      finish(options.json === true, (output) => {
-        const progress = new Progress('verify');
-        const verdicts: ProgramVerdict[] = [];
-        const explanations: string[] = [];
-        for (const selector of selectors) {
-          const { object, programs } = select(selector);
-          for (const each of programs) {
-            const verdict = judge(object, each);
-            verdicts.push(verdict);
-            for (const diagnostic of verdict.diagnostics) {
-              explanations.push('', `${object.name}:${each.name}`, ...describeDiagnostic(diagnostic, each));
-            }
-            progress.update(verdicts.length, `${object.name}:${each.name}`);
-          }
-        }
+    .argument('<obj...>', 'object files, optionally with :program, and folders of them')
+    .option('--json', 'result as JSON (sluice.verify/1), as --format json')
+    .option(
+      '--format <format>',
+      'text, json, csv (columns of veristat), sarif (for editors and CI)',
+      choiceOption(formats),
+      'text' as const,
+    )
+    .option('--jobs <n>', 'threads (default: one a CPU)', integerOption(1, 1024), availableParallelism())
+    .action((selectors: string[], options: VerifyOptions) => {
+      const format = options.json === true ? 'json' : options.format;
+      return finish(format === 'json' || format === 'sarif', async (output) => {
+        const objects = findObjects(selectors);
+        const progress = new Progress('verify', objects.length);
+        let done = 0;
+        const results = await judgeObjects(objects, options.jobs, ({ selector }) => {
+          progress.update(++done, selector);
+        });
         progress.end();
-        const rows = [['PROGRAM', 'VERDICT', 'INSNS', 'STATES', 'TIME us', 'NOT FOLLOWED']];
-        for (const { object, program: name, verdict, stats, feature } of verdicts) {
-          rows.push([
-            `${object}:${name}`,
-            verdict,
-            String(stats.insns),
-            String(stats.states),
-            String(stats.time_us),
-            feature ?? '',
-          ]);
-        }
-        for (const row of table(rows)) output.line(row);
-        for (const line of explanations) output.line(line);
-        const count = (verdict: ProgramVerdict['verdict']) =>
-          verdicts.filter((each) => each.verdict === verdict).length;
-        output.line(`${count('accept')} passed, ${count('reject')} failed, ${count('unsupported')} skipped`);
-        output.document({ schema: 'sluice.verify/1', programs: verdicts });
-        if (count('reject') > 0) return exitCode.no;
-        return count('unsupported') > 0 ? exitCode.missing : exitCode.yes;
-      }),
-    );
+        const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
+        if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
+        else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
+        else if (format === 'json') output.document(jsonDocument(results, verdicts));
+        else printText(output, results, verdicts);
+        for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
+        if (results.some(({ error }) => error !== undefined)) return exitCode.input;
+        if (count(verdicts, 'reject') > 0) return exitCode.no;
+        return count(verdicts, 'unsupported') > 0 ? exitCode.missing : exitCode.yes;
+      });
+    });
 };
+
+function count(verdicts: readonly ProgramVerdict[], verdict: ProgramVerdict['verdict']): number {
+  return verdicts.filter((each) => each.verdict === verdict).length;
+}
+
+/** A file that is no object appears under `errors`, and only then. */
+function jsonDocument(results: readonly ObjectVerdicts[], programs: readonly ProgramVerdict[]): unknown {
+  const errors = results.flatMap(({ selector, error }) =>
+    error === undefined ? [] : [{ object: selector, ...error }],
+  );
+  return { schema: 'sluice.verify/1', programs, ...(errors.length > 0 ? { errors } : {}) };
+}
+
+function printText(output: Output, results: readonly ObjectVerdicts[], verdicts: readonly ProgramVerdict[]): void {
+  const rows = [['PROGRAM', 'VERDICT', 'INSNS', 'STATES', 'TIME us', 'NOT FOLLOWED']];
+  for (const { object, program: name, verdict, stats, feature } of verdicts) {
+    const { insns, states, time_us } = stats;
+    rows.push([`${object}:${name}`, verdict, String(insns), String(states), String(time_us), feature ?? '']);
+  }
+  for (const row of table(rows)) output.line(row);
+  for (const { programs } of results) {
+    for (const { verdict, explanation } of programs) {
+      if (explanation.length === 0) continue;
+      output.line();
+      output.line(`${verdict.object}:${verdict.program}`);
+      for (const line of explanation) output.line(line);
+    }
+  }
+  output.line(
+    `${count(verdicts, 'accept')} passed, ${count(verdicts, 'reject')} failed, ${count(verdicts, 'unsupported')} skipped`,
+  );
+}

@@ -71,7 +71,7 @@ export function explore(v: Verification, fn: number): void {
         copy.branches = 1;
         if (list === undefined) saved[slot] = [copy];
         else list.push(copy);
-        v.savedStates++;
+        v.countSaved(list?.length ?? 1);
         v.observer?.saved(copy);
         state.parent = copy;
         state.history.length = 0;
@@ -138,7 +138,7 @@ function visitSaved(
           'The loop came back to this instruction with nothing changed, so it may run for ever.',
         );
       if (!force && sinceJumps < 20 && since < 100) result = VISIT_NOT_NOW;
-      miss(list, i, how === 2 ? 64 : 3);
+      miss(v, list, i, how === 2 ? 64 : 3);
       continue;
     }
     if (statesEqual(v, old, old.incomplete ? 'range' : 'covered')) {
@@ -148,16 +148,18 @@ function visitSaved(
       v.observer?.covered(v, old, old.incomplete);
       return VISIT_COVERED;
     }
-    miss(list, i, 3);
+    miss(v, list, i, 3);
   }
   return result;
 }
 
 /** States that are compared in vain too often are dropped from the list. */
-function miss(list: SavedState[], index: number, patience: number): void {
+function miss(v: Verification, list: SavedState[], index: number, patience: number): void {
   const state = list[index]!;
   state.misses++;
-  if (state.misses > state.hits * patience + patience) list.splice(index, 1);
+  if (state.misses <= state.hits * patience + patience) return;
+  list.splice(index, 1);
+  v.keptStates--;
 }
 
 function sameCalls(v: Verification, old: SavedState): boolean {

@@ -36,8 +36,11 @@ export class Verification {
   cpus = 8192;
   instructions = 0;
   jumps = 0;
+  /** States saved in all, kept now, kept at most, and kept at most at one instruction. */
   savedStates = 0;
+  keptStates = 0;
   peakStates = 0;
+  maxStatesPerInsn = 0;
   /** Branches left for later, deepest last. */
   readonly pending: SavedState[] = [];
   /** Deepest stack use by function, bytes. */
@@ -78,6 +81,13 @@ export class Verification {
       'Dual MIT/GPL',
       'Dual MPL/GPL',
     ].includes(license);
+  }
+
+  /** Of a state that was saved: how many its instruction has now. */
+  countSaved(atInsn: number): void {
+    this.savedStates++;
+    this.peakStates = Math.max(this.peakStates, ++this.keptStates);
+    this.maxStatesPerInsn = Math.max(this.maxStatesPerInsn, atInsn);
   }
 
   /** Leaves the current state, going on at `slot`, for later. */

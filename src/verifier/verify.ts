@@ -36,8 +36,10 @@ export interface VerifyOptions {
 export interface VerifyStats {
   /** Instructions followed, over all paths. */
   readonly insns: number;
-  /** States kept to be compared with. */
+  /** States kept to be compared with, in all; kept at the same time; and at one instruction. */
   readonly states: number;
+  readonly peakStates: number;
+  readonly maxStatesPerInsn: number;
 }
 
 export interface Verdict {
@@ -54,7 +56,12 @@ export interface Verdict {
  */
 export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict {
   let v: Verification | undefined;
-  const stats = () => ({ insns: v?.instructions ?? 0, states: v?.savedStates ?? 0 });
+  const stats = (): VerifyStats => ({
+    insns: v?.instructions ?? 0,
+    states: v?.savedStates ?? 0,
+    peakStates: v?.peakStates ?? 0,
+    maxStatesPerInsn: v?.maxStatesPerInsn ?? 0,
+  });
   try {
     const { program } = input;
     const declaration =
