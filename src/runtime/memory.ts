@@ -10,6 +10,7 @@ import {
   ROOT_NEXT_PROGRAM_ID,
   ROOT_READY,
   ROOT_STATE,
+  ROOT_SYNCOOKIE_SECRETS,
   STACK_AREA_SIZE,
   STACKS,
   WASM_PAGE,
@@ -41,8 +42,20 @@ export function createMemory(cpus: number, seed: bigint): WebAssembly.Memory {
     view.setUint32(worker + WORKER_STACK_TOP, STACKS + (cpu + 1) * STACK_AREA_SIZE, true);
     view.setBigUint64(worker + WORKER_RANDOM, BigInt.asUintN(64, seed + BigInt(cpu)), true);
   }
+  for (let word = 0; word < 8; word++) {
+    view.setBigUint64(ROOT + ROOT_SYNCOOKIE_SECRETS + word * 8, mixed(seed, word), true);
+  }
   Atomics.store(new Int32Array(memory.buffer), (ROOT + ROOT_STATE) / 4, ROOT_READY);
   return memory;
+}
+
+/** The n-th number of splitmix64 from `seed`. */
+function mixed(seed: bigint, n: number): bigint {
+  const u64 = (value: bigint) => BigInt.asUintN(64, value);
+  let z = u64(seed + 0x9e3779b97f4a7c15n * BigInt(n + 1));
+  z = u64((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+  z = u64((z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+  return z ^ (z >> 31n);
 }
 
 /** Address of a CPU's worker block. */

@@ -19,6 +19,7 @@ export * from './helpers/skb-state';
 export * from './helpers/skb-tunnel';
 export * from './helpers/skb-vlan';
 export * from './helpers/strings';
+export * from './helpers/syncookie';
 export * from './helpers/task';
 export * from './hooks/skb';
 export * from './hooks/xdp';

@@ -36,6 +36,8 @@ export const ROOT_MAPS_LOCK = 48;
 /** u64: clock offset in ns added to the raw clock; u64: frozen clock in ns, 0 when the clock runs. */
 export const ROOT_CLOCK_OFFSET = 32;
 export const ROOT_CLOCK_FROZEN = 40;
+/** Four keys of 16 bytes for SYN cookies: two for IPv4, two for IPv6. Written once, at the creation of the memory. */
+export const ROOT_SYNCOOKIE_SECRETS = 128;
 
 export const MAX_CPUS = 64;
 
