@@ -20,6 +20,7 @@ const allowed = {
   plane: [],
   runtime: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net'],
   hooks: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net', 'runtime'],
+  witness: ['isa', 'btf', 'abi', 'object', 'verifier', 'interpreter', 'net', 'runtime', 'hooks'],
   linux: ['isa', 'btf', 'abi', 'object', 'net', 'runtime', 'plane'],
   testing: ['isa', 'btf', 'abi', 'object', 'net', 'runtime', 'hooks', 'linux', '.'],
   bench: [
@@ -38,6 +39,7 @@ const allowed = {
     '.',
   ],
   cli: [
+    'witness',
     'bench',
     'testing',
     'isa',

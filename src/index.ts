@@ -57,6 +57,11 @@ export function hookedDeclarations(): readonly ProgramDeclaration[] {
   return [...declarations.values()];
 }
 
+/** The hooks that `load` uses. */
+export function hooksInForce(): readonly Hook[] {
+  return hooks;
+}
+
 export interface LoadOptions<P extends ObjectShape = ObjectShape> extends UserLoadOptions, RuntimeOptions {
   /** Name of the object for messages. */
   readonly name?: string;
