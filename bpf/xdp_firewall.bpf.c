@@ -7,6 +7,7 @@
  */
 #include <sluice/bpf.h>
 #include <sluice/packet.h>
+#include <sluice/swap.h>
 
 /* Rules that the program itself counts by; blocklists use numbers from 16 up to RULES - 1. */
 enum rule {
@@ -313,28 +314,6 @@ static __always_inline void report(const struct parsed *p, __u32 rule, __u32 len
 	event->protocol = p->key.protocol;
 	event->zero = 0;
 	bpf_ringbuf_submit(event, 0);
-}
-
-static __always_inline void swap_bytes(__u8 *a, __u8 *b, int length)
-{
-#pragma clang loop unroll(full)
-	for (int i = 0; i < length; i++) {
-		__u8 byte = a[i];
-
-		a[i] = b[i];
-		b[i] = byte;
-	}
-}
-
-static __always_inline void swap_words(__be32 *a, __be32 *b, int count)
-{
-#pragma clang loop unroll(full)
-	for (int i = 0; i < count; i++) {
-		__be32 word = a[i];
-
-		a[i] = b[i];
-		b[i] = word;
-	}
 }
 
 /*

@@ -49,20 +49,33 @@ function counted(object: TestObject, map: string, index: number): number {
 
 /** Outcomes that the packets of `sluice diff linux` bring about with the example's maps: none of the paths stays untried. */
 const paths = [
-  { object: 'xdp_rate_limit', program: 'xdp_rate_limit', maps: 'rate_limit', outcomes: [0, 1, 2, 3] },
-  { object: 'tc_nat', program: 'tc_nat_egress', maps: 'nat', outcomes: [0, 1, 2, 3] },
-  { object: 'tc_nat', program: 'tc_nat_ingress', maps: 'nat', outcomes: [5, 6, 7, 8] },
-  { object: 'xdp_load_balancer', program: 'xdp_load_balancer', maps: 'load_balancer', outcomes: [0, 1, 3, 4, 5, 6] },
+  { object: 'xdp_rate_limit', program: 'xdp_rate_limit', maps: 'rate_limit', traffic: 'mix', outcomes: [0, 1, 2, 3] },
+  { object: 'tc_nat', program: 'tc_nat_egress', maps: 'nat', traffic: 'mix', outcomes: [0, 1, 2, 3] },
+  { object: 'tc_nat', program: 'tc_nat_ingress', maps: 'nat', traffic: 'mix', outcomes: [5, 6, 7, 8] },
+  {
+    object: 'xdp_load_balancer',
+    program: 'xdp_load_balancer',
+    maps: 'load_balancer',
+    traffic: 'mix',
+    outcomes: [0, 1, 3, 4, 5, 6],
+  },
+  {
+    object: 'xdp_dns_filter',
+    program: 'xdp_dns_filter',
+    maps: 'dns_filter',
+    traffic: 'dns',
+    outcomes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+  },
 ] as const;
 
 describe.skipIf(refusal !== undefined)(
   `as in the kernel${refusal === undefined ? '' : ` (skipped: ${refusal})`}`,
   () => {
-    it.each(paths)('$program over generated traffic', async ({ object, program, maps, outcomes }) => {
+    it.each(paths)('$program over generated traffic', async ({ object, program, maps, traffic, outcomes }) => {
       const options = { program, maps: example(maps) };
       const sides = await Promise.all(engines.map(({ engine }) => open(object, { ...options, engine })));
       const type = sides[0]!.programs[program]!.type;
-      for (const input of generateInputs(type, 1, 2000)) {
+      for (const input of generateInputs(type, 1, 2000, traffic)) {
         const [first, ...others] = sides.map((side) => {
           try {
             const { returnValue, data, context } = side.programs[program]!.run(input);

@@ -1,4 +1,5 @@
 /** The program tests of bpf/, on both engines and in the kernel. */
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { bpfRefusal } from '../src/linux/features.ts';
@@ -7,8 +8,11 @@ import { runTestFile } from '../src/testing/test-run.ts';
 
 const refusal = bpfRefusal();
 
-describe.each(['xdp_firewall', 'xdp_parser'])('%s', (name) => {
-  const file = readTestFile(fileURLToPath(new URL(`../bpf/tests/${name}.bpf.test.json`, import.meta.url)));
+const folder = fileURLToPath(new URL('../bpf/tests/', import.meta.url));
+const names = readdirSync(folder).filter((name) => name.endsWith('.bpf.test.json'));
+
+describe.each(names)('%s', (name) => {
+  const file = readTestFile(`${folder}${name}`);
 
   it.each(['jit', 'interpreter'] as const)('%s', async (engine) => {
     const results = await runTestFile(file, engine);

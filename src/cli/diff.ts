@@ -1,6 +1,7 @@
 /** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
+import type { ScenarioName } from '../net/scenarios/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { RunInput } from '../runtime/handles.ts';
 import type { MapInput } from '../runtime/json-value.ts';
@@ -15,12 +16,14 @@ import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import { createSubject, type Subject } from './subjects.ts';
+import { trafficOption } from './traffic-option.ts';
 import type { Verb } from './verb.ts';
 
 interface DiffOptions {
   readonly inputs: number;
   readonly seed: number;
   readonly engine: readonly ('jit' | 'interpreter')[];
+  readonly traffic: 'mix' | ScenarioName;
   readonly pcap?: string;
   readonly maps?: string;
   readonly json?: boolean;
@@ -53,6 +56,7 @@ export const diffVerb: Verb = (program, finish) => {
     .argument('<obj...>', 'object files, optionally with :program')
     .option('--inputs <n>', 'generated packets (or contexts) a program', integerOption(1, 1e9), 1000)
     .option('--seed <n>', 'of the packet generator', integerOption(0, 0xffff_ffff), 1)
+    .addOption(trafficOption())
     .option('--pcap <file>', 'a capture as input instead of generated packets')
     .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
@@ -137,7 +141,8 @@ function compareRuns(subjects: readonly Subject[], label: string, options: DiffO
 }
 
 function* inputsOf(type: ProgramTypeName, options: DiffOptions): Generator<RunInput> {
-  if (options.pcap === undefined || !takesPackets(type)) yield* generateInputs(type, options.seed, options.inputs);
+  if (options.pcap === undefined || !takesPackets(type))
+    yield* generateInputs(type, options.seed, options.inputs, options.traffic);
   else for (const { data } of readEthernetCapture(options.pcap)) yield withContext(type, data);
 }
 

@@ -3,6 +3,7 @@ import type { ProgramTypeName } from '../abi/program-types.ts';
 import { describePacket } from '../net/dissect.ts';
 import { generatePackets } from '../net/generator.ts';
 import { type Random, random } from '../net/random.ts';
+import type { ScenarioName } from '../net/scenarios/index.ts';
 import type { RunInput } from '../runtime/handles.ts';
 import { toHex } from './output.ts';
 
@@ -29,11 +30,16 @@ export function takesPackets(type: ProgramTypeName): boolean {
 }
 
 /** `count` inputs, the same for the same seed. */
-export function* generateInputs(type: ProgramTypeName, seed: number, count: number): Generator<RunInput> {
+export function* generateInputs(
+  type: ProgramTypeName,
+  seed: number,
+  count: number,
+  traffic: 'mix' | ScenarioName = 'mix',
+): Generator<RunInput> {
   const rng = random(seed);
   const make = contexts[type];
   if (make !== undefined) for (let i = 0; i < count; i++) yield { context: make(rng) };
-  else for (const { data } of generatePackets({ seed, count })) yield withContext(type, data, rng);
+  else for (const { data } of generatePackets({ seed, count, traffic })) yield withContext(type, data, rng);
 }
 
 /** A packet with a context where the type has one: the fields that a caller may set without changing what the packet is. */

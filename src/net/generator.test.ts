@@ -6,6 +6,7 @@ import { writePcap } from './capture.ts';
 import { dissect } from './dissect.ts';
 import { generateCapture } from './generator.ts';
 import { random } from './random.ts';
+import { scenarioNames } from './scenarios/index.ts';
 
 describe('random', () => {
   it('is sfc32: the sequence never changes', () => {
@@ -35,6 +36,17 @@ describe('generator', () => {
     const hash = createHash('sha256').update(writePcap(packets)).digest('hex');
     expect(hash).toMatchInlineSnapshot(`"cbb8411469b2c10be5656f36db9ee67081838c0f06a23efa8f1b5268621da4c5"`);
     expect(writePcap(generateCapture({ seed: 2, count: 100 }))).not.toEqual(writePcap(packets.slice(0, 100)));
+  });
+
+  it.each(scenarioNames)('gives the same %s traffic for a seed, of every kind that it promises', (traffic) => {
+    const frames = generateCapture({ seed: 1, count: 2000, traffic });
+    const again = generateCapture({ seed: 1, count: 2000, traffic });
+    expect(writePcap(again)).toEqual(writePcap(frames));
+    const seen = frames.map(({ data }) => dissect(data));
+    const families = new Set(seen.map(({ tuple }) => tuple?.family));
+    expect(families).toEqual(new Set([4, 6, undefined]));
+    expect(seen.filter(({ malformed }) => malformed !== undefined).length).toBeGreaterThan(40);
+    expect(seen.filter(({ malformed }) => malformed === undefined).length).toBeGreaterThan(1600);
   });
 
   it('gives a prefix for a smaller count when the flows are as many', () => {

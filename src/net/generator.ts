@@ -13,6 +13,7 @@ import { ipv6, ipv6Fragment } from './ipv6.ts';
 import { spoil } from './malformed.ts';
 import { packet, padded } from './packet.ts';
 import { type Random, random } from './random.ts';
+import { type ScenarioName, scenarios } from './scenarios/index.ts';
 import { createFlow, type Flow, nextFrame } from './traffic.ts';
 
 export interface GeneratorOptions {
@@ -20,6 +21,8 @@ export interface GeneratorOptions {
   readonly seed: number;
   /** Packets to make. */
   readonly count: number;
+  /** What the frames are; default the mix of flows. `flows` is of the mix alone. */
+  readonly traffic?: 'mix' | ScenarioName;
   /** Conversations; default count / 16, at least 16 and at most 1024. Their weights fall as 1 / rank (Zipf). */
   readonly flows?: number;
   /** Malformed frames in percent; default 8. */
@@ -48,6 +51,7 @@ export function* generatePackets(options: GeneratorOptions): IterableIterator<Ca
     Array.from({ length: flowCount }, () => createFlow(rng)),
     rng,
   );
+  const { traffic = 'mix' } = options;
   // Fragments of one packet follow each other with other traffic between them.
   const pending: Uint8Array[] = [];
   let timestampNs = START_NS;
@@ -55,7 +59,9 @@ export function* generatePackets(options: GeneratorOptions): IterableIterator<Ca
     const frame =
       pending.length > 0 && rng.chance(1, 2)
         ? pending.shift()!
-        : oneFrame(rng, pickFlow, pending, malformedPercent, minimumLength);
+        : traffic === 'mix'
+          ? oneFrame(rng, pickFlow, pending, malformedPercent, minimumLength)
+          : scenarioFrame(rng, traffic, malformedPercent, minimumLength);
     timestampNs += BigInt(rng.below(20_000));
     yield { data: frame, timestampNs, wireLength: frame.length, interfaceId: 0, linkType: LINKTYPE_ETHERNET };
   }
@@ -98,6 +104,12 @@ function oneFrame(
   }
   const frame = nextFrame(pickFlow(), rng);
   // What came over a wire is padded; what a virtual interface gives is not.
+  return rng.chance(1, 2) ? padded(frame) : frame;
+}
+
+function scenarioFrame(rng: Random, name: ScenarioName, malformedPercent: number, minimumLength: number): Uint8Array {
+  const frame = scenarios[name](rng);
+  if (rng.below(100) < malformedPercent) return spoil(frame, rng, minimumLength);
   return rng.chance(1, 2) ? padded(frame) : frame;
 }
 

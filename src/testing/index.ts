@@ -8,6 +8,7 @@ import type { Value } from '../runtime/handles.ts';
 import { matchers } from './matchers.ts';
 
 export { type ArpFields, arp } from '../net/arp.ts';
+export { type DnsFields, dns } from '../net/dns.ts';
 export { type EthernetFields, ethernet } from '../net/ethernet.ts';
 export { type IcmpFields, icmp, icmpv6 } from '../net/icmp.ts';
 export { type Ipv4Fields, ipv4 } from '../net/ipv4.ts';

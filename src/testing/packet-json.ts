@@ -1,6 +1,7 @@
 /** Packets as JSON: hex, or the layers of the builder (net/packet.ts) in the order of the wire. */
 import { InputError } from '../errors.ts';
 import { arp } from '../net/arp.ts';
+import { dns } from '../net/dns.ts';
 import { ethernet } from '../net/ethernet.ts';
 import { icmp, icmpv6 } from '../net/icmp.ts';
 import { ipv4 } from '../net/ipv4.ts';
@@ -10,7 +11,7 @@ import { tcp } from '../net/tcp.ts';
 import { udp } from '../net/udp.ts';
 import { vlan } from '../net/vlan.ts';
 
-/** What fields hold: number, address (text or hex:…), bytes (hex:…), yes or no, one of some words, or a list of words. */
+/** What fields hold: number, address or name (text or hex:…), bytes (hex:…), yes or no, one of some words, or a list of words. */
 type FieldKind = 'number' | 'address' | 'bytes' | 'boolean' | 'word' | 'words';
 
 interface LayerKind {
@@ -87,6 +88,11 @@ const layers: Readonly<Record<string, LayerKind>> = {
     make: tcp,
   },
   udp: { fields: numbers('srcPort', 'dstPort', 'length', 'checksum'), required: ['srcPort', 'dstPort'], make: udp },
+  dns: {
+    fields: { name: 'address', ...numbers('type', 'id', 'flags', 'questions', 'answers', 'edns') },
+    required: ['name'],
+    make: dns,
+  },
   icmp: { fields: message, required: ['type'], make: icmp },
   icmpv6: { fields: message, required: ['type'], make: icmpv6 },
 };
@@ -95,8 +101,11 @@ const layers: Readonly<Record<string, LayerKind>> = {
 export function packetFromJson(json: unknown, path: string): Uint8Array {
   if (typeof json === 'string') return bytesFromHex(json, path);
   if (!Array.isArray(json)) throw bad(path, 'a packet is hex, or a list of layers');
-  const parts = json.map((part: unknown, i) => layerFromJson(part, `${path}[${i}]`));
-  return packet(...parts);
+  return packetFromLayers(json, path);
+}
+
+function packetFromLayers(json: readonly unknown[], path: string): Uint8Array {
+  return packet(...json.map((part, i) => layerFromJson(part, `${path}[${i}]`)));
 }
 
 function layerFromJson(json: unknown, path: string): Layer | Uint8Array {
@@ -145,16 +154,17 @@ function fieldFromJson(kind: FieldKind | undefined, value: unknown, path: string
   throw bad(path, `${JSON.stringify(value)} is not ${kind === 'words' ? 'a list of words' : `of kind ${kind}`}`);
 }
 
-/** Text as UTF-8, hex:…, or `{"zeros": N}`. */
+/** Text as UTF-8, hex:…, `{"zeros": N}`, or the layers of a packet inside. */
 function payload(json: unknown, path: string): Uint8Array {
   if (typeof json === 'string')
     return json.startsWith('hex:') ? bytesFromHex(json, path) : new TextEncoder().encode(json);
+  if (Array.isArray(json)) return packetFromLayers(json, path);
   if (json !== null && typeof json === 'object' && 'zeros' in json) {
     const { zeros } = json;
     if (typeof zeros === 'number' && Number.isInteger(zeros) && zeros >= 0 && zeros <= 65536)
       return new Uint8Array(zeros);
   }
-  throw bad(path, 'a payload is text, "hex:…", or {"zeros": N}');
+  throw bad(path, 'a payload is text, "hex:…", {"zeros": N}, or a list of layers');
 }
 
 /** Pairs of hex digits; a `hex:` in front and blanks between do not count. */
