@@ -15,7 +15,7 @@
 #define RING_SIZE 1021
 #define BACKENDS 256
 /* Slots behind the first that are tried where a backend is down. */
-#define MAX_DETOURS 8
+#define MAX_DETOURS 32
 
 enum outcome {
 	/* To the backend that the table holds for the connection. */

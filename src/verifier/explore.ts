@@ -17,7 +17,7 @@ import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
 export const MAX_INSTRUCTIONS = 1_000_000;
-/** Instructions in a row without saving a state, even without need. */
+/** Entries of the kernel's history without a saved state: then one is saved even without need. */
 const LONG = 40;
 
 const sizes = [4, 2, 1, 8];
@@ -33,7 +33,7 @@ export function explore(v: Verification, fn: number): void {
   state.lock = 0;
   state.mayGoto = 0;
   state.parent = undefined;
-  state.history.length = 0;
+  state.history.length = state.history.entries = 0;
   v.pending.length = 0;
   state.enter(newFrame(-1, fn, false, 0));
   v.settle();
@@ -59,14 +59,19 @@ export function explore(v: Verification, fn: number): void {
       const list = saved[slot];
       const sinceJumps = v.jumps - jumpsBefore;
       const since = v.instructions - instructionsBefore;
-      const force = how === 2 || state.parent === undefined || state.history.length > LONG * 2;
-      const visit = list === undefined ? VISIT_NEW : visitSaved(v, list, how, force, sinceJumps, since);
+      const force = how === 2 || state.parent === undefined || state.history.entries > LONG;
+      const wanted = force || (sinceJumps >= 2 && since >= 8);
+      const visit =
+        list !== undefined
+          ? visitSaved(v, list, how, force, wanted, sinceJumps, since)
+          : wanted
+            ? VISIT_NEW
+            : VISIT_NOT_NOW;
       if (visit === VISIT_COVERED) {
         if (!next(v)) return;
         continue;
       }
-      const add = force || (sinceJumps >= 2 && since >= 8);
-      if (add && visit !== VISIT_NOT_NOW) {
+      if (visit === VISIT_NEW) {
         const copy = state.save(slot);
         copy.branches = 1;
         if (list === undefined) saved[slot] = [copy];
@@ -74,7 +79,7 @@ export function explore(v: Verification, fn: number): void {
         v.countSaved(list?.length ?? 1);
         v.observer?.saved(copy);
         state.parent = copy;
-        state.history.length = 0;
+        state.history.length = state.history.entries = 0;
         for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
         jumpsBefore = v.jumps;
         instructionsBefore = v.instructions;
@@ -82,8 +87,10 @@ export function explore(v: Verification, fn: number): void {
     }
     v.touched = state.depth;
     state.history.push(slot, v.touched);
+    if (code.jumpTarget[slot] !== 0) state.history.entries++;
     const following = step(v, pointerKinds);
     if (v.touched !== state.depth) {
+      if (code.jumpTarget[slot] === 0) state.history.entries++;
       // What the instruction touched is known only now; frames may have changed under it.
       const { history } = state;
       for (let at = history.length - 2; at >= 0; at -= 2)
@@ -107,11 +114,12 @@ function visitSaved(
   list: SavedState[],
   how: number,
   force: boolean,
+  wanted: boolean,
   sinceJumps: number,
   since: number,
 ): number {
   const { state, code, slot } = v;
-  let result = VISIT_NEW;
+  let add = wanted;
   const mayGoto = code.op[slot] === OPCODE.MAY_GOTO;
   const callback =
     code.op[slot] === OPCODE.CALL && code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!);
@@ -137,8 +145,8 @@ function visitSaved(
           `infinite loop detected at insn ${slot}`,
           'The loop came back to this instruction with nothing changed, so it may run for ever.',
         );
-      if (!force && sinceJumps < 20 && since < 100) result = VISIT_NOT_NOW;
-      miss(v, list, i, how === 2 ? 64 : 3);
+      if (!force && sinceJumps < 20 && since < 100) add = false;
+      miss(v, list, i, how === 2 ? 64 : 3, add);
       continue;
     }
     if (statesEqual(v, old, old.incomplete ? 'range' : 'covered')) {
@@ -148,15 +156,18 @@ function visitSaved(
       v.observer?.covered(v, old, old.incomplete);
       return VISIT_COVERED;
     }
-    miss(v, list, i, 3);
+    miss(v, list, i, 3, add);
   }
-  return result;
+  return add ? VISIT_NEW : VISIT_NOT_NOW;
 }
 
-/** States that are compared in vain too often are dropped from the list. */
-function miss(v: Verification, list: SavedState[], index: number, patience: number): void {
+/**
+ * States that are compared in vain too often are dropped from the list. Only visits that add a state count: otherwise a few rounds of a
+ * loop would drive out what the rounds after them need.
+ */
+function miss(v: Verification, list: SavedState[], index: number, patience: number, adds: boolean): void {
   const state = list[index]!;
-  state.misses++;
+  if (adds) state.misses++;
   if (state.misses <= state.hits * patience + patience) return;
   list.splice(index, 1);
   v.keptStates--;

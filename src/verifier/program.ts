@@ -18,6 +18,8 @@ export interface Code {
   readonly functionByStart: ReadonlyMap<number, number>;
   /** 1: states are compared here; 2: and always saved. */
   readonly compare: Uint8Array;
+  /** 1: jumped or returned to. */
+  readonly jumpTarget: Uint8Array;
   /** Registers, as bits, whose value may be read from here on before it is overwritten. */
   readonly live: Uint16Array;
   readonly maps: readonly MapSpec[];
@@ -86,6 +88,7 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
     functionAt,
     functionByStart,
     compare: new Uint8Array(length),
+    jumpTarget: new Uint8Array(length),
     live: new Uint16Array(length),
     maps,
     mapAt,
@@ -100,9 +103,13 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
 export const CALLBACK_HELPERS = new Set([164, 170, 180, 181, 208, 209]);
 
 function findComparePoints(code: Code): void {
-  const { length, op, off, imm, src, compare } = code;
+  const { length, op, off, imm, src, compare, jumpTarget } = code;
   const mark = (slot: number, how: number) => {
     if (slot >= 0 && slot < length && compare[slot]! < how) compare[slot] = how;
+  };
+  const target = (slot: number) => {
+    mark(slot, 1);
+    if (slot >= 0 && slot < length) jumpTarget[slot] = 1;
   };
   for (let slot = 0; slot < length; slot++) {
     const opcode = op[slot]!;
@@ -114,19 +121,19 @@ function findComparePoints(code: Code): void {
     if (kind !== CLASS.JMP && kind !== CLASS.JMP32) continue;
     if (opcode === OPCODE.EXIT) continue;
     if (opcode === OPCODE.CALL) {
-      if (src[slot] === CALL_SOURCE.LOCAL) mark(slot + 1, 1);
+      if (src[slot] === CALL_SOURCE.LOCAL) target(slot + 1);
       else if (src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(imm[slot]!)) {
         mark(slot, 2);
-        mark(slot + 1, 1);
+        target(slot + 1);
       }
     } else if (opcode === OPCODE.MAY_GOTO) {
       mark(slot, 2);
-      mark(slot + 1 + off[slot]!, 1);
+      target(slot + 1 + off[slot]!);
     } else if (opcode === OPCODE.JA || opcode === OPCODE.JA32) {
-      mark(slot + 1 + (opcode === OPCODE.JA ? off[slot]! : imm[slot]!), 1);
+      target(slot + 1 + (opcode === OPCODE.JA ? off[slot]! : imm[slot]!));
     } else {
       mark(slot, 1);
-      mark(slot + 1 + off[slot]!, 1);
+      target(slot + 1 + off[slot]!);
     }
   }
 }

@@ -35,6 +35,8 @@ export interface Reference {
 export class History {
   data = new Int32Array(64);
   length = 0;
+  /** As the kernel counts: instructions that were jumped to, or touched the stack. */
+  entries = 0;
 
   push(slot: number, touched: number): void {
     if (this.length + 2 > this.data.length) {
@@ -46,7 +48,8 @@ export class History {
     this.data[this.length + 1] = touched;
     this.length += 2;
   }
-  take(from: Int32Array): void {
+  take(from: Int32Array, entries: number): void {
+    this.entries = entries;
     if (from.length > this.data.length) this.data = new Int32Array(from.length * 2);
     this.data.set(from);
     this.length = from.length;
@@ -70,6 +73,7 @@ export interface SavedState {
   readonly mayGoto: number;
   /** Instructions from `parent` to here. */
   history: Int32Array;
+  readonly historyEntries: number;
   parent: SavedState | undefined;
   /** Paths from here that are not yet explored to their end. */
   branches: number;
@@ -159,6 +163,7 @@ export class CurrentState {
       lock: this.lock,
       mayGoto: this.mayGoto,
       history: copyOf(this.history.data, 0, this.history.length),
+      historyEntries: this.history.entries,
       parent: this.parent,
       branches: 0,
       hits: 0,
@@ -177,7 +182,7 @@ export class CurrentState {
     this.lock = state.lock;
     this.mayGoto = state.mayGoto;
     this.parent = state.parent;
-    this.history.take(state.history);
+    this.history.take(state.history, state.historyEntries);
   }
 
   /** Calls `visit` with each record: registers, and slots that hold a spilled register. */
