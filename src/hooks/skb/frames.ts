@@ -19,6 +19,7 @@ import {
   SKB_INGRESS_IFINDEX,
   SKB_KEYS,
   SKB_LEN,
+  SKB_LINUX_END,
   SKB_LINUX_HEADROOM,
   SKB_LOCAL_IP4,
   SKB_LOCAL_IP6,
@@ -31,6 +32,7 @@ import {
   SKB_PROTOCOL,
   SKB_REMOTE_IP4,
   SKB_REMOTE_IP6,
+  SKB_SHARED_INFO,
   SKB_SK,
   SKB_SOCK,
   SKB_SOCK_COOKIE,
@@ -143,6 +145,8 @@ export class SkbPool {
     set(SKB_MAC_HEADER, mac);
     set(SKB_NETWORK_HEADER, network);
     set(SKB_LINUX_HEADROOM, SKB_PAD + data - mac);
+    const allocated = Math.ceil(packet.length / SKB_PAD) * SKB_PAD + SKB_PAD + SKB_SHARED_INFO;
+    set(SKB_LINUX_END, 2 ** Math.ceil(Math.log2(allocated)) - SKB_SHARED_INFO);
     this.#fillSocket(skb, packet, protocol);
   }
 

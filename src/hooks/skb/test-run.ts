@@ -27,6 +27,8 @@ export function testRunSkb(layer: Layer) {
     const start = performance.now();
     const r0 = runSkb(runtime, program, pool.descriptor(0), repeat);
     const durationNs = ((performance.now() - start) * 1e6) / repeat;
+    if (layer === 'network' && skbPlane(runtime).skb_room_for_link_header(pool.descriptor(0)) === 0)
+      throw invalid('no room for the link header: the program made the packet grow too often', 'ENOMEM');
     return {
       returnValue: Number(r0 & 0xffff_ffffn),
       r0,

@@ -102,6 +102,11 @@ export const FLOW_KEYS_SIZE = 56;
  * one byte before the old buffer, which bounds what bpf_skb_change_tail may cut.
  */
 export const SKB_LINUX_HEADROOM = 728;
+/**
+ * u32: end of the buffer that the packet would have in Linux, counted from its start. Every buffer that is made anew is rounded up to what
+ * the allocator gives, and the next grows from there: after some ten of them Linux runs out (ENOMEM), however short the packet is.
+ */
+export const SKB_LINUX_END = 732;
 /** Bytes from one descriptor to the next in a batch. */
 export const SKB_DESCRIPTOR_SIZE = 768;
 
@@ -117,5 +122,9 @@ export const SKB_BUFFER_SIZE = 49152;
 export const SKB_HEADROOM = 16384;
 /** NET_SKB_PAD: headroom of a test run's packet, and the step in which more is made. */
 export const SKB_PAD = 64;
+/** Facts of Linux's allocator on x86-64: struct skb_shared_info behind the data, objects of skb_small_head_cache, the largest allocation. */
+export const SKB_SHARED_INFO = 320;
+export const SKB_SMALL_HEAD = 704;
+export const KMALLOC_MAX = 0x40_0000;
 /** Longest packet of BPF_PROG_TEST_RUN: a page less NET_SKB_PAD (64) and struct skb_shared_info (320). */
 export const SKB_TEST_RUN_MAX = 3712;

@@ -1,7 +1,7 @@
 // The buffer of an sk_buff and its edges, as the helpers move them. Facts from net/core/skbuff.c. Not exported from the module.
 import {
-  SKB_CSUM_LEVEL, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_END, SKB_HASH, SKB_HASH_VALID, SKB_HEAD, SKB_IP_SUMMED, SKB_LEN,
-  SKB_LINUX_HEADROOM, SKB_MAC_HEADER, SKB_NETWORK_HEADER, SKB_PAD, SKB_TRANSPORT_HEADER,
+  KMALLOC_MAX, SKB_CSUM_LEVEL, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_END, SKB_HASH, SKB_HASH_VALID, SKB_HEAD, SKB_IP_SUMMED, SKB_LEN,
+  SKB_LINUX_END, SKB_LINUX_HEADROOM, SKB_MAC_HEADER, SKB_NETWORK_HEADER, SKB_PAD, SKB_SHARED_INFO, SKB_SMALL_HEAD, SKB_TRANSPORT_HEADER,
 } from '../../layout/skb';
 
 /** Big-endian, as SKB_PROTOCOL holds them. */
@@ -53,18 +53,43 @@ export function setEnd(skb: usize, length: u32): void {
   if (at != 0) store<u32>(skb + field, <u32>(<i32>at + distance));
 }
 
+// pskb_expand_head: `head` and `tail` bytes more than the buffer has now. False: more than the allocator gives.
+function expandInLinux(skb: usize, head: u32, tail: u32): bool {
+  let size = ((load<u32>(skb, SKB_LINUX_END) + head + tail + SKB_PAD - 1) & ~(SKB_PAD - 1)) + SKB_SHARED_INFO;
+  if (size <= <u32>SKB_SMALL_HEAD) size = SKB_SMALL_HEAD;
+  else size = <u32>1 << (32 - clz<u32>(size - 1));
+  if (size > <u32>KMALLOC_MAX) return false;
+  store<u32>(skb, size - SKB_SHARED_INFO, SKB_LINUX_END);
+  return true;
+}
+
 // skb_cow where the headroom does not suffice: 0xffff, the transport header that was not set, moves up like the others.
-function growLinuxHeadroom(skb: usize, head: u32): void {
+function growLinuxHeadroom(skb: usize, head: u32): bool {
   const headroom = load<u32>(skb, SKB_LINUX_HEADROOM);
-  if (head <= headroom) return;
+  if (head <= headroom) return true;
   const more = (head - headroom + SKB_PAD - 1) & ~(SKB_PAD - 1);
+  if (!expandInLinux(skb, more, 0)) return false;
   store<u32>(skb, headroom + more, SKB_LINUX_HEADROOM);
   if (load<u32>(skb, SKB_TRANSPORT_HEADER) == 0) store<u32>(skb, load<u32>(skb, SKB_DATA) - headroom - 1, SKB_TRANSPORT_HEADER);
+  return true;
+}
+
+/** Whether Linux's buffer has room for the link header that a test run puts back, made in steps of HH_DATA_MOD (16). */
+export function roomForLinkHeader(skb: usize): bool {
+  const headroom = load<u32>(skb, SKB_LINUX_HEADROOM);
+  return headroom >= 14 || expandInLinux(skb, (14 - headroom + 15) & ~15, 0);
+}
+
+// __skb_grow.
+function growLinuxTailroom(skb: usize, tail: u32): bool {
+  const used = load<u32>(skb, SKB_LINUX_HEADROOM) + load<u32>(skb, SKB_LEN);
+  const tailroom = load<u32>(skb, SKB_LINUX_END) - used;
+  return tail <= tailroom || expandInLinux(skb, 0, tail - tailroom);
 }
 
 /** Makes room for `head` bytes before the data and `tail` after its end: moves the packet in its buffer. False: none left (ENOMEM). */
 export function makeRoom(skb: usize, head: u32, tail: u32): bool {
-  growLinuxHeadroom(skb, head);
+  if (!growLinuxHeadroom(skb, head) || (tail != 0 && !growLinuxTailroom(skb, tail))) return false;
   const low = <u32>min<u32>(load<u32>(skb, SKB_DATA), load<u32>(skb, SKB_MAC_HEADER));
   const high = load<u32>(skb, SKB_DATA_END);
   const first = load<u32>(skb, SKB_HEAD);

@@ -2,6 +2,7 @@
 import { SKB_DESCRIPTOR_SIZE, SKB_REDIRECT_FLAGS, SKB_REDIRECT_INDEX, SKB_VERDICT } from '../../layout/skb';
 import { HOOK_SKB, HOOK_XDP, WORKER_FRAME, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX } from '../../layout/worker';
 import { WORKER } from '../worker';
+import { roomForLinkHeader } from './skb-buffer';
 
 const TC_ACT_REDIRECT: u32 = 7;
 
@@ -36,4 +37,9 @@ export function skb_run_batch(entry: u32, frames: usize, count: u32): void {
     skb_repeat(entry, frames, 1);
     frames += SKB_DESCRIPTOR_SIZE;
   }
+}
+
+/** 1 if the link header that a test run puts back before its packet has room in Linux, 0 if Linux gives up (ENOMEM). */
+export function skb_room_for_link_header(frame: usize): u32 {
+  return <u32>roomForLinkHeader(frame);
 }
