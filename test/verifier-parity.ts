@@ -93,7 +93,13 @@ let messagesOk = 0;
 let spent = 0;
 for (const file of readdirSync(dir!).sort()) {
   if (!file.endsWith('.o') || (filter !== undefined && !file.includes(filter))) continue;
-  const spec = readObject(readFileSync(join(dir!, file)), file);
+  let spec: ObjectSpec;
+  try {
+    spec = readObject(readFileSync(join(dir!, file)), file);
+  } catch (error) {
+    console.log(`UNREADABLE ${file}: ${(error as Error).message}`);
+    continue;
+  }
   const tags = spec.btf === undefined ? new Map<string, string[]>() : tagsByFunction(spec.btf);
   const row: Row = { agree: 0, stricter: 0, laxer: 0, unsupported: 0 };
   for (const program of spec.programs.values()) {

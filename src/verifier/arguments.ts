@@ -1,6 +1,14 @@
 /** Arguments of helpers against their prototypes: kinds of registers, memory behind them, sizes. */
 import type { ArgType, HelperPrototype } from '../abi/prototype.ts';
 import type { MapSpec } from '../object/spec.ts';
+import {
+  checkReleasable,
+  type DynptrFacts,
+  initDynptr,
+  LOCAL,
+  RINGBUF as RINGBUF_DYNPTR,
+  useDynptr,
+} from './dynptr.ts';
 import * as k from './kinds.ts';
 import { UMAX, UMIN } from './layout.ts';
 import { checkBounds, checkMapAccess, checkMapBounds, checkPacketBounds, checkPlain, checkReadable } from './memory.ts';
@@ -35,6 +43,7 @@ export interface CallFacts {
   callback: number;
   released: boolean;
   rawStack: { number: number; size: number } | undefined;
+  dynptr: DynptrFacts | undefined;
 }
 
 const MEMORY = [k.STACK, k.PACKET, k.PACKET_META, k.MAP_KEY, k.MAP_VALUE, k.MEM];
@@ -69,6 +78,8 @@ const expected: Partial<Record<ArgType, readonly number[]>> = {
   btf_id_sock_common_or_null: [k.SOCK_COMMON, k.SOCKET, k.TCP_SOCK, k.XDP_SOCK],
   long_ptr: MEMORY,
   int_ptr: MEMORY,
+  dynptr: [k.STACK, k.DYNPTR],
+  dynptr_uninit: [k.STACK, k.DYNPTR],
 };
 
 const mayBeNull = new Set<ArgType>([
@@ -119,14 +130,15 @@ export function checkArgument(v: Verification, prototype: HelperPrototype, index
   else if (number <= 5) markPrecise(v, number);
   if (prototype.releases === index) {
     if (kind === k.SCALAR && !isNull) v.unfollowed(`release of a scalar (${prototype.name})`);
-    if (!isNull && referenceOf(r) === 0)
+    if (type === 'dynptr') checkReleasable(v, number);
+    else if (!isNull && referenceOf(r) === 0)
       v.refuse(
         'not-a-reference',
         'Resource Lifetime Safety',
         `R${number} must be referenced when passed to release function`,
         `${prototype.name} ends the life of what an acquiring call gave; this is not such a pointer.`,
       );
-    if (!isNull && (offsetOf(r) !== 0 || !isConstant(r) || constantOf(r) !== 0))
+    if (type !== 'dynptr' && !isNull && (offsetOf(r) !== 0 || !isConstant(r) || constantOf(r) !== 0))
       v.refuse(
         'reference-offset',
         'Resource Lifetime Safety',
@@ -220,9 +232,11 @@ function checkMeaning(
       return;
     }
     case 'const_size':
-    case 'const_size_or_zero':
-      checkSize(v, prototype, index, number, r, type === 'const_size_or_zero', facts);
+    case 'const_size_or_zero': {
+      const memory = prototype.args[index - 1]!;
+      checkSize(v, written.has(memory), number, r, type === 'const_size_or_zero', raw.has(memory), facts);
       return;
+    }
     case 'const_alloc_size':
       if (!isConstant(r))
         v.refuse(
@@ -234,6 +248,14 @@ function checkMeaning(
       facts.memorySize = constantOf(r);
       markPrecise(v, number);
       return;
+    case 'dynptr': {
+      const wanted = prototype.dynptrType === 'ringbuf' ? RINGBUF_DYNPTR : prototype.dynptrType === 'local' ? LOCAL : 0;
+      facts.dynptr = useDynptr(v, number, wanted, prototype.releases === index);
+      return;
+    }
+    case 'dynptr_uninit':
+      initDynptr(v, number, prototype.dynptrType === 'ringbuf' ? RINGBUF_DYNPTR : LOCAL, 0);
+      return;
     case 'func':
       facts.callback = auxOf(r);
       return;
@@ -242,18 +264,18 @@ function checkMeaning(
   }
 }
 
-function checkSize(
+/** @param isRaw the memory need not be initialised. */
+export function checkSize(
   v: Verification,
-  prototype: HelperPrototype,
-  index: number,
+  writes: boolean,
   number: number,
   r: number,
   zeroAllowed: boolean,
-  facts: CallFacts,
+  isRaw: boolean,
+  facts: CallFacts | undefined,
 ): void {
-  const type = prototype.args[index - 1]!;
   const refuse = (id: string, text: string, reason: string): never => v.refuse(id, 'Memory Safety', text, reason);
-  facts.sizeLimit = umaxOf(r);
+  if (facts !== undefined) facts.sizeLimit = umaxOf(r);
   if (sminOf(r) < 0)
     refuse(
       'size-negative',
@@ -273,12 +295,11 @@ function checkSize(
       'The size has no useful upper limit.',
     );
   const memory = v.register(number - 1);
-  const isRaw = raw.has(type) && isConstant(r);
-  checkHelperMemory(v, number - 1, memory, umaxOf(r), written.has(type), zeroAllowed, isRaw, facts);
+  checkHelperMemory(v, number - 1, memory, umaxOf(r), writes, zeroAllowed, isRaw && isConstant(r), facts);
   markPrecise(v, number);
 }
 
-function checkHelperMemory(
+export function checkHelperMemory(
   v: Verification,
   number: number,
   r: number,
@@ -286,7 +307,7 @@ function checkHelperMemory(
   write: boolean,
   zeroAllowed: boolean,
   isRaw: boolean,
-  facts: CallFacts,
+  facts: CallFacts | undefined,
 ): void {
   const off = offsetOf(r);
   const kind = kindOf(r);
@@ -318,7 +339,7 @@ function checkHelperMemory(
     case k.STACK:
       if (size === 0 && !zeroAllowed)
         v.refuse('size-zero', 'Memory Safety', 'invalid zero-sized read', 'The size may be 0.');
-      if (isRaw && isConstant(r)) {
+      if (isRaw && isConstant(r) && facts !== undefined) {
         helperStack(v, number, r, size, false, true);
         facts.rawStack = { number, size };
       } else helperStack(v, number, r, size, write, false);

@@ -40,12 +40,18 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
   const { state } = v;
   if (old.frames.length !== state.frames.length) return false;
   if (old.lock <= 0 || state.lock <= 0 ? old.lock !== state.lock : false) return false;
+  if (old.preempt !== state.preempt || (old.interrupts === 0) !== (state.interrupts === 0)) return false;
   if (old.references.length !== state.references.length) return false;
   oldIds.length = 0;
   newIds.length = 0;
   fresh = 0x4000_0000;
   for (let i = 0; i < old.references.length; i++)
-    if (!idsMatch(old.references[i]!.id, state.references[i]!.id)) return false;
+    if (
+      old.references[i]!.kind !== state.references[i]!.kind ||
+      !idsMatch(old.references[i]!.id, state.references[i]!.id)
+    )
+      return false;
+  if (!idsMatch(old.interrupts, state.interrupts)) return false;
   if (old.lock > 0 && !idsMatch(old.lock, state.lock)) return false;
   const top = old.frames.length - 1;
   for (let depth = 0; depth <= top; depth++) {
@@ -185,9 +191,22 @@ function stacksEqual(v: Verification, old: SavedFrame, depth: number, comparison
       return false;
     }
     if (oldSpill && !recordsEqual(old.data, at, r, comparison)) return false;
+    if (oldBytes[7]! > k.ZERO && !objectsEqual(old.data, at, r)) return false;
   }
   if (exact) return frame.slots === old.slots;
   return true;
+}
+
+/** Slots of dynptrs, iterators and interrupt flags: of the same type and phase, however many elements were taken. */
+function objectsEqual(data: Int32Array, at: number, r: number): boolean {
+  const there = r >> 2;
+  return (
+    data[at + AUX / 4] === words[there + AUX / 4] &&
+    data[at + AUX2 / 4] === words[there + AUX2 / 4] &&
+    data[at + W.flags] === words[there + W.flags] &&
+    idsMatch(data[at + W.id]!, words[there + W.id]!) &&
+    idsMatch(data[at + W.reference]!, words[there + W.reference]!)
+  );
 }
 
 function wholeSpill(of: Uint8Array, from: number): boolean {

@@ -1,18 +1,20 @@
 /** The walk over all paths: instruction by instruction, depth first, cut short where a state was seen before. */
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import { runAlu } from './alu.ts';
+import { refuseLeak } from './critical-section.ts';
 import { statesEqual } from './equal.ts';
 import { findBefore, newFrame, rangeText, runLocalCall, runReturn, widen } from './function-call.ts';
 import { enterGlobal } from './global-function.ts';
 import { runHelper } from './helper-call.ts';
+import { isIteratorActive, iteratorsMoved } from './iterator.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
+import { runKfunc } from './kfunc-call.ts';
 import * as k from './kinds.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS } from './program.ts';
 import { flagsOf, kindOf, makePointer, registerAt, smaxOf, sminOf } from './records.ts';
 import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
-import { refuseUnderLock } from './spin-lock.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
@@ -31,6 +33,8 @@ export function explore(v: Verification, fn: number): void {
   state.frames = [];
   state.references = [];
   state.lock = 0;
+  state.preempt = 0;
+  state.interrupts = 0;
   state.mayGoto = 0;
   state.parent = undefined;
   state.history.length = state.history.entries = 0;
@@ -123,6 +127,10 @@ function visitSaved(
   const mayGoto = code.op[slot] === OPCODE.MAY_GOTO;
   const callback =
     code.op[slot] === OPCODE.CALL && code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!);
+  const iteration =
+    code.op[slot] === OPCODE.CALL &&
+    code.src[slot] === CALL_SOURCE.KFUNC &&
+    code.kfuncs.get(slot)?.signature?.kfunc.flags.includes('iter_next') === true;
   for (let i = list.length - 1; i >= 0; i--) {
     const old = list[i]!;
     if (old.branches > 0) {
@@ -132,13 +140,24 @@ function visitSaved(
         v.observer?.covered(v, old, true);
         return VISIT_COVERED;
       }
-      if (callback) {
+      if (iteration) {
+        if (statesEqual(v, old, 'range') && isIteratorActive(v)) {
+          cutLoop(v, old);
+          v.observer?.covered(v, old, true);
+          return VISIT_COVERED;
+        }
+      } else if (callback) {
         if (statesEqual(v, old, 'range')) {
           cutLoop(v, old);
           v.observer?.covered(v, old, true);
           return VISIT_COVERED;
         }
-      } else if (old.mayGoto === state.mayGoto && sameDepths(v, old) && statesEqual(v, old, 'exact'))
+      } else if (
+        old.mayGoto === state.mayGoto &&
+        sameDepths(v, old) &&
+        statesEqual(v, old, 'exact') &&
+        !iteratorsMoved(v, old)
+      )
         v.refuse(
           'infinite-loop',
           'Program Structure',
@@ -295,7 +314,7 @@ function runJump(v: Verification, opcode: number): number {
   switch (opcode) {
     case OPCODE.CALL:
       if (code.src[slot] === CALL_SOURCE.LOCAL) return runLocalCall(v);
-      if (code.src[slot] === CALL_SOURCE.KFUNC) v.unfollowed('kfunc');
+      if (code.src[slot] === CALL_SOURCE.KFUNC) return runKfunc(v);
       runHelper(v);
       return slot + 1;
     case OPCODE.JA:
@@ -333,15 +352,7 @@ function findLoopBefore(v: Verification, latest: SavedState): SavedState {
 function runExit(v: Verification): number {
   const { state } = v;
   if (state.depth > 0) return runReturn(v);
-  refuseUnderLock(v, 'BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region');
-  const [held] = state.references;
-  if (held !== undefined)
-    v.refuse(
-      'reference-leak',
-      'Resource Lifetime Safety',
-      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\nBPF_EXIT instruction in main prog would lead to reference leak`,
-      `What was acquired at slot ${held.slot} is not released on this path.`,
-    );
+  refuseLeak(v, 'BPF_EXIT instruction in main prog');
   checkResult(v);
   return -1;
 }

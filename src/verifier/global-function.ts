@@ -1,5 +1,6 @@
 /** Global functions: verified once, with arguments as their BTF signature says, and called by that signature (btf_prepare_func_args). */
 import type { BtfType } from '../btf/types.ts';
+import { LOCAL, makeConstDynptr, useDynptr } from './dynptr.ts';
 import * as k from './kinds.ts';
 import { ID } from './layout.ts';
 import { checkBounds, checkMapAccess, checkMapBounds, checkPacketBounds, checkPlain, checkReadable } from './memory.ts';
@@ -10,6 +11,7 @@ import type { Verification } from './verification.ts';
 export type Parameter =
   | { readonly kind: 'scalar' }
   | { readonly kind: 'context' }
+  | { readonly kind: 'dynptr' }
   | { readonly kind: 'memory'; readonly size: number; readonly nonnull: boolean };
 
 const contexts = new Set([
@@ -108,6 +110,7 @@ function parameter(v: Verification, fn: number, typeId: number, index: number): 
     id = target.type;
   }
   const pointed = btf.resolve(type.type);
+  if (pointed.type?.kind === 'struct' && pointed.type.name === 'bpf_dynptr') return { kind: 'dynptr' };
   if (pointed.type === undefined || pointed.type.kind === 'func_proto' || pointed.type.kind === 'fwd')
     v.refuse(
       'global-arguments',
@@ -139,6 +142,9 @@ export function enterGlobal(v: Verification, fn: number): void {
       case 'context':
         makePointer(r, k.CTX, 0, 0);
         break;
+      case 'dynptr':
+        makeConstDynptr(v, r, LOCAL);
+        break;
       case 'memory':
         makePointer(r, k.MEM, each.nonnull ? 0 : k.MAYBE_NULL, each.size);
         set(r, ID, v.newId());
@@ -168,6 +174,9 @@ export function checkGlobalArguments(v: Verification, fn: number): void {
         if (kindOf(r) !== k.CTX)
           refuse(`arg#${index} expected pointer to ctx, but got ${k.kindName(kindOf(r), flagsOf(r))}`);
         checkPlain(v, number, r, false);
+        return;
+      case 'dynptr':
+        useDynptr(v, number, 0, false);
         return;
       case 'memory':
         checkMemory(v, number, r, each.size, each.nonnull, refuse);

@@ -3,6 +3,8 @@ import { helperName } from '../abi/helpers/index.ts';
 import { mapTypes } from '../abi/map-types.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { type CallFacts, checkArgument } from './arguments.ts';
+import { refuseLeak } from './critical-section.ts';
+import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
 import { enterCallback } from './function-call.ts';
 import * as k from './kinds.ts';
 import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
@@ -15,6 +17,7 @@ import {
   bytes,
   clearRecord,
   constantOf,
+  flagsOf,
   isConstant,
   kindOf,
   makePointer,
@@ -102,6 +105,7 @@ export function runHelper(v: Verification): void {
     callback: -1,
     released: false,
     rawStack: undefined,
+    dynptr: undefined,
   };
   if (name !== 'spin_unlock') refuseUnderLock(v, 'function calls are not allowed while holding a lock');
   if (name === 'spin_lock' || name === 'spin_unlock') {
@@ -127,6 +131,13 @@ export function runHelper(v: Verification): void {
       `cannot update sockmap in this context\ncannot pass map_type ${mapTypes[facts.map!.type]} into func bpf_${name}#${id}`,
       'Programs of this type may run where the sockets of a map cannot be locked.',
     );
+  if (name === 'dynptr_from_mem' && kindOf(v.register(1)) !== k.MAP_VALUE)
+    v.refuse(
+      'argument-kind',
+      'Call Type Safety',
+      `Unsupported reg type ${k.kindName(kindOf(v.register(1)), flagsOf(v.register(1)))} for bpf_dynptr_from_mem data`,
+      'A local dynptr is over a map value.',
+    );
   if (name === 'tail_call') checkTailCall(v);
   if (name === 'get_local_storage') checkFlagsZero(v);
   let constant: number | undefined;
@@ -140,11 +151,19 @@ export function runHelper(v: Verification): void {
     const { number, size } = facts.rawStack;
     helperStack(v, number, v.register(number), size, true, true);
   }
-  if (facts.released) releaseReference(v, facts.reference);
+  if (facts.released && prototype.args[prototype.releases ?? 0] === 'dynptr')
+    releaseDynptr(v, (prototype.releases ?? 0) + 1);
+  else if (facts.released) releaseReference(v, facts.reference);
   if (facts.callback >= 0) {
     if (name === 'loop') markPrecise(v, 1);
     enterCallback(v, prototype, facts);
   }
+  if (
+    name === 'dynptr_write' &&
+    facts.dynptr !== undefined &&
+    (facts.dynptr.type === SKB || facts.dynptr.type === SKB_META)
+  )
+    forgetPacket(v);
   if (prototype.changesPacketData && name !== 'tail_call') forgetPacket(v);
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
   giveResult(v, prototype, name, facts, constant);
@@ -176,14 +195,7 @@ function checkFlagsZero(v: Verification): void {
 }
 
 function checkTailCall(v: Verification): void {
-  const [held] = v.state.references;
-  if (held !== undefined)
-    v.refuse(
-      'reference-leak',
-      'Resource Lifetime Safety',
-      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\ntail_call would lead to reference leak`,
-      `What was acquired at slot ${held.slot} must be released before the tail call.`,
-    );
+  refuseLeak(v, 'tail_call');
   if (v.state.depth > 0) v.tailCallInFunction();
 }
 
@@ -201,7 +213,7 @@ export function releaseReference(v: Verification, reference: number): void {
 /** Packet pointers are void: the data may have moved. */
 export function forgetPacket(v: Verification): void {
   v.state.everyRecord((r) => {
-    if (k.isPacket(kindOf(r))) makeUnknown(r);
+    if (k.isPacket(kindOf(r)) || (kindOf(r) === k.MEM && (flagsOf(r) & k.PACKET_SLICE) !== 0)) makeUnknown(r);
   });
 }
 
@@ -260,6 +272,11 @@ function giveResult(
     }
     case 'ringbuf_mem_or_null':
       pointer(k.MEM, k.MAYBE_NULL | k.RINGBUF, facts.memorySize);
+      return;
+    case 'dynptr_mem_or_null':
+      pointer(k.MEM, k.MAYBE_NULL, facts.memorySize);
+      set(r, AUX2, facts.dynptr?.id ?? 0);
+      set(r, REFERENCE, facts.dynptr?.reference ?? 0);
       return;
     case 'socket_or_null':
       pointer(k.SOCKET, k.MAYBE_NULL, 0);

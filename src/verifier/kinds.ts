@@ -23,6 +23,8 @@ export const SOCK_COMMON = 13;
 export const TCP_SOCK = 14;
 export const XDP_SOCK = 15;
 export const FLOW_KEYS = 16;
+/** A dynptr that may not be changed (CONST_PTR_TO_DYNPTR); also what the slots of one hold. AUX: type. */
+export const DYNPTR = 17;
 
 /** FLAGS. */
 export const MAYBE_NULL = 1;
@@ -31,12 +33,22 @@ export const READ_ONLY = 2;
 export const RINGBUF = 4;
 /** Scalar linked by `x = y + constant`: OFFSET is the constant. */
 export const ADD_CONST = 8;
+/** Memory that bpf_dynptr_slice gave; of a dynptr over the packet, void with it. AUX2: id of the dynptr. */
+export const SLICE = 1 << 16;
+export const PACKET_SLICE = 1 << 17;
+/** Of an iterator that needs RCU protection: it was begun under it, or not. */
+export const ITERATOR_RCU = 1 << 18;
+export const ITERATOR_UNTRUSTED = 1 << 19;
 
 /** Bytes of the stack. */
 export const INVALID = 0;
 export const SPILL = 1;
 export const MISC = 2;
 export const ZERO = 3;
+/** Whole slots only. */
+export const DYNPTR_BYTE = 4;
+export const ITERATOR_BYTE = 5;
+export const IRQ_FLAG = 6;
 
 export const BEYOND_END = -1;
 export const AT_END = -2;
@@ -59,6 +71,7 @@ const kindNames = [
   'tcp_sock',
   'xdp_sock',
   'flow_keys',
+  'dynptr_ptr',
 ];
 
 /** As the kernel's reg_type_str. */

@@ -1,8 +1,16 @@
 /** A program as the exploration reads it: instructions in arrays, functions, places where states are compared, live registers. */
 import { helpers as knownHelpers } from '../abi/helpers/index.ts';
+import { type KfuncSignature, kfuncSignature } from '../abi/kfunc-signature.ts';
 import { CALL_SOURCE, CLASS, JUMP, LDDW_SOURCE, MODE, OPCODE } from '../isa/opcodes.ts';
 import type { FunctionSpec, MapSpec, ProgramSpec } from '../object/spec.ts';
 import { Unfollowed } from './diagnostic.ts';
+
+export interface KfuncReference {
+  readonly name: string;
+  readonly weak: boolean;
+  /** Undefined for what Linux 6.18 does not have. */
+  readonly signature: KfuncSignature | undefined;
+}
 
 export interface Code {
   readonly length: number;
@@ -26,6 +34,8 @@ export interface Code {
   /** Index of the map that the LDDW refers to, -1 for none; and the offset in its value, -1 for the map itself. */
   readonly mapAt: Int32Array;
   readonly mapOffset: Int32Array;
+  /** Kfuncs by the slot of their call. */
+  readonly kfuncs: ReadonlyMap<number, KfuncReference>;
 }
 
 export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec>): Code {
@@ -54,6 +64,7 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
   const mapIndex = new Map<string, number>();
   const mapAt = new Int32Array(length).fill(-1);
   const mapOffset = new Int32Array(length).fill(-1);
+  const kfuncs = new Map<number, KfuncReference>();
   for (const [slot, reference] of program.references) {
     switch (reference.kind) {
       case 'map':
@@ -72,7 +83,8 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
         break;
       }
       case 'kfunc':
-        throw new Unfollowed(`kfunc ${reference.name}`, slot);
+        kfuncs.set(slot, { name: reference.name, weak: reference.weak, signature: kfuncSignature(reference.name) });
+        break;
       case 'ksym':
         throw new Unfollowed(`ksym ${reference.name}`, slot);
     }
@@ -93,6 +105,7 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
     maps,
     mapAt,
     mapOffset,
+    kfuncs,
   };
   findComparePoints(code);
   findLive(code);
@@ -125,7 +138,7 @@ function findComparePoints(code: Code): void {
       else if (src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(imm[slot]!)) {
         mark(slot, 2);
         target(slot + 1);
-      }
+      } else if (src[slot] === CALL_SOURCE.KFUNC && comparesKfunc(code, slot)) mark(slot, 2);
     } else if (opcode === OPCODE.MAY_GOTO) {
       mark(slot, 2);
       target(slot + 1 + off[slot]!);
@@ -137,6 +150,19 @@ function findComparePoints(code: Code): void {
     }
   }
 }
+
+/** Loops over iterators converge where the next element is asked for; callbacks where they are called. */
+function comparesKfunc(code: Code, slot: number): boolean {
+  const kfunc = code.kfuncs.get(slot)?.signature?.kfunc;
+  return kfunc !== undefined && (kfunc.flags.includes('iter_next') || CALLBACK_KFUNCS.has(kfunc.name));
+}
+
+const CALLBACK_KFUNCS = new Set([
+  'bpf_rbtree_add_impl',
+  'bpf_wq_set_callback_impl',
+  'bpf_task_work_schedule_signal_impl',
+  'bpf_task_work_schedule_resume_impl',
+]);
 
 const ARGUMENTS = 0x3e;
 const CALLER_SAVED = 0x3f;
@@ -180,6 +206,9 @@ function registersOf(code: Code, slot: number): number {
         if (code.src[slot] === CALL_SOURCE.HELPER) {
           const prototype = knownHelpers.get(code.imm[slot]!);
           if (prototype !== undefined) used = ((1 << prototype.args.length) - 1) << 1;
+        } else if (code.src[slot] === CALL_SOURCE.KFUNC) {
+          const signature = code.kfuncs.get(slot)?.signature;
+          if (signature !== undefined) used = ((1 << signature.params.length) - 1) << 1;
         }
         return used | (CALLER_SAVED << 16);
       }

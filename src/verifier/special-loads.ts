@@ -1,10 +1,11 @@
 /** Instructions of memory beyond plain loads and stores: atomics, 64-bit constants and what they refer to, loads from the packet. */
 import { MODE } from '../isa/opcodes.ts';
+import { refuseLeak } from './critical-section.ts';
 import * as k from './kinds.ts';
 import { OFFSET } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { clearRecord, flagsOf, kindOf, makeConstant, makePointer, makeUnknown, offsetOf, set } from './records.ts';
-import { checkLockedMap, refuseUnderLock } from './spin-lock.ts';
+import { checkLockedMap } from './spin-lock.ts';
 import type { Verification } from './verification.ts';
 
 const sizes = [4, 2, 1, 8];
@@ -98,15 +99,7 @@ export function runPacketLoad(v: Verification): void {
     );
   if (v.state.depth > 0 || v.root !== 0) v.unfollowed('BPF_LD_[ABS|IND] in a function');
   checkReadable(v, 6);
-  refuseUnderLock(v, 'BPF_LD_[ABS|IND] cannot be used inside bpf_spin_lock-ed region');
-  const [held] = v.state.references;
-  if (held !== undefined)
-    v.refuse(
-      'reference-leak',
-      'Resource Lifetime Safety',
-      `Unreleased reference id=${held.id} alloc_insn=${held.slot}\nBPF_LD_[ABS|IND] would lead to reference leak`,
-      'The instruction may end the program.',
-    );
+  refuseLeak(v, 'BPF_LD_[ABS|IND]');
   if (kindOf(v.register(6)) !== k.CTX)
     v.refuse(
       'packet-load',

@@ -1,6 +1,7 @@
 /** Reads and writes of the stack: spilled registers, zeros, bytes of unknown content; at constant and at variable offsets. */
 import { CLASS } from '../isa/opcodes.ts';
-import { INVALID, MISC, NOT_INIT, SCALAR, SPILL, STACK, ZERO } from './kinds.ts';
+import { destroyDynptrAt } from './dynptr.ts';
+import { DYNPTR_BYTE, INVALID, MISC, NOT_INIT, SCALAR, SPILL, STACK, ZERO } from './kinds.ts';
 import { BYTES, ID, PRECISE, UMAX } from './layout.ts';
 import { markPrecise } from './precision.ts';
 import {
@@ -25,6 +26,7 @@ import {
   sminOf,
   words,
 } from './records.ts';
+import { findObject, isObjectByte } from './stack-object.ts';
 import { markSlotRead, markSlotWritten } from './state.ts';
 import { TOUCHED_STACK, type Verification } from './verification.ts';
 
@@ -136,6 +138,12 @@ export function writeStack(
   else writeVariable(v, pointer, off, size, number);
 }
 
+/** Dynptrs are void when a byte of them is overwritten; what else is kept here loses the slot. */
+function overwriteObject(v: Verification, depth: number, slot: number): void {
+  destroyDynptrAt(v, depth, slot);
+  scrub(slotAt(depth, slot));
+}
+
 const scratchImmediate = 0x400 + 6 * 128;
 
 function writeFixed(v: Verification, depth: number, off: number, size: number, number: number): void {
@@ -145,6 +153,7 @@ function writeFixed(v: Verification, depth: number, off: number, size: number, n
   const r = slotAt(depth, slot);
   const value = number >= 0 ? v.register(number) : 0;
   const immediate = number < 0 && (code.op[at]! & 7) === CLASS.ST;
+  if (bytes[r + BYTES + 7]! > ZERO) overwriteObject(v, depth, slot);
   if (off % 8 === 0 && value !== 0 && kindOf(value) === SCALAR) {
     const whole = fits(value, size * 8);
     if (whole) shareId(v, value);
@@ -205,6 +214,8 @@ function writeVariable(v: Verification, pointer: number, off: number, size: numb
     (value !== 0 && kindOf(value) === SCALAR && isZero(value)) ||
     (number < 0 && (v.code.op[v.slot]! & 7) === CLASS.ST && v.code.imm[v.slot] === 0);
   let zeroUsed = false;
+  for (let slot = (-least - 1) >> 3, last = -most >> 3; slot >= last; slot--)
+    if (isObjectByte(bytes[slotAt(depth, slot) + BYTES]!)) overwriteObject(v, depth, slot);
   for (let at = least; at < most; at++) {
     const byte = -at - 1;
     const slot = byte >> 3;
@@ -247,9 +258,30 @@ export function readStack(
   const least = sminOf(pointer) + off;
   const most = smaxOf(pointer) + off;
   const depth = auxOf(pointer);
+  refuseObject(v, pointerNumber, pointer, depth, least, most + size, size);
   readBytes(v, depth, least, most + size);
   const into = number >= 0 ? v.register(number) : 0;
   if (into !== 0) fillFromBytes(depth, least, most + size, into);
+}
+
+const OBJECT_REASON = 'A dynptr, an iterator or interrupt flags lie there, which only calls may read.';
+
+/** Bytes `from` to `to` of the frame are read: none may belong to an object. */
+function refuseObject(
+  v: Verification,
+  number: number,
+  pointer: number,
+  depth: number,
+  from: number,
+  to: number,
+  size: number,
+): void {
+  const at = findObject(v, depth, from, to);
+  if (at === undefined) return;
+  const where = isConstant(pointer)
+    ? `R${number} off ${from}+${at - from}`
+    : `R${number} var_off ${bitsText(pointer)}+${at - from}`;
+  v.refuse('stack-object-read', 'Memory Safety', `invalid read from stack ${where} size ${size}`, OBJECT_REASON);
 }
 
 /** All bytes zero gives zero, all else is unknown. */
@@ -274,6 +306,13 @@ function readFixed(v: Verification, depth: number, off: number, size: number, nu
   const into = number >= 0 ? v.register(number) : 0;
   markSlotRead(v.state, depth, slot);
   if (!spilled(r)) {
+    if (isObjectByte(bytes[r + BYTES + 7]!))
+      v.refuse(
+        'stack-object-read',
+        'Memory Safety',
+        `invalid read from stack off ${off}+0 size ${size}`,
+        OBJECT_REASON,
+      );
     if (into !== 0) fillFromBytes(depth, off, off + size, into);
     return;
   }
@@ -321,6 +360,20 @@ function readFixed(v: Verification, depth: number, off: number, size: number, nu
   else makeUnknown(into);
 }
 
+/** Memory that a helper fills: dynptrs may not be overwritten like that. */
+function refuseOverwrite(v: Verification, depth: number, from: number, to: number): void {
+  for (let at = from; at < to; at++) {
+    const byte = -at - 1;
+    if (bytes[slotAt(depth, byte >> 3) + BYTES + (byte & 7)] !== DYNPTR_BYTE) continue;
+    v.refuse(
+      'dynptr-overwritten',
+      'Memory Safety',
+      `potential write to dynptr at off=${at} disallowed`,
+      'The memory that the call fills overlaps a dynptr.',
+    );
+  }
+}
+
 /** Memory of a helper: read by it, or written (`writes`: content unknown after). */
 export function helperStack(
   v: Verification,
@@ -336,12 +389,15 @@ export function helperStack(
   const depth = auxOf(pointer);
   const least = (isConstant(pointer) ? constantOf(pointer) : sminOf(pointer)) + off;
   const most = (isConstant(pointer) ? constantOf(pointer) : smaxOf(pointer)) + off + size;
-  if (!raw) readBytes(v, depth, least, most);
+  if (!raw) {
+    refuseObject(v, number, pointer, depth, least, most, size);
+    readBytes(v, depth, least, most);
+  } else refuseOverwrite(v, depth, least, most);
   if (!writes) return;
   for (let at = least; at < most; at++) {
     const byte = -at - 1;
     const r = slotAt(depth, byte >> 3);
-    if (spilled(r)) {
+    if (spilled(r) || isObjectByte(bytes[r + BYTES + 7]!)) {
       scrub(r);
       clearRecord(r);
     }

@@ -29,6 +29,8 @@ export interface Frame {
 export interface Reference {
   readonly id: number;
   readonly slot: number;
+  /** Absent for objects; `irq`: saved interrupt flags on the stack. */
+  readonly kind?: 'irq';
 }
 
 /** Instructions run since the last saved state, two words each: slot (or -1 - index of linked registers), and what it touched. */
@@ -69,6 +71,8 @@ export interface SavedState {
   readonly frames: SavedFrame[];
   readonly references: readonly Reference[];
   readonly lock: number;
+  readonly preempt: number;
+  readonly interrupts: number;
   /** may_goto taken so often on this path. */
   readonly mayGoto: number;
   /** Instructions from `parent` to here. */
@@ -111,6 +115,10 @@ export class CurrentState {
   references: Reference[] = [];
   /** Id of the map value whose spin lock is held, 0 for none. */
   lock = 0;
+  /** bpf_preempt_disable called so often. */
+  preempt = 0;
+  /** Reference of the interrupt flags saved last, 0 while interrupts are enabled. */
+  interrupts = 0;
   mayGoto = 0;
   parent: SavedState | undefined;
   readonly history = new History();
@@ -161,6 +169,8 @@ export class CurrentState {
       frames,
       references: this.references,
       lock: this.lock,
+      preempt: this.preempt,
+      interrupts: this.interrupts,
       mayGoto: this.mayGoto,
       history: copyOf(this.history.data, 0, this.history.length),
       historyEntries: this.history.entries,
@@ -180,6 +190,8 @@ export class CurrentState {
     });
     this.references = state.references.slice();
     this.lock = state.lock;
+    this.preempt = state.preempt;
+    this.interrupts = state.interrupts;
     this.mayGoto = state.mayGoto;
     this.parent = state.parent;
     this.history.take(state.history, state.historyEntries);

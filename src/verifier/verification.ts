@@ -127,6 +127,11 @@ export class Verification {
     this.tailCalls.add(this.state.frames[this.state.depth]!.fn);
   }
 
+  /** In a section that RCU protects: what is not sleepable is, throughout. */
+  inRcu(): boolean {
+    return !this.program.sleepable;
+  }
+
   register(number: number): number {
     return this.base + number * 128;
   }

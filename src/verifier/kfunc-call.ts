@@ -1,0 +1,127 @@
+/** A call of a kfunc: who may call it, with what, and what is true afterwards (check_kfunc_call). */
+import { type KfuncType, kfuncAllowed } from '../abi/kfunc-signature.ts';
+import { refuseSleep, runPreempt } from './critical-section.ts';
+import { isPacketDynptr } from './dynptr.ts';
+import { forgetPacket, releaseReference } from './helper-call.ts';
+import { forkIterator } from './iterator.ts';
+import { checkKfuncArguments, hasFlag, type KfuncFacts } from './kfunc-arguments.ts';
+import * as k from './kinds.ts';
+import { AUX2, FLAGS, ID, REFERENCE } from './layout.ts';
+import { clearRecord, flagsOf, makePointer, makeUnknown, referenceOf, set } from './records.ts';
+import { refuseUnderLock } from './spin-lock.ts';
+import type { Verification } from './verification.ts';
+
+/** Kfuncs that may be called with a lock held (kfunc_spin_allowed). */
+const UNDER_LOCK = /^bpf_(list_|rbtree_|refcount_acquire|iter_num_|res_spin_)/;
+
+/** Returns the slot to go on at. */
+export function runKfunc(v: Verification): number {
+  const reference = v.code.kfuncs.get(v.slot);
+  if (reference === undefined) v.unfollowed('kfunc without a name');
+  const { name, signature } = reference;
+  if (signature === undefined) {
+    if (reference.weak)
+      v.refuse(
+        'no-kfunc',
+        'Call Type Safety',
+        `kfunc '${name}' is referenced but wasn't resolved`,
+        'Linux 6.18 has no such function, and the call of the weak symbol is reached.',
+      );
+    v.unfollowed(`kfunc ${name}`);
+  }
+  const facts: KfuncFacts = {
+    signature,
+    name,
+    reference: 0,
+    released: 0,
+    constant: undefined,
+    memorySize: 0,
+    readOnly: false,
+    callback: -1,
+    mapIndex: -1,
+    mapUid: 0,
+    dynptr: undefined,
+    iterator: 0,
+  };
+  if (!kfuncAllowed(signature.kfunc, v.declaration.type))
+    v.refuse(
+      'kfunc-not-allowed',
+      'Execution Context Safety',
+      `calling kernel function ${name} is not allowed`,
+      `Programs of type ${v.declaration.type} may not call it.`,
+    );
+  const sleepable = hasFlag(facts, 'sleepable');
+  if (sleepable && !v.program.sleepable)
+    v.refuse(
+      'sleepable-kfunc',
+      'Execution Context Safety',
+      `program must be sleepable to call sleepable kfunc ${name}`,
+      `${name} may sleep, and programs that are not sleepable may run where nothing can.`,
+    );
+  if (!UNDER_LOCK.test(name)) refuseUnderLock(v, 'function calls are not allowed while holding a lock');
+  checkKfuncArguments(v, facts);
+  if (name === 'bpf_preempt_disable') runPreempt(v, name, true);
+  else if (name === 'bpf_preempt_enable') runPreempt(v, name, false);
+  else if (name === 'bpf_rcu_read_lock' || name === 'bpf_rcu_read_unlock') v.unfollowed(`kfunc ${name}`);
+  else if (sleepable) refuseSleep(v, `kernel func ${name}`);
+  if (name === 'bpf_throw') v.unfollowed('kfunc bpf_throw');
+  if (facts.callback >= 0) v.unfollowed(`callback of ${name}`);
+  if (facts.released > 0) releaseReference(v, referenceOf(v.register(facts.released)));
+  for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
+  giveResult(v, facts);
+  if (hasFlag(facts, 'iter_next')) forkIterator(v, facts);
+  if (name === 'bpf_xdp_pull_data') forgetPacket(v);
+  return v.slot + 1;
+}
+
+function giveResult(v: Verification, facts: KfuncFacts): void {
+  const r = v.register(0);
+  const { returns } = facts.signature;
+  if (returns.kind === 'void') return;
+  if (returns.kind !== 'pointer') {
+    makeUnknown(r);
+    return;
+  }
+  givePointer(v, facts, returns.to, r);
+  if (hasFlag(facts, 'ret_null') && flagsOf(r) >= 0) {
+    set(r, FLAGS, flagsOf(r) | k.MAYBE_NULL);
+    set(r, ID, v.newId());
+  }
+  if (!hasFlag(facts, 'acquire')) return;
+  const id = v.newId();
+  v.state.references = [...v.state.references, { id, slot: v.slot }];
+  if (hasFlag(facts, 'ret_null')) set(r, ID, id);
+  set(r, REFERENCE, id);
+}
+
+function givePointer(v: Verification, facts: KfuncFacts, to: KfuncType, r: number): void {
+  const { name } = facts;
+  if (name === 'bpf_dynptr_slice' || name === 'bpf_dynptr_slice_rdwr') {
+    const { dynptr } = facts;
+    const packet = dynptr !== undefined && isPacketDynptr(dynptr.type) ? k.PACKET_SLICE : k.SLICE;
+    const readOnly = name === 'bpf_dynptr_slice';
+    if (!readOnly && v.declaration.packetAccess !== 'write')
+      v.refuse(
+        'packet-write',
+        'Memory Safety',
+        'the prog does not allow writes to packet data',
+        'Programs of this type only read packets.',
+      );
+    makePointer(r, k.MEM, packet | (readOnly ? k.READ_ONLY : 0), facts.constant ?? 0);
+    set(r, AUX2, dynptr?.id ?? 0);
+    return;
+  }
+  if (to.kind === 'void' || to.kind === 'function') {
+    if (name.startsWith('bpf_obj_new') || name.startsWith('bpf_percpu') || name.startsWith('bpf_refcount'))
+      v.unfollowed(`kfunc ${name}`);
+    if (name === 'bpf_cast_to_kern_ctx' || name === 'bpf_rdonly_cast') v.unfollowed(`kfunc ${name}`);
+    makeUnknown(r);
+    return;
+  }
+  if (to.kind === 'struct') v.unfollowed(`pointer to struct ${to.name} (${name})`);
+  const sized = facts.memorySize !== 0 || name === 'bpf_session_cookie';
+  const size = facts.memorySize !== 0 ? facts.memorySize : to.kind === 'scalar' ? to.size : 8;
+  makePointer(r, k.MEM, sized && !facts.readOnly ? 0 : k.READ_ONLY, size);
+  // Not to be touched after what it was taken from is gone.
+  set(r, REFERENCE, facts.reference);
+}
