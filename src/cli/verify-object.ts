@@ -1,6 +1,7 @@
 /** What `verify` does with one object: judge its programs, and say why those that are refused are. */
 import { SluiceError } from '../errors.ts';
 import type { LineInfo } from '../object/spec.ts';
+import { KernelLog } from '../verifier/kernel-log.ts';
 import { judge, type ProgramVerdict } from './judge.ts';
 import { select } from './selector.ts';
 import { describeDiagnostic } from './verdict.ts';
@@ -19,18 +20,32 @@ export interface JudgedProgram {
   readonly explanation: readonly string[];
   /** Source lines of a program that is not accepted; none of the others. */
   readonly source: readonly LineInfo[];
+  /** What the kernel would have logged, where that was asked for. */
+  readonly log?: string;
+}
+
+export interface JudgeRequest {
+  readonly selector: string;
+  /** As log_level of BPF_PROG_LOAD: 1 or 2, plus 4 for the time. Without, no log is written. */
+  readonly logLevel?: number;
 }
 
 /** Never throws for what is in the file; what is wrong with Sluice is thrown. */
-export function judgeObject(selector: string): ObjectVerdicts {
+export function judgeObject({ selector, logLevel }: JudgeRequest): ObjectVerdicts {
   try {
     const { object, programs } = select(selector);
     return {
       selector,
       programs: programs.map((program) => {
-        const verdict = judge(object, program);
+        const log = logLevel === undefined ? undefined : new KernelLog(logLevel & 3);
+        const verdict = judge(object, program, log === undefined ? {} : { observer: log });
         const explanation = verdict.diagnostics.flatMap((each) => describeDiagnostic(each, program));
-        return { verdict, explanation, source: verdict.diagnostics.length > 0 ? program.lines : [] };
+        return {
+          verdict,
+          explanation,
+          source: verdict.diagnostics.length > 0 ? program.lines : [],
+          ...(log === undefined ? {} : { log: log.finish(verdict, (logLevel! & 4) !== 0 ? verdict.stats : undefined) }),
+        };
       }),
     };
   } catch (error) {

@@ -1,37 +1,37 @@
 /** Objects judged by several worker threads at once. */
 import { Worker } from 'node:worker_threads';
-import { judgeObject, type ObjectVerdicts } from './verify-object.ts';
+import { type JudgeRequest, judgeObject, type ObjectVerdicts } from './verify-object.ts';
 
 /** Workers take a while to start: for fewer objects than this one thread is as fast. */
 const WORTH_WORKERS = 4;
 
 /**
- * Judges the objects and gives the results in the order of `selectors`. `judged` is called as each is done, in any order. What is wrong
+ * Judges the objects and gives the results in order. `judged` is called as each is done, in any order. What is wrong
  * with Sluice itself rejects.
  */
 export async function judgeObjects(
-  selectors: readonly string[],
+  requests: readonly JudgeRequest[],
   jobs: number,
   judged: (result: ObjectVerdicts) => void,
 ): Promise<ObjectVerdicts[]> {
-  const workers = Math.min(jobs, selectors.length);
+  const workers = Math.min(jobs, requests.length);
   // The sources run without a build in tests; threads cannot load them there.
-  if (workers < 2 || selectors.length < WORTH_WORKERS || import.meta.url.endsWith('.ts')) {
-    return selectors.map((selector) => {
-      const result = judgeObject(selector);
+  if (workers < 2 || requests.length < WORTH_WORKERS || import.meta.url.endsWith('.ts')) {
+    return requests.map((request) => {
+      const result = judgeObject(request);
       judged(result);
       return result;
     });
   }
-  const results: ObjectVerdicts[] = new Array<ObjectVerdicts>(selectors.length);
+  const results: ObjectVerdicts[] = new Array<ObjectVerdicts>(requests.length);
   let next = 0;
   await Promise.all(
     Array.from({ length: workers }, async () => {
       const worker = new Worker(new URL('./verify-worker.js', import.meta.url));
       try {
-        while (next < selectors.length) {
+        while (next < requests.length) {
           const at = next++;
-          results[at] = await ask(worker, selectors[at]!);
+          results[at] = await ask(worker, requests[at]!);
           judged(results[at]);
         }
       } finally {
@@ -42,11 +42,11 @@ export async function judgeObjects(
   return results;
 }
 
-function ask(worker: Worker, selector: string): Promise<ObjectVerdicts> {
+function ask(worker: Worker, request: JudgeRequest): Promise<ObjectVerdicts> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       worker.off('message', done);
-      reject(new Error(`while verifying ${selector}: ${error.stack ?? error.message}`, { cause: error }));
+      reject(new Error(`while verifying ${request.selector}: ${error.stack ?? error.message}`, { cause: error }));
     };
     const done = (result: ObjectVerdicts) => {
       worker.off('error', fail);
@@ -54,6 +54,6 @@ function ask(worker: Worker, selector: string): Promise<ObjectVerdicts> {
     };
     worker.once('message', done);
     worker.once('error', fail);
-    worker.postMessage(selector);
+    worker.postMessage(request);
   });
 }

@@ -12,12 +12,13 @@ import type { ObjectVerdicts } from './verify-object.ts';
 import { judgeObjects } from './verify-pool.ts';
 import { sarifLog } from './verify-sarif.ts';
 
-const formats = ['text', 'json', 'csv', 'sarif'] as const;
+const formats = ['text', 'json', 'kernel', 'csv', 'sarif'] as const;
 
 interface VerifyOptions {
   readonly json?: boolean;
   readonly format: (typeof formats)[number];
   readonly jobs: number;
+  readonly logLevel: number;
 }
 
 export const verifyVerb: Verb = (program, finish) => {
@@ -28,25 +29,36 @@ export const verifyVerb: Verb = (program, finish) => {
     .option('--json', 'result as JSON (sluice.verify/1), as --format json')
     .option(
       '--format <format>',
-      'text, json, csv (columns of veristat), sarif (for editors and CI)',
+      'text, json, kernel (its log), csv (columns of veristat), sarif (for editors and CI)',
       choiceOption(formats),
       'text' as const,
     )
     .option('--jobs <n>', 'threads (default: one a CPU)', integerOption(1, 1024), availableParallelism())
+    .option(
+      '--log-level <n>',
+      'with --format kernel: 1 the path that was refused, 2 all paths, plus 4 for the time',
+      integerOption(1, 7),
+      1,
+    )
     .action((selectors: string[], options: VerifyOptions) => {
       const format = options.json === true ? 'json' : options.format;
       return finish(format === 'json' || format === 'sarif', async (output) => {
         const objects = findObjects(selectors);
         const progress = new Progress('verify', objects.length);
         let done = 0;
-        const results = await judgeObjects(objects, options.jobs, ({ selector }) => {
-          progress.update(++done, selector);
-        });
+        const results = await judgeObjects(
+          objects.map((selector) => (format === 'kernel' ? { selector, logLevel: options.logLevel } : { selector })),
+          options.jobs,
+          ({ selector }) => {
+            progress.update(++done, selector);
+          },
+        );
         progress.end();
         const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
         if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
         else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
         else if (format === 'json') output.document(jsonDocument(results, verdicts));
+        else if (format === 'kernel') printLogs(output, results);
         else printText(output, results, verdicts);
         for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
         if (results.some(({ error }) => error !== undefined)) return exitCode.input;
@@ -66,6 +78,19 @@ function jsonDocument(results: readonly ObjectVerdicts[], programs: readonly Pro
     error === undefined ? [] : [{ object: selector, ...error }],
   );
   return { schema: 'sluice.verify/1', programs, ...(errors.length > 0 ? { errors } : {}) };
+}
+
+/** One log as it is; several with veristat's headings. */
+function printLogs(output: Output, results: readonly ObjectVerdicts[]): void {
+  const all = results.flatMap(({ programs }) => programs);
+  for (const { verdict, log } of all) {
+    if (all.length > 1) {
+      const answer = verdict.verdict === 'accept' ? 'success' : 'failure';
+      const times = `DURATION US: ${verdict.stats.time_us}, VERDICT: ${answer}`;
+      output.line(`PROCESSING ${verdict.object}/${verdict.program}, ${times}, VERIFIER LOG:`);
+    }
+    output.line(log);
+  }
 }
 
 function printText(output: Output, results: readonly ObjectVerdicts[], verdicts: readonly ProgramVerdict[]): void {

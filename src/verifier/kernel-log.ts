@@ -3,15 +3,17 @@
  * that was refused, level 2 all paths; 4 may be added for the times.
  */
 import { helperName } from '../abi/helpers/index.ts';
-import { insnSlots } from '../isa/insn-slots.ts';
 import { kernelSyntax } from '../isa/kernel-syntax.ts';
-import { OPCODE } from '../isa/opcodes.ts';
+import { describeInsn } from '../isa/operation.ts';
+import type { LineInfo } from '../object/spec.ts';
 import { MAX_INSTRUCTIONS } from './explore.ts';
+import { STACK } from './kinds.ts';
 import type { Observer } from './recorder.ts';
+import { auxOf, constantOf, isConstant, kindOf, MAX_STACK, offsetOf, registerAt } from './records.ts';
 import { frameText } from './register-text.ts';
 import type { SavedState } from './state.ts';
-import type { Verdict, VerifyStats } from './verify.ts';
 import type { Verification } from './verification.ts';
+import type { Verdict, VerifyStats } from './verify.ts';
 
 /** Most characters kept, as UINT_MAX / 4 bounds the kernel's buffer; what is over is cut at the front. */
 const LIMIT = 64 << 20;
@@ -27,11 +29,15 @@ export class KernelLog implements Observer {
   /** The state is at this instruction, which is printed as soon as it is known not to be covered. */
   #due: number | undefined;
   #depth = 0;
+  /** Stack slots of that frame, and the one that the instruction uses, -1 for none. */
+  #slots = 0;
+  #used = -1;
   #slot = -1;
   /** Source line printed last. */
-  #line = -1;
-  /** Printed at the next arrival: where the state was left, or what a return leads from. */
+  #line: LineInfo | undefined;
+  /** The path begins anew: where its state was left, and what the state is. Told only if it is not covered. */
   #from: number | undefined;
+  #state = '';
   #fresh = true;
   #v: Verification | undefined;
   readonly #marks = new WeakMap<SavedState, { readonly length: number; readonly slot: number }>();
@@ -50,6 +56,8 @@ export class KernelLog implements Observer {
     else if (depth < this.#depth) this.#returned(v);
     else if (this.#open !== undefined) this.#beside(v, this.#open.slot);
     this.#depth = depth;
+    this.#slots = v.state.frames[depth]!.slots;
+    this.#used = usedSlot(v);
     this.#slot = v.slot;
     this.#due = v.slot;
   }
@@ -76,7 +84,6 @@ export class KernelLog implements Observer {
     this.#close();
     this.#from = mark?.slot;
     this.#fresh = true;
-    this.#line = -1;
   }
 
   /** The whole log. `time_us` and the stack are told where they are given. */
@@ -107,6 +114,11 @@ export class KernelLog implements Observer {
     const v = this.#v;
     if (slot === undefined || v === undefined) return;
     this.#due = undefined;
+    if (this.#from !== undefined) {
+      if (this.#level >= 2) this.#write(`\nfrom ${this.#from} to ${slot}: ${this.#state}\n`);
+      this.#write(`${slot}: ${this.#state}\n`);
+      this.#from = undefined;
+    }
     this.#source(v, slot);
     const from = this.#text.length;
     this.#write(`${slot}: ${insnText(v, slot)}`);
@@ -114,24 +126,18 @@ export class KernelLog implements Observer {
   }
 
   #source(v: Verification, slot: number): void {
-    const at = v.program.lines.findLastIndex((line) => line.slot <= slot);
-    const line = v.program.lines[at];
-    if (line === undefined || at === this.#line) return;
-    this.#line = at;
+    const line = v.program.lines.findLast((each) => each.slot <= slot);
+    if (line === undefined || (line.line === this.#line?.line && line.file === this.#line.file)) return;
+    this.#line = line;
     this.#write(`; ${line.text.trim()} @ ${line.file.slice(line.file.lastIndexOf('/') + 1)}:${line.line}\n`);
   }
 
   #begin(v: Verification): void {
     this.#fresh = false;
     const text = this.#frame(v, v.state.depth);
-    if (this.#from !== undefined && this.#level >= 2) {
-      // `safe` is all that is said of a state that turns out to be covered.
-      this.#pendingFrom = text;
-      return;
-    }
-    this.#write(`${v.slot}: ${text}\n`);
+    if (this.#from === undefined) this.#write(`${v.slot}: ${text}\n`);
+    else this.#state = text;
   }
-  #pendingFrom: string | undefined;
 
   #frame(v: Verification, depth: number): string {
     return frameText(v, depth, v.state.frames[depth]?.slots ?? 0);
@@ -147,13 +153,18 @@ export class KernelLog implements Observer {
   #returned(v: Verification): void {
     this.#close();
     const text = this.#frame(v, v.state.depth);
+    // What the callee left is still in the records.
+    this.#write(`returning from callee:\n ${frameText(v, this.#depth, this.#slots)}\n`);
     this.#write(`to caller at ${v.slot}:\n ${text}\n`);
     if (this.#level >= 2) this.#write(`\nfrom ${this.#slot} to ${v.slot}: ${text}\n`);
   }
 
   /** The state after the instruction, beside it. */
   #beside(v: Verification, slot: number): void {
-    const text = frameText(v, v.state.depth, v.state.frames[v.state.depth]!.slots, insnSlots(v.program.insns, slot));
+    const text = frameText(v, v.state.depth, v.state.frames[v.state.depth]!.slots, {
+      registers: namedRegisters(v, slot),
+      slot: this.#used,
+    });
     const width = this.#text.length - this.#open!.from;
     if (text !== '') {
       const column = Math.ceil(Math.max(width + 5, COLUMN) / TAB) * TAB - 2;
@@ -161,4 +172,39 @@ export class KernelLog implements Observer {
     }
     this.#close();
   }
+}
+
+function processed({ insns, states, peakStates, maxStatesPerInsn }: VerifyStats): string {
+  const counts = `max_states_per_insn ${maxStatesPerInsn} total_states ${states} peak_states ${peakStates} mark_read 0`;
+  return `processed ${insns} insns (limit ${MAX_INSTRUCTIONS}) ${counts}\n`;
+}
+
+function insnText(v: Verification, slot: number): string {
+  const reference = v.program.references.get(slot);
+  return kernelSyntax(v.program.insns[slot]!, v.program.insns[slot + 1], {
+    helper: helperName,
+    ...(reference?.kind === 'kfunc' ? { kfunc: reference.name } : {}),
+  });
+}
+
+/** What the kernel prints after an instruction, as bits: the registers that it names, of a call the result. */
+function namedRegisters(v: Verification, slot: number): number {
+  const operation = describeInsn(v.program.insns[slot]!, v.program.insns[slot + 1]);
+  if (operation === undefined || operation.kind === 'call' || operation.kind === 'load-packet') return 1;
+  let registers = 'dst' in operation ? 1 << operation.dst : 0;
+  const immediate = 'source' in operation && (operation.source === 'imm' || operation.kind === 'lddw');
+  if ('src' in operation && !immediate) registers |= 1 << operation.src;
+  if (operation.kind === 'atomic' && operation.op === 'cmpxchg') registers |= 1;
+  return registers;
+}
+
+/** The stack slot of its own frame that the instruction at hand loads from or stores to, -1 for none. */
+function usedSlot(v: Verification): number {
+  const operation = describeInsn(v.program.insns[v.slot]!, v.program.insns[v.slot + 1]);
+  if (operation === undefined || !('off' in operation) || !('size' in operation)) return -1;
+  const loads = operation.kind === 'load' || operation.kind === 'load-acquire';
+  const base = registerAt(v.state.depth, loads ? operation.src : operation.dst);
+  if (kindOf(base) !== STACK || auxOf(base) !== v.state.depth || !isConstant(base)) return -1;
+  const offset = constantOf(base) + offsetOf(base) + operation.off;
+  return offset < 0 && offset >= -MAX_STACK ? (-offset - 1) >> 3 : -1;
 }

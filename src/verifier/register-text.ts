@@ -21,8 +21,8 @@ import {
 import type { Verification } from './verification.ts';
 
 /** Numbers of 16 bits are decimal, larger ones hexadecimal. */
-function signedText(value: bigint): string {
-  return value >= -0x8000n && value <= 0x7fffn ? String(value) : `0x${BigInt.asUintN(64, value).toString(16)}`;
+function signedText(value: bigint, bits = 64): string {
+  return value >= -0x8000n && value <= 0x7fffn ? String(value) : `0x${BigInt.asUintN(bits, value).toString(16)}`;
 }
 function unsignedText(value: bigint): string {
   return value <= 0xffffn ? String(value) : `0x${value.toString(16)}`;
@@ -57,7 +57,8 @@ function rangesText(r: number): string[] {
       if (told[i]![1] === value) names.push(told.splice(i, 1)[0]![0]);
       else i++;
     }
-    texts.push(`${names.join('=')}=${name.startsWith('s') ? signedText(value) : unsignedText(value)}`);
+    const bits = name.endsWith('32') ? 32 : 64;
+    texts.push(`${names.join('=')}=${name.startsWith('s') ? signedText(value, bits) : unsignedText(value)}`);
   }
   return texts;
 }
@@ -124,12 +125,12 @@ export function slotText(v: Verification, frame: number, slot: number): string |
   return `fp-${(slot + 1) * 8}=${text}`;
 }
 
-/** A frame's registers and slots, and the references held. `touched`: only those (registers as bits, slots by number). */
+/** A frame's registers and slots, and the references held. `touched`: only those (registers as bits, a slot by number). */
 export function frameText(
   v: Verification,
   frame: number,
   slots: number,
-  touched?: { readonly registers: number; readonly slots: ReadonlySet<number> },
+  touched?: { readonly registers: number; readonly slot: number },
 ): string {
   const parts: string[] = [];
   for (let register = 0; register < REGISTERS; register++) {
@@ -138,7 +139,7 @@ export function frameText(
     parts.push(`R${register}=${registerText(v, r, frame)}`);
   }
   for (let slot = 0; slot < slots; slot++) {
-    if (touched !== undefined && !touched.slots.has(slot)) continue;
+    if (touched !== undefined && touched.slot !== slot) continue;
     const text = slotText(v, frame, slot);
     if (text !== undefined) parts.push(text);
   }
