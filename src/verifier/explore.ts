@@ -45,9 +45,8 @@ export function explore(v: Verification, fn: number): void {
   if (fn === 0) makePointer(registerAt(0, 1), k.CTX, 0, 0);
   else enterGlobal(v, fn);
   v.slot = code.functions[fn]!.start;
-  let jumpsBefore = v.jumps;
-  let instructionsBefore = v.instructions;
-  // The entry is a state like any other, so that precision ends somewhere.
+  // The entry is kept, so that precision ends somewhere, but nothing is compared with it.
+  keep(v);
   for (;;) {
     const { slot } = v;
     if (++v.instructions > MAX_INSTRUCTIONS)
@@ -59,11 +58,11 @@ export function explore(v: Verification, fn: number): void {
       );
     v.observer?.arrive(v);
     const how = code.compare[slot]!;
-    if (how !== 0 || state.parent === undefined) {
+    if (how !== 0) {
       const list = saved[slot];
-      const sinceJumps = v.jumps - jumpsBefore;
-      const since = v.instructions - instructionsBefore;
-      const force = how === 2 || state.parent === undefined || state.history.entries > LONG;
+      const sinceJumps = v.jumps - v.jumpsBefore;
+      const since = v.instructions - v.instructionsBefore;
+      const force = how === 2 || state.history.entries > LONG;
       const wanted = force || (sinceJumps >= 2 && since >= 8);
       const visit =
         list !== undefined
@@ -76,17 +75,12 @@ export function explore(v: Verification, fn: number): void {
         continue;
       }
       if (visit === VISIT_NEW) {
-        const copy = state.save(slot);
-        copy.branches = 1;
+        const copy = keep(v);
         if (list === undefined) saved[slot] = [copy];
         else list.push(copy);
         v.countSaved(list?.length ?? 1);
-        v.observer?.saved(copy);
-        state.parent = copy;
-        state.history.length = state.history.entries = 0;
-        for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
-        jumpsBefore = v.jumps;
-        instructionsBefore = v.instructions;
+        v.jumpsBefore = v.jumps;
+        v.instructionsBefore = v.instructions;
       }
     }
     v.touched = state.depth;
@@ -107,6 +101,18 @@ export function explore(v: Verification, fn: number): void {
       if (!next(v)) return;
     } else v.slot = following;
   }
+}
+
+/** Saves the state; the path at hand goes on from there. */
+function keep(v: Verification): SavedState {
+  const { state } = v;
+  const copy = state.save(v.slot);
+  copy.branches = 1;
+  v.observer?.saved(copy);
+  state.parent = copy;
+  state.history.length = state.history.entries = 0;
+  for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
+  return copy;
 }
 
 const VISIT_NEW = 0;

@@ -36,6 +36,9 @@ export class Verification {
   cpus = 8192;
   instructions = 0;
   jumps = 0;
+  /** Both as they were when a state was saved last. */
+  instructionsBefore = 0;
+  jumpsBefore = 0;
   /** States saved in all, kept now, kept at most, and kept at most at one instruction. */
   savedStates = 0;
   keptStates = 0;
