@@ -137,14 +137,20 @@ function helperRows(runs: ReadonlySet<string>, exports: ReadonlySet<string>) {
   return { count, text: table(['number', 'helper', 'here', 'as', 'license', 'program types in Linux'], rows) };
 }
 
+/** Whether a call of the kfunc runs here: the plane has its body, or the engines do it. */
+const runsHere = (name: string, exports: ReadonlySet<string>) =>
+  kfuncs.has(name) && (exports.has(name) || kfuncs.get(name)?.engine === true);
+
 function kfuncTable(exports: ReadonlySet<string>): string {
-  const state = ({ name }: LinuxKfunc) => (kfuncs.has(name) && exports.has(name) ? 'works' : 'refused');
+  const model = (name: string) => kfuncs.get(name)?.modelledWith;
+  const state = ({ name }: LinuxKfunc) =>
+    runsHere(name, exports) ? (model(name) === undefined ? 'works' : 'modelled') : 'refused';
   const types = ({ hooks }: LinuxKfunc) =>
     hooks.includes('common') ? 'all' : hooks.flatMap((hook) => kfuncHooks[hook]).join(' ');
   const rows = [...linuxKfuncs.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((kfunc) => row(kfunc.name, state(kfunc), kfunc.flags.join(' '), types(kfunc)));
-  return table(['kfunc', 'here', 'flags', 'program types in Linux'], rows);
+    .map((kfunc) => row(kfunc.name, state(kfunc), model(kfunc.name) ?? '', kfunc.flags.join(' '), types(kfunc)));
+  return table(['kfunc', 'here', 'as', 'flags', 'program types in Linux'], rows);
 }
 
 export function parityPage(): string {
@@ -161,7 +167,7 @@ whether it runs here or not.
 - program types: ${runs.size} of ${programDeclarations.size} run
 - map types: ${supportedMapTypes.size} of ${Object.keys(mapRules).length} work
 - helpers: ${count.works} work, ${count.modelled} are modelled, ${count.refused} are refused, of ${helperNames.length}
-- kfuncs: ${[...linuxKfuncs.keys()].filter((name) => kfuncs.has(name) && exports.has(name)).length} of ${linuxKfuncs.size} work, and ${own.length} of our own
+- kfuncs: ${[...linuxKfuncs.keys()].filter((name) => runsHere(name, exports)).length} of ${linuxKfuncs.size} work or are modelled, and ${own.length} of our own
 
 ## Program types
 

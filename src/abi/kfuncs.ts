@@ -1,7 +1,76 @@
 /**
- * The kfuncs that programs may call by name in the user-space target. A name that is not in here is refused at load, even if the plane
- * exports a function of that name: what the plane exports is for the runtime as well.
+ * The kfuncs that programs may call in the user-space target, by name, and what they work on where that is a model. Prototypes stand in
+ * kfunc-prototypes.ts, bodies in plane/assembly/kfuncs/. A name that is not in here is refused at load, even if the plane exports a function
+ * of that name: what the plane exports is for the runtime as well.
  */
-import type { HelperPrototype } from './prototype.ts';
+import type { ProgramTypeName } from './program-types.ts';
 
-export const kfuncs: ReadonlyMap<string, HelperPrototype> = new Map();
+export interface KfuncState {
+  /** Undefined: it does what Linux does. Else what stands in for the part of Linux that is not here. */
+  readonly modelledWith?: string;
+  /** Done by the engines themselves: the plane exports nothing of the name. */
+  readonly engine?: true;
+}
+
+function family(names: string, state: KfuncState = {}): [string, KfuncState][] {
+  return names
+    .trim()
+    .split(/\s+/)
+    .map((name) => [name, state]);
+}
+
+const prefixed = (prefix: string, names: string): string => names.trim().replace(/\S+/g, (name) => `${prefix}${name}`);
+
+export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
+  ...family(prefixed('bpf_dynptr_', 'from_skb from_skb_meta from_xdp adjust is_null is_rdonly size clone copy memset')),
+  ...family('bpf_dynptr_slice bpf_dynptr_slice_rdwr', {
+    modelledWith: 'packets are linear: a slice is the packet, never the buffer',
+  }),
+  ...family(prefixed('bpf_iter_', 'num_new num_next num_destroy bits_new bits_next bits_destroy')),
+  ...family(prefixed('bpf_str', 'cmp casecmp chr chrnul nchr rchr len nlen spn cspn str nstr'), {
+    modelledWith: 'the null page stands for addresses of user space',
+  }),
+  ...family(
+    prefixed(
+      'bpf_cpumask_',
+      `create acquire release first first_zero first_and set_cpu clear_cpu test_cpu test_and_set_cpu test_and_clear_cpu setall clear
+       and or xor equal intersects subset empty full copy weight populate`,
+    ),
+    { modelledWith: 'the CPUs of the runtime, at most 64' },
+  ),
+  ...family('bpf_cpumask_any_distribute bpf_cpumask_any_and_distribute', {
+    modelledWith: 'the first CPU, not one after another',
+  }),
+  ...family('bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag', {
+    modelledWith: 'hints of the frame that the run sets; EOPNOTSUPP without',
+  }),
+  ...family('bpf_rcu_read_lock bpf_rcu_read_unlock bpf_preempt_disable bpf_preempt_enable', {
+    modelledWith: 'nothing interrupts a program of a worker',
+  }),
+  ...family('bpf_local_irq_save bpf_local_irq_restore', { modelledWith: 'there are no interrupts' }),
+  ...family('bpf_res_spin_lock bpf_res_spin_unlock bpf_res_spin_lock_irqsave bpf_res_spin_unlock_irqrestore', {
+    modelledWith: 'EDEADLK for a lock that this CPU holds; no time-out',
+  }),
+]);
+
+/** Program types that may not write to their packets by a dynptr (may_access_direct_pkt_data, kernel/bpf/verifier.c). */
+const readOnlyPackets: ReadonlySet<ProgramTypeName> = new Set<ProgramTypeName>([
+  'socket_filter',
+  'cgroup_skb',
+  'lwt_in',
+  'lwt_out',
+  'lwt_seg6local',
+  'sk_reuseport',
+  'flow_dissector',
+]);
+const READ_ONLY = '_rdonly';
+
+/** Name of the body that a call becomes in a program of the type (specialize_kfunc, kernel/bpf/verifier.c). */
+export function kfuncBody(name: string, type: ProgramTypeName): string {
+  return name === 'bpf_dynptr_from_skb' && readOnlyPackets.has(type) ? name + READ_ONLY : name;
+}
+
+/** The kfunc that a body is of. */
+export function kfuncOfBody(body: string): string {
+  return body.endsWith(READ_ONLY) && !kfuncs.has(body) ? body.slice(0, -READ_ONLY.length) : body;
+}

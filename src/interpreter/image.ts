@@ -1,7 +1,6 @@
 /** A program in the linear memory, as the stepping core runs it: IMAGE_* header, instructions, functions, helpers, context, regions. */
 import { mapTypes } from '../abi/map-types.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
-import type { HelperPrototype } from '../abi/prototype.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import {
   BPF_F_RDONLY_PROG,
@@ -14,15 +13,15 @@ import {
   MAP_VALUES,
 } from '../plane/layout/map.ts';
 import { ROOT, ROOT_CPU_COUNT } from '../plane/layout/memory.ts';
+import { type CallRules, writeRules } from './call-rules.ts';
 import * as layout from './layout.ts';
 import { predecode } from './predecode.ts';
-import { writePrototype } from './prototype.ts';
 
 export type Context = ProgramDeclaration['context'];
 
 /** A helper or kfunc with its place in the shared table. */
 export interface BoundFunction {
-  readonly prototype: HelperPrototype;
+  readonly rules: CallRules;
   readonly index: number;
 }
 
@@ -134,7 +133,7 @@ export function writeImage(
     memory.setUint32(record + layout.REGION_AUX, region.aux, true);
   }
   for (const [at, fn] of bound.entries())
-    writePrototype(memory, address + helperRecords + at * layout.HELPER_SIZE, fn.prototype, fn.index);
+    writeRules(memory, address + helperRecords + at * layout.HELPER_SIZE, fn.rules, fn.index);
   return { program, context: parts.context, address, size, problems: predecoded.problems };
 }
 

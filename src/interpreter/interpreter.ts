@@ -7,14 +7,16 @@ import { FRAME_SIZE, STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
 import { MAX_CALL_FRAMES, WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import { type CoreExports, createCore, type InterpreterHost } from './core.ts';
 import { type BoundFunction, type Context, type Image, writeImage } from './image.ts';
+import { kfuncRules } from './kfunc-rules.ts';
 import * as layout from './layout.ts';
+import { helperRules } from './prototype.ts';
 import { type RegisterValue, readFault, readRegister } from './readout.ts';
 import type { Argument, LoadedImage, Outcome, Position, RunOptions, StepOutcome } from './run.ts';
 
 export interface LoadOptions {
   /** Context of the program; by default that of its type in abi/programs. */
   readonly context?: Context;
-  /** Prototypes of kfuncs by name. */
+  /** Prototypes of kfuncs by name; by default those of Linux. */
   readonly kfuncs?: ReadonlyMap<string, HelperPrototype>;
   /** Packet pointers may only be read through. */
   readonly readOnlyPacket?: boolean;
@@ -71,11 +73,13 @@ export class Interpreter {
       });
     }
     const helpers = new Map<number, BoundFunction>();
-    for (const [id, prototype] of program.helpers) helpers.set(id, { prototype, index: this.#bind(prototype) });
+    for (const [id, prototype] of program.helpers)
+      helpers.set(id, { rules: helperRules(prototype), index: this.#bind(prototype.name) });
     const kfuncs = program.kfuncs.map((name) => {
       const prototype = options.kfuncs?.get(name);
-      if (prototype === undefined) throw new UnsupportedError(`kfunc ${name}`, `no prototype for kfunc ${name}`);
-      return { prototype, index: this.#bind(prototype) };
+      const rules = prototype === undefined ? kfuncRules(name) : helperRules(prototype);
+      if (rules === undefined) throw new UnsupportedError(`kfunc ${name}`, `no prototype for kfunc ${name}`);
+      return { rules, index: this.#bind(name) };
     });
     const context =
       options.context ?? (program.type === undefined ? undefined : programDeclarations.get(program.type)?.context);
@@ -330,8 +334,7 @@ export class Interpreter {
   }
 
   /** Place of a helper's or kfunc's body in the table. */
-  #bind(prototype: HelperPrototype): number {
-    const { name } = prototype;
+  #bind(name: string): number {
     if (name === 'bpf_loop' || name === 'bpf_tail_call') return 0; // the interpreter's own
     const known = this.#bound.get(name);
     if (known !== undefined) return known;

@@ -39,10 +39,18 @@ export const KIND_STALE_PACKET = 13;
 /** NULL, as map lookups and reservations return it. */
 export const KIND_NULL_MAP_VALUE = 14;
 export const KIND_NULL_MEMORY = 15;
+/**
+ * Marks of stack slots, which loads take along: a dynptr (in its first slot's mark: tag, base and aux of what it is over in base, size and
+ * aux; in its second's: the size), and an iterator. A write to the slot takes the mark away.
+ */
+export const KIND_DYNPTR = 16;
+export const KIND_ITERATOR = 17;
 export const KIND_UNINITIALISED = 255;
 /** Flags of a tag. */
 export const TAG_READ_ONLY = 0x100;
 export const TAG_WRITE_ONLY = 0x200;
+/** Memory in the packet: as stale as a packet pointer once the packet may have moved. */
+export const TAG_IN_PACKET = 0x400;
 
 /** u32 STATUS_*; u32 slot of the next instruction (at a fault: of the bad one). */
 export const STATE_STATUS = 384;
@@ -259,10 +267,21 @@ export const HELPER_RETURNS = 12;
 export const HELPER_FLAGS = 16;
 export const HELPER_ARGUMENTS = 20;
 export const HELPER_FIXED_SIZES = 28;
-export const HELPER_SIZE = 48;
+/** u32: bytes that RETURN_FIXED_MEM points to. */
+export const HELPER_RETURNS_SIZE = 48;
+export const HELPER_SIZE = 64;
 export const HELPER_CHANGES_PACKET = 1;
 /** Takes a reservation back (argument 1). */
 export const HELPER_RELEASES = 2;
+/** Makes a dynptr: over the memory in argument 1, the packet, its metadata, a new record; or the dynptr in argument 1 once more. */
+export const HELPER_DYNPTR_OF_MEMORY = 4;
+export const HELPER_DYNPTR_OF_PACKET = 8;
+export const HELPER_DYNPTR_OF_METADATA = 16;
+export const HELPER_DYNPTR_OF_RECORD = 32;
+export const HELPER_DYNPTR_CLONE = 64;
+/** Hands the record of the dynptr in argument 1 over, and ends the dynptr. */
+export const HELPER_RELEASES_DYNPTR = 128;
+export const HELPER_DESTROYS_ITERATOR = 256;
 
 export const ARGUMENT_DONTCARE = 0;
 export const ARGUMENT_ANYTHING = 1;
@@ -284,25 +303,35 @@ export const ARGUMENT_RINGBUF_MEM = 16;
 export const ARGUMENT_FUNCTION = 17;
 export const ARGUMENT_STACK_OR_NULL = 18;
 export const ARGUMENT_STRING = 19;
-/** Memory of the fixed size in a map value (locks, timers, kptrs), or on the stack (dynptrs). */
+/** Memory of the fixed size in a map value (locks, timers, kptrs). */
 export const ARGUMENT_IN_MAP_VALUE = 20;
-export const ARGUMENT_ON_STACK = 21;
-export const ARGUMENT_ON_STACK_UNINIT = 22;
+export const ARGUMENT_DYNPTR = 21;
+export const ARGUMENT_DYNPTR_UNINIT = 22;
 export const ARGUMENT_MAP_VALUE_OR_NULL = 23;
 /** Written by the helper, which may read it before. */
 export const ARGUMENT_MEM_WRITE = 24;
 export const ARGUMENT_MEM_WRITE_OR_NULL = 25;
 export const ARGUMENT_FIXED_MEM_WRITE = 26;
+/** On the stack, of the fixed size. */
+export const ARGUMENT_ITERATOR = 27;
+export const ARGUMENT_ITERATOR_UNINIT = 28;
+/** Memory that the kfunc may write, of the size in the next argument. */
+export const ARGUMENT_BUFFER_OR_NULL = 29;
 
 export const RETURN_INTEGER = 0;
 export const RETURN_VOID = 1;
 export const RETURN_MAP_VALUE = 2;
 export const RETURN_RINGBUF_MEM = 3;
 export const RETURN_OPAQUE = 4;
-/** NULL or memory of the size in argument 3 (bpf_dynptr_data). */
+/** NULL or memory of the dynptr in argument 1, of the size in argument 3 (bpf_dynptr_data). */
 export const RETURN_DYNPTR_MEM = 5;
 /** NULL or struct bpf_sock. */
 export const RETURN_SOCKET = 6;
+/** NULL or memory of HELPER_RETURNS_SIZE bytes, to be read. */
+export const RETURN_FIXED_MEM = 7;
+/** NULL or memory of the dynptr in argument 1, of the size in argument 4; the first only to be read. */
+export const RETURN_SLICE = 8;
+export const RETURN_SLICE_WRITABLE = 9;
 
 /** Fault codes; fault.ts has their names and words. */
 export const FAULT_UNINITIALISED_REGISTER = 1;

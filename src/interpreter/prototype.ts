@@ -1,5 +1,6 @@
-/** Prototypes as the stepping core reads them: HELPER_* records. */
+/** Rules of calls from the prototypes of helpers. */
 import type { ArgType, HelperPrototype, ReturnType } from '../abi/prototype.ts';
+import type { CallRules } from './call-rules.ts';
 import * as layout from './layout.ts';
 
 interface ArgumentRule {
@@ -34,8 +35,8 @@ const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
   ctx: { kind: layout.ARGUMENT_CONTEXT, expected: 'ctx' },
   ctx_or_null: { kind: layout.ARGUMENT_CONTEXT_OR_NULL, expected: 'ctx' },
   ringbuf_mem: { kind: layout.ARGUMENT_RINGBUF_MEM, expected: 'ringbuf_mem' },
-  dynptr: { kind: layout.ARGUMENT_ON_STACK, size: 16, expected: 'fp' },
-  dynptr_uninit: { kind: layout.ARGUMENT_ON_STACK_UNINIT, size: 16, expected: 'fp' },
+  dynptr: { kind: layout.ARGUMENT_DYNPTR, size: 16, expected: 'fp' },
+  dynptr_uninit: { kind: layout.ARGUMENT_DYNPTR_UNINIT, size: 16, expected: 'fp' },
   spin_lock: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 4, expected: 'map_value' },
   timer: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 16, expected: 'map_value' },
   kptr: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 8, expected: 'map_value' },
@@ -74,22 +75,31 @@ const returnRules: Readonly<Record<ReturnType, number>> = {
   mem_or_btf_id_or_null: layout.RETURN_OPAQUE,
 };
 
-/** Writes one HELPER_* record (HELPER_SIZE bytes) at `address`; `index` is the function's place in the shared table. */
-export function writePrototype(view: DataView, address: number, prototype: HelperPrototype, index: number): void {
-  view.setUint32(address + layout.HELPER_ID, prototype.id, true);
-  view.setUint32(address + layout.HELPER_INDEX, index, true);
-  view.setUint32(address + layout.HELPER_ARGUMENT_COUNT, prototype.args.length, true);
-  view.setUint32(address + layout.HELPER_RETURNS, returnRules[prototype.returns], true);
+/** What helpers do with dynptrs, by name. */
+const dynptrFlags: Readonly<Record<string, number>> = {
+  bpf_dynptr_from_mem: layout.HELPER_DYNPTR_OF_MEMORY,
+  bpf_ringbuf_reserve_dynptr: layout.HELPER_DYNPTR_OF_RECORD,
+  bpf_ringbuf_submit_dynptr: layout.HELPER_RELEASES_DYNPTR,
+  bpf_ringbuf_discard_dynptr: layout.HELPER_RELEASES_DYNPTR,
+};
+
+export function helperRules(prototype: HelperPrototype): CallRules {
   const flags =
     (prototype.changesPacketData ? layout.HELPER_CHANGES_PACKET : 0) |
     // Of references only ringbuf records are counted: their memory is handed over by the call.
-    (prototype.releases === 0 && prototype.args[0] === 'ringbuf_mem' ? layout.HELPER_RELEASES : 0);
-  view.setUint32(address + layout.HELPER_FLAGS, flags, true);
-  for (const [at, type] of prototype.args.entries()) {
-    const rule = argumentRules[type];
-    view.setUint8(address + layout.HELPER_ARGUMENTS + at, rule.kind);
-    view.setUint32(address + layout.HELPER_FIXED_SIZES + at * 4, prototype.fixedSize?.[at] ?? rule.size ?? 0, true);
-  }
+    (prototype.releases === 0 && prototype.args[0] === 'ringbuf_mem' ? layout.HELPER_RELEASES : 0) |
+    (dynptrFlags[prototype.name] ?? 0);
+  return {
+    id: prototype.id,
+    name: prototype.name,
+    args: prototype.args.map((type, at) => {
+      const rule = argumentRules[type];
+      return { kind: rule.kind, size: prototype.fixedSize?.[at] ?? rule.size ?? 0 };
+    }),
+    returns: returnRules[prototype.returns],
+    returnsSize: 0,
+    flags,
+  };
 }
 
 /** What a fault says that argument `number` (from 1) should have been. */

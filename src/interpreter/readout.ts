@@ -137,7 +137,10 @@ export function readFault(memory: DataView, state: number, image: Image): Fault 
     object: object?.kind === 'context' ? { ...object, name: image.context?.struct } : object,
     detail: memory.getBigUint64(state + layout.FAULT_DETAIL, true),
     text: image.problems.get(slot) ?? textOf(insn, memory.getBigUint64(state + layout.FAULT_DETAIL, true)),
-    expected: expectedArgument(insn === undefined ? undefined : program.helpers.get(insn.imm), register),
+    expected: expectedArgument(
+      insn === undefined || insn.src !== 0 ? undefined : program.helpers.get(insn.imm),
+      register,
+    ),
   };
   const about = raw.access !== 'none' || raw.object !== undefined;
   return {

@@ -46,6 +46,11 @@ export class KernelProgram implements ProgramHandle {
   }
 
   run(input: RunInput): RunResult {
+    if (input.hints !== undefined)
+      throw new UnsupportedError(
+        'hints of a test run',
+        'a test run of the kernel has no driver that knows of the packet',
+      );
     const { data } = input;
     // A copy: a syscall program's context is written in place, where others have an output buffer.
     const context = input.context?.slice();

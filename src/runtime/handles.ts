@@ -18,8 +18,19 @@ export interface RunInput {
   readonly data?: Uint8Array;
   /** Context in its UAPI layout (struct xdp_md, …); for XDP, data_meta and data_end are offsets into `data`. */
   readonly context?: Uint8Array;
+  /** What the driver knows of an XDP packet, for bpf_xdp_metadata_rx_*. Without, those kfuncs fail with EOPNOTSUPP. Only the user-space target takes it. */
+  readonly hints?: XdpHints;
   /** How often to run over the same input (default 1). With more than 1 the packet changes add up, as in the kernel. */
   readonly repeat?: number;
+}
+
+/** With an empty one it is a driver that could say something and does not know: ENODATA. */
+export interface XdpHints {
+  readonly timestampNs?: bigint;
+  /** RSS hash, and enum xdp_rss_hash_type. */
+  readonly hash?: { readonly value: number; readonly type: number };
+  /** Tag that the device took off: protocol (0x8100, 0x88a8) and TCI. */
+  readonly vlan?: { readonly protocol: number; readonly tci: number };
 }
 
 export interface RunResult {

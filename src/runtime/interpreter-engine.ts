@@ -1,5 +1,4 @@
 /** The interpreter as the loader uses it: one a runtime; programs become images, tail calls find them by function-table index. */
-import { kfuncs } from '../abi/kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import {
   type Argument,
@@ -82,7 +81,6 @@ export async function loadIntoInterpreter(
     const loaded = new Map<string, EngineProgram>();
     for (const [i, { program, declaration }] of programs.entries()) {
       const image = interpreter.load(program, {
-        kfuncs,
         ...(declaration === undefined ? {} : { context: declaration.context }),
       });
       images.push(image);

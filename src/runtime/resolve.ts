@@ -2,7 +2,7 @@
 
 import { helperOf } from '../abi/context-access.ts';
 import { enginesExpand, helperName } from '../abi/helpers/index.ts';
-import { kfuncs as kfuncPrototypes } from '../abi/kfuncs.ts';
+import { kfuncBody, kfuncs as runnableKfuncs } from '../abi/kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -79,9 +79,10 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         break; // linked by the object reader
       case 'kfunc': {
         const insn = resolved[slot]!;
-        if (kfuncPrototypes.has(reference.name)) {
-          const known = kfuncs.indexOf(reference.name);
-          resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(reference.name) - 1 : known };
+        if (runnableKfuncs.has(reference.name)) {
+          const body = kfuncBody(reference.name, context.declaration.type);
+          const known = kfuncs.indexOf(body);
+          resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(body) - 1 : known };
         } else if (reference.weak) {
           resolved[slot] = { ...insn, src: 0, off: 0, imm: POISONED_KFUNC_CALL };
         } else {

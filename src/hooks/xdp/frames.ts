@@ -7,16 +7,26 @@ import {
   FRAME_DESCRIPTOR_SIZE,
   FRAME_EGRESS_IFINDEX,
   FRAME_HARD_START,
+  FRAME_HINT_HASH,
+  FRAME_HINT_HASH_TYPE,
+  FRAME_HINT_TIMESTAMP,
+  FRAME_HINT_VLAN,
+  FRAME_HINTS,
   FRAME_INGRESS_IFINDEX,
   FRAME_RX_QUEUE_INDEX,
   FRAME_SIZE_TOTAL,
   FRAME_TIMESTAMP,
   FRAME_VERDICT,
   FRAME_WIRE_LENGTH,
+  HINT_HASH,
+  HINT_TIMESTAMP,
+  HINT_VLAN,
+  HINTS_DRIVER,
   XDP_FRAME_SIZE,
   XDP_HEADROOM,
   XDP_MAX_LINEAR,
 } from '../../plane/layout/frame.ts';
+import type { XdpHints } from '../../runtime/handles.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 
 /** ETH_HLEN: the kernel refuses shorter packets. */
@@ -31,6 +41,7 @@ export interface PacketOrigin {
   readonly rxQueueIndex?: number;
   readonly timestampNs?: bigint;
   readonly wireLength?: number;
+  readonly hints?: XdpHints;
 }
 
 /** Why a packet cannot be an XDP frame; undefined if it can. Lengths in bytes. */
@@ -93,6 +104,7 @@ export class FramePool {
     view.setUint32(frame + FRAME_VERDICT, 0, true);
     view.setBigUint64(frame + FRAME_TIMESTAMP, origin.timestampNs ?? 0n, true);
     view.setUint32(frame + FRAME_WIRE_LENGTH, origin.wireLength ?? data.length, true);
+    writeHints(view, frame, origin.hints);
   }
 
   /** A copy of the frame's bytes, from the metadata on if `withMetadata`, else from the packet on. */
@@ -114,4 +126,23 @@ export class FramePool {
   free(): void {
     this.#runtime.freePages(this.address, this.#bytes);
   }
+}
+
+function writeHints(view: DataView, frame: number, hints: XdpHints | undefined): void {
+  let known = hints === undefined ? 0 : HINTS_DRIVER;
+  if (hints?.timestampNs !== undefined) {
+    known |= HINT_TIMESTAMP;
+    view.setBigUint64(frame + FRAME_HINT_TIMESTAMP, hints.timestampNs, true);
+  }
+  if (hints?.hash !== undefined) {
+    known |= HINT_HASH;
+    view.setUint32(frame + FRAME_HINT_HASH, hints.hash.value, true);
+    view.setUint32(frame + FRAME_HINT_HASH_TYPE, hints.hash.type, true);
+  }
+  if (hints?.vlan !== undefined) {
+    known |= HINT_VLAN;
+    view.setUint16(frame + FRAME_HINT_VLAN, hints.vlan.protocol, false);
+    view.setUint16(frame + FRAME_HINT_VLAN + 2, hints.vlan.tci, true);
+  }
+  view.setUint32(frame + FRAME_HINTS, known, true);
 }

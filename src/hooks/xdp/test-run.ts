@@ -27,7 +27,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
   const origin = input.context === undefined ? {} : originOf(input.context, data.length);
 
   const pool = framePoolOf(runtime);
-  pool.fill(0, data, origin);
+  pool.fill(0, data, input.hints === undefined ? origin : { ...origin, hints: input.hints });
   const start = performance.now();
   const r0 = runRepeatedly(runtime, program, pool.descriptor(0), repeat);
   const durationNs = ((performance.now() - start) * 1e6) / repeat;

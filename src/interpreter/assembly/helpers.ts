@@ -22,8 +22,11 @@ import {
   ARGUMENT_MEM_WRITE,
   ARGUMENT_MEM_WRITE_OR_NULL,
   ARGUMENT_FIXED_MEM_WRITE,
-  ARGUMENT_ON_STACK,
-  ARGUMENT_ON_STACK_UNINIT,
+  ARGUMENT_BUFFER_OR_NULL,
+  ARGUMENT_DYNPTR,
+  ARGUMENT_DYNPTR_UNINIT,
+  ARGUMENT_ITERATOR,
+  ARGUMENT_ITERATOR_UNINIT,
   ARGUMENT_RINGBUF_MEM,
   ARGUMENT_SIZE,
   ARGUMENT_SIZE_OR_ZERO,
@@ -42,6 +45,10 @@ import {
   HELPER_ARGUMENTS,
   HELPER_ARGUMENT_COUNT,
   HELPER_CHANGES_PACKET,
+  HELPER_DESTROYS_ITERATOR,
+  HELPER_DYNPTR_OF_RECORD,
+  HELPER_RELEASES_DYNPTR,
+  HELPER_RETURNS_SIZE,
   HELPER_FIXED_SIZES,
   HELPER_FLAGS,
   HELPER_ID,
@@ -52,6 +59,8 @@ import {
   IMAGE_HELPERS,
   IMAGE_HELPER_COUNT,
   KIND_CONTEXT,
+  KIND_DYNPTR,
+  KIND_ITERATOR,
   KIND_FUNCTION,
   KIND_GLOBAL,
   KIND_MAP,
@@ -73,7 +82,11 @@ import {
   REGISTER_SIZE,
   REGISTER_TAG,
   RESERVATIONS,
+  REGISTER_SCRATCH,
   RETURN_DYNPTR_MEM,
+  RETURN_FIXED_MEM,
+  RETURN_SLICE,
+  RETURN_SLICE_WRITABLE,
   RETURN_INTEGER,
   RETURN_MAP_VALUE,
   RETURN_OPAQUE,
@@ -97,14 +110,17 @@ import {
   STATE_STATUS,
   STATUS_FAULT,
   STATUS_RUNNING,
+  TAG_IN_PACKET,
   TAG_READ_ONLY,
   TAG_WRITE_ONLY,
 } from '../layout';
+import { DYNPTR_BYTES, DYNPTR_DATA } from '../../plane/layout/dynptr';
 import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MAP_FLAGS, MAP_HEADER_SIZE, MAP_KEY_SIZE, MAP_TYPE, MAP_VALUE_SIZE } from '../../plane/layout/map';
 import { SOCK_SIZE } from '../../plane/layout/skb';
 import { remember, reservation, resolveRange } from './access';
 import { fault } from './fault';
 import { clobber, enter, register } from './frames';
+import { giveSlice, isLentDynptr, isMarked, isReleased, mark, markDynptr, mayBeMarked, overOf, recordOf, unmark } from './stack-objects';
 import { copyProvenance, copyRegister, frameAt, readable, setObject, setTag, tagOf } from './provenance';
 
 const FOR_EACH_MAP_ELEM: u32 = 164;
@@ -216,12 +232,20 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
     case ARGUMENT_IN_MAP_VALUE:
       if (kind != KIND_MAP_VALUE && kind != KIND_GLOBAL) return wrongType(s, number, type);
       return checkMemory(s, number, type, fixedSize(record, number), ACCESS_WRITE, false);
-    case ARGUMENT_ON_STACK:
-      if (kind != KIND_STACK) return wrongType(s, number, type);
-      return checkMemory(s, number, type, fixedSize(record, number), ACCESS_READ, false);
-    case ARGUMENT_ON_STACK_UNINIT:
-      if (kind != KIND_STACK) return wrongType(s, number, type);
+    case ARGUMENT_DYNPTR:
+      if (isLentDynptr(r)) return true;
+      if (!isMarked(s, r, KIND_DYNPTR, fixedSize(record, number))) return wrongType(s, number, type);
+      if (!isReleased(s, r)) return true;
+      fault(s, FAULT_RELEASED_MEMORY, number, 0, load<u64>(r), 0, r, 0);
+      return false;
+    case ARGUMENT_ITERATOR:
+      return isMarked(s, r, KIND_ITERATOR, fixedSize(record, number)) || wrongType(s, number, type);
+    case ARGUMENT_DYNPTR_UNINIT:
+    case ARGUMENT_ITERATOR_UNINIT:
+      if (!mayBeMarked(s, r)) return wrongType(s, number, type);
       return checkMemory(s, number, type, fixedSize(record, number), ACCESS_WRITE, true);
+    case ARGUMENT_BUFFER_OR_NULL:
+      return isNull(r) || checkSized(s, record, number, ARGUMENT_MEM_UNINIT);
     default:
       return wrongType(s, number, type);
   }
@@ -304,16 +328,20 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
   const map = count > 0 && typeOf(record, 0) == ARGUMENT_MAP ? <usize>a : 0;
 
   let reserved: usize = 0;
-  if (load<u32>(record, HELPER_RETURNS) == RETURN_RINGBUF_MEM) {
+  if (load<u32>(record, HELPER_RETURNS) == RETURN_RINGBUF_MEM || (flags & HELPER_DYNPTR_OF_RECORD) != 0) {
     reserved = freeReservation(s);
     if (reserved == 0) {
       fault(s, FAULT_TOO_MANY_REFERENCES, 0, 0, 0, 0, 0, RESERVATIONS);
       return false;
     }
   }
-  if ((flags & HELPER_RELEASES) != 0) {
-    store<u32>(reservation(s, load<u32>(register(s, 1), REGISTER_AUX)), 0);
-    store<u32>(s, load<u32>(s, STATE_RESERVED) - 1, STATE_RESERVED);
+  if ((flags & HELPER_RELEASES) != 0) release(s, load<u32>(register(s, 1), REGISTER_AUX));
+  const returns = load<u32>(record, HELPER_RETURNS);
+  const slices = returns == RETURN_SLICE || returns == RETURN_SLICE_WRITABLE || returns == RETURN_DYNPTR_MEM;
+  if (slices) overOf(s, register(s, 1), s + REGISTER_SCRATCH);
+  if ((flags & HELPER_RELEASES_DYNPTR) != 0) {
+    const aux = recordOf(s, register(s, 1));
+    if (aux != 0) release(s, aux);
   }
 
   let r0: u64 = 0;
@@ -344,7 +372,8 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
 
   if ((flags & HELPER_CHANGES_PACKET) != 0) dropPacketPointers(s);
   const size2 = load<u32>(register(s, 2));
-  const size3 = load<u32>(register(s, 3));
+  const size3 = returns == RETURN_DYNPTR_MEM ? load<u32>(register(s, 3)) : load<u32>(register(s, 4));
+  keepStackObjects(s, record, flags, count, reserved, size2, slot);
   clobber(s);
   store<u64>(s, r0);
   giveResult(s, record, r0, map, reserved, size2, size3, slot);
@@ -376,20 +405,19 @@ function giveResult(s: usize, record: usize, r0: u64, map: usize, reserved: usiz
         setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
         return;
       }
-      const generation = load<u32>(s, STATE_GENERATION) + 1;
-      store<u32>(s, generation, STATE_GENERATION);
-      const aux = (generation << 8) | <u32>((reserved - s - STATE_RESERVATIONS) >> 4);
-      store<u32>(reserved, aux);
-      store<u32>(reserved, <u32>r0, 4);
-      store<u32>(reserved, size2, 8);
-      store<u32>(reserved, slot, 12);
-      store<u32>(s, load<u32>(s, STATE_RESERVED) + 1, STATE_RESERVED);
-      setObject(s, KIND_RINGBUF, <u32>r0, size2, aux);
+      setObject(s, KIND_RINGBUF, <u32>r0, size2, reserve(s, reserved, <u32>r0, size2, slot));
       return;
     }
     case RETURN_DYNPTR_MEM:
+    case RETURN_SLICE_WRITABLE:
+      giveSlice(s, s + REGISTER_SCRATCH, r0, size3, false);
+      return;
+    case RETURN_SLICE:
+      giveSlice(s, s + REGISTER_SCRATCH, r0, size3, true);
+      return;
+    case RETURN_FIXED_MEM:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
-      else setObject(s, KIND_MEMORY, <u32>r0, size3, 0);
+      else setObject(s, KIND_MEMORY | TAG_READ_ONLY, <u32>r0, load<u32>(record, HELPER_RETURNS_SIZE), 0);
       return;
     case RETURN_SOCKET:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
@@ -401,6 +429,41 @@ function giveResult(s: usize, record: usize, r0: u64, map: usize, reserved: usiz
       return;
     default:
       setTag(s, KIND_SCALAR);
+  }
+}
+
+/** Writes the reservation down; returns what pointers into it carry. */
+function reserve(s: usize, reserved: usize, address: u32, size: u32, slot: u32): u32 {
+  const generation = load<u32>(s, STATE_GENERATION) + 1;
+  store<u32>(s, generation, STATE_GENERATION);
+  const aux = (generation << 8) | <u32>((reserved - s - STATE_RESERVATIONS) >> 4);
+  store<u32>(reserved, aux);
+  store<u32>(reserved, address, 4);
+  store<u32>(reserved, size, 8);
+  store<u32>(reserved, slot, 12);
+  store<u32>(s, load<u32>(s, STATE_RESERVED) + 1, STATE_RESERVED);
+  return aux;
+}
+
+function release(s: usize, aux: u32): void {
+  const record = reservation(s, aux);
+  if (record == 0) return;
+  store<u32>(record, 0);
+  store<u32>(s, load<u32>(s, STATE_RESERVED) - 1, STATE_RESERVED);
+}
+
+/** Marks the dynptr or iterator that the call made, takes the marks of the one that it ended. */
+function keepStackObjects(s: usize, record: usize, flags: u32, count: u32, reserved: usize, size: u32, slot: u32): void {
+  if ((flags & HELPER_RELEASES_DYNPTR) != 0) unmark(s, register(s, 1), DYNPTR_BYTES);
+  if ((flags & HELPER_DESTROYS_ITERATOR) != 0) unmark(s, register(s, 1), fixedSize(record, 1));
+  for (let number: u32 = 1; number <= count; number++) {
+    const type = typeOf(record, number - 1);
+    const r = register(s, number);
+    if (type == ARGUMENT_ITERATOR_UNINIT) mark(s, r, KIND_ITERATOR, fixedSize(record, number));
+    if (type != ARGUMENT_DYNPTR_UNINIT) continue;
+    const data = load<u32>(<usize>load<u64>(r), DYNPTR_DATA);
+    const aux = reserved != 0 && data != 0 ? reserve(s, reserved, data, size, slot) : 0;
+    markDynptr(s, r, flags, aux, data, size);
   }
 }
 
@@ -445,8 +508,9 @@ function invoke(callee: u32, count: u32, a: u64, b: u64, c: u64, d: u64, e: u64)
 }
 
 @inline function stale(tagAddress: usize): void {
-  const kind = load<u32>(tagAddress) & 0xff;
-  if (kind == KIND_PACKET || kind == KIND_METADATA) store<u32>(tagAddress, KIND_STALE_PACKET);
+  const tag = load<u32>(tagAddress);
+  const kind = tag & 0xff;
+  if (kind == KIND_PACKET || kind == KIND_METADATA || (tag & TAG_IN_PACKET) != 0) store<u32>(tagAddress, KIND_STALE_PACKET);
 }
 
 /** The packet may have moved: pointers into it, in registers, saved registers and spills, are worth nothing any more. */

@@ -24,8 +24,19 @@ export const FRAME_REDIRECT_FLAGS = 44;
 /** u64: receive timestamp in ns, 0 if unknown; u32: length on the wire (captures may be cut). */
 export const FRAME_TIMESTAMP = 48;
 export const FRAME_WIRE_LENGTH = 56;
+/** u32: HINT_* bits of what the driver knows of the packet, and HINTS_DRIVER where it is a driver that could know. */
+export const FRAME_HINTS = 60;
+/** u32 each: RSS hash and its type (enum xdp_rss_hash_type); u64: receive time in ns; u32: tag protocol (big-endian), then tag << 16. */
+export const FRAME_HINT_HASH = 64;
+export const FRAME_HINT_HASH_TYPE = 68;
+export const FRAME_HINT_TIMESTAMP = 72;
+export const FRAME_HINT_VLAN = 80;
+export const HINT_TIMESTAMP = 1;
+export const HINT_HASH = 2;
+export const HINT_VLAN = 4;
+export const HINTS_DRIVER = 8;
 /** Bytes from one descriptor to the next in a batch. */
-export const FRAME_DESCRIPTOR_SIZE = 64;
+export const FRAME_DESCRIPTOR_SIZE = 96;
 
 /** XDP_PACKET_HEADROOM, and what the kernel keeps of it for struct xdp_frame (40 bytes on 64-bit): 216 are free. */
 export const XDP_HEADROOM = 256;

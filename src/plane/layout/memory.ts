@@ -38,6 +38,12 @@ export const ROOT_CLOCK_OFFSET = 32;
 export const ROOT_CLOCK_FROZEN = 40;
 /** Four keys of 16 bytes for SYN cookies: two for IPv4, two for IPv6. Written once, at the creation of the memory. */
 export const ROOT_SYNCOOKIE_SECRETS = 128;
+/** u32: lock word of the pool of small blocks, then the first free block of each of its two sizes (plane/assembly/kfuncs/pool.ts). */
+export const ROOT_POOL_LOCK = 256;
+export const ROOT_POOL_SMALL = 260;
+export const ROOT_POOL_LARGE = 264;
+export const POOL_SMALL = 64;
+export const POOL_LARGE = 4096;
 
 export const MAX_CPUS = 64;
 

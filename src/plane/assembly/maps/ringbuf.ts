@@ -1,6 +1,8 @@
 // Ring buffer: many producers, one consumer. Layout and its difference from Linux: layout/map-ringbuf.ts. Facts: kernel/bpf/ringbuf.c.
 import { copy_bytes, header_allocate } from './header';
-import { EAGAIN, EINVAL, ENOMEM } from '../errno';
+import { E2BIG, EAGAIN, EINVAL, ENOMEM } from '../errno';
+import { isTooLarge, ringbufDynptr, setNull } from '../kfuncs/dynptr';
+import { DYNPTR_DATA } from '../../layout/dynptr';
 import { BPF_F_NUMA_NODE, MAP_HEADER_SIZE, MAP_VALUES } from '../../layout/map';
 import {
   BPF_RB_AVAIL_DATA,
@@ -99,6 +101,31 @@ export function bpf_ringbuf_submit(sample: u64, flags: u64): u64 {
 
 export function bpf_ringbuf_discard(sample: u64, flags: u64): u64 {
   commit(<usize>sample, flags, DISCARD);
+  return 0;
+}
+
+/** As bpf_ringbuf_reserve, into a dynptr; where it fails the dynptr is null, and submitting or discarding that does nothing. */
+export function bpf_ringbuf_reserve_dynptr(map: u64, size: u64, flags: u64, dynptr: u64): i64 {
+  setNull(<usize>dynptr);
+  if (flags != 0) return EINVAL;
+  if (isTooLarge(size)) return E2BIG;
+  const sample = ringbuf_reserve(<usize>map, <u64><u32>size);
+  if (sample == 0) return EINVAL;
+  ringbufDynptr(<usize>dynptr, sample, <u32>size);
+  return 0;
+}
+
+export function bpf_ringbuf_submit_dynptr(dynptr: u64, flags: u64): u64 {
+  const sample = load<u64>(<usize>dynptr, DYNPTR_DATA);
+  if (sample != 0) commit(<usize>sample, flags, 0);
+  setNull(<usize>dynptr);
+  return 0;
+}
+
+export function bpf_ringbuf_discard_dynptr(dynptr: u64, flags: u64): u64 {
+  const sample = load<u64>(<usize>dynptr, DYNPTR_DATA);
+  if (sample != 0) commit(<usize>sample, flags, DISCARD);
+  setNull(<usize>dynptr);
   return 0;
 }
 

@@ -1,0 +1,70 @@
+/** Rules of calls from the prototypes of kfuncs: what the names and types of their parameters say (Documentation/bpf/kfuncs.rst). */
+import { type KfuncParameter, type KfuncType, kfuncSignature } from '../abi/kfunc-signature.ts';
+import { kfuncOfBody } from '../abi/kfuncs.ts';
+import type { CallRules } from './call-rules.ts';
+import * as layout from './layout.ts';
+
+const contexts: ReadonlySet<string> = new Set(['__sk_buff', 'xdp_md']);
+/** Fields of map values that the program does not look into. */
+const fields: ReadonlySet<string> = new Set(['bpf_wq', 'bpf_timer', 'bpf_res_spin_lock']);
+
+const flagsByName: Readonly<Record<string, number>> = {
+  bpf_dynptr_from_skb: layout.HELPER_DYNPTR_OF_PACKET,
+  bpf_dynptr_from_xdp: layout.HELPER_DYNPTR_OF_PACKET,
+  bpf_dynptr_from_skb_meta: layout.HELPER_DYNPTR_OF_METADATA,
+  bpf_dynptr_clone: layout.HELPER_DYNPTR_CLONE,
+};
+
+const slices: Readonly<Record<string, number>> = {
+  bpf_dynptr_slice: layout.RETURN_SLICE,
+  bpf_dynptr_slice_rdwr: layout.RETURN_SLICE_WRITABLE,
+};
+
+/** By the name of the kfunc or of one of its bodies; undefined for what Linux has no kfunc of. */
+export function kfuncRules(body: string): CallRules | undefined {
+  const name = kfuncOfBody(body);
+  const signature = kfuncSignature(name);
+  if (signature === undefined) return undefined;
+  const { params, returns } = signature;
+  const destroys = /^bpf_iter_\w+_destroy$/.test(name) ? layout.HELPER_DESTROYS_ITERATOR : 0;
+  return {
+    id: 0,
+    name,
+    args: params.map((param, at) => argument(name, param, params[at + 1])),
+    returns: slices[name] ?? result(returns),
+    returnsSize: returns.kind === 'pointer' && returns.to.kind === 'scalar' ? returns.to.size : 0,
+    flags: (flagsByName[name] ?? 0) | destroys,
+  };
+}
+
+function argument(kfunc: string, param: KfuncParameter, next: KfuncParameter | undefined): CallRules['args'][number] {
+  const { type, suffix } = param;
+  const rule = (kind: number, size = 0) => ({ kind, size });
+  if (suffix === 'prog') return rule(layout.ARGUMENT_DONTCARE);
+  if (suffix === 'sz' || suffix === 'szk') return rule(layout.ARGUMENT_SIZE_OR_ZERO);
+  if (suffix === 'map') return rule(layout.ARGUMENT_MAP);
+  if (type.kind !== 'pointer' || suffix === 'ign') return rule(layout.ARGUMENT_ANYTHING);
+  if (suffix === 'str' || suffix === 'const_str') return rule(layout.ARGUMENT_STRING);
+  const { to } = type;
+  if (to.kind === 'function') return rule(layout.ARGUMENT_FUNCTION);
+  if (suffix === 'irq_flag')
+    return rule(kfunc.endsWith('restore') ? layout.ARGUMENT_FIXED_MEM : layout.ARGUMENT_FIXED_MEM_UNINIT, 8);
+  if (next?.suffix === 'sz' || next?.suffix === 'szk')
+    return rule(suffix === 'opt' ? layout.ARGUMENT_BUFFER_OR_NULL : layout.ARGUMENT_MEM);
+  if (to.kind === 'scalar') return rule(layout.ARGUMENT_FIXED_MEM_UNINIT, to.size);
+  if (to.kind !== 'struct') return rule(layout.ARGUMENT_ANYTHING);
+  if (to.name === 'bpf_dynptr')
+    return rule(suffix === 'uninit' ? layout.ARGUMENT_DYNPTR_UNINIT : layout.ARGUMENT_DYNPTR, 16);
+  if (to.name.startsWith('bpf_iter_'))
+    return rule(kfunc.endsWith('_new') ? layout.ARGUMENT_ITERATOR_UNINIT : layout.ARGUMENT_ITERATOR, to.size);
+  if (contexts.has(to.name)) return rule(layout.ARGUMENT_CONTEXT);
+  if (to.name === 'bpf_map') return rule(layout.ARGUMENT_MAP);
+  if (fields.has(to.name)) return rule(layout.ARGUMENT_IN_MAP_VALUE, to.size);
+  return rule(layout.ARGUMENT_ANYTHING);
+}
+
+function result(returns: KfuncType): number {
+  if (returns.kind === 'void') return layout.RETURN_VOID;
+  if (returns.kind !== 'pointer' || returns.arena) return layout.RETURN_INTEGER;
+  return returns.to.kind === 'scalar' ? layout.RETURN_FIXED_MEM : layout.RETURN_OPAQUE;
+}
