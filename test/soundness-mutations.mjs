@@ -75,7 +75,7 @@ export const mutations = [
   {
     name: 'precision is not followed through registers',
     file: 'precision.ts',
-    from: "else if (operation !== 0xd0 && operation !== 0x80 && (opcode & 8) !== 0) registers[depth] = mask | s;",
+    from: 'else if (operation !== 0xd0 && operation !== 0x80 && (opcode & 8) !== 0) registers[depth] = mask | s;',
     to: '',
   },
   {
