@@ -30,6 +30,15 @@ export type * from './runtime/handles.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
+export {
+  attachCgroup,
+  createCgroup,
+  createInode,
+  createSocket,
+  currentTask,
+  type ModelledObject,
+  type SocketOptions,
+} from './runtime/objects.ts';
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 export type { Clock, Task } from './runtime/surroundings.ts';

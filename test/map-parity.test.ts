@@ -175,6 +175,13 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         'perf_event_array',
         'array_of_maps',
         'hash_of_maps',
+        'arena',
+        'user_ringbuf',
+        'sockmap',
+        'sockhash',
+        'reuseport_sockarray',
+        'cgroup_storage',
+        'percpu_cgroup_storage',
       ),
       keySize: fc.oneof(
         { weight: 3, arbitrary: fc.constant(4) },
@@ -202,7 +209,7 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
       ),
       maxEntries: fc.constantFrom(0, 1, 2, 3, 4096, 8192),
       mapExtra: fc.oneof({ weight: 4, arbitrary: fc.constant(0n) }, fc.constantFrom(3n, 15n, 16n, 1n << 32n)),
-      flags: fc.array(fc.constantFrom(0, ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 20, 31].map(bit)), {
+      flags: fc.array(fc.constantFrom(0, ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 17, 18, 20, 31].map(bit)), {
         maxLength: 3,
       }),
     });
@@ -214,11 +221,15 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         // CONFIG_NR_CPUS, which bounds cpumaps, is not the same in all kernels.
         const few = chosen.valueSize > 1000 || chosen.type === 'cpumap';
         const maxEntries = few ? Math.min(chosen.maxEntries, 2) : chosen.maxEntries;
-        // LPM tries and NO_PREALLOC belong together in most cases.
-        const flags = chosen.flags.reduce((all, flag) => all | flag, chosen.type === 'lpm_trie' ? 1 : 0) >>> 0;
+        // LPM tries and NO_PREALLOC, arenas and MMAPABLE belong together in most cases.
+        const first: Partial<Record<MapTypeName, number>> = { lpm_trie: 1, arena: 1 << 10 };
+        const flags = chosen.flags.reduce((all, flag) => all | flag, first[chosen.type] ?? 0) >>> 0;
         // Queues and filters have no keys, mostly.
-        const keyless = ['queue', 'stack', 'bloom_filter'].includes(chosen.type) && chosen.keySize === 4;
-        const map = { ...chosen, keySize: keyless ? 0 : chosen.keySize, maxEntries, flags };
+        const keyless =
+          ['queue', 'stack', 'bloom_filter', 'arena', 'user_ringbuf'].includes(chosen.type) && chosen.keySize === 4;
+        const bare = ['arena', 'user_ringbuf', 'ringbuf'].includes(chosen.type) && chosen.valueSize === 4;
+        const sizes = { keySize: keyless ? 0 : chosen.keySize, valueSize: bare ? 0 : chosen.valueSize };
+        const map = { ...chosen, ...sizes, maxEntries, flags };
         const ours = attempt(() => {
           createMap(plane, { ...map, prototype: held }).close();
           return 'created';
@@ -229,7 +240,7 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         });
         expect(ours).toBe(theirs);
       }),
-      { numRuns: 2500 },
+      { numRuns: 3000 },
     );
     held.close();
     close(theirHeld);

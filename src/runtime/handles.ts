@@ -154,6 +154,48 @@ export interface RingbufHandle<E = Value> extends MapHandle {
   on(callback: (event: E) => void): () => void;
 }
 
+/** A record that is being written; `bytes` is only good until the memory grows or the record is ended. */
+export interface UserRingbufRecord {
+  readonly bytes: Uint8Array;
+  submit(): void;
+  discard(): void;
+}
+
+/** User ring buffer: user space writes records, programs drain them. One producer: whoever holds the handle. */
+export interface UserRingbufHandle<E = Value> extends MapHandle {
+  /** Writes one record, encoded by the map's BTF value type where it has one; false if the ring has no room. */
+  push(event: E): boolean;
+  /** Room for a record of so many bytes, undefined if the ring has none now. Programs stop at it until it is submitted or discarded. */
+  reserve(length: number): UserRingbufRecord | undefined;
+  /** Bytes that the next record may have. */
+  readonly available: number;
+}
+
+/** Arena of the user-space target: pages of 4 KiB that programs and user space share. */
+export interface ArenaHandle extends MapHandle {
+  /** Address of its first byte in the linear memory: what a program's pointers count from. */
+  readonly address: number;
+  readonly pagesTaken: number;
+  /** All its pages; valid until the memory grows. */
+  bytes(): Uint8Array;
+  /** Takes pages as bpf_arena_alloc_pages does; their address, undefined if there is no room (at `at`). */
+  take(count: number, at?: number): number | undefined;
+  give(address: number, count: number): void;
+}
+
+/** struct_ops of the user-space target, modelled: nothing of the kernel calls its programs. */
+export interface StructOpsHandle extends MapHandle {
+  readonly state: 'init' | 'inuse' | 'tobefree' | 'ready';
+  /** Names of programs by byte offset of the function pointer. */
+  readonly programs: ReadonlyMap<number, string>;
+  /** Updates the element: once. `bytes`: the struct, by default as the object has it. Throws SLUICE_MAP_EBUSY after the first time. */
+  register(bytes?: Uint8Array): void;
+  /** Ends the registration (not with BPF_F_LINK: EOPNOTSUPP). False: it was not registered. */
+  unregister(): boolean;
+  /** The struct's bytes as they are; zeros before it is registered. */
+  struct(): Uint8Array;
+}
+
 /** Queue or stack: values without keys. */
 export interface QueueHandle<V = Value> extends MapHandle<Value, V> {
   /** Throws SLUICE_MAP_E2BIG if it is full; with `exist` the oldest value makes room. */

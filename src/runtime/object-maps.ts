@@ -5,8 +5,10 @@ import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
+import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
+import { ArenaMap } from './maps/arena.ts';
 import { BloomFilterMap, QueueMap } from './maps/keyless.ts';
 import { MapOfMaps } from './maps/map-of-maps.ts';
 import { PerfEventMap } from './maps/perf-event.ts';
@@ -14,6 +16,8 @@ import { createMap, type PlaneMap } from './maps/plane-map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
 import { RingbufMap } from './maps/ringbuf.ts';
 import { spinLockOffset } from './maps/spin-lock.ts';
+import { StructOpsMap, structOpsValueSize } from './maps/struct-ops.ts';
+import { UserRingbufMap } from './maps/user-ringbuf.ts';
 import { UserProgram } from './program.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
@@ -30,6 +34,9 @@ export interface ObjectMaps {
 const BPF_F_RDONLY_PROG = 1 << 7;
 /** Types whose values never move. */
 const fixedValues: ReadonlySet<string> = new Set(['array', 'percpu_array', 'prog_array']);
+
+/** Types whose values lie in a row from MAP_VALUES on, where programs may refer to them directly. */
+const inRow: ReadonlySet<string> = new Set(['array', 'insn_array']);
 
 /**
  * Creates every map whose type is there. Throws UnsupportedError if one of `programs` refers to a map whose type is not, and
@@ -88,16 +95,12 @@ function mapsOf(program: ProgramSpec): string[] {
 }
 
 function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig: KconfigValues): PlaneMap {
-  // An instruction array is an array of u64 here: its elements are slots (object/resolved.ts, JumpTable).
-  const attributes: MapSpec = spec.type === 'insn_array' ? { ...spec, type: 'array', flags: 0 } : spec;
-  const map = createLike(runtime, attributes, object.btf);
+  const map = createLike(runtime, spec, object.btf);
   const { contents } = spec;
   if (spec.name === '.kconfig') fillKconfig(map, object, kconfig);
   else if (contents.kind === 'bytes') map.bytesAt(0).set(contents.bytes);
   else if (contents.kind === 'jump-table')
-    for (const [i, slot] of contents.slots.entries()) map.bytesAt(i).set(u32(slot));
-  else if (contents.kind === 'struct-ops')
-    throw new UnsupportedError('struct_ops maps', `map ${spec.name}: struct_ops maps are not there`);
+    for (const [i, slot] of contents.slots.entries()) runtime.plane.exports.insn_array_connect(map.address, i, slot);
   return map;
 }
 
@@ -109,6 +112,7 @@ function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): Plan
   try {
     return createMap(runtime.plane, {
       ...attributes,
+      ...shapeOf(spec),
       ...(spec.type === 'perf_event_array' && spec.maxEntries === 0 ? { maxEntries: runtime.cpus } : {}),
       ...(spinLock === undefined ? {} : { spinLock }),
       ...(prototype === undefined ? {} : { prototype }),
@@ -116,6 +120,14 @@ function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): Plan
   } finally {
     prototype?.close();
   }
+}
+
+/** Sizes of a map where they are not those of the definition. */
+function shapeOf(spec: MapSpec): Partial<Pick<MapSpec, 'keySize' | 'valueSize'>> {
+  // A ring's value type describes its records.
+  if (spec.type === 'user_ringbuf') return { keySize: 0, valueSize: 0 };
+  if (spec.type === 'insn_array') return { valueSize: INSN_ARRAY_VALUE_SIZE };
+  return spec.type === 'struct_ops' ? { valueSize: structOpsValueSize(spec.valueSize) } : {};
 }
 
 /** Puts the maps that a map of maps starts with into it. */
@@ -154,6 +166,12 @@ function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectS
       return new MapOfMaps(map, spec, object.btf);
     case 'perf_event_array':
       return new PerfEventMap(map, spec, object.btf);
+    case 'user_ringbuf':
+      return new UserRingbufMap(map, spec, object.btf);
+    case 'arena':
+      return new ArenaMap(map, spec, object.btf);
+    case 'struct_ops':
+      return new StructOpsMap(map, spec, object.btf);
     default:
       return new TypedMap(map, spec, 'user', object.btf);
   }
@@ -177,7 +195,7 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   return {
     facts,
     values,
-    valuesSize: map.type === 'array' ? view.getUint32(map.address + MAP_STRIDE, true) * map.maxEntries : map.valueSize,
+    valuesSize: inRow.has(map.type) ? view.getUint32(map.address + MAP_STRIDE, true) * map.maxEntries : map.valueSize,
     readOnly: (spec.flags & BPF_F_RDONLY_PROG) !== 0,
     ...(contents.kind === 'jump-table' ? { jumpTable: { program: contents.program, slots: contents.slots } } : {}),
   };

@@ -47,6 +47,14 @@ export interface PlaneExports {
   map_delete_batch(map: number, keys: number, count: number, done: number): number;
   perf_event_lost(map: number, index: number): number;
   map_next_key(map: number, key: number, out: number): number;
+  /** Address of pages of an arena, 0 if there is no room; `at` 0: anywhere. */
+  arena_take(map: number, at: bigint, count: number): number;
+  arena_give(map: number, at: bigint, count: number): void;
+  insn_array_connect(map: number, index: number, slot: number): number;
+  /** Modelled objects by the addresses of their bodies: plane/assembly/objects.ts. */
+  object_create(kind: number): number;
+  object_id(body: number): number;
+  object_release(body: number): void;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;
   ringbuf_wake(map: number): void;

@@ -7,7 +7,12 @@ import type { MapSpec } from '../object/spec.ts';
 import type { MapHandle, TargetMap, TargetName, UpdateMode, Value } from './handles.ts';
 
 /** Types whose values are arrays with one element a CPU. */
-export const perCpuTypes: ReadonlySet<MapTypeName> = new Set(['percpu_array', 'percpu_hash', 'lru_percpu_hash']);
+export const perCpuTypes: ReadonlySet<MapTypeName> = new Set([
+  'percpu_array',
+  'percpu_hash',
+  'lru_percpu_hash',
+  'percpu_cgroup_storage',
+]);
 
 /**
  * Values of per-CPU types are arrays with one element a CPU; `set` takes such an array, or one value for all CPUs. Keys and values

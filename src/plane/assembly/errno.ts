@@ -13,12 +13,16 @@ export const ENODEV: i64 = -19;
 export const EINVAL: i64 = -22;
 export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
+<<<<<<< HEAD
 export const EDEADLK: i64 = -35;
+=======
+>>>>>>> abb6d9b (maps: arena, user ringbuf, storages, sockets, struct_ops and instruction arrays in user space)
 export const ENODATA: i64 = -61;
 export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;
 export const EOVERFLOW: i64 = -75;
 export const EOPNOTSUPP: i64 = -95;
 export const EALREADY: i64 = -114;
+export const EINPROGRESS: i64 = -115;
 // The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.
 export const ENOTSUPP: i64 = -524;

@@ -2,6 +2,7 @@
 // No mutable static data: state lives in the root structure, in worker blocks and in the objects themselves, because several
 // workers run this module over the same memory.
 
+export * from './objects';
 export * from './pages';
 export * from './helpers/checksum';
 export * from './helpers/clock';
@@ -24,12 +25,16 @@ export * from './helpers/task';
 export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
+<<<<<<< HEAD
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/xdp-metadata';
+=======
+export * from './maps/arena';
+>>>>>>> abb6d9b (maps: arena, user ringbuf, storages, sockets, struct_ops and instruction arrays in user space)
 export * from './maps/array';
 export * from './maps/array-of-maps';
 export * from './maps/batch';
@@ -39,6 +44,7 @@ export * from './maps/devmap';
 export * from './maps/generic';
 export * from './maps/hash';
 export * from './maps/hash-of-maps';
+export * from './maps/insn-array';
 export * from './maps/lpm-trie';
 export * from './maps/lru-hash';
 export * from './maps/lru-percpu-hash';
@@ -48,7 +54,12 @@ export * from './maps/perf-event-array';
 export * from './maps/prog-array';
 export * from './maps/redirect-map';
 export * from './maps/registry';
+export * from './maps/reuseport-sockarray';
 export * from './maps/ringbuf';
+export * from './maps/sockmap';
+export * from './maps/storage';
+export * from './maps/struct-ops';
 export * from './maps/user';
+export * from './maps/user-ringbuf';
 export * from './maps/value';
 export * from './maps/xskmap';

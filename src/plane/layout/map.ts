@@ -55,6 +55,11 @@ export const BPF_F_WRONLY_PROG = 0x100;
 export const BPF_F_MMAPABLE = 0x400;
 export const BPF_F_PRESERVE_ELEMS = 0x800;
 export const BPF_F_INNER_MAP = 0x1000;
+export const BPF_F_CLONE = 0x200;
+export const BPF_F_LINK = 0x2000;
+export const BPF_F_VTYPE_BTF_OBJ_FD = 0x8000;
+export const BPF_F_SEGV_ON_FAULT = 0x2_0000;
+export const BPF_F_NO_USER_CONV = 0x4_0000;
 
 /** Flags of BPF_MAP_UPDATE_ELEM. */
 export const BPF_ANY = 0;

@@ -45,6 +45,11 @@ export const ROOT_POOL_LARGE = 264;
 export const POOL_SMALL = 64;
 export const POOL_LARGE = 4096;
 
+/** u32: newest modelled object (object.ts), the lock word of that list, the last id given. */
+export const ROOT_OBJECTS = 96;
+export const ROOT_OBJECTS_LOCK = 100;
+export const ROOT_NEXT_OBJECT_ID = 104;
+
 export const MAX_CPUS = 64;
 
 /** Worker blocks: one a CPU, WORKER_SIZE bytes each. Offsets inside stand in worker.ts. */

@@ -28,6 +28,10 @@ export const WORKER_PRINTK = 76;
 export const WORKER_HOOK = 80;
 export const HOOK_XDP = 0;
 export const HOOK_SKB = 1;
+/** u32: body of the modelled control group that programs run for (object.ts), 0 for none; owner of storage that goes with the run, 0 for none; body of the current task. */
+export const WORKER_CGROUP = 480;
+export const WORKER_RUN_STORAGE = 484;
+export const WORKER_TASK = 488;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -1,12 +1,24 @@
 // The current task: what the worker block says (runtime/surroundings.ts).
-import { WORKER_COMM, WORKER_PID_TGID, WORKER_UID_GID } from '../../layout/worker';
+import { WORKER_COMM, WORKER_PID_TGID, WORKER_TASK, WORKER_UID_GID } from '../../layout/worker';
 import { EINVAL } from '../errno';
 import { WORKER } from '../worker';
+import { object_create } from '../objects';
+import { OBJECT_TASK } from '../../layout/object';
 
 const COMM_SIZE: u32 = 16;
 
 export function bpf_get_current_pid_tgid(): u64 {
   return load<u64>(WORKER, WORKER_PID_TGID);
+}
+
+/** The modelled task (layout/object.ts), whose body is zeros as yet: what programs read of it is not modelled, storage on it is. */
+export function bpf_get_current_task_btf(): u64 {
+  const task = load<u32>(WORKER, WORKER_TASK);
+  if (task != 0) return task;
+  const made = object_create(OBJECT_TASK);
+  if (made == 0) unreachable();
+  store<u32>(WORKER, <u32>made, WORKER_TASK);
+  return made;
 }
 
 export function bpf_get_current_uid_gid(): u64 {

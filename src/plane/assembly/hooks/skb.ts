@@ -1,6 +1,7 @@
 // Programs over sk_buffs: one run, repeated runs, batches.
 import { SKB_DESCRIPTOR_SIZE, SKB_REDIRECT_FLAGS, SKB_REDIRECT_INDEX, SKB_VERDICT } from '../../layout/skb';
 import { HOOK_SKB, HOOK_XDP, WORKER_FRAME, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX } from '../../layout/worker';
+import { storage_end_run } from '../maps/storage';
 import { WORKER } from '../worker';
 import { roomForLinkHeader } from './skb-buffer';
 
@@ -16,6 +17,7 @@ export function skb_begin(frame: usize): void {
 export function skb_finish(frame: usize, r0: u32): void {
   store<u32>(WORKER, HOOK_XDP, WORKER_HOOK);
   store<u32>(WORKER, 0, WORKER_FRAME);
+  storage_end_run();
   store<u32>(frame, r0, SKB_VERDICT);
   const redirected = r0 == TC_ACT_REDIRECT;
   store<u32>(frame, redirected ? load<u32>(WORKER, WORKER_REDIRECT_INDEX) : 0, SKB_REDIRECT_INDEX);

@@ -1,4 +1,5 @@
 // Creation of maps. Only control code calls these.
+import { arena_create } from './arena';
 import { array_create } from './array';
 import { array_of_maps_create } from './array-of-maps';
 import { bloom_filter_create } from './bloom-filter';
@@ -6,6 +7,7 @@ import { cpumap_create } from './cpumap';
 import { devmap_create, devmap_hash_create } from './devmap';
 import { hash_create } from './hash';
 import { hash_of_maps_create } from './hash-of-maps';
+import { insn_array_create } from './insn-array';
 import { lpm_trie_create } from './lpm-trie';
 import { lru_hash_create } from './lru-hash';
 import { lru_percpu_hash_create } from './lru-percpu-hash';
@@ -14,29 +16,47 @@ import { percpu_hash_create } from './percpu-hash';
 import { prog_array_create } from './prog-array';
 import { queue_create } from './queue';
 import { registry_add } from './registry';
+import { reuseport_sockarray_create } from './reuseport-sockarray';
 import { ringbuf_create } from './ringbuf';
+import { sockhash_create, sockmap_create } from './sockmap';
+import { cgroup_storage_create, storage_create } from './storage';
+import { struct_ops_create } from './struct-ops';
+import { user_ringbuf_create } from './user-ringbuf';
 import { EBUSY, EINVAL } from '../errno';
 import { xskmap_create } from './xskmap';
-import { MAP_EXTRA, MAP_FROZEN, MAP_SPIN_LOCK } from '../../layout/map';
+import { BPF_F_RDONLY, BPF_F_WRONLY, MAP_EXTRA, MAP_FROZEN, MAP_SPIN_LOCK } from '../../layout/map';
 import {
+  ARENA,
   ARRAY,
   ARRAY_OF_MAPS,
   BLOOM_FILTER,
+  CGROUP_STORAGE,
+  CGRP_STORAGE,
   CPUMAP,
   DEVMAP,
   DEVMAP_HASH,
   HASH,
   HASH_OF_MAPS,
+  INODE_STORAGE,
+  INSN_ARRAY,
   LPM_TRIE,
   LRU_HASH,
   LRU_PERCPU_HASH,
   PERCPU_ARRAY,
+  PERCPU_CGROUP_STORAGE,
   PERCPU_HASH,
   PERF_EVENT_ARRAY,
   PROG_ARRAY,
   QUEUE,
+  REUSEPORT_SOCKARRAY,
   RINGBUF,
+  SK_STORAGE,
+  SOCKHASH,
+  SOCKMAP,
   STACK,
+  STRUCT_OPS,
+  TASK_STORAGE,
+  USER_RINGBUF,
   XSKMAP,
 } from './types';
 
@@ -78,8 +98,10 @@ function allocate(
   seed: u64,
   inner: usize,
 ): usize {
+  // bpf_get_file_flag, before any type looks at its attributes.
+  if ((flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY)) return <usize>EINVAL;
   // Only bloom filters and arenas take a map_extra.
-  if (extra != 0 && type != BLOOM_FILTER) return <usize>EINVAL;
+  if (extra != 0 && type != BLOOM_FILTER && type != ARENA) return <usize>EINVAL;
   switch (type) {
     case HASH:
       return hash_create(type, key_size, value_size, max_entries, flags, seed);
@@ -117,6 +139,28 @@ function allocate(
       return xskmap_create(type, key_size, value_size, max_entries, flags);
     case RINGBUF:
       return ringbuf_create(type, key_size, value_size, max_entries, flags);
+    case USER_RINGBUF:
+      return user_ringbuf_create(type, key_size, value_size, max_entries, flags);
+    case ARENA:
+      return arena_create(type, key_size, value_size, max_entries, flags, extra);
+    case INSN_ARRAY:
+      return insn_array_create(type, key_size, value_size, max_entries, flags);
+    case STRUCT_OPS:
+      return struct_ops_create(type, key_size, value_size, max_entries, flags);
+    case SOCKMAP:
+      return sockmap_create(type, key_size, value_size, max_entries, flags);
+    case SOCKHASH:
+      return sockhash_create(type, key_size, value_size, max_entries, flags, seed);
+    case REUSEPORT_SOCKARRAY:
+      return reuseport_sockarray_create(type, key_size, value_size, max_entries, flags);
+    case SK_STORAGE:
+    case TASK_STORAGE:
+    case INODE_STORAGE:
+    case CGRP_STORAGE:
+      return storage_create(type, key_size, value_size, max_entries, flags, seed);
+    case CGROUP_STORAGE:
+    case PERCPU_CGROUP_STORAGE:
+      return cgroup_storage_create(type, key_size, value_size, max_entries, flags, seed);
     default:
       return <usize>EINVAL;
   }

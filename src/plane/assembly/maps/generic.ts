@@ -20,6 +20,7 @@ import {
 import { percpu_array_lookup, percpu_array_lookup_cpu, percpu_array_update } from './percpu-array';
 import { percpu_hash_delete, percpu_hash_lookup, percpu_hash_lookup_cpu, percpu_hash_update } from './percpu-hash';
 import { queue_peek, queue_pop, queue_push } from './queue';
+import { sockhash_lookup, sockmap_lookup, sockmap_put, sockmap_remove } from './sockmap';
 import { xskmap_lookup } from './xskmap';
 import { EINVAL, EOPNOTSUPP } from '../errno';
 import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
@@ -41,6 +42,8 @@ import {
   PERCPU_ARRAY,
   PERCPU_HASH,
   QUEUE,
+  SOCKHASH,
+  SOCKMAP,
   STACK,
   XSKMAP,
 } from './types';
@@ -74,6 +77,10 @@ export function bpf_map_lookup_elem(map: u64, key: u64): u64 {
       return cpumap_lookup(<usize>map, <usize>key);
     case XSKMAP:
       return xskmap_lookup(<usize>map, <usize>key);
+    case SOCKMAP:
+      return sockmap_lookup(<usize>map, <usize>key);
+    case SOCKHASH:
+      return sockhash_lookup(<usize>map, <usize>key);
     default:
       return 0;
   }
@@ -95,6 +102,9 @@ export function bpf_map_update_elem(map: u64, key: u64, value: u64, flags: u64):
       return percpu_hash_update(<usize>map, <usize>key, <usize>value, flags);
     case LRU_PERCPU_HASH:
       return lru_percpu_hash_update(<usize>map, <usize>key, <usize>value, flags);
+    case SOCKMAP:
+    case SOCKHASH:
+      return sockmap_put(<usize>map, <usize>key, <usize>value, flags);
     default:
       return EOPNOTSUPP;
   }
@@ -115,6 +125,9 @@ export function bpf_map_delete_elem(map: u64, key: u64): i64 {
       return percpu_hash_delete(<usize>map, <usize>key);
     case LRU_PERCPU_HASH:
       return lru_percpu_hash_delete(<usize>map, <usize>key);
+    case SOCKMAP:
+    case SOCKHASH:
+      return sockmap_remove(<usize>map, <usize>key);
     default:
       return EOPNOTSUPP;
   }

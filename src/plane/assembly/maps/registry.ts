@@ -1,8 +1,13 @@
 // All maps of the memory, by id, and how long they live: a map goes when its last reference does.
 import { pages_free } from '../pages';
 import { release_inner } from './inner';
+import { reuseport_sockarray_release } from './reuseport-sockarray';
+import { sockmap_release } from './sockmap';
+import { storage_release } from './storage';
+import { is_storage } from './storage-types';
+import { REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { spin_lock, spin_unlock } from './link';
-import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES } from '../../layout/map';
+import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
 
 export function registry_add(map: usize): void {
@@ -44,6 +49,10 @@ export function map_hold(map: usize): void {
 export function map_destroy(map: usize): void {
   if (atomic.sub<u32>(map, 1, MAP_REFERENCES) != 1) return;
   remove(map);
-  release_inner(map);
+  const type = load<u32>(map, MAP_TYPE);
+  if (is_storage(type)) storage_release(map);
+  else if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
+  else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);
+  else release_inner(map);
   pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
 }

@@ -9,6 +9,7 @@ import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
 import { hash_delete, hash_give, hash_lookup, hash_next_key, hash_update } from './hash';
 import { hash_of_maps_read, hash_of_maps_remove, hash_of_maps_write } from './hash-of-maps';
 import { cpu_count } from './header';
+import { insn_array_read, insn_array_write } from './insn-array';
 import { lpm_trie_delete, lpm_trie_lookup, lpm_trie_next_key, lpm_trie_update } from './lpm-trie';
 import { lru_hash_delete, lru_hash_next_key, lru_hash_peek, lru_hash_update } from './lru-hash';
 import { lru_give } from './lru-list';
@@ -18,6 +19,11 @@ import { percpu_hash_values, percpu_hash_write } from './percpu-hash';
 import { percpu_copy } from './percpu-value';
 import { prog_array_read, prog_array_remove, prog_array_write } from './prog-array';
 import { queue_peek, queue_pop, queue_push } from './queue';
+import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
+import { sockmap_read, sockmap_remove, sockmap_write } from './sockmap';
+import { storage_read, storage_remove, storage_write } from './storage';
+import { is_storage } from './storage-types';
+import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_write } from './struct-ops';
 import { target_array_remove } from './target-array';
 import { has_spin_lock, value_copy_locked, value_init } from './value';
 import { xskmap_write } from './xskmap';
@@ -36,6 +42,7 @@ import {
 import { HASH_ELEMENT_KEY, HASH_VALUE_OFFSET } from '../../layout/map-hash';
 import { LRU_ELEMENT_KEY } from '../../layout/map-lru';
 import {
+  ARENA,
   ARRAY,
   ARRAY_OF_MAPS,
   BLOOM_FILTER,
@@ -44,20 +51,26 @@ import {
   DEVMAP_HASH,
   HASH,
   HASH_OF_MAPS,
+  INSN_ARRAY,
   LPM_TRIE,
   LRU_HASH,
   LRU_PERCPU_HASH,
   PERCPU_ARRAY,
+  PERCPU_CGROUP_STORAGE,
   PERCPU_HASH,
   PERF_EVENT_ARRAY,
   PROG_ARRAY,
   QUEUE,
+  REUSEPORT_SOCKARRAY,
+  SOCKHASH,
+  SOCKMAP,
   STACK,
+  STRUCT_OPS,
   XSKMAP,
 } from './types';
 
 function is_per_cpu(type: u32): bool {
-  return type == PERCPU_ARRAY || type == PERCPU_HASH || type == LRU_PERCPU_HASH;
+  return type == PERCPU_ARRAY || type == PERCPU_HASH || type == LRU_PERCPU_HASH || type == PERCPU_CGROUP_STORAGE;
 }
 
 /** Bytes that a lookup copies out and an update takes. */
@@ -131,8 +144,19 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
       return copy_out(map, cpumap_lookup(map, key), out, 0);
     case XSKMAP:
       return <i32>EOPNOTSUPP;
+    case ARENA:
+      return <i32>EINVAL;
+    case INSN_ARRAY:
+      return insn_array_read(map, key, out);
+    case STRUCT_OPS:
+      return struct_ops_read(map, key, out);
+    case SOCKMAP:
+    case SOCKHASH:
+      return sockmap_read(map, key, out);
+    case REUSEPORT_SOCKARRAY:
+      return reuseport_sockarray_read(map, key, out);
     default:
-      return <i32>ENOTSUPP;
+      return is_storage(load<u32>(map, MAP_TYPE)) ? storage_read(map, key, out, flags) : <i32>ENOTSUPP;
   }
 }
 
@@ -174,8 +198,19 @@ export function map_update_user(map: usize, key: usize, value: usize, flags: u32
       return cpumap_write(map, key, value, flags);
     case XSKMAP:
       return xskmap_write(map, key, value, flags);
+    case ARENA:
+      return <i32>EOPNOTSUPP;
+    case INSN_ARRAY:
+      return insn_array_write(map, key, value, flags);
+    case STRUCT_OPS:
+      return struct_ops_write(map, key, value, flags);
+    case SOCKMAP:
+    case SOCKHASH:
+      return sockmap_write(map, key, value, flags);
+    case REUSEPORT_SOCKARRAY:
+      return reuseport_sockarray_write(map, key, value, flags);
     default:
-      return <i32>ENOTSUPP;
+      return is_storage(load<u32>(map, MAP_TYPE)) ? storage_write(map, key, value, flags) : <i32>ENOTSUPP;
   }
 }
 
@@ -209,8 +244,19 @@ export function map_delete_user(map: usize, key: usize): i32 {
     case CPUMAP:
     case XSKMAP:
       return target_array_remove(map, key);
+    case ARENA:
+      return <i32>EOPNOTSUPP;
+    case INSN_ARRAY:
+      return <i32>EINVAL;
+    case STRUCT_OPS:
+      return struct_ops_remove(map, key);
+    case SOCKMAP:
+    case SOCKHASH:
+      return <i32>sockmap_remove(map, key);
+    case REUSEPORT_SOCKARRAY:
+      return reuseport_sockarray_remove(map, key);
     default:
-      return <i32>ENOTSUPP;
+      return is_storage(load<u32>(map, MAP_TYPE)) ? storage_remove(map, key) : <i32>ENOTSUPP;
   }
 }
 
@@ -255,6 +301,7 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
     case PERCPU_HASH:
     case HASH_OF_MAPS:
     case DEVMAP_HASH:
+    case SOCKHASH:
       return hash_next_key(map, key, out);
     case LPM_TRIE:
       return lpm_trie_next_key(map, key, out);
@@ -269,12 +316,18 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
     case DEVMAP:
     case CPUMAP:
     case XSKMAP:
+    case SOCKMAP:
+    case REUSEPORT_SOCKARRAY:
+    case INSN_ARRAY:
       return array_next_key(map, key, out);
     case QUEUE:
     case STACK:
       return <i32>EINVAL;
     case BLOOM_FILTER:
+    case ARENA:
       return <i32>EOPNOTSUPP;
+    case STRUCT_OPS:
+      return struct_ops_next_key(key, out);
     default:
       return <i32>ENOTSUPP;
   }

@@ -1,0 +1,125 @@
+// Arena: pages that programs take and give back (layout/map-arena.ts). Facts: kernel/bpf/arena.c.
+import { header_allocate } from './header';
+import { spin_lock, spin_unlock } from './link';
+import { E2BIG, EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
+import {
+  BPF_F_MMAPABLE,
+  BPF_F_NO_USER_CONV,
+  BPF_F_SEGV_ON_FAULT,
+  MAP_HEADER_SIZE,
+  MAP_MAX_ENTRIES,
+  MAP_VALUES,
+} from '../../layout/map';
+import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_LOCK, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
+
+// SZ_4G in pages.
+const MOST_PAGES: u32 = 1 << 20;
+
+export function arena_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32, extra: u64): usize {
+  const known = BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV;
+  if (key_size != 0 || value_size != 0 || max_entries == 0) return <usize>EINVAL;
+  if (!(flags & BPF_F_MMAPABLE) || (flags & ~known) != 0) return <usize>EINVAL;
+  if ((extra & (ARENA_PAGE - 1)) != 0) return <usize>EINVAL;
+  if (max_entries > MOST_PAGES) return <usize>E2BIG;
+  const size = <u64>max_entries * ARENA_PAGE;
+  // The addresses of user space, which mean nothing here, must not cross a multiple of 4 GiB.
+  if (extra >> 32 != (extra + size - 1) >> 32) return <usize>ERANGE;
+  const bitmap = ((<u64>max_entries + 31) >> 5) << 2;
+  const before = (MAP_HEADER_SIZE + bitmap + ARENA_ALIGNMENT - 1) & ~(<u64>ARENA_ALIGNMENT - 1);
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, before - MAP_HEADER_SIZE + size);
+  if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, <u32>map + MAP_HEADER_SIZE, ARENA_BITMAP);
+  store<u32>(map, <u32>map + <u32>before, MAP_VALUES);
+  return map;
+}
+
+// @ts-ignore: decorator
+@inline
+function word_of(map: usize, page: u32): usize {
+  return load<u32>(map, ARENA_BITMAP) + ((page >> 5) << 2);
+}
+
+function is_free(map: usize, page: u32, count: u32): bool {
+  for (let i = page; i < page + count; i++) if (load<u32>(word_of(map, i)) & (<u32>1 << (i & 31))) return false;
+  return true;
+}
+
+function mark(map: usize, page: u32, count: u32, taken: bool): u32 {
+  let changed: u32 = 0;
+  for (let i = page; i < page + count; i++) {
+    const word = word_of(map, i);
+    const bit = <u32>1 << (i & 31);
+    const bits = load<u32>(word);
+    if (((bits & bit) != 0) == taken) continue;
+    store<u32>(word, bits ^ bit);
+    changed++;
+  }
+  store<u32>(map, taken ? load<u32>(map, ARENA_TAKEN) + changed : load<u32>(map, ARENA_TAKEN) - changed, ARENA_TAKEN);
+  return changed;
+}
+
+/** First page of `count` free ones in a row, or the number of pages. */
+function first_fit(map: usize, count: u32): u32 {
+  const pages = load<u32>(map, MAP_MAX_ENTRIES);
+  let run: u32 = 0;
+  for (let page: u32 = 0; page < pages; page++) {
+    const bits = load<u32>(word_of(map, page));
+    if (bits == u32.MAX_VALUE && (page & 31) == 0) {
+      page += 31;
+      run = 0;
+      continue;
+    }
+    run = bits & (<u32>1 << (page & 31)) ? 0 : run + 1;
+    if (run == count) return page + 1 - count;
+  }
+  return pages;
+}
+
+/** Number of the page that begins at an address; u32.MAX_VALUE for one that is none. */
+function page_at(map: usize, address: u64): u32 {
+  const distance = <u64><u32>address - load<u32>(map, MAP_VALUES);
+  if (<u32>address < load<u32>(map, MAP_VALUES) || (distance & (ARENA_PAGE - 1)) != 0) return u32.MAX_VALUE;
+  return <u32>(distance / ARENA_PAGE);
+}
+
+/** Address of `count` zeroed pages in a row: those from `at` on, or with `at` 0 the first that are free. 0 if there are none. */
+export function arena_take(map: usize, at: u64, count: u32): usize {
+  const pages = load<u32>(map, MAP_MAX_ENTRIES);
+  if (count == 0 || count > pages) return 0;
+  const wanted: u32 = at == 0 ? 0 : page_at(map, at);
+  if (at != 0 && (wanted == u32.MAX_VALUE || wanted > pages - count)) return 0;
+  spin_lock(map + ARENA_LOCK);
+  const page = at == 0 ? first_fit(map, count) : is_free(map, wanted, count) ? wanted : pages;
+  if (page < pages) mark(map, page, count, true);
+  spin_unlock(map + ARENA_LOCK);
+  if (page >= pages) return 0;
+  const address = load<u32>(map, MAP_VALUES) + page * ARENA_PAGE;
+  memory.fill(address, 0, <usize>count * ARENA_PAGE);
+  return address;
+}
+
+/** Gives pages back, as far as they lie in the arena; those that are free already stay so. */
+export function arena_give(map: usize, at: u64, count: u32): void {
+  const pages = load<u32>(map, MAP_MAX_ENTRIES);
+  const page = page_at(map, <u64>(<u32>at & ~(<u32>ARENA_PAGE - 1)));
+  if (page >= pages || count == 0) return;
+  const most = pages - page;
+  spin_lock(map + ARENA_LOCK);
+  mark(map, page, count < most ? count : most, false);
+  spin_unlock(map + ARENA_LOCK);
+  // Who reads on there sees zeros, as in Linux.
+  memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>(count < most ? count : most) * ARENA_PAGE);
+}
+
+/** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is taken. */
+export function arena_reserve(map: usize, at: u64, count: u32): i32 {
+  const pages = load<u32>(map, MAP_MAX_ENTRIES);
+  if (count == 0) return 0;
+  const page = page_at(map, at);
+  if (page == u32.MAX_VALUE || count > pages || page > pages - count) return <i32>EINVAL;
+  spin_lock(map + ARENA_LOCK);
+  const free = is_free(map, page, count);
+  if (free) mark(map, page, count, true);
+  spin_unlock(map + ARENA_LOCK);
+  return free ? 0 : <i32>EBUSY;
+}

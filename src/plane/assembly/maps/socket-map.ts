@@ -1,0 +1,37 @@
+// What maps of sockets share (layout/map-socket.ts): which sockets they take, and how user space names them.
+import { object_by_id, object_hold, object_release } from '../objects';
+import { EBADF, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
+import { MAP_VALUE_SIZE } from '../../layout/map';
+import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, OBJECT_SOCKET, SOCKET_COOKIE } from '../../layout/object';
+import { IPPROTO_TCP, IPPROTO_UDP, TCP_ESTABLISHED, TCP_LISTEN } from '../../layout/map-socket';
+
+/** Body of the socket that a value of user space names; errors are at or above ERROR_FLOOR as u32. */
+export function socket_named(map: usize, value: usize): usize {
+  if (load<u32>(map, MAP_VALUE_SIZE) == 8 && load<u64>(value) > 0x7fff_ffff) return <usize>EINVAL;
+  const socket = object_by_id(load<u32>(value), OBJECT_SOCKET);
+  return socket == 0 ? <usize>EBADF : socket;
+}
+
+/** 0 if sockmaps take the socket: TCP that listens or is established, UDP (sock_map_sk_is_suitable, sock_map_sk_state_allowed). */
+export function socket_suits(socket: usize): i32 {
+  const protocol = load<u32>(socket, BPF_SOCK_PROTOCOL);
+  const state = load<u32>(socket, BPF_SOCK_STATE);
+  if (protocol == IPPROTO_TCP) return state == TCP_ESTABLISHED || state == TCP_LISTEN ? 0 : <i32>EOPNOTSUPP;
+  return protocol == IPPROTO_UDP ? 0 : <i32>EOPNOTSUPP;
+}
+
+/** User space: the cookie of a socket to `out`. -ENOSPC: values of 4 bytes have no room for one. */
+export function socket_read(map: usize, socket: usize, out: usize): i32 {
+  if (load<u32>(map, MAP_VALUE_SIZE) != 8) return <i32>ENOSPC;
+  if (socket == 0) return <i32>ENOENT;
+  store<u64>(out, load<u64>(socket, SOCKET_COOKIE));
+  return 0;
+}
+
+export function socket_hold(socket: usize): void {
+  object_hold(socket);
+}
+
+export function socket_drop(socket: usize): void {
+  if (socket != 0) object_release(socket);
+}

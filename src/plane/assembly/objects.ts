@@ -1,0 +1,64 @@
+// Modelled objects of the kernel (layout/object.ts): made and named by control code, pointed to by programs.
+import { pages_alloc, pages_free } from './pages';
+import { spin_lock, spin_unlock } from './maps/link';
+import { storage_drop_owner } from './maps/storage';
+import {
+  OBJECT_BODY,
+  OBJECT_ID,
+  OBJECT_KIND,
+  OBJECT_NEXT,
+  OBJECT_PAGE_COUNT,
+  OBJECT_REFERENCES,
+} from '../layout/object';
+import { ROOT, ROOT_NEXT_OBJECT_ID, ROOT_OBJECTS, ROOT_OBJECTS_LOCK } from '../layout/memory';
+
+/** Address of a new object's body, zeroed, one page in all; 0 if the memory has no room. The caller holds its only reference. */
+export function object_create(kind: u32): usize {
+  const object = pages_alloc(1);
+  if (object == 0) return 0;
+  store<u32>(object, kind, OBJECT_KIND);
+  store<u32>(object, atomic.add<u32>(ROOT + ROOT_NEXT_OBJECT_ID, 1) + 1, OBJECT_ID);
+  store<u32>(object, 1, OBJECT_REFERENCES);
+  store<u32>(object, 1, OBJECT_PAGE_COUNT);
+  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  store<u32>(object, load<u32>(ROOT, ROOT_OBJECTS), OBJECT_NEXT);
+  store<u32>(ROOT, <u32>object, ROOT_OBJECTS);
+  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  return object + OBJECT_BODY;
+}
+
+/** Body of the object with this id and kind (0: any), 0 if there is none. Not held. */
+export function object_by_id(id: u32, kind: u32): usize {
+  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  let object = <usize>load<u32>(ROOT, ROOT_OBJECTS);
+  while (object != 0 && load<u32>(object, OBJECT_ID) != id) object = load<u32>(object, OBJECT_NEXT);
+  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  if (object == 0 || (kind != 0 && load<u32>(object, OBJECT_KIND) != kind)) return 0;
+  return object + OBJECT_BODY;
+}
+
+/** Id of an object by its body; 0 for an address that is no object's. */
+export function object_id(body: usize): u32 {
+  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  let object = <usize>load<u32>(ROOT, ROOT_OBJECTS);
+  while (object != 0 && object + OBJECT_BODY != body) object = load<u32>(object, OBJECT_NEXT);
+  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  return object == 0 ? 0 : load<u32>(object, OBJECT_ID);
+}
+
+export function object_hold(body: usize): void {
+  atomic.add<u32>(body - OBJECT_BODY, 1, OBJECT_REFERENCES);
+}
+
+/** Drops a reference; the last one takes what hangs on the object, and its memory. */
+export function object_release(body: usize): void {
+  const object = body - OBJECT_BODY;
+  if (atomic.sub<u32>(object, 1, OBJECT_REFERENCES) != 1) return;
+  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  let link: usize = ROOT + ROOT_OBJECTS;
+  while (load<u32>(link) != <u32>object) link = <usize>load<u32>(link) + OBJECT_NEXT;
+  store<u32>(link, load<u32>(object, OBJECT_NEXT));
+  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  storage_drop_owner(body);
+  pages_free(object, load<u32>(object, OBJECT_PAGE_COUNT));
+}

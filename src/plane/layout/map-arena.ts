@@ -1,0 +1,13 @@
+/**
+ * Arena: pages of 4 KiB that programs and user space share. They lie in a row from MAP_VALUES on, at a multiple of 64 KiB, in the linear
+ * memory itself: a pointer into an arena is an address like any other, and addr_space_cast changes nothing. What no page was
+ * taken for reads as zeros. Linux's arenas answer so too, but forget what is written there.
+ */
+
+/** u32: lock word of the bitmap; number of pages taken; address of the bitmap, a bit a page (1: taken), in u32 words. */
+export const ARENA_LOCK = 64;
+export const ARENA_TAKEN = 68;
+export const ARENA_BITMAP = 72;
+/** Bytes of a page, and what MAP_VALUES is aligned to: the largest page of the machines that can map an arena of their kernel there. */
+export const ARENA_PAGE = 4096;
+export const ARENA_ALIGNMENT = 0x1_0000;
