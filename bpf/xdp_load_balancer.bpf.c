@@ -8,7 +8,6 @@
 #include <sluice/packet.h>
 
 #define IPPROTO_IPIP 4
-#define IP_DF 0x4000
 
 #define SERVICES 16
 /* Slots of a service's ring: a prime, as Maglev's permutations need. */

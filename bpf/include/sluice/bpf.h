@@ -147,4 +147,14 @@ static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void (*const bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
 static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *to, __u32 length) = (void *)189;
 
+struct iphdr;
+struct ipv6hdr;
+struct tcphdr;
+/* The cookie in the lower 32 bits, the MSS that it stands for above; negative: an error. `length` is that of the header with its options. */
+static __s64 (*const bpf_tcp_raw_gen_syncookie_ipv4)(struct iphdr *ip, struct tcphdr *tcp, __u32 length) = (void *)204;
+static __s64 (*const bpf_tcp_raw_gen_syncookie_ipv6)(struct ipv6hdr *ip, struct tcphdr *tcp, __u32 length) = (void *)205;
+/* 0 for an ACK whose number is a cookie of this minute or the one before, plus 1. */
+static long (*const bpf_tcp_raw_check_syncookie_ipv4)(struct iphdr *ip, struct tcphdr *tcp) = (void *)206;
+static long (*const bpf_tcp_raw_check_syncookie_ipv6)(struct ipv6hdr *ip, struct tcphdr *tcp) = (void *)207;
+
 #endif

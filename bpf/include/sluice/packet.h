@@ -49,6 +49,7 @@ struct iphdr {
 	__be32 daddr;
 };
 
+#define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
 
