@@ -13,10 +13,7 @@ export const ENODEV: i64 = -19;
 export const EINVAL: i64 = -22;
 export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
-<<<<<<< HEAD
 export const EDEADLK: i64 = -35;
-=======
->>>>>>> abb6d9b (maps: arena, user ringbuf, storages, sockets, struct_ops and instruction arrays in user space)
 export const ENODATA: i64 = -61;
 export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;

@@ -25,16 +25,13 @@ export * from './helpers/task';
 export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
-<<<<<<< HEAD
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/xdp-metadata';
-=======
 export * from './maps/arena';
->>>>>>> abb6d9b (maps: arena, user ringbuf, storages, sockets, struct_ops and instruction arrays in user space)
 export * from './maps/array';
 export * from './maps/array-of-maps';
 export * from './maps/batch';
