@@ -27,7 +27,8 @@ export async function bundleFuzzer(mutation) {
         name: 'mutation',
         load(id) {
           const file = relative(join(root, 'src/verifier'), id);
-          if (wasm !== undefined && file === 'generated/verifier-wasm.ts') return `export const wasmBase64 = '${wasm}';`;
+          if (wasm !== undefined && file === 'generated/verifier-wasm.ts')
+            return `export const wasmBase64 = '${wasm}';`;
           return patched !== undefined && file === mutation.file ? patched : undefined;
         },
       },
@@ -39,7 +40,8 @@ export async function bundleFuzzer(mutation) {
 
 function patch({ name, file, from, to }) {
   const text = readFileSync(join(root, 'src/verifier', file), 'utf8');
-  if (text.split(from).length !== 2) throw new Error(`mutation ${name}: its line does not stand in ${file} once: ${from}`);
+  if (text.split(from).length !== 2)
+    throw new Error(`mutation ${name}: its line does not stand in ${file} once: ${from}`);
   return text.replace(from, () => to);
 }
 
@@ -49,7 +51,17 @@ async function compile(file, patched) {
   const { error, stderr } = await asc.main(
     [
       'src/verifier/assembly/index.ts',
-      ...['-o', 'out.wasm', '-O1', '--runtime', 'stub', '--noAssert', '--importMemory', '--importTable', '--sharedMemory'],
+      ...[
+        '-o',
+        'out.wasm',
+        '-O1',
+        '--runtime',
+        'stub',
+        '--noAssert',
+        '--importMemory',
+        '--importTable',
+        '--sharedMemory',
+      ],
       ...['--enable', 'threads,bulk-memory,simd', '--initialMemory', '64', '--maximumMemory', '65536'],
       ...['--memoryBase', '0', '--use', 'abort='],
     ],
@@ -76,7 +88,13 @@ async function compile(file, patched) {
 
 /** Runs a bundle of bundleFuzzer. Returns what it printed. */
 export function runFuzzer(bundle, seed, milliseconds, programs) {
-  const arguments_ = [bundle, root, String(seed), String(milliseconds), ...(programs === undefined ? [] : [String(programs)])];
+  const arguments_ = [
+    bundle,
+    root,
+    String(seed),
+    String(milliseconds),
+    ...(programs === undefined ? [] : [String(programs)]),
+  ];
   const child = spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part) => {

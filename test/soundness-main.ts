@@ -22,6 +22,6 @@ console.log(
   JSON.stringify({
     milliseconds: Math.round(performance.now() - started),
     ...tally,
-    finding: finding === undefined ? null : { program: finding.program, run: finding.run, what: finding.what, insns },
+    finding: finding === undefined ? null : { number: finding.program, run: finding.run, what: finding.what, insns },
   }),
 );

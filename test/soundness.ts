@@ -16,11 +16,23 @@ import { loadUser, type UserObject } from '../src/runtime/load.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
 import { Recorder } from '../src/verifier/recorder.ts';
 import { Shadow } from '../src/verifier/shadow.ts';
-import { verify } from '../src/verifier/verify.ts';
+import type { Verification } from '../src/verifier/verification.ts';
+import { type Verdict, verify } from '../src/verifier/verify.ts';
 import { checkedRun, mapNames } from '../src/witness/checked-run.ts';
+import { purposefulProgram } from './soundness-programs.ts';
 import { randomMaps, randomNumbers, randomProgram, specOf } from './verifier-programs.ts';
 
-const MAX_NODES = 30_000;
+const MAX_NODES = 3_000;
+
+/** Ends the verification of a program that takes too long to be worth it. */
+class TooLong extends Error {}
+
+class ShortRecorder extends Recorder {
+  override arrive(v: Verification): void {
+    super.arrive(v);
+    if (this.truncated) throw new TooLong();
+  }
+}
 const MAX_STEPS = 1_500;
 
 export interface Finding {
@@ -94,11 +106,17 @@ export async function tryProgram(
   runs: number,
   tally: Tally,
 ): Promise<Finding | undefined> {
-  const recorder = new Recorder(MAX_NODES);
-  const { verdict } = verify(
-    { program, maps: object.maps, license: object.license, btf: object.btf },
-    { observer: recorder, cpus: 1 },
-  );
+  const recorder = new ShortRecorder(MAX_NODES);
+  let verdict: Verdict['verdict'];
+  try {
+    ({ verdict } = verify(
+      { program, maps: object.maps, license: object.license, btf: object.btf },
+      { observer: recorder, cpus: 1 },
+    ));
+  } catch (error) {
+    if (!(error instanceof TooLong)) throw error;
+    verdict = 'unsupported';
+  }
   if (verdict !== 'accept') {
     tally[verdict === 'reject' ? 'refused' : 'unsupported']++;
     return undefined;
@@ -152,7 +170,7 @@ export async function tryProgram(
 const empty = { kernelVersion: 0, btf: undefined, externs: new Map(), sections: [] } as const;
 
 export function randomObject(number: number): { object: ObjectSpec; program: ProgramSpec } {
-  const program = specOf(randomProgram(number));
+  const program = specOf(number % 5 === 0 ? randomProgram(number) : purposefulProgram(number));
   const programs = new Map([[program.name, program]]);
   return { object: { name: 'random', license: 'GPL', programs, maps: randomMaps, ...empty }, program };
 }
@@ -236,7 +254,7 @@ export async function fuzz(options: FuzzOptions, tally: Tally): Promise<Finding 
   for (let i = 0; i < options.programs && performance.now() - started < options.milliseconds; i++) {
     const number = options.seed * 7_000_003 + i;
     let chosen = i % 4 === 3 && real.length > 0 ? real[random(real.length)]! : randomObject(number);
-    if (i % 4 === 3) {
+    if (i % 4 === 3 || random(3) === 0) {
       const program = mutate(chosen.program, random);
       chosen = { object: chosen.object, program };
     } else if (functionsOf(chosen.program.insns).length === 0) continue;

@@ -10,8 +10,8 @@ import type { Insn } from '../isa/insn.ts';
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import type { ProgramSpec } from '../object/spec.ts';
 import { type ConcreteRegister, outsideRecord, outsideSlot } from './containment.ts';
-import { SCALAR } from './kinds.ts';
-import { ID, KIND, RECORD } from './layout.ts';
+import { INVALID, MISC, SCALAR } from './kinds.ts';
+import { BYTES, ID, KIND, RECORD } from './layout.ts';
 import type { Certain, Node, Recorder } from './recorder.ts';
 import { REGISTERS } from './records.ts';
 
@@ -245,7 +245,7 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
     const depth = top - Number((frameTop - r10) / FRAME);
     const from = Number(frameTop - BigInt.asUintN(64, pointer.value + BigInt(off)));
     const size = sizes[(opcode >> 3) & 3]!;
-    return { depth, first: (from - 1) >> 3, last: (from - size) >> 3, whole: size === 8 && from % 8 === 0 };
+    return { depth, from, size, first: (from - 1) >> 3, last: (from - size) >> 3, whole: size === 8 && from % 8 === 0 };
   };
   switch (opcode & 7) {
     case CLASS.ALU:
@@ -263,8 +263,11 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
       const place = touched(src);
       let is = false;
       if (place !== undefined)
-        for (let slot = place.last; slot <= place.first; slot++)
-          is ||= (((slots[place.depth] ?? 0n) >> BigInt(slot)) & 1n) !== 0n;
+        for (let byte = place.from - 1; byte >= place.from - place.size; byte--) {
+          const slot = byte >> 3;
+          // Bytes of any content give an unknown number, whatever was there before.
+          is ||= (((slots[place.depth] ?? 0n) >> BigInt(slot)) & 1n) !== 0n && typeOf(node, place.depth, byte) !== MISC;
+        }
       put(dst, is);
       break;
     }
@@ -294,6 +297,10 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
       const operation = opcode & 0xf0;
       if (operation === 0 || operation === 0xe0) break;
       if (!has(dst) && !(fromRegister && has(src))) break;
+      // Two numbers are refined by each other; beside a pointer a number is not.
+      const { data } = node.frames[top]!;
+      const number = (register: number) => data[register * WORDS + KIND / 4] === SCALAR;
+      if (!number(dst) || (fromRegister && !number(src))) break;
       put(dst, true);
       if (fromRegister) put(src, true);
       link(node, registers, slots, fromRegister ? [dst, src] : [dst]);
@@ -314,6 +321,16 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
     }
     return { registers: [...registers], slots: [...slots] };
   };
+}
+
+/** What the byte `below` bytes below the top of the frame was known to be; INVALID and MISC are one here. */
+function typeOf(node: Node, depth: number, below: number): number {
+  const frame = node.frames[depth];
+  const slot = below >> 3;
+  if (frame === undefined || slot >= frame.slots) return MISC;
+  const word = frame.data[(REGISTERS + slot) * WORDS + BYTES / 4 + ((below & 7) >> 2)]!;
+  const type = (word >>> ((below & 3) * 8)) & 0xff;
+  return type === INVALID ? MISC : type;
 }
 
 /** What shares an id with registers that are not known learnt from them. */
