@@ -234,19 +234,36 @@ export interface InsnProblem {
   readonly problem: string;
 }
 
+export interface ShapeProblem extends InsnProblem {
+  readonly kind: 'bad-call-target' | 'falls-off' | 'jump-into-lddw' | 'jump-out-of-range';
+}
+
 /**
- * Judges a whole program's encoding and shape: every instruction by `checkInsn`; jumps stay inside their function (by
- * `functionsOf`) and do not hit the second slot of an LDDW; local calls and function addresses have an instruction at their
- * end; every function ends in EXIT or an unconditional jump.
+ * Judges a whole program's encoding and shape: every instruction by `checkInsn`, then `checkShape` with the functions of `functionsOf`.
  *
  * @returns the first problem in slot order, the kernel's words.
  */
 export function checkInsns(insns: readonly Insn[], options: CheckOptions = {}): InsnProblem | undefined {
   if (insns.length === 0) return { slot: 0, problem: 'program has no instructions' };
-  const starts = new Uint8Array(insns.length);
   for (let slot = 0; slot < insns.length; slot++) {
     const problem = checkInsn(insns, slot, options);
     if (problem !== undefined) return { slot, problem };
+    if (insns[slot]!.opcode === OPCODE.LDDW) slot++;
+  }
+  const wrong = checkShape(insns, functionsOf(insns));
+  return wrong === undefined ? undefined : { slot: wrong.slot, problem: wrong.problem };
+}
+
+/**
+ * Local calls and function addresses have an instruction at their end; jumps stay inside their function and do not hit the second slot
+ * of an LDDW; every function ends in EXIT or an unconditional jump. Reached or not, as check_subprogs of the kernel.
+ */
+export function checkShape(
+  insns: readonly Insn[],
+  functions: readonly { readonly start: number; readonly length: number }[],
+): ShapeProblem | undefined {
+  const starts = new Uint8Array(insns.length);
+  for (let slot = 0; slot < insns.length; slot++) {
     starts[slot] = 1;
     if (insns[slot]!.opcode === OPCODE.LDDW) slot++;
   }
@@ -255,9 +272,13 @@ export function checkInsns(insns: readonly Insn[], options: CheckOptions = {}): 
     const isAddress = insn.opcode === OPCODE.LDDW && insn.src === LDDW_SOURCE.FUNCTION;
     const isCall = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.LOCAL;
     if ((isAddress || isCall) && starts[slot + 1 + insn.imm] !== 1)
-      return { slot, problem: isCall ? 'call to invalid destination' : 'invalid function address' };
+      return {
+        kind: 'bad-call-target',
+        slot,
+        problem: isCall ? 'call to invalid destination' : 'invalid function address',
+      };
   }
-  for (const { start, length } of functionsOf(insns)) {
+  for (const { start, length } of functions) {
     const end = start + length;
     let last = start;
     for (let slot = start; slot < end; slot++) {
@@ -266,12 +287,14 @@ export function checkInsns(insns: readonly Insn[], options: CheckOptions = {}): 
       const distance = jumpDistance(insns[slot]!);
       if (distance === undefined) continue;
       const target = slot + 1 + distance;
-      if (target < start || target >= end) return { slot, problem: `jump out of range from insn ${slot} to ${target}` };
-      if (starts[target] === 0) return { slot, problem: `jump into the middle of ldimm64 insn ${target}` };
+      if (target < start || target >= end)
+        return { kind: 'jump-out-of-range', slot, problem: `jump out of range from insn ${slot} to ${target}` };
+      if (starts[target] === 0)
+        return { kind: 'jump-into-lddw', slot, problem: `jump into the middle of ldimm64 insn ${target}` };
     }
     const ending = insns[last]!.opcode;
     if (ending !== OPCODE.EXIT && ending !== OPCODE.JA && ending !== OPCODE.JA32 && ending !== OPCODE.GOTOX)
-      return { slot: last, problem: 'last insn is not an exit or jmp' };
+      return { kind: 'falls-off', slot: last, problem: 'last insn is not an exit or jmp' };
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 /** A call of a helper: who may call it, with what, and what is true afterwards. */
 import { helperName } from '../abi/helpers/index.ts';
+import { helperTakesMap } from '../abi/map-rules.ts';
 import { mapTypes } from '../abi/map-types.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { type CallFacts, checkArgument } from './arguments.ts';
@@ -8,7 +9,6 @@ import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
 import { enterCallback } from './function-call.ts';
 import * as k from './kinds.ts';
 import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
-import { mapFitsHelper } from './map-rules.ts';
 import { checkReadable } from './memory.ts';
 import { markPrecise, markSlotPrecise } from './precision.ts';
 import {
@@ -116,7 +116,10 @@ export function runHelper(v: Verification): void {
   }
   if (prototype.name === 'bpf_kptr_xchg' || name.startsWith('timer_')) v.unfollowed(`helper ${prototype.name}`);
   for (let i = 0; i < prototype.args.length; i++) checkArgument(v, prototype, i, facts);
-  if (facts.map !== undefined && !mapFitsHelper(facts.map.type, name))
+  if (
+    facts.map !== undefined &&
+    !helperTakesMap(name, facts.map.type, { type: v.declaration.type, attachType: v.program.attachType })
+  )
     v.refuse(
       'map-helper',
       'Call Type Safety',

@@ -4,18 +4,12 @@
  * The kernel does the same first (check_subprogs, check_cfg, resolve_pseudo_ldimm64 in kernel/bpf/verifier.c).
  */
 
-import { checkInsn } from '../isa/check.ts';
+import { checkInsn, checkShape, jumpDistance } from '../isa/check.ts';
 import type { Insn } from '../isa/insn.ts';
+import { CALL_SOURCE, LDDW_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { FunctionSpec } from '../object/spec.ts';
 import { MAX_CALL_FRAMES } from '../plane/layout/worker.ts';
 import type { Diagnostic } from './diagnostic.ts';
-
-const LDDW = 0x18;
-const CALL = 0x85;
-const EXIT = 0x95;
-const GOTO = 0x05;
-const GOTOL = 0x06;
-const GOTOX = 0x0d;
 
 export interface StructureInput {
   readonly insns: readonly Insn[];
@@ -54,44 +48,32 @@ export function checkStructure(program: StructureInput, options: StructureOption
   }
   if (diagnostics.length > 0) return diagnostics; // edges of unknown instructions mean nothing
 
-  const tableTargets = program.jumpTables.flatMap((table) => table.slots);
-  const second = secondSlots(insns);
-  for (const fn of functions) checkFunction(program, fn, second, tableTargets, options, diagnostics);
+  const shape = checkShape(insns, functions);
+  if (shape !== undefined) return [problem(shape.kind, 'Program Structure', shape.problem, shape.slot)];
+  if (options.kernel) for (const fn of functions) findUnreachable(program, fn, diagnostics);
   if (diagnostics.length === 0) checkCalls(program, diagnostics);
   return diagnostics;
 }
 
-function checkFunction(
-  program: StructureInput,
-  fn: FunctionSpec,
-  second: Uint8Array,
-  tableTargets: readonly number[],
-  options: StructureOptions,
-  diagnostics: Diagnostic[],
-): void {
+function findUnreachable(program: StructureInput, fn: FunctionSpec, diagnostics: Diagnostic[]): void {
   const { insns } = program;
   const end = fn.start + fn.length;
   const seen = new Uint8Array(fn.length);
   const work = [fn.start];
+  const visit = (slot: number) => {
+    if (slot < fn.start || slot >= end || seen[slot - fn.start] === 1) return;
+    seen[slot - fn.start] = 1;
+    work.push(slot);
+  };
+  seen[0] = 1;
   while (work.length > 0) {
     const slot = work.pop()!;
-    if (seen[slot - fn.start] === 1) continue;
-    seen[slot - fn.start] = 1;
-    for (const target of successors(insns, slot, fn, tableTargets)) {
-      if (target === end && !isJump(insns[slot]!)) {
-        diagnostics.push(problem('falls-off', 'Program Structure', 'last insn is not an exit or jmp', slot));
-      } else if (target < fn.start || target >= end) {
-        const text = `jump out of range from insn ${slot} to ${target}`;
-        diagnostics.push(problem('jump-out-of-range', 'Program Structure', text, slot));
-      } else if (second[target] === 1) {
-        const text = `jump into the middle of ldimm64 insn ${target}`;
-        diagnostics.push(problem('jump-into-lddw', 'Program Structure', text, slot));
-      } else {
-        work.push(target);
-      }
-    }
+    const insn = insns[slot]!;
+    if (insn.opcode === OPCODE.GOTOX) for (const table of program.jumpTables) table.slots.forEach(visit);
+    const distance = jumpDistance(insn);
+    if (distance !== undefined) visit(slot + 1 + distance);
+    if (!ends(insn)) visit(slot + width(insns, slot));
   }
-  if (!options.kernel) return;
   for (let slot = fn.start; slot < end; slot += width(insns, slot)) {
     if (seen[slot - fn.start] === 0) {
       diagnostics.push(problem('unreachable-insn', 'Program Structure', `unreachable insn ${slot}`, slot));
@@ -99,44 +81,13 @@ function checkFunction(
   }
 }
 
-function isJump(insn: Insn): boolean {
-  return insn.opcode === GOTO || insn.opcode === GOTOL || insn.opcode === GOTOX;
-}
-
-/** 1 for each slot that is the second of a 16-byte instruction. */
-function secondSlots(insns: readonly Insn[]): Uint8Array {
-  const second = new Uint8Array(insns.length);
-  for (let slot = 0; slot < insns.length; slot += width(insns, slot)) {
-    if (insns[slot]!.opcode === LDDW) second[slot + 1] = 1;
-  }
-  return second;
-}
-
-function successors(
-  insns: readonly Insn[],
-  slot: number,
-  fn: FunctionSpec,
-  tableTargets: readonly number[],
-): readonly number[] {
-  const insn = insns[slot]!;
-  const jumpClass = (insn.opcode & 0x07) === 0x05 || (insn.opcode & 0x07) === 0x06;
-  if (!jumpClass || insn.opcode === CALL) return [slot + width(insns, slot)];
-  switch (insn.opcode) {
-    case EXIT:
-      return [];
-    case GOTO:
-      return [slot + 1 + insn.off];
-    case GOTOL:
-      return [slot + 1 + insn.imm];
-    case GOTOX:
-      return tableTargets.filter((target) => target >= fn.start && target < fn.start + fn.length);
-    default:
-      return [slot + 1, slot + 1 + insn.off];
-  }
+/** Nothing goes on behind it. */
+function ends({ opcode }: Insn): boolean {
+  return opcode === OPCODE.JA || opcode === OPCODE.JA32 || opcode === OPCODE.GOTOX || opcode === OPCODE.EXIT;
 }
 
 function width(insns: readonly Insn[], slot: number): number {
-  return insns[slot]!.opcode === LDDW ? 2 : 1;
+  return insns[slot]!.opcode === OPCODE.LDDW ? 2 : 1;
 }
 
 /** Depth of the call graph; callbacks are entered by helpers and count as a frame of their own. */
@@ -147,8 +98,8 @@ function checkCalls(program: StructureInput, diagnostics: Diagnostic[]): void {
     const found: { readonly index: number; readonly slot: number }[] = [];
     for (let slot = fn.start; slot < fn.start + fn.length; slot += width(insns, slot)) {
       const insn = insns[slot]!;
-      const calls = insn.opcode === CALL && insn.src === 1;
-      const refers = insn.opcode === LDDW && insn.src === 4;
+      const calls = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.LOCAL;
+      const refers = insn.opcode === OPCODE.LDDW && insn.src === LDDW_SOURCE.FUNCTION;
       if (!calls && !refers) continue;
       const index = byStart.get(slot + 1 + insn.imm);
       if (index === undefined) {
