@@ -1,0 +1,115 @@
+/**
+ * The kernel's selftests against this machine's kernel and against us: verdicts, messages, return values. Usage (see scripts/
+ * selftests-compare.mjs): compare DIR [FILTER] [--list KIND,…] [--cache FILE] [--program NAME] [--run] [--engine E] [--write]
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { judge } from '../../src/cli/judge.ts';
+import { bpfRefusal } from '../../src/linux/features.ts';
+import { readObject } from '../../src/object/index.ts';
+import type { ObjectSpec } from '../../src/object/spec.ts';
+import { keepAfter } from '../parity-page.ts';
+import { KernelVerdicts } from './kernel-verdicts.ts';
+import { type Counts, parityTable, zero } from './page.ts';
+import { compareRuns, inputOf } from './runs.ts';
+import { type Expectation, expectationsOf, messagePattern } from './tags.ts';
+
+const args = process.argv.slice(2);
+const option = (name: string) => {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : args.splice(at, 2)[1];
+};
+const flag = (name: string) => {
+  const at = args.indexOf(name);
+  return at >= 0 && args.splice(at, 1).length > 0;
+};
+const list = option('--list')?.split(',') ?? [];
+const kernel = new KernelVerdicts(option('--cache'));
+const only = option('--program');
+const engine = option('--engine') === 'interpreter' ? 'interpreter' : 'jit';
+const running = flag('--run');
+const writing = flag('--write');
+const [dir, filter] = args;
+if (dir === undefined) throw new Error('which folder of objects? node scripts/selftests.mjs makes one');
+
+const files = new Map<string, Counts>();
+const features = new Map<string, number>();
+const unreadable: string[] = [];
+const differing: string[] = [];
+let spent = 0;
+for (const file of readdirSync(dir).sort()) {
+  if (!file.endsWith('.o') || (filter !== undefined && !file.includes(filter))) continue;
+  let object: ObjectSpec;
+  try {
+    object = readObject(readFileSync(join(dir, file)), file);
+  } catch (error) {
+    unreadable.push(`${file}: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
+    continue;
+  }
+  const counts = zero();
+  const expectations = expectationsOf(object);
+  for (const [name, program] of object.programs) {
+    if (only !== undefined && only !== name) continue;
+    const expectation = expectations.get(name);
+    if (expectation !== undefined) compareVerdicts(object, name, expectation, counts);
+    const input = running && bpfRefusal() === undefined ? inputOf(object, program) : undefined;
+    // What is to be refused, or was, has nothing to run.
+    if (input === undefined || expectation?.verdict === 'reject') continue;
+    const { result, detail, returned } = await compareRuns(object, program, input, engine);
+    counts.runs[result]++;
+    if (expectation?.returnValue !== undefined && result !== 'refused-there') {
+      counts.returns++;
+      if (expectation.returnValue === 'any' || returned === expectation.returnValue >>> 0) counts.returnsRight++;
+    }
+    if (result === 'differs' || result === 'refused-here') differing.push(`${file}:${name}: ${detail}`);
+    if (list.includes(result)) console.log(`${result.toUpperCase()} ${file}:${name} ${detail}`);
+  }
+  files.set(file.replace(/\.bpf\.o$/, ''), counts);
+}
+kernel.save();
+
+function compareVerdicts(object: ObjectSpec, name: string, expectation: Expectation, counts: Counts): void {
+  const program = object.programs.get(name)!;
+  const there = kernel.of(object, program, expectation.flags);
+  const expected = there.verdict === 'none' ? expectation.verdict : there.verdict;
+  const started = performance.now();
+  const ours = judge(object, program, { strictAlignment: (expectation.flags & 1) !== 0 });
+  spent += performance.now() - started;
+  const kind =
+    ours.verdict === 'unsupported'
+      ? 'unsupported'
+      : ours.verdict === expected
+        ? 'agree'
+        : expected === 'accept'
+          ? 'stricter'
+          : 'laxer';
+  counts[kind]++;
+  if (kind === 'unsupported') features.set(ours.feature!, (features.get(ours.feature!) ?? 0) + 1);
+  const problem = ours.diagnostics[0]?.problem ?? '';
+  let said = true;
+  if (kind === 'agree' && ours.verdict === 'reject') {
+    said =
+      there.verdict === 'reject'
+        ? problem.split('\n').every((line) => there.log.includes(line))
+        : expectation.messages.some((message) => messagePattern(message).test(problem));
+    counts.messages++;
+    if (said) counts.messagesAgree++;
+  }
+  if (!list.includes(kind) && !(list.includes('message') && !said) && only === undefined) return;
+  const { insns, states, time_us } = ours.stats;
+  console.log(
+    `${said ? kind.toUpperCase() : 'MESSAGE'} ${object.name}:${name} (tag ${expectation.verdict}, kernel ${there.verdict}) ${time_us} us, ${insns} insns, ${states} states`,
+  );
+  if (ours.verdict !== 'accept')
+    console.log(`  ours: ${ours.diagnostics[0]?.slot}: ${(ours.feature ?? problem).replaceAll('\n', ' | ')}`);
+  const wanted =
+    there.verdict === 'none' ? expectation.messages.join(' | ') : there.log.trim().split('\n').slice(-5).join(' | ');
+  if (wanted !== '') console.log(`  kernel: ${wanted}`);
+}
+
+const text = parityTable({ files, unreadable, differing, features });
+if (writing) {
+  const page = readFileSync('docs/parity.md', 'utf8');
+  writeFileSync('docs/parity.md', `${page.slice(0, page.indexOf(keepAfter))}${keepAfter}\n\n${text}`);
+} else console.log(text);
+console.log(`verifying took ${spent.toFixed(0)} ms`);
