@@ -121,7 +121,7 @@ for (const file of readdirSync(dir!).sort()) {
           : program.insns;
       ours = verify(
         { program: { ...program, insns: relocated }, maps: spec.maps, license: spec.license, btf: spec.btf },
-        { strictAlignment: (flags & 1) !== 0, cpus: possibleCpus() },
+        { strictAlignment: (flags & 1) !== 0, cpus: possibleCpus(), vmlinux: vmlinuxBtf() },
       );
     } catch (error) {
       console.log(`CRASH ${file}:${program.name}: ${(error as Error).stack}`);

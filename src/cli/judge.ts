@@ -19,13 +19,17 @@ export interface ProgramVerdict {
   readonly stats: VerifyStats & { readonly time_us: number };
 }
 
-/** Judges as Linux 6.18 does for a loader with all capabilities. CO-RE is resolved against this kernel's types where it shows them. */
+/**
+ * Judges as Linux 6.18 does for a loader with all capabilities. CO-RE and kernel types are those of `options.vmlinux`, or else this
+ * kernel's where it shows them.
+ */
 export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyOptions = {}): ProgramVerdict {
   const names = { object: object.name, program: program.name };
+  const vmlinux = options.vmlinux ?? kernelTypes();
   let relocated = program;
   if (program.coreRelocations.length > 0 && object.btf !== undefined) {
     try {
-      relocated = { ...program, insns: applyCoreRelocations(program, object.btf, kernelTypes() ?? object.btf).insns };
+      relocated = { ...program, insns: applyCoreRelocations(program, object.btf, vmlinux ?? object.btf).insns };
     } catch (error) {
       if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
       return {
@@ -40,7 +44,7 @@ export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyO
   const start = performance.now();
   const { verdict, diagnostics, feature, stats } = verify(
     { program: relocated, maps: object.maps, license: object.license, btf: object.btf },
-    { cpus: cpus(), ...options },
+    { cpus: cpus(), ...options, vmlinux },
   );
   const time_us = Math.round((performance.now() - start) * 1000);
   return {

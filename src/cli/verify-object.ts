@@ -1,5 +1,6 @@
 /** What `verify` does with one object: judge its programs, and say why those that are refused are. */
 import { SluiceError } from '../errors.ts';
+import { btfFile } from '../linux/btf-vmlinux.ts';
 import type { LineInfo } from '../object/spec.ts';
 import { KernelLog } from '../verifier/kernel-log.ts';
 import { judge, type ProgramVerdict } from './judge.ts';
@@ -28,17 +29,20 @@ export interface JudgeRequest {
   readonly selector: string;
   /** As log_level of BPF_PROG_LOAD: 1 or 2, plus 4 for the time. Without, no log is written. */
   readonly logLevel?: number;
+  /** File with the kernel's types; without, this kernel's. */
+  readonly btf?: string;
 }
 
-/** Never throws for what is in the file; what is wrong with Sluice is thrown. */
-export function judgeObject({ selector, logLevel }: JudgeRequest): ObjectVerdicts {
+/** Never throws for what is in a file; what is wrong with Sluice is thrown. */
+export function judgeObject({ selector, logLevel, btf }: JudgeRequest): ObjectVerdicts {
   try {
+    const vmlinux = btf === undefined ? undefined : btfFile(btf);
     const { object, programs } = select(selector);
     return {
       selector,
       programs: programs.map((program) => {
         const log = logLevel === undefined ? undefined : new KernelLog(logLevel & 3);
-        const verdict = judge(object, program, log === undefined ? {} : { observer: log });
+        const verdict = judge(object, program, { vmlinux, ...(log === undefined ? {} : { observer: log }) });
         const explanation = verdict.diagnostics.flatMap((each) => describeDiagnostic(each, program));
         return {
           verdict,

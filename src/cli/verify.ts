@@ -19,6 +19,7 @@ interface VerifyOptions {
   readonly format: (typeof formats)[number];
   readonly jobs: number;
   readonly logLevel: number;
+  readonly btf?: string;
 }
 
 export const verifyVerb: Verb = (program, finish) => {
@@ -40,6 +41,7 @@ export const verifyVerb: Verb = (program, finish) => {
       integerOption(1, 7),
       1,
     )
+    .option('--btf <file>', "types of the kernel to verify for (default: this kernel's, /sys/kernel/btf/vmlinux)")
     .action((selectors: string[], options: VerifyOptions) => {
       const format = options.json === true ? 'json' : options.format;
       return finish(format === 'json' || format === 'sarif', async (output) => {
@@ -47,7 +49,11 @@ export const verifyVerb: Verb = (program, finish) => {
         const progress = new Progress('verify', objects.length);
         let done = 0;
         const results = await judgeObjects(
-          objects.map((selector) => (format === 'kernel' ? { selector, logLevel: options.logLevel } : { selector })),
+          objects.map((selector) => ({
+            selector,
+            ...(format === 'kernel' ? { logLevel: options.logLevel } : {}),
+            ...(options.btf === undefined ? {} : { btf: options.btf }),
+          })),
           options.jobs,
           ({ selector }) => {
             progress.update(++done, selector);

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseBtf } from '../btf/parse.ts';
 import type { Btf } from '../btf/types.ts';
-import { UnsupportedError } from '../errors.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
 import { objectIds, openById } from './bpf.ts';
 import { close } from './ffi.ts';
 import { btfInfoOf } from './info.ts';
@@ -21,6 +21,20 @@ export function vmlinuxBtf(): Btf {
     vmlinux = parseBtf(readFileSync(path));
   }
   return vmlinux;
+}
+
+const files = new Map<string, Btf>();
+
+/** BTF of another kernel, from a file; read once. Throws InputError `SLUICE_NO_BTF` if there is none, `SLUICE_BTF_…` for what it holds. */
+export function btfFile(path: string): Btf {
+  let btf = files.get(path);
+  if (btf === undefined) {
+    if (!existsSync(path))
+      throw new InputError('SLUICE_NO_BTF', `no BTF file ${path}: name one such as /sys/kernel/btf/vmlinux`, {});
+    btf = parseBtf(readFileSync(path));
+    files.set(path, btf);
+  }
+  return btf;
 }
 
 /** Names of the loaded modules that have BTF. */

@@ -225,6 +225,11 @@ function movePointer(
   const name = k.kindName(kind, flagsOf(p));
   if ((flagsOf(p) & k.MAYBE_NULL) !== 0)
     prohibited(v, dst, `pointer arithmetic on ${name} prohibited, null-check it first`);
+  if (kind === k.MEM && (flagsOf(p) & k.UNTRUSTED) !== 0) {
+    // Reads through it cannot fault, wherever it points: the offset is not followed.
+    if (d !== p) copyRecord(d, p);
+    return;
+  }
   const known = isConstant(s);
   switch (kind) {
     case k.FLOW_KEYS:

@@ -1,6 +1,7 @@
 /** Arguments of helpers against their prototypes: kinds of registers, memory behind them, sizes. */
 import type { ArgType, HelperPrototype } from '../abi/prototype.ts';
 import type { MapSpec } from '../object/spec.ts';
+import { btfNames, checkBtfArgument, checkBtfMemory, percpuTarget } from './btf-arguments.ts';
 import {
   checkReleasable,
   type DynptrFacts,
@@ -11,7 +12,15 @@ import {
 } from './dynptr.ts';
 import * as k from './kinds.ts';
 import { UMAX, UMIN } from './layout.ts';
-import { checkBounds, checkMapAccess, checkMapBounds, checkPacketBounds, checkPlain, checkReadable } from './memory.ts';
+import {
+  checkBounds,
+  checkBuffer,
+  checkMapAccess,
+  checkMapBounds,
+  checkPacketBounds,
+  checkPlain,
+  checkReadable,
+} from './memory.ts';
 import { markPrecise } from './precision.ts';
 import {
   aux2Of,
@@ -44,9 +53,11 @@ export interface CallFacts {
   released: boolean;
   rawStack: { number: number; size: number } | undefined;
   dynptr: DynptrFacts | undefined;
+  /** What the percpu pointer in argument 1 is to. */
+  percpu: ReturnType<typeof percpuTarget> | undefined;
 }
 
-const MEMORY = [k.STACK, k.PACKET, k.PACKET_META, k.MAP_KEY, k.MAP_VALUE, k.MEM];
+const MEMORY = [k.STACK, k.PACKET, k.PACKET_META, k.MAP_KEY, k.MAP_VALUE, k.MEM, k.BUF];
 
 const expected: Partial<Record<ArgType, readonly number[]>> = {
   const_map_ptr: [k.MAP_PTR],
@@ -76,6 +87,10 @@ const expected: Partial<Record<ArgType, readonly number[]>> = {
   sock_common: [k.SOCK_COMMON, k.SOCKET, k.TCP_SOCK, k.XDP_SOCK],
   btf_id_sock_common: [k.SOCK_COMMON, k.SOCKET, k.TCP_SOCK, k.XDP_SOCK],
   btf_id_sock_common_or_null: [k.SOCK_COMMON, k.SOCKET, k.TCP_SOCK, k.XDP_SOCK],
+  btf_id: [],
+  btf_id_or_null: [],
+  percpu_btf_id: [],
+  kptr: [k.MAP_VALUE],
   long_ptr: MEMORY,
   int_ptr: MEMORY,
   dynptr: [k.STACK, k.DYNPTR],
@@ -126,7 +141,7 @@ export function checkArgument(v: Verification, prototype: HelperPrototype, index
   const kinds = expected[type];
   if (kinds === undefined) v.unfollowed(`argument of kind ${type} (${prototype.name})`);
   const isNull = kind === k.SCALAR && isZero(r) && mayBeNull.has(type);
-  if (!isNull) checkKind(v, prototype, type, kinds, number, r);
+  if (!isNull) checkKind(v, prototype, index, type, kinds, number, r);
   else if (number <= 5) markPrecise(v, number);
   if (prototype.releases === index) {
     if (kind === k.SCALAR && !isNull) v.unfollowed(`release of a scalar (${prototype.name})`);
@@ -169,6 +184,7 @@ function packetAllowed(v: Verification, prototype: HelperPrototype): boolean {
 function checkKind(
   v: Verification,
   prototype: HelperPrototype,
+  index: number,
   type: ArgType,
   kinds: readonly number[],
   number: number,
@@ -176,8 +192,14 @@ function checkKind(
 ): void {
   const kind = kindOf(r);
   const flags = flagsOf(r);
-  let fine = kinds.includes(kind);
-  if (fine && (flags & k.MAYBE_NULL) !== 0 && kind !== k.SCALAR && !(mayBeNull.has(type) && type !== 'stack_or_null'))
+  let fine = kind === k.BTF_ID ? checkBtfArgument(v, prototype, index, type, number, r) : kinds.includes(kind);
+  if (
+    fine &&
+    (flags & k.MAYBE_NULL) !== 0 &&
+    kind !== k.SCALAR &&
+    kind !== k.BTF_ID &&
+    !(mayBeNull.has(type) && type !== 'stack_or_null')
+  )
     fine = false;
   if (fine && kind === k.MEM && (flags & k.READ_ONLY) !== 0 && written.has(type)) fine = false;
   if (fine && type === 'ringbuf_mem' && (flags & k.RINGBUF) === 0) fine = false;
@@ -185,7 +207,9 @@ function checkKind(
     if (kind === k.CTX || k.isSocket(kind) || kind === k.MAP_PTR || kind === k.FUNC) checkPlain(v, number, r, false);
     return;
   }
-  const names = [...new Set(kinds.map((each) => k.kindName(each, 0)))].join(', ');
+  const shown = kinds.map((each) => k.kindName(each, 0));
+  if (kinds === MEMORY) shown.splice(6, 0, 'ringbuf_mem');
+  const names = [...shown, ...btfNames(type)].join(', ');
   v.refuse(
     'argument-kind',
     'Call Type Safety',
@@ -255,6 +279,9 @@ function checkMeaning(
     }
     case 'dynptr_uninit':
       initDynptr(v, number, prototype.dynptrType === 'ringbuf' ? RINGBUF_DYNPTR : LOCAL, 0);
+      return;
+    case 'percpu_btf_id':
+      facts.percpu = percpuTarget(v, r);
       return;
     case 'func':
       facts.callback = auxOf(r);
@@ -335,6 +362,19 @@ export function checkHelperMemory(
           'The memory is read only.',
         );
       checkBounds(v, number, r, off, size, auxOf(r), zeroAllowed);
+      return;
+    case k.BTF_ID:
+      checkBtfMemory(v, number, r, size);
+      return;
+    case k.BUF:
+      if (write && (flagsOf(r) & k.READ_ONLY) !== 0)
+        v.refuse(
+          'read-only',
+          'Memory Safety',
+          `R${number} cannot write into ${k.kindName(kind, flagsOf(r))}`,
+          'The memory is read only.',
+        );
+      checkBuffer(v, number, r, off, size);
       return;
     case k.STACK:
       if (size === 0 && !zeroAllowed)

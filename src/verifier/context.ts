@@ -1,6 +1,8 @@
 /** Loads from and stores to the context, by the declaration of the program type (the is_valid_access functions of the kernel). */
 import { flowKeysSize, socketStructs } from '../abi/contexts/sock.ts';
 import type { ContextField } from '../abi/program-declaration.ts';
+import { kernelStruct, makeBtfPointer } from './btf-pointer.ts';
+import { btfContextAccess } from './context-btf.ts';
 import * as k from './kinds.ts';
 import { ID } from './layout.ts';
 import { kindOf, makePointer, makeUnknown, set } from './records.ts';
@@ -93,6 +95,7 @@ const pointers: Readonly<Record<string, readonly [number, number]>> = {
   socket_or_null: [k.SOCKET, k.MAYBE_NULL],
   sock_common_or_null: [k.SOCK_COMMON, k.MAYBE_NULL],
   flow_keys: [k.FLOW_KEYS, 0],
+  tp_buffer: [k.TP_BUFFER, 0],
 };
 
 export function contextAccess(
@@ -104,8 +107,10 @@ export function contextAccess(
   signed: boolean,
 ): void {
   const { context } = v.declaration;
-  if (context.layout === 'btf' || context.layout === 'target')
-    v.unfollowed(`context of ${v.declaration.type} programs`);
+  if (context.layout === 'btf') {
+    btfContextAccess(v, off, size, write, number, signed);
+    return;
+  }
   const field = off < 0 || off + size > context.size ? undefined : fieldAt(context.fields, off);
   if (field === undefined || !allowed(v, field, off, size, write) || (signed && field.kind !== 'scalar'))
     v.refuse(
@@ -121,6 +126,10 @@ export function contextAccess(
   if (field.kind === 'scalar') {
     makeUnknown(into);
     coerceLoaded(into, size, signed);
+    return;
+  }
+  if (field.kind === 'btf_id') {
+    makeBtfPointer(v, into, kernelStruct(v, field.btfId!), k.TRUSTED);
     return;
   }
   const pointer = pointers[field.kind];

@@ -41,6 +41,7 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
   if (old.frames.length !== state.frames.length) return false;
   if (old.lock <= 0 || state.lock <= 0 ? old.lock !== state.lock : false) return false;
   if (old.preempt !== state.preempt || (old.interrupts === 0) !== (state.interrupts === 0)) return false;
+  if (old.rcu !== state.rcu || old.sleepable !== state.sleepable) return false;
   if (old.references.length !== state.references.length) return false;
   oldIds.length = 0;
   newIds.length = 0;
@@ -102,6 +103,7 @@ function recordsEqual(data: Int32Array, at: number, r: number, comparison: Compa
       data[at + W.flags] === words[there + W.flags] &&
       data[at + W.offset] === words[there + W.offset] &&
       data[at + AUX / 4] === words[there + AUX / 4] &&
+      (kind !== k.BTF_ID || data[at + AUX2 / 4] === words[there + AUX2 / 4]) &&
       (kind === k.SCALAR
         ? scalarIdsMatch(data[at + W.id]!, words[there + W.id]!)
         : idsMatch(data[at + W.id]!, words[there + W.id]!)) &&
@@ -134,6 +136,9 @@ function recordsEqual(data: Int32Array, at: number, r: number, comparison: Compa
       if (aux > nowAux || (aux < 0 && aux !== nowAux)) return false;
       if (data[at + W.id] !== 0 && !idsMatch(data[at + W.id]!, words[there + W.id]!)) return false;
       return holds(data, at, r);
+    case k.BTF_ID:
+      if (data[at + AUX2 / 4] !== words[there + AUX2 / 4]) return false;
+      return aux === nowAux && same(data, at, r, 8, 24) && idsMatch(data[at + W.id]!, words[there + W.id]!);
     default:
       return aux === nowAux && same(data, at, r, 8, 24) && idsMatch(data[at + W.id]!, words[there + W.id]!);
   }

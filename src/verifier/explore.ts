@@ -1,6 +1,7 @@
 /** The walk over all paths: instruction by instruction, depth first, cut short where a state was seen before. */
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import { runAlu } from './alu.ts';
+import { resultRange, resultStruct } from './context-btf.ts';
 import { refuseLeak } from './critical-section.ts';
 import { statesEqual } from './equal.ts';
 import { findBefore, newFrame, rangeText, runLocalCall, runReturn, widen } from './function-call.ts';
@@ -10,10 +11,22 @@ import { isIteratorActive, iteratorsMoved } from './iterator.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
 import { runKfunc } from './kfunc-call.ts';
 import * as k from './kinds.ts';
-import { accessMemory, checkReadable } from './memory.ts';
+import { SMAX32, SMIN32 } from './layout.ts';
+import { accessMemory, checkPlain, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS } from './program.ts';
-import { flagsOf, kindOf, makePointer, registerAt, smaxOf, sminOf } from './records.ts';
+import {
+  aux2Of,
+  auxOf,
+  flagsOf,
+  kindOf,
+  makePointer,
+  referenceOf,
+  registerAt,
+  smaxOf,
+  sminOf,
+  words,
+} from './records.ts';
 import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
@@ -27,7 +40,7 @@ const sizes = [4, 2, 1, 8];
 /** Explores function `fn` as the first frame: the program, or a global function by itself. */
 export function explore(v: Verification, fn: number): void {
   const saved: (SavedState[] | undefined)[] = [];
-  const pointerKinds = new Uint8Array(v.code.length);
+  const pointerKinds = new Int32Array(v.code.length);
   const { state, code } = v;
   v.root = fn;
   state.frames = [];
@@ -35,6 +48,8 @@ export function explore(v: Verification, fn: number): void {
   state.lock = 0;
   state.preempt = 0;
   state.interrupts = 0;
+  state.rcu = 0;
+  state.sleepable = v.program.sleepable;
   state.mayGoto = 0;
   state.parent = undefined;
   state.history.length = state.history.entries = 0;
@@ -240,7 +255,7 @@ function next(v: Verification): boolean {
 }
 
 /** Runs the instruction at hand. Returns the slot to go on at, -1 at the end of the path. */
-function step(v: Verification, pointerKinds: Uint8Array): number {
+function step(v: Verification, pointerKinds: Int32Array): number {
   const { code, slot } = v;
   const opcode = code.op[slot]!;
   if (v.hasProblem[slot] !== 0)
@@ -294,24 +309,38 @@ function step(v: Verification, pointerKinds: Uint8Array): number {
   }
 }
 
-/** An instruction is rewritten for the kind of pointer that it goes through, so that must be one on all paths. */
-function samePointer(v: Verification, number: number, pointerKinds: Uint8Array): void {
+/** An instruction is rewritten for the kind of pointer that it goes through, so that must be one on all paths (save_aux_ptr_type). */
+function samePointer(v: Verification, number: number, pointerKinds: Int32Array): void {
   const r = v.register(number);
-  const kind = kindOf(r);
+  const type = kindOf(r) | (flagsOf(r) << 8);
   const before = pointerKinds[v.slot]!;
   if (before === 0) {
-    pointerKinds[v.slot] = kind;
+    pointerKinds[v.slot] = type;
     return;
   }
-  if (before === kind) return;
-  const special = (each: number) => each === k.CTX || k.isSocket(each);
-  if (special(before) || special(kind))
-    v.refuse(
-      'pointer-differs',
-      'Register Type Safety',
-      'same insn cannot be used with different pointers',
-      `On another path the register is ${k.kindName(before, 0)}, here ${k.kindName(kind, flagsOf(r))}.`,
-    );
+  if (before === type || !(rewritten(before) || rewritten(type))) return;
+  const load = (v.code.op[v.slot]! & 7) === CLASS.LDX;
+  if (load && isObject(before) && isObject(type)) {
+    const kind = (before & 0xff) === k.MEM || kindOf(r) === k.MEM ? k.MEM : k.BTF_ID;
+    pointerKinds[v.slot] = kind | ((((before | type) >> 8) & (k.UNTRUSTED | k.READ_ONLY)) << 8);
+    return;
+  }
+  v.refuse(
+    'pointer-differs',
+    'Register Type Safety',
+    'same insn cannot be used with different pointers',
+    `On another path the register is ${k.kindName(before & 0xff, before >> 8)}, here ${k.kindName(kindOf(r), flagsOf(r))}.`,
+  );
+}
+
+function rewritten(type: number): boolean {
+  const kind = type & 0xff;
+  return kind === k.CTX || kind === k.BTF_ID || k.isSocket(kind);
+}
+
+function isObject(type: number): boolean {
+  const kind = type & 0xff;
+  return kind === k.BTF_ID || kind === k.MEM;
 }
 
 function runJump(v: Verification, opcode: number): number {
@@ -358,7 +387,7 @@ function findLoopBefore(v: Verification, latest: SavedState): SavedState {
 function runExit(v: Verification): number {
   const { state } = v;
   if (state.depth > 0) return runReturn(v);
-  refuseLeak(v, 'BPF_EXIT instruction in main prog');
+  refuseLeak(v, 'BPF_EXIT instruction in main prog', v.root === 0);
   checkResult(v);
   return -1;
 }
@@ -380,9 +409,12 @@ function checkResult(v: Verification): void {
       );
     return;
   }
-  checkReadable(v, 0);
   const { declaration, program } = v;
+  const ofTarget = v.target === undefined ? undefined : targetRule(v);
+  if (ofTarget === 'void') return;
+  checkReadable(v, 0);
   const rule =
+    ofTarget ??
     (program.attachType === undefined ? undefined : declaration.returnsByAttachType?.get(program.attachType)) ??
     declaration.returns;
   if (rule === 'any') return;
@@ -395,11 +427,41 @@ function checkResult(v: Verification): void {
       'The program has to return a number.',
     );
   v.markResultPrecise();
-  if (sminOf(r) < rule.min || smaxOf(r) > rule.max)
-    v.refuse(
-      'result',
-      'Execution Context Safety',
-      `${rangeText('At program exit the register R0 has', r)} should have been in [${rule.min}, ${rule.max}]`,
-      'The hook takes only those results.',
-    );
+  const narrow = declaration.type === 'lsm' && program.attachType === 'lsm_mac';
+  const within = narrow ? within32(r, rule) : sminOf(r) >= rule.min && smaxOf(r) <= rule.max;
+  if (within) return;
+  const note =
+    declaration.type === 'lsm' && program.attachType === 'lsm_cgroup' && v.target?.prototype.returns === 0
+      ? "\nNote, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!"
+      : '';
+  v.refuse(
+    'result',
+    'Execution Context Safety',
+    `${rangeText('At program exit the register R0 has', r)} should have been in [${rule.min}, ${rule.max}]${note}`,
+    'The hook takes only those results.',
+  );
+}
+
+function within32(r: number, rule: { readonly min: number; readonly max: number }): boolean {
+  return words[(r + SMIN32) >> 2]! >= rule.min && words[(r + SMAX32) >> 2]! <= rule.max;
+}
+
+/** What hooks and methods of the kernel take; `void`: R0 is not looked at. undefined: as the declaration says. */
+function targetRule(v: Verification): 'void' | 'any' | { readonly min: number; readonly max: number } | undefined {
+  const { type } = v.declaration;
+  const nothing = v.target!.prototype.returns === 0;
+  if (type === 'lsm') {
+    if (v.program.attachType === 'lsm_cgroup') return nothing ? { min: 1, max: 1 } : undefined;
+    return nothing ? 'void' : resultRange(v)!;
+  }
+  if (type !== 'struct_ops') return undefined;
+  if (nothing) return 'void';
+  const struct = resultStruct(v);
+  if (struct === undefined) return 'any';
+  const r = v.register(0);
+  if (kindOf(r) !== k.BTF_ID || referenceOf(r) === 0 || auxOf(r) !== struct || aux2Of(r) !== k.KERNEL_TYPES)
+    return { min: 0, max: 0 };
+  // The caller becomes the owner of what is returned.
+  checkPlain(v, 0, r, false);
+  return 'void';
 }

@@ -4,9 +4,11 @@ import { helperTakesMap } from '../abi/map-rules.ts';
 import { mapTypes } from '../abi/map-types.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { type CallFacts, checkArgument } from './arguments.ts';
+import { kernelStruct } from './btf-pointer.ts';
 import { refuseLeak } from './critical-section.ts';
 import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
 import { enterCallback } from './function-call.ts';
+import { helperRight } from './helper-rights.ts';
 import * as k from './kinds.ts';
 import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
 import { checkReadable } from './memory.ts';
@@ -41,7 +43,12 @@ function findPrototype(v: Verification, id: number): HelperPrototype {
     if (attachType !== undefined && variant.attachTypes.includes(attachType))
       prototype = variant.helpers.get(id) ?? prototype;
   const only = declaration.helperAttachTypes?.get(id);
-  if (prototype === undefined || (only !== undefined && (attachType === undefined || !only.includes(attachType))))
+  const right = helperRight(v, (helperName(id) ?? '').replace(/^bpf_/, ''));
+  if (
+    prototype === undefined ||
+    right === 'absent' ||
+    (only !== undefined && (attachType === undefined || !only.includes(attachType)))
+  )
     v.refuse(
       'helper-not-allowed',
       'Execution Context Safety',
@@ -55,13 +62,25 @@ function findPrototype(v: Verification, id: number): HelperPrototype {
       'cannot call GPL-restricted function from non-GPL compatible program',
       `${prototype.name} is only for programs with a GPL-compatible license.`,
     );
-  if (prototype.sleepable === true && !program.sleepable)
+  if (right === 'refused')
     v.refuse(
-      'sleepable-helper',
+      'helper-not-allowed',
       'Execution Context Safety',
-      `sleepable helper ${shown} in non-sleepable prog`,
-      `${prototype.name} may sleep.`,
+      'helper call is not allowed in probe',
+      `${prototype.name} is not for programs that are attached there.`,
     );
+  if (prototype.sleepable === true) {
+    const { state } = v;
+    const where =
+      state.rcu > 0 ? 'in rcu_read_lock region' : state.preempt > 0 ? 'in non-preemptible region' : undefined;
+    if (!state.sleepable || where !== undefined)
+      v.refuse(
+        'sleepable-helper',
+        'Execution Context Safety',
+        state.sleepable ? `sleepable helper ${shown} ${where}` : 'helper call might sleep in a non-sleepable prog',
+        `${prototype.name} may sleep.`,
+      );
+  }
   return prototype;
 }
 
@@ -106,6 +125,7 @@ export function runHelper(v: Verification): void {
     released: false,
     rawStack: undefined,
     dynptr: undefined,
+    percpu: undefined,
   };
   if (name !== 'spin_unlock') refuseUnderLock(v, 'function calls are not allowed while holding a lock');
   if (name === 'spin_lock' || name === 'spin_unlock') {
@@ -183,6 +203,7 @@ const SOCKET_UPDATERS = new Set<string>([
 ]);
 function mayUpdateSockets(v: Verification, name: string): boolean {
   const { type } = v.declaration;
+  if (type === 'tracing') return v.program.attachType === 'trace_iter';
   return SOCKET_UPDATERS.has(type) || (type === 'sock_ops' && name === 'map_delete_elem');
 }
 
@@ -219,6 +240,18 @@ export function forgetPacket(v: Verification): void {
     if (k.isPacket(kindOf(r)) || (kindOf(r) === k.MEM && (flagsOf(r) & k.PACKET_SLICE) !== 0)) makeUnknown(r);
   });
 }
+
+/** The result is the argument seen as another struct (is_ptr_cast_function). */
+const CASTS = new Set([
+  'tcp_sock',
+  'sk_fullsock',
+  'skc_to_tcp_sock',
+  'skc_to_tcp6_sock',
+  'skc_to_udp6_sock',
+  'skc_to_mptcp_sock',
+  'skc_to_tcp_timewait_sock',
+  'skc_to_tcp_request_sock',
+]);
 
 /** Results that are an error number or a size at most that of the buffer. */
 const SIZED = new Set([
@@ -290,10 +323,29 @@ function giveResult(
     case 'tcp_sock_or_null':
       pointer(k.TCP_SOCK, k.MAYBE_NULL, 0);
       break;
+    case 'btf_id':
+    case 'trusted_btf_id':
+    case 'btf_id_or_null': {
+      if (prototype.returnsBtfId === undefined) v.unfollowed(`result of ${prototype.name}`);
+      const orNull = prototype.returns === 'btf_id_or_null' ? k.MAYBE_NULL : 0;
+      const trust = prototype.returns === 'trusted_btf_id' ? k.TRUSTED : 0;
+      pointer(k.BTF_ID, orNull | trust, kernelStruct(v, prototype.returnsBtfId));
+      break;
+    }
+    case 'mem_or_btf_id':
+    case 'mem_or_btf_id_or_null': {
+      const { struct, types, size, allocated } = facts.percpu!;
+      const orNull = prototype.returns === 'mem_or_btf_id_or_null' ? k.MAYBE_NULL : 0;
+      if (struct === 0) pointer(k.MEM, orNull | k.READ_ONLY, size);
+      else {
+        pointer(k.BTF_ID, allocated ? orNull | k.ALLOC | k.RCU : orNull, struct);
+        set(r, AUX2, types);
+      }
+      return;
+    }
     default:
       v.unfollowed(`result of kind ${prototype.returns} (${prototype.name})`);
   }
   // A socket that was found through another lives as long as that one.
-  if (facts.reference !== 0 && prototype.acquires !== true && (name === 'tcp_sock' || name === 'sk_fullsock'))
-    set(r, REFERENCE, facts.reference);
+  if (facts.reference !== 0 && prototype.acquires !== true && CASTS.has(name)) set(r, REFERENCE, facts.reference);
 }

@@ -1,5 +1,6 @@
 /** Conditional jumps: which way they go, and what each way teaches of scalars, packet pointers and pointers that may be NULL. */
 import { CLASS, JUMP } from '../isa/opcodes.ts';
+import { isTrusted, mayPointToLock } from './btf-pointer.ts';
 import * as k from './kinds.ts';
 import { AUX, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
 import { checkReadable } from './memory.ts';
@@ -122,7 +123,9 @@ function outcome(operation: number, narrow: boolean, d: number, s: number): numb
 function neverNull(r: number): boolean {
   if ((flagsOf(r) & k.MAYBE_NULL) !== 0) return false;
   const kind = kindOf(r);
-  return kind === k.MAP_VALUE || kind === k.MAP_KEY || kind === k.MEM || kind === k.MAP_PTR || k.isSocket(kind);
+  if (kind === k.BTF_ID) return isTrusted(r);
+  if (kind === k.MEM) return (flagsOf(r) & k.UNTRUSTED) === 0;
+  return kind === k.MAP_VALUE || kind === k.MAP_KEY || kind === k.MAP_PTR || k.isSocket(kind);
 }
 
 function packetOutcome(operation: number, d: number, s: number): number {
@@ -208,7 +211,7 @@ function markNullOrNot(v: Verification, d: number, isNull: boolean): void {
     if (isNull) makeConstant(r, 0, 0);
     else {
       notNull(v, r);
-      if (kindOf(r) !== k.MAP_VALUE || !v.hasLock(auxOf(r))) set(r, ID, 0);
+      if (!mayPointToLock(v, r)) set(r, ID, 0);
     }
   });
 }

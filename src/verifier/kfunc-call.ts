@@ -51,7 +51,7 @@ export function runKfunc(v: Verification): number {
       `Programs of type ${v.declaration.type} may not call it.`,
     );
   const sleepable = hasFlag(facts, 'sleepable');
-  if (sleepable && !v.program.sleepable)
+  if (sleepable && !v.state.sleepable)
     v.refuse(
       'sleepable-kfunc',
       'Execution Context Safety',

@@ -25,6 +25,15 @@ export const XDP_SOCK = 15;
 export const FLOW_KEYS = 16;
 /** A dynptr that may not be changed (CONST_PTR_TO_DYNPTR); also what the slots of one hold. AUX: type. */
 export const DYNPTR = 17;
+/** Pointer to a struct with a type. AUX: BTF type id; AUX2: KERNEL_TYPES or PROGRAM_TYPES. */
+export const BTF_ID = 18;
+/** Memory of a size that is known at attach: keys and values of map iterators, the writable buffer of a tracepoint. */
+export const BUF = 19;
+export const TP_BUFFER = 20;
+
+/** AUX2 of a BTF_ID: whose ids they are. */
+export const KERNEL_TYPES = 0;
+export const PROGRAM_TYPES = 1;
 
 /** FLAGS. */
 export const MAYBE_NULL = 1;
@@ -39,6 +48,17 @@ export const PACKET_SLICE = 1 << 17;
 /** Of an iterator that needs RCU protection: it was begun under it, or not. */
 export const ITERATOR_RCU = 1 << 18;
 export const ITERATOR_UNTRUSTED = 1 << 19;
+/** Of pointers to typed structs: how far their target can be relied on (enum bpf_type_flag, include/linux/bpf.h). */
+export const TRUSTED = 16;
+export const RCU = 32;
+export const UNTRUSTED = 64;
+/** The struct is user memory, or a copy for each CPU. */
+export const USER = 128;
+export const PERCPU = 256;
+/** Object of a type of the program itself, from bpf_obj_new. */
+export const ALLOC = 512;
+/** The object is in a list or tree, which owns it. */
+export const NON_OWNING = 1024;
 
 /** Bytes of the stack. */
 export const INVALID = 0;
@@ -72,12 +92,28 @@ const kindNames = [
   'xdp_sock',
   'flow_keys',
   'dynptr_ptr',
+  'ptr_',
+  'buf',
+  'tp_buffer',
+];
+
+const prefixes: readonly (readonly [number, string])[] = [
+  [READ_ONLY, 'rdonly_'],
+  [RINGBUF, 'ringbuf_'],
+  [USER, 'user_'],
+  [PERCPU, 'percpu_'],
+  [RCU, 'rcu_'],
+  [UNTRUSTED, 'untrusted_'],
+  [TRUSTED, 'trusted_'],
 ];
 
 /** As the kernel's reg_type_str. */
 export function kindName(kind: number, flags: number): string {
-  const prefix = ((flags & READ_ONLY) !== 0 ? 'rdonly_' : '') + ((flags & RINGBUF) !== 0 ? 'ringbuf_' : '');
-  return prefix + kindNames[kind]! + ((flags & MAYBE_NULL) !== 0 && kind !== SCALAR ? '_or_null' : '');
+  if (kind === SCALAR || kind === NOT_INIT) return kindNames[kind]!;
+  let prefix = '';
+  for (const [flag, text] of prefixes) if ((flags & flag) !== 0) prefix += text;
+  const orNull = (flags & MAYBE_NULL) === 0 ? '' : kind === BTF_ID ? 'or_null_' : '_or_null';
+  return prefix + kindNames[kind]! + orNull;
 }
 
 /** Pointers that change when the packet does. */

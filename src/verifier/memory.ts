@@ -1,5 +1,6 @@
 /** Access to memory through a register: which rule holds for which kind of pointer, and whether the bounds are proven. */
 import type { MapSpec } from '../object/spec.ts';
+import { btfPointerAccess } from './btf-pointer.ts';
 import { contextAccess, flowKeysAccess, socketAccess } from './context.ts';
 import * as k from './kinds.ts';
 import { OFFSET } from './layout.ts';
@@ -257,7 +258,7 @@ export function accessMemory(
   const flags = flagsOf(pointer);
   checkAlignment(v, pointer, off, size, strict);
   const total = off + offsetOf(pointer);
-  if ((flags & k.MAYBE_NULL) !== 0 || kind === k.SCALAR) invalidKind(v, pointerNumber, pointer);
+  if (kind === k.SCALAR || (flags & k.MAYBE_NULL) !== 0) invalidKind(v, pointerNumber, pointer);
   switch (kind) {
     case k.STACK:
       if (write) writeStack(v, pointerNumber, pointer, total, size, number);
@@ -296,7 +297,25 @@ export function accessMemory(
           `R${pointerNumber} cannot write into ${k.kindName(kind, flags)}`,
           'The memory is read only.',
         );
-      checkBounds(v, pointerNumber, pointer, total, size, auxOf(pointer), false);
+      // What was loaded from the kernel without a promise is read by an access that cannot fault.
+      if ((flags & (k.READ_ONLY | k.UNTRUSTED)) !== (k.READ_ONLY | k.UNTRUSTED))
+        checkBounds(v, pointerNumber, pointer, total, size, auxOf(pointer), false);
+      break;
+    case k.BTF_ID:
+      btfPointerAccess(v, pointerNumber, pointer, total, size, write, number, signed);
+      return;
+    case k.BUF:
+      if (write && (flags & k.READ_ONLY) !== 0)
+        v.refuse(
+          'read-only',
+          'Memory Safety',
+          `R${pointerNumber} cannot write into ${k.kindName(kind, flags)}`,
+          'The memory is read only.',
+        );
+      checkBuffer(v, pointerNumber, pointer, total, size);
+      break;
+    case k.TP_BUFFER:
+      checkBuffer(v, pointerNumber, pointer, total, size);
       break;
     case k.CTX:
       checkPlain(v, pointerNumber, pointer, false);
@@ -346,6 +365,26 @@ function invalidKind(v: Verification, number: number, pointer: number): never {
       ? 'The pointer may be NULL here: compare it with 0 first.'
       : `The register holds ${name}, through which memory cannot be reached.`,
   );
+}
+
+/** Memory whose size is known only when the program is attached: Linux compares then what was touched here. */
+export function checkBuffer(v: Verification, number: number, pointer: number, off: number, size: number): void {
+  const shown =
+    kindOf(pointer) === k.TP_BUFFER ? 'tracepoint' : (flagsOf(pointer) & k.READ_ONLY) !== 0 ? 'rdonly' : 'rdwr';
+  if (off < 0)
+    v.refuse(
+      'negative-offset',
+      'Memory Safety',
+      `R${number} invalid ${shown} buffer access: off=${off}, size=${size}`,
+      'The access is before the buffer.',
+    );
+  if (!isConstant(pointer) || constantOf(pointer) !== 0)
+    v.refuse(
+      'variable-offset',
+      'Memory Safety',
+      `R${number} invalid variable buffer offset: off=${off}, var_off=${bitsText(pointer)}`,
+      'The offset in the buffer must be known.',
+    );
 }
 
 /** Frozen read-only data: what is there is known. */

@@ -73,6 +73,8 @@ export interface SavedState {
   readonly lock: number;
   readonly preempt: number;
   readonly interrupts: number;
+  readonly rcu: number;
+  readonly sleepable: boolean;
   /** may_goto taken so often on this path. */
   readonly mayGoto: number;
   /** Instructions from `parent` to here. */
@@ -119,6 +121,10 @@ export class CurrentState {
   preempt = 0;
   /** Reference of the interrupt flags saved last, 0 while interrupts are enabled. */
   interrupts = 0;
+  /** bpf_rcu_read_lock is held. */
+  rcu = 0;
+  /** What runs here may sleep; callbacks that run later may differ from the program. */
+  sleepable = false;
   mayGoto = 0;
   parent: SavedState | undefined;
   readonly history = new History();
@@ -171,6 +177,8 @@ export class CurrentState {
       lock: this.lock,
       preempt: this.preempt,
       interrupts: this.interrupts,
+      rcu: this.rcu,
+      sleepable: this.sleepable,
       mayGoto: this.mayGoto,
       history: copyOf(this.history.data, 0, this.history.length),
       historyEntries: this.history.entries,
@@ -192,6 +200,8 @@ export class CurrentState {
     this.lock = state.lock;
     this.preempt = state.preempt;
     this.interrupts = state.interrupts;
+    this.rcu = state.rcu;
+    this.sleepable = state.sleepable;
     this.mayGoto = state.mayGoto;
     this.parent = state.parent;
     this.history.take(state.history, state.historyEntries);

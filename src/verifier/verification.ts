@@ -2,6 +2,7 @@
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import type { AttachTarget } from './attach-target.ts';
 import { type DiagnosticCategory, type PathStep, Refusal, Unfollowed } from './diagnostic.ts';
 import { specialFields } from './map-fields.ts';
 import { markPrecise } from './precision.ts';
@@ -21,6 +22,12 @@ export class Verification {
   readonly declaration: ProgramDeclaration;
   readonly license: string;
   readonly btf: Btf | undefined;
+  /** Types of the kernel, if they were given. */
+  readonly vmlinux: Btf | undefined;
+  /** What the program is attached to, for those whose context BTF describes. */
+  readonly target: AttachTarget | undefined;
+  /** Reference that each `__ref` argument comes with, by position. */
+  readonly argumentReferences = new Map<number, number>();
   readonly strictAlignment: boolean;
   readonly state = new CurrentState();
   /** Slot of the instruction at hand. */
@@ -65,14 +72,20 @@ export class Verification {
     declaration: ProgramDeclaration,
     license: string,
     btf: Btf | undefined,
-    strictAlignment: boolean,
+    options: {
+      readonly strictAlignment: boolean;
+      readonly vmlinux: Btf | undefined;
+      readonly target: AttachTarget | undefined;
+    },
   ) {
+    this.vmlinux = options.vmlinux;
+    this.target = options.target;
     this.code = code;
     this.program = program;
     this.declaration = declaration;
     this.license = license;
     this.btf = btf;
-    this.strictAlignment = strictAlignment;
+    this.strictAlignment = options.strictAlignment;
     this.hasProblem = new Uint8Array(code.length);
     this.stackDepth = new Int32Array(code.functions.length);
     this.changesPacket = new Uint8Array(code.functions.length);

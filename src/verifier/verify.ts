@@ -3,6 +3,7 @@ import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import { findAttachTarget } from './attach-target.ts';
 import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { explore } from './explore.ts';
 import { findPacketChanges } from './packet-changes.ts';
@@ -29,6 +30,8 @@ export interface VerifyOptions {
   readonly strictAlignment?: boolean;
   /** Possible CPUs of the kernel: bounds bpf_get_smp_processor_id (default 8192, the most that x86 has). */
   readonly cpus?: number;
+  /** Types of the kernel that the program is for (BTF of vmlinux); without, what needs them is `unsupported`. */
+  readonly vmlinux?: Btf | undefined;
   /** Sees every state (recorder.ts); costs much time and memory. */
   readonly observer?: Observer;
 }
@@ -77,8 +80,13 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       return { verdict: 'reject', diagnostics: structure.slice(0, 1), stats: stats() };
     }
     checkLoad(program, declaration, input.license);
+    const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
     const code = prepare(program, input.maps);
-    v = new Verification(code, program, declaration, input.license, input.btf, options.strictAlignment ?? false);
+    v = new Verification(code, program, declaration, input.license, input.btf, {
+      strictAlignment: options.strictAlignment ?? false,
+      vmlinux: options.vmlinux,
+      target,
+    });
     for (const [slot, text] of deferred) {
       v.problems.set(slot, text);
       v.hasProblem[slot] = 1;
@@ -111,29 +119,34 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
   }
 }
 
+const gplMessages: Partial<Record<ProgramDeclaration['type'], string>> = {
+  lsm: 'LSM programs must have a GPL compatible license',
+  struct_ops: 'struct ops programs must have a GPL compatible license',
+};
+
 /** What is checked before the instructions are looked at (bpf_prog_load). */
 function checkLoad(program: ProgramSpec, declaration: ProgramDeclaration, license: string): void {
   const refuse = (id: string, problem: string, reason: string): never => {
     throw new Refusal({ id, category: 'Policy', problem, reason, slot: undefined });
   };
   const { attachType } = program;
-  if (declaration.context.layout === 'btf' || declaration.context.layout === 'target')
-    throw new Unfollowed(`programs of type ${declaration.type}`, undefined);
+  if (declaration.context.layout === 'target') throw new Unfollowed(`programs of type ${declaration.type}`, undefined);
   if (declaration.attachTypeRequired && attachType !== undefined && !declaration.attachTypes.includes(attachType))
     refuse('attach-type', `attach type ${attachType} is not for ${declaration.type}`, 'Linux refuses the combination.');
-  if (program.sleepable && declaration.sleepable === 'never')
+  const refusedSleep =
+    declaration.sleepable === 'never' || (declaration.type === 'tracing' && attachType === 'trace_raw_tp');
+  if (declaration.type === 'syscall' && !program.sleepable)
+    refuse('sleepable', 'Syscall programs can only be sleepable', 'They run in the context of the caller.');
+  if (program.sleepable && refusedSleep)
     refuse(
       'sleepable',
       'Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable',
       'Programs of this type may not sleep.',
     );
-  if (program.sleepable) throw new Unfollowed('sleepable programs', undefined);
   if (declaration.gplOnly && !/GPL/.test(license))
     refuse(
       'gpl-only',
-      'programs of this type must be GPL-compatible',
+      gplMessages[declaration.type] ?? 'programs of this type must be GPL-compatible',
       'Linux refuses the type without such a license.',
     );
-  for (let slot = 0; slot < program.insns.length; slot++)
-    if (program.insns[slot]!.opcode === 0x18 && program.insns[slot]!.src === 3) throw new Unfollowed('ksym', slot);
 }
