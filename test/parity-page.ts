@@ -4,7 +4,7 @@ import { kfuncs } from '../src/abi/kfuncs.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import { mapRules, type SizeRule } from '../src/abi/map-rules.ts';
 import { type MapTypeName, mapTypes } from '../src/abi/map-types.ts';
-import { instructionLimits, modelledHelpers } from '../src/abi/parity.ts';
+import { instructionLimits, modelledHelpers, refusedHelpers } from '../src/abi/parity.ts';
 import type { ReturnRule } from '../src/abi/program-declaration.ts';
 import { programTypes } from '../src/abi/program-types.ts';
 import { programDeclarations } from '../src/abi/programs/index.ts';
@@ -129,12 +129,15 @@ function helperRows(runs: ReadonlySet<string>, exports: ReadonlySet<string>) {
       at + 1,
       helperName(at + 1)!,
       here,
-      here === 'modelled' ? model! : '',
+      here === 'modelled' ? model! : here === 'refused' ? (refusedHelpers[bare] ?? 'not there yet') : '',
       prototype.gplOnly ? 'GPL' : '',
       who,
     );
   });
-  return { count, text: table(['number', 'helper', 'here', 'as', 'license', 'program types in Linux'], rows) };
+  return {
+    count,
+    text: table(['number', 'helper', 'here', 'with what, or why not', 'license', 'program types in Linux'], rows),
+  };
 }
 
 /** Whether a call of the kfunc runs here: the plane has its body, or the engines do it. */

@@ -8,6 +8,20 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   get_current_pid_tgid: 'the process that Sluice runs in, or what the run sets',
   get_current_uid_gid: 'the process that Sluice runs in, or what the run sets',
   get_current_comm: 'the process that Sluice runs in, or what the run sets',
+  get_ns_current_pid_tgid: 'the first namespace of processes, by its inode number',
+  get_current_cgroup_id: 'the root of the control groups',
+  get_current_ancestor_cgroup_id: 'the root, which has no ancestor but itself',
+  probe_read: 'the one memory of programs; outside of it the errno of Linux',
+  probe_read_str: 'the one memory of programs; outside of it the errno of Linux',
+  probe_read_user: 'the one memory of programs; outside of it the errno of Linux',
+  probe_read_user_str: 'the one memory of programs; outside of it the errno of Linux',
+  probe_read_kernel: 'the one memory of programs; outside of it the errno of Linux',
+  probe_read_kernel_str: 'the one memory of programs; outside of it the errno of Linux',
+  copy_from_user: 'the one memory of programs; outside of it the errno of Linux',
+  tcp_raw_gen_syncookie_ipv4: 'secrets from the seed of the runtime',
+  tcp_raw_gen_syncookie_ipv6: 'secrets from the seed of the runtime',
+  tcp_raw_check_syncookie_ipv4: 'secrets from the seed of the runtime',
+  tcp_raw_check_syncookie_ipv6: 'secrets from the seed of the runtime',
   get_numa_node_id: 'one node',
   get_smp_processor_id: 'the worker is the CPU',
   ktime_get_ns: 'the clock of the runtime, which a run can set',
@@ -55,6 +69,68 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   msg_redirect_map: 'sockets that the run makes; the target is reported',
   msg_redirect_hash: 'sockets that the run makes; the target is reported',
   sk_select_reuseport: 'the chosen socket is reported',
+};
+
+const noTask = 'a task here is a few numbers, no struct of the kernel';
+const noStack = 'there is no call stack of a kernel or a process to walk';
+const noCounter = 'there are no hardware counters behind a perf_event_array';
+const notAttached = 'tracing programs are not attached to anything here';
+const noSignal = 'there is no task to send a signal to';
+const noFile = 'there are no files, inodes and paths of a kernel';
+const noIterator = 'iterators of the kernel are not run here';
+const noInfrared = 'there is no infrared device';
+const noSegmentRouting = 'lwt_seg6local is not run here';
+
+/** Why a helper is refused, by name without prefix, where it is not simply missing yet. */
+export const refusedHelpers: Readonly<Record<string, string>> = {
+  perf_event_read: noCounter,
+  perf_event_read_value: noCounter,
+  perf_prog_read_value: noCounter,
+  read_branch_records: noCounter,
+  get_branch_snapshot: noCounter,
+  get_stackid: noStack,
+  get_stack: noStack,
+  get_task_stack: noStack,
+  get_current_task: noTask,
+  task_pt_regs: noTask,
+  find_vma: noTask,
+  copy_from_user_task: noTask,
+  probe_write_user: 'no process has memory here that a program could write',
+  send_signal: noSignal,
+  send_signal_thread: noSignal,
+  override_return: notAttached,
+  get_func_ip: notAttached,
+  get_func_arg: notAttached,
+  get_func_ret: notAttached,
+  get_func_arg_cnt: notAttached,
+  get_attach_cookie: notAttached,
+  skb_output: notAttached,
+  xdp_output: notAttached,
+  d_path: noFile,
+  sock_from_file: noFile,
+  bprm_opts_set: noFile,
+  ima_inode_hash: noFile,
+  ima_file_hash: noFile,
+  seq_printf: noIterator,
+  seq_write: noIterator,
+  seq_printf_btf: noIterator,
+  rc_repeat: noInfrared,
+  rc_keydown: noInfrared,
+  rc_pointer_rel: noInfrared,
+  lwt_seg6_store_bytes: noSegmentRouting,
+  lwt_seg6_adjust_srh: noSegmentRouting,
+  lwt_seg6_action: noSegmentRouting,
+  tcp_send_ack: 'struct_ops programs are not run here',
+  sys_bpf: 'a program cannot make maps and programs here',
+  sys_close: 'a program holds no descriptors here',
+  btf_find_by_name_kind: 'there is no BTF of a kernel in the memory of programs',
+  snprintf_btf: 'there is no BTF of a kernel in the memory of programs',
+  kallsyms_lookup_name: 'there are no symbols of a kernel',
+  per_cpu_ptr: 'there are no percpu variables of a kernel',
+  this_cpu_ptr: 'there are no percpu variables of a kernel',
+  skb_get_xfrm_state: 'there is no IPsec',
+  skb_under_cgroup: 'maps of control groups are not there yet',
+  current_task_under_cgroup: 'maps of control groups are not there yet',
 };
 
 /** Instructions that are not there for every program, by kind of `Operation` (src/isa/operation.ts). */

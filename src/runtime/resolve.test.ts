@@ -33,7 +33,7 @@ describe('calls of helpers', () => {
     const error = refusal('call 5');
     expect(error).toBeInstanceOf(UnsupportedError);
     expect(error).toMatchObject({ feature: 'helper bpf_ktime_get_ns' });
-    expect(String(error)).toContain('does not have yet');
+    expect(String(error)).toContain('does not have: it is not there yet');
   });
 
   it('are refused in the words of the kernel if the type may not call them, body or not', () => {

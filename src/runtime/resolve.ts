@@ -3,6 +3,7 @@
 import { helperOf } from '../abi/context-access.ts';
 import { enginesExpand, helperName } from '../abi/helpers/index.ts';
 import { kfuncBody, kfuncs as runnableKfuncs } from '../abi/kfuncs.ts';
+import { refusedHelpers } from '../abi/parity.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -130,6 +131,11 @@ export function isRunnable(prototype: HelperPrototype, exports: ReadonlySet<stri
   return exports.has(prototype.name) || enginesExpand.has(prototype.name);
 }
 
+/** Why a helper is refused, for messages. */
+export function reasonAgainst(name: string): string {
+  return refusedHelpers[name.slice('bpf_'.length)] ?? 'it is not there yet';
+}
+
 function calledHelpers(
   program: ProgramSpec,
   insns: readonly Insn[],
@@ -151,7 +157,7 @@ function calledHelpers(
     if (!isRunnable(prototype, exports)) {
       throw new UnsupportedError(
         `helper ${name}`,
-        `${place} calls helper ${name}, which the user-space target does not have yet; \`sluice features\` lists those that it has`,
+        `${place} calls helper ${name}, which the user-space target does not have: ${reasonAgainst(name)}; \`sluice features\` lists those that it has`,
       );
     }
     called.set(insn.imm, prototype);

@@ -9,6 +9,7 @@ export * from './helpers/clock';
 export * from './helpers/cpu';
 export * from './helpers/mtu';
 export * from './helpers/printk';
+export * from './helpers/probe-read';
 export * from './helpers/random';
 export * from './helpers/redirect';
 export * from './helpers/skb-bytes';

@@ -36,3 +36,26 @@ export function bpf_get_current_comm(buffer: u64, size: u64): i64 {
   store<u8>(to + length - 1, 0);
   return 0;
 }
+
+/** The first namespace of processes: PROC_PID_INIT_INO. The device of its file system differs from machine to machine. */
+const PID_NAMESPACE: u64 = 0xefff_fffc;
+/** struct bpf_pidns_info. */
+const PIDNS_INFO_SIZE: u32 = 8;
+
+export function bpf_get_ns_current_pid_tgid(device: u64, inode: u64, info: u64, size: u64): i64 {
+  if (<u32>size == PIDNS_INFO_SIZE && device >> 32 == 0 && inode == PID_NAMESPACE) {
+    store<u64>(<usize>info, load<u64>(WORKER, WORKER_PID_TGID));
+    return 0;
+  }
+  memory.fill(<usize>info, 0, <u32>size);
+  return EINVAL;
+}
+
+// The task is in the root of the control groups, which has no ancestor but itself.
+export function bpf_get_current_cgroup_id(): u64 {
+  return 1;
+}
+
+export function bpf_get_current_ancestor_cgroup_id(level: u64): u64 {
+  return <i32>level == 0 ? 1 : 0;
+}
