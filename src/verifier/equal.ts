@@ -1,7 +1,9 @@
 /** Whether a state is covered by one that was explored before: then whatever follows was proven already. */
+
+import { MAX_CALL_FRAMES } from '../plane/layout/worker.ts';
 import * as k from './kinds.ts';
 import { AUX, AUX2, BYTES, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD, REFERENCE } from './layout.ts';
-import { arithmetic, bytes, COMPARED, frameAt, REGISTERS, slotAt, UNKNOWN, words } from './records.ts';
+import { arithmetic, bytes, COMPARED, FRAME_BYTES, frameAt, REGISTERS, slotAt, UNKNOWN, words } from './records.ts';
 import type { SavedFrame, SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
@@ -12,27 +14,31 @@ import type { Verification } from './verification.ts';
 export type Comparison = 'covered' | 'range' | 'exact';
 
 const RECORD_WORDS = RECORD / 4;
+const ALL_REGISTERS = (1 << REGISTERS) - 1;
+/** Each record has up to three ids. */
+const MAX_RECORDS = 4 * MAX_CALL_FRAMES * (FRAME_BYTES / RECORD);
 const W = { kind: KIND / 4, flags: FLAGS / 4, id: ID / 4, reference: REFERENCE / 4, offset: OFFSET / 4 };
 
-/** Pairs of ids, old and new, that stand for each other. */
-const oldIds: number[] = [];
-const newIds: number[] = [];
+/** Pairs of ids, old and new, that stand for each other; as many as there are records in all frames. */
+const oldIds = new Int32Array(MAX_RECORDS);
+const newIds = new Int32Array(MAX_RECORDS);
+let pairs = 0;
 
 function idsMatch(old: number, now: number): boolean {
-  if ((old === 0) !== (now === 0)) return false;
-  if (old === 0) return true;
-  for (let i = 0; i < oldIds.length; i++) {
+  if (old === 0 || now === 0) return old === now;
+  for (let i = 0; i < pairs; i++) {
     if (oldIds[i] === old) return newIds[i] === now;
     if (newIds[i] === now) return false;
   }
-  oldIds.push(old);
-  newIds.push(now);
+  oldIds[pairs] = old;
+  newIds[pairs++] = now;
   return true;
 }
 
 let fresh = 0x4000_0000;
 /** Scalars: an unlinked one fits in the place of any that is linked to nothing else. */
 function scalarIdsMatch(old: number, now: number): boolean {
+  if (old === 0 && now === 0) return true;
   return idsMatch(old !== 0 ? old : ++fresh, now !== 0 ? now : ++fresh);
 }
 
@@ -43,8 +49,7 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
   if (old.preempt !== state.preempt || (old.interrupts === 0) !== (state.interrupts === 0)) return false;
   if (old.rcu !== state.rcu || old.sleepable !== state.sleepable) return false;
   if (old.references.length !== state.references.length) return false;
-  oldIds.length = 0;
-  newIds.length = 0;
+  pairs = 0;
   fresh = 0x4000_0000;
   for (let i = 0; i < old.references.length; i++)
     if (
@@ -72,8 +77,8 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
 
 function framesEqual(v: Verification, old: SavedFrame, depth: number, live: number, comparison: Comparison): boolean {
   const base = frameAt(depth);
-  for (let i = 0; i < REGISTERS; i++) {
-    if ((live & (1 << i)) === 0) continue;
+  for (let left = live & ALL_REGISTERS; left !== 0; left &= left - 1) {
+    const i = 31 - Math.clz32(left & -left);
     if (!recordsEqual(old.data, i * RECORD_WORDS, base + i * RECORD, comparison)) return false;
   }
   return stacksEqual(v, old, depth, comparison);

@@ -93,9 +93,25 @@ export interface SavedState {
 const spare: Int32Array[][] = [];
 const MAX_SPARE = 256;
 
-function copyOf(source: Int32Array, from: number, length: number): Int32Array {
+/** The records of frames by depth and slots in use: making a view anew for each copy costs as much as the copy. */
+const views: Int32Array[][] = [];
+
+function recordsOf(depth: number, slots: number): Int32Array {
+  views[depth] ??= [];
+  const at = frameAt(depth) >> 2;
+  views[depth]![slots] ??= words.subarray(at, at + (REGISTERS + slots) * RECORD_WORDS);
+  return views[depth]![slots]!;
+}
+
+function copyOf(source: Int32Array): Int32Array {
+  const copy = spare[source.length]?.pop() ?? new Int32Array(source.length);
+  copy.set(source);
+  return copy;
+}
+
+function copyOfHistory({ data, length }: History): Int32Array {
   const copy = spare[length]?.pop() ?? new Int32Array(length);
-  copy.set(source.subarray(from, from + length));
+  for (let i = 0; i < length; i++) copy[i] = data[i]!;
   return copy;
 }
 
@@ -153,7 +169,6 @@ export class CurrentState {
     const frames: SavedFrame[] = [];
     for (let depth = 0; depth < this.frames.length; depth++) {
       const frame = this.frames[depth]!;
-      const at = frameAt(depth) >> 2;
       // Written out: a spread costs more than all the rest of this.
       frames.push({
         callsite: frame.callsite,
@@ -165,7 +180,7 @@ export class CurrentState {
         depth: frame.depth,
         writtenLow: frame.writtenLow,
         writtenHigh: frame.writtenHigh,
-        data: copyOf(words, at, (REGISTERS + frame.slots) * RECORD_WORDS),
+        data: copyOf(recordsOf(depth, frame.slots)),
         readLow: 0,
         readHigh: 0,
       });
@@ -180,7 +195,7 @@ export class CurrentState {
       rcu: this.rcu,
       sleepable: this.sleepable,
       mayGoto: this.mayGoto,
-      history: copyOf(this.history.data, 0, this.history.length),
+      history: copyOfHistory(this.history),
       historyEntries: this.history.entries,
       parent: this.parent,
       branches: 0,
