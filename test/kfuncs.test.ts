@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { load } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { readObject } from '../src/object/index.ts';
+import type { ObjectSpec } from '../src/object/spec.ts';
 import type { LoadedObject, RunInput } from '../src/runtime/handles.ts';
 import { clangs, compileBpf, noClang } from './clang.ts';
 
@@ -20,40 +21,46 @@ const compile = (name: string) =>
   );
 
 const packets = [64, 100].map((length) => new Uint8Array(length).map((_, at) => at * 7 + length));
+const noKernel = refusal === undefined ? '' : ` (skipped: ${refusal})`;
 const NOT_IN_A_TEST_RUN = new Set(['hints']);
+
+/** What a program gives on each target: return values and packets, run by run. */
+async function outcomes(spec: ObjectSpec, name: string, loads: readonly Load[]) {
+  const type = spec.programs.get(name)!.type;
+  const inputs: RunInput[] = type === 'syscall' ? [{}] : packets.map((data) => ({ data }));
+  const all = [];
+  for (const each of loads) {
+    const object = await each(spec, [name]);
+    try {
+      all.push(
+        inputs.map((input) => {
+          const { returnValue, data } = object.programs[name]!.run(input);
+          return { returnValue, data: data && Buffer.from(data).toString('hex') };
+        }),
+      );
+    } finally {
+      object.close();
+    }
+  }
+  return all;
+}
+
+type Load = (spec: ObjectSpec, programs: readonly string[]) => Promise<LoadedObject>;
+const linux: Load = (spec, programs) => load(spec, { target: 'linux', programs });
+const jit: Load = (spec, programs) => load(spec, { engine: 'jit', cpus: 2, programs });
+const interpreter: Load = (spec, programs) => load(spec, { engine: 'interpreter', cpus: 2, programs });
 
 describe.skipIf(noClang !== '')(`kfuncs, from C${noClang}`, () => {
   const spec = noClang === '' ? compile('kfuncs.bpf.c') : undefined;
 
   it
     .skipIf(refusal !== undefined)
-    .each([...(spec?.programs.values() ?? [])].filter(({ name }) => !NOT_IN_A_TEST_RUN.has(name)))(
-    `$name as in the kernel${refusal === undefined ? '' : ` (skipped: ${refusal})`}`,
-    async ({ name, type }) => {
-      const outcomes = [];
-      const programs = [name];
-      const loads: (() => Promise<LoadedObject>)[] = [
-        () => load(spec!, { target: 'linux', programs }),
-        () => load(spec!, { engine: 'jit', cpus: 2, programs }),
-        () => load(spec!, { engine: 'interpreter', cpus: 2, programs }),
-      ];
-      for (const each of loads) {
-        const object = await each();
-        try {
-          const inputs: RunInput[] = type === 'syscall' ? [{}] : packets.map((data) => ({ data }));
-          outcomes.push(
-            inputs.map((input) => {
-              const { returnValue, data } = object.programs[name]!.run(input);
-              return { returnValue, data: data && Buffer.from(data).toString('hex') };
-            }),
-          );
-        } finally {
-          object.close();
-        }
-      }
-      expect(outcomes[1]).toEqual(outcomes[0]);
-      expect(outcomes[2]).toEqual(outcomes[0]);
-      expect(outcomes[0]![0]!.returnValue).toBeGreaterThan(1);
+    .each([...(spec?.programs.keys() ?? [])].filter((name) => !NOT_IN_A_TEST_RUN.has(name)))(
+    `%s as in the kernel${noKernel}`,
+    async (name) => {
+      const [there, ...here] = await outcomes(spec!, name, [linux, jit, interpreter]);
+      for (const each of here) expect(each).toEqual(there);
+      expect(there![0]!.returnValue).toBeGreaterThan(1);
     },
   );
 
@@ -73,4 +80,43 @@ describe.skipIf(noClang !== '')(`kfuncs, from C${noClang}`, () => {
     expect(run({})).toBe(mix([-95, 0, -95, 0, -95, 0]));
     object.close();
   });
+});
+
+describe.skipIf(noClang !== '')(`exceptions, from C${noClang}`, () => {
+  const spec = noClang === '' ? compile('exceptions.bpf.c') : undefined;
+  const common: readonly (readonly [string, readonly number[]])[] = [
+    ['throw_always', [64, 64]],
+    ['throw_of_long', [64, 100]],
+    ['throw_from_subprogram', [1005, 103]],
+    ['throw_with_callback', [104, 207]],
+    ['throw_not', [77, 77]],
+  ];
+
+  it.skipIf(refusal !== undefined).each(common)(`%s as in the kernel${noKernel}`, async (name, values) => {
+    for (const outcome of await outcomes(spec!, name, [linux, jit, interpreter]))
+      expect(outcome.map(({ returnValue }) => returnValue)).toEqual(values);
+  });
+
+  // Linux refuses bpf_throw in callbacks.
+  it.each([
+    ['throw_from_loop', [5004, 20]],
+    ['throw_from_map', [7004, 8]],
+    ['throw_through_both', [5004, 8]],
+    ['throw_through_both_ways', [7004, 3]],
+  ])('%s: both engines unwind through callbacks', async (name, values) => {
+    for (const outcome of await outcomes(spec!, name, [jit, interpreter]))
+      expect(outcome.map(({ returnValue }) => returnValue)).toEqual(values);
+  });
+
+  it.each(['jit', 'interpreter'] as const)(
+    '%s: what ran before the exception stays, and the next run is well',
+    async (engine) => {
+      const object = await load(spec!, { engine, programs: ['throw_from_subprogram', 'throw_with_callback'] });
+      const counts = () => [...Array(5).keys()].map((at) => object.maps.counts!.get(at));
+      for (const data of [packets[1]!, packets[1]!, packets[0]!]) object.programs.throw_from_subprogram!.run({ data });
+      object.programs.throw_with_callback!.run({ data: packets[1]! });
+      expect(counts()).toEqual([1n, 10n, 0n, 0n, 103n]);
+      object.close();
+    },
+  );
 });

@@ -41,6 +41,7 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_cpumask_any_distribute bpf_cpumask_any_and_distribute', {
     modelledWith: 'the first CPU, not one after another',
   }),
+  ...family('bpf_throw', { engine: true }),
   ...family('bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag', {
     modelledWith: 'hints of the frame that the run sets; EOPNOTSUPP without',
   }),

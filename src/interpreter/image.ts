@@ -109,6 +109,8 @@ export function writeImage(
   header(layout.IMAGE_DATA_META, fieldOffset(parts.context, 'packet_meta'));
   header(layout.IMAGE_HELPERS, address + helperRecords);
   header(layout.IMAGE_HELPER_COUNT, parts.helpers.size);
+  const exceptionCallback = program.functions.findIndex((fn) => fn.exceptionCallback === true);
+  header(layout.IMAGE_EXCEPTION_CALLBACK, exceptionCallback < 0 ? layout.NO_FIELD : exceptionCallback);
   header(layout.IMAGE_PACKET_FLAGS, parts.readOnlyPacket ? layout.TAG_READ_ONLY : 0);
 
   bytes.set(predecoded.code, address + code);

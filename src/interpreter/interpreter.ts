@@ -335,7 +335,7 @@ export class Interpreter {
 
   /** Place of a helper's or kfunc's body in the table. */
   #bind(name: string): number {
-    if (name === 'bpf_loop' || name === 'bpf_tail_call') return 0; // the interpreter's own
+    if (name === 'bpf_loop' || name === 'bpf_tail_call' || name === layout.THROW) return 0; // the interpreter's own
     const known = this.#bound.get(name);
     if (known !== undefined) return known;
     const body = this.#host.functions[name];

@@ -99,6 +99,8 @@ export const STATE_CALLBACK_ENTRY = 544;
 /** u32: address and length of what packet loads read, where the context has no packet; length 0: nothing. */
 export const STATE_PACKET = 548;
 export const STATE_PACKET_SIZE = 552;
+/** u64: cookie of the exception. */
+export const STATE_COOKIE = 560;
 
 export const OPTION_UNINITIALISED_STACK = 1;
 
@@ -107,6 +109,8 @@ export const STATUS_EXIT = 1;
 export const STATUS_PAUSED = 2;
 export const STATUS_BREAKPOINT = 3;
 export const STATUS_FAULT = 4;
+/** An exception goes through a helper that called back. */
+export const STATUS_THROWN = 5;
 
 /** The fault. u32 code, register (NO_REGISTER: none), size and access; u64 address; u32 tag, base, size and aux of the object; u64 detail by code. */
 export const FAULT_CODE = 576;
@@ -148,6 +152,8 @@ export const FRAME_LOOP_INDEX = 192;
 export const FRAME_LOOP_COUNT = 196;
 export const FRAME_LOOP_FUNCTION = 200;
 export const FRAME_LOOP_CONTEXT = 224;
+/** u32: 1 in the frame of a program's entry, where exceptions end. */
+export const FRAME_BOUNDARY = 204;
 /** u64: 8-byte stack slots that hold a spilled pointer (or its like), bit by slot from the frame's lowest address. */
 export const FRAME_SPILLED = 256;
 /** One bit a byte: initialised. 64 bytes, and 8 that are never set. */
@@ -192,7 +198,9 @@ export const IMAGE_PACKET_FLAGS = 52;
 /** HELPER_ records of helpers and how many there are: what CALLX may call. */
 export const IMAGE_HELPERS = 56;
 export const IMAGE_HELPER_COUNT = 60;
-export const IMAGE_HEADER_SIZE = 64;
+/** Index of the function that exceptions go on in, NO_FIELD: there is none. */
+export const IMAGE_EXCEPTION_CALLBACK = 64;
+export const IMAGE_HEADER_SIZE = 80;
 export const NO_FIELD = 0xffffffff;
 
 /** A context byte: 0 forbidden, else the kind of its field, with flags. */
@@ -254,10 +262,13 @@ export const OP_LOOP = 0x112;
 export const OP_TAIL_CALL = 0x113;
 export const OP_UNSUPPORTED = 0x114;
 export const OP_BREAKPOINT = 0x115;
+export const OP_THROW = 0x116;
 
 /** Numbers of the helpers that the interpreter does itself. */
 export const TAIL_CALL = 12;
 export const BPF_LOOP = 181;
+/** The kfunc that it does itself. */
+export const THROW = 'bpf_throw';
 
 /** A helper or kfunc: u32 id, index in the shared table, number of arguments, RETURN_*, HELPER_* flags; 5 bytes ARGUMENT_*; u32 × 5 fixed sizes. */
 export const HELPER_ID = 0;

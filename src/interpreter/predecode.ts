@@ -90,7 +90,14 @@ export function predecode(program: ResolvedProgram, targets: CallTargets): Prede
           refuse(slot, insn, `invalid ${name}`, layout.OP_UNSUPPORTED);
         } else {
           const own = src === CALL_HELPER && (imm === layout.BPF_LOOP || imm === layout.TAIL_CALL);
-          const op = !own ? layout.OP_CALL_HELPER : imm === layout.BPF_LOOP ? layout.OP_LOOP : layout.OP_TAIL_CALL;
+          const throws = src !== CALL_HELPER && program.kfuncs[imm] === layout.THROW;
+          const op = throws
+            ? layout.OP_THROW
+            : !own
+              ? layout.OP_CALL_HELPER
+              : imm === layout.BPF_LOOP
+                ? layout.OP_LOOP
+                : layout.OP_TAIL_CALL;
           put(slot, op, { ...insn, src: 0 });
           constant(slot, BigInt(record));
         }

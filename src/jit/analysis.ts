@@ -3,7 +3,7 @@
 import { InputError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import type { FunctionSpec } from '../object/spec.ts';
-import { HELPER } from './call-plan.ts';
+import { HELPER, THROW } from './call-plan.ts';
 import { buildBlocks } from './cfg.ts';
 import { flowGraph, isReducible } from './dominators.ts';
 import type { Fact } from './fact.ts';
@@ -32,6 +32,8 @@ export interface FunctionAnalysis {
   readonly needsFrame: boolean;
   /** It, or what it calls, may make a tail call. */
   readonly mayTailCall: boolean;
+  /** It, or what it calls or hands out as a callback, may throw. */
+  readonly mayThrow: boolean;
   /** It has loops or calls functions of the program: what takes fuel. */
   readonly burnsFuel: boolean;
   isSuperfluous(op: Op, cursor: WebCursor): boolean;
@@ -68,6 +70,7 @@ export function analyseProgram(program: ResolvedProgram, options: AnalysisOption
     return analysis;
   };
   visit(entry.start);
+  for (const { exceptionCallback, start } of program.functions) if (exceptionCallback === true) visit(start);
   spread(done, entry.start);
   return done;
 }
@@ -90,6 +93,8 @@ function spread(functions: ReadonlyMap<number, Mutable>, entry: number): void {
         if (callee.needsFrame && !caller.needsFrame) changed = caller.needsFrame = true;
         if (callee.mayTailCall && !caller.mayTailCall) changed = caller.mayTailCall = true;
       }
+      for (const slot of [...caller.calls, ...caller.references])
+        if (functions.get(slot)?.mayThrow === true && !caller.mayThrow) changed = caller.mayThrow = true;
     }
   }
 }
@@ -146,6 +151,7 @@ function analyseFunction(
     references: new Set(),
     needsFrame: false,
     mayTailCall: false,
+    mayThrow: false,
     burnsFuel: graph.order.some((block) =>
       graph.predecessors[block]!.some((from) => graph.position[from]! >= graph.position[block]!),
     ),
@@ -173,6 +179,7 @@ function collect(analysis: Mutable): void {
         if (op.target === undefined) analysis.needsFrame = true;
         else calls.add(op.target);
       }
+      if (op.kind === 'kfunc' && op.name === THROW) analysis.mayThrow = true;
       if (op.kind === 'helper' && op.prototype.id === HELPER.TAIL_CALL) analysis.mayTailCall = true;
       if (isCall(op) && passesFunction(op, (register) => facts.of(cursor.web(register)))) analysis.needsFrame = true;
       if (!isSuperfluous(facts, op, cursor)) visitUses(op, read);

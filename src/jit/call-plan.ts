@@ -16,6 +16,9 @@ export const HELPER = {
   LOOP: 181,
 } as const;
 
+/** The kfunc that is no call: a WebAssembly exception. */
+export const THROW = 'bpf_throw';
+
 export interface CallPlan {
   /** Export of the plane. */
   readonly name: string;

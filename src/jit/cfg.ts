@@ -6,6 +6,7 @@ import { InputError, UnsupportedError } from '../errors.ts';
 import { describeInsn, lddwValue, type Operation } from '../isa/operation.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import type { FunctionSpec } from '../object/spec.ts';
+import { THROW } from './call-plan.ts';
 import { type Block, NO_REGISTER, type Op, type Terminator } from './ir.ts';
 
 /** What a function's operations need to know of the world. */
@@ -257,7 +258,7 @@ function lowerCall(
   if (call.target === 'kfunc') {
     const name = program.kfuncs[call.imm];
     if (name === undefined) throw fault(program, slot, `no kfunc ${call.imm}`);
-    const args = around.kfuncArguments(name);
+    const args = name === THROW ? 1 : around.kfuncArguments(name);
     if (args === undefined) throw new UnsupportedError(`kfunc ${name}`, `${program.name}: insn ${slot}: kfunc ${name}`);
     return { slot, kind: 'kfunc', name, args };
   }

@@ -3,8 +3,9 @@ import { MAP_MAX_ENTRIES, MAP_VALUES, PROG_ARRAY_STRIDE } from '../plane/layout/
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { MAX_TAIL_CALLS, WORKER_CPU, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
 import { passesFunction } from './analysis.ts';
-import { HELPER, plainCall, planHelper } from './call-plan.ts';
+import { HELPER, plainCall, planHelper, THROW } from './call-plan.ts';
 import type { Emitter } from './emitter.ts';
+import { emitRethrow, emitThrow } from './exceptions.ts';
 import type { Op } from './ir.ts';
 import { I32, I64, wasm } from './wasm/opcodes.ts';
 
@@ -27,6 +28,12 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
       return;
     }
   }
+  if (op.kind === 'kfunc' && op.name === THROW) {
+    e.storeFuel();
+    e.push(1, I64);
+    emitThrow(e);
+    return;
+  }
   const plan =
     op.kind === 'helper'
       ? planHelper(op.prototype, (register) => e.fact(register), planeExports)
@@ -44,6 +51,7 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
   }
   e.storeFuel();
   e.withStackTop(call);
+  if (e.analysis.mayThrow) emitRethrow(e);
   e.fetchFuel();
 }
 
@@ -177,6 +185,7 @@ function callbackCall(e: Emitter, op: OpOf<'loop'>, round: number): CallbackCall
         pushArguments(5);
         e.push(2, I32);
         code.callIndirect(e.scope.callbackType);
+        if (e.analysis.mayThrow) emitRethrow(e);
       },
     };
   }

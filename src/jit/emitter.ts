@@ -21,6 +21,8 @@ export interface ModuleScope {
   /** Type (i64) -> i64 of program entries, and (i64 x 5) -> i64 of callbacks. */
   readonly entryType: number;
   readonly callbackType: number;
+  /** Exception tag with the cookie (i64); undefined where no program of the module throws. */
+  readonly tag: number | undefined;
   /** Index of an imported plane function. */
   plane(name: string): number;
   /** A function of the program at hand, by slot. */

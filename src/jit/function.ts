@@ -9,6 +9,7 @@ import { checkedLookup, emitArrayLookup, emitIndexCheck } from './emit-map.ts';
 import { emitAtomic, emitLoad, emitLoadAcquire, emitStore, emitStoreRelease } from './emit-memory.ts';
 import { emitPacketLoad, keepRawPacket } from './emit-packet.ts';
 import { Emitter, type ModuleScope } from './emitter.ts';
+import { writeCatchingAdapter, writeCatchingEntry } from './exceptions.ts';
 import type { Op } from './ir.ts';
 import { writeStructured } from './structure.ts';
 import { Code } from './wasm/encoder.ts';
@@ -57,8 +58,18 @@ export function writeInternal(analysis: FunctionAnalysis, scope: ModuleScope, pl
 }
 
 /** (i64 x 5) -> i64 for the function table: gives the callback a frame below WORKER_STACK_TOP. */
-export function writeAdapter(analysis: FunctionAnalysis, index: number, worker: number): Code {
+export function writeAdapter(analysis: FunctionAnalysis, index: number, worker: number, tag: number | undefined): Code {
   const code = new Code([I64, I64, I64, I64, I64]);
+  if (analysis.mayThrow && tag !== undefined) {
+    writeCatchingAdapter(code, worker, tag, () => callFromOutside(code, analysis, index, worker));
+    return code;
+  }
+  callFromOutside(code, analysis, index, worker);
+  return code;
+}
+
+/** Calls the function with locals 0 and on as its arguments, and a frame below WORKER_STACK_TOP. */
+function callFromOutside(code: Code, analysis: FunctionAnalysis, index: number, worker: number): void {
   for (let at = 0; at < analysis.args; at++) code.get(at);
   if (analysis.needsFrame) {
     code.global(worker);
@@ -67,6 +78,23 @@ export function writeAdapter(analysis: FunctionAnalysis, index: number, worker: 
     code.op(wasm.i32Sub);
   }
   code.call(index);
+}
+
+/** As a hook or a tail call enters a program that may throw. `body` is its entry, `callback` its exception callback. */
+export function writeGuard(
+  parameters: number,
+  body: number,
+  callback: { readonly analysis: FunctionAnalysis; readonly index: number } | undefined,
+  worker: number,
+  tag: number,
+): Code {
+  const code = new Code(new Array<ValueType>(parameters).fill(I64));
+  writeCatchingEntry(code, worker, tag, {
+    parameters,
+    body,
+    // The cookie is local 0 by then.
+    callback: callback && (() => callFromOutside(code, callback.analysis, callback.index, worker)),
+  });
   return code;
 }
 

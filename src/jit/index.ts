@@ -9,9 +9,9 @@ import { UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
 import { analyseProgram, type FunctionAnalysis } from './analysis.ts';
-import { type CallPlan, HELPER, plainCall, planHelper, typeOf } from './call-plan.ts';
+import { type CallPlan, HELPER, plainCall, planHelper, THROW, typeOf } from './call-plan.ts';
 import type { ModuleScope } from './emitter.ts';
-import { internalParameters, writeAdapter, writeEntry, writeInternal } from './function.ts';
+import { internalParameters, writeAdapter, writeEntry, writeGuard, writeInternal } from './function.ts';
 import { Code } from './wasm/encoder.ts';
 import { type FunctionType, ModuleBuilder } from './wasm/module.ts';
 import { I32, I64, wasm } from './wasm/opcodes.ts';
@@ -80,15 +80,17 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       .filter(({ type }) => type.parameters.length === 1)
       .map(({ program, tailEntry, counted, element }) => [program.name, { tailEntry, counted, element }]),
   );
+  const tag = declared.some(({ functions }) => throws(functions)) ? module.tag([I64]) : undefined;
   const elements: number[] = [];
   const compiled: CompiledProgram[] = [];
-  for (const { program, functions, type, tailEntry, counted, indices, adapters, element } of declared) {
+  for (const { program, functions, type, tailEntry, counted, guarded, indices, adapters, element } of declared) {
     const entryAnalysis = functions.get(program.functions[0]!.start)!;
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
       fuel: options.fuel,
       worker,
       tableBase,
+      tag,
       entryType,
       callbackType,
       plane: (name) => planeFunctions.get(name)!,
@@ -102,11 +104,16 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       },
     };
     const body = writeEntry(entryAnalysis, scope, options.planeExports, type.parameters.length, counted !== undefined);
-    module.define(counted ?? tailEntry, body);
+    module.define(guarded ?? counted ?? tailEntry, body);
+    if (guarded !== undefined && tag !== undefined) {
+      const slot = program.functions.find(({ exceptionCallback }) => exceptionCallback === true)?.start;
+      const callback = slot === undefined ? undefined : { analysis: functions.get(slot)!, index: indices.get(slot)! };
+      module.define(tailEntry, writeGuard(type.parameters.length, guarded, callback, worker, tag));
+    }
     for (const [slot, index] of indices)
       module.define(index, writeInternal(functions.get(slot)!, scope, options.planeExports));
     for (const [slot, index] of adapters)
-      module.define(index, writeAdapter(functions.get(slot)!, indices.get(slot)!, worker));
+      module.define(index, writeAdapter(functions.get(slot)!, indices.get(slot)!, worker, tag));
     const entry =
       counted !== undefined
         ? countingEntries(module, program, type, tailEntry, counted, worker)
@@ -138,6 +145,8 @@ interface Declared extends Analysed {
   readonly tailEntry: number;
   /** The body, where it takes the tail calls so far as its last argument; undefined: the tail entry is the body. */
   readonly counted: number | undefined;
+  /** The body, where the program may throw and the tail entry catches; undefined otherwise. */
+  readonly guarded: number | undefined;
   readonly indices: ReadonlyMap<number, number>;
   readonly adapters: ReadonlyMap<number, number>;
   /** First of its elements: the entry, the tail entry, the adapters. */
@@ -157,7 +166,8 @@ function declarePrograms(module: ModuleBuilder, analysed: readonly Analysed[]): 
     const counted = countsInRegister(program, functions, indices.has(start))
       ? module.declare(`${program.name}:counted`, { parameters: [...type.parameters, I32], results: [I64] })
       : undefined;
-    const declared = { program, functions, type, tailEntry, counted, indices, adapters, element };
+    const guarded = throws(functions) ? module.declare(`${program.name}:guarded`, type) : undefined;
+    const declared = { program, functions, type, tailEntry, counted, guarded, indices, adapters, element };
     element += 2 + adapters.size;
     return declared;
   });
@@ -180,7 +190,7 @@ function importPlane(
       for (const number of webs.graph.order) {
         const cursor = webs.cursor(number);
         for (const op of webs.blocks[number]!.ops) {
-          if (op.kind === 'kfunc') add(plainCall(op.name, op.args), `kfunc ${op.name}`);
+          if (op.kind === 'kfunc' && op.name !== THROW) add(plainCall(op.name, op.args), `kfunc ${op.name}`);
           if (op.kind === 'helper-indirect')
             for (const { name, args } of op.prototypes)
               if (options.planeExports.has(name)) add(plainCall(name, args.length), `helper ${name}`);
@@ -200,6 +210,10 @@ function isExpanded(helper: number): boolean {
   return helper === HELPER.SMP_PROCESSOR_ID || helper === HELPER.TAIL_CALL;
 }
 
+function throws(functions: ReadonlyMap<number, FunctionAnalysis>): boolean {
+  return [...functions.values()].some(({ mayThrow }) => mayThrow);
+}
+
 function usesTailCalls(functions: ReadonlyMap<number, FunctionAnalysis>): boolean {
   return [...functions.values()].some(({ mayTailCall }) => mayTailCall);
 }
@@ -210,7 +224,7 @@ function countsInRegister(
   functions: ReadonlyMap<number, FunctionAnalysis>,
   entryIsCalled: boolean,
 ): boolean {
-  if (program.type === undefined || entryIsCalled) return false;
+  if (program.type === undefined || entryIsCalled || throws(functions)) return false;
   const [entry, ...others] = program.functions.flatMap(({ start }) => functions.get(start) ?? []);
   return entry!.mayTailCall && others.every(({ mayTailCall }) => !mayTailCall);
 }
@@ -225,6 +239,7 @@ function declareInternal(
   const reached = new Set<number>();
   for (const { calls, references } of functions.values())
     for (const slot of [...calls, ...references]) reached.add(slot);
+  for (const { exceptionCallback, start } of program.functions) if (exceptionCallback === true) reached.add(start);
   const indices = new Map<number, number>();
   for (const slot of [...functions.keys()].sort((a, b) => a - b)) {
     if (slot === entry && !reached.has(slot)) continue;

@@ -74,7 +74,7 @@ function read(elf: Elf): ObjectSpec {
     kconfigOffsets: kconfig.offsets,
     jumpTables: elf.section('.jumptables')?.index ?? -1,
   };
-  const linker = new Linker(elf, targets, ext);
+  const linker = new Linker(elf, targets, ext, btf);
   const programs = new Map<string, ProgramSpec>();
   for (const { section, functions } of code.values()) {
     const entries = [...functions.values()].filter(({ isProgram }) => isProgram).sort((a, b) => a.start - b.start);

@@ -1,6 +1,7 @@
 /** A program from its functions: the entry first, then what it reaches, in the order in which libbpf appends them. */
 import { sectionMeaning } from '../abi/section-names.ts';
 import type { BtfExt } from '../btf/ext.ts';
+import type { Btf } from '../btf/types.ts';
 import type { InputError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import { LDDW_SOURCE, OPCODE } from '../isa/opcodes.ts';
@@ -28,19 +29,25 @@ export class Linker {
   readonly #elf: Elf;
   readonly #targets: Targets;
   readonly #ext: BtfExt | undefined;
+  /** Names of exception callbacks by BTF id of the program's function. */
+  readonly #exceptionCallbacks: ReadonlyMap<number, string>;
   /** Targets of a function's instructions by slot within its section: the same in every program. */
   readonly #scanned = new Map<CodeFunction, ReadonlyMap<number, Target>>();
   #items = 0;
 
-  constructor(elf: Elf, targets: Targets, ext: BtfExt | undefined) {
+  constructor(elf: Elf, targets: Targets, ext: BtfExt | undefined, btf: Btf | undefined) {
     this.#elf = elf;
     this.#targets = targets;
     this.#ext = ext;
+    this.#exceptionCallbacks = exceptionCallbacks(btf);
   }
 
   /** Throws InputError for references that cannot be resolved and programs that are too long. */
   link(entry: CodeFunction): LinkedProgram {
     const order = this.#reachable(entry);
+    const exceptionCallback = this.#exceptionCallback(entry);
+    if (exceptionCallback !== undefined)
+      for (const one of this.#reachable(exceptionCallback)) if (!order.includes(one)) order.push(one);
     const starts = new Map<CodeFunction, number>();
     let length = 0;
     for (const one of order) {
@@ -117,6 +124,7 @@ export class Linker {
           linkage: one.linkage,
           btfId: this.#functionType(one),
           callback: callbacks.has(one),
+          ...(one === exceptionCallback ? { exceptionCallback: true } : undefined),
         }),
       ),
       references,
@@ -195,6 +203,21 @@ export class Linker {
       ?.typeId;
   }
 
+  /** libbpf appends it to the program, although nothing calls it. */
+  #exceptionCallback(entry: CodeFunction): CodeFunction | undefined {
+    const type = this.#functionType(entry);
+    const name = type === undefined ? undefined : this.#exceptionCallbacks.get(type);
+    if (name === undefined) return undefined;
+    for (const { functions } of this.#targets.code.values())
+      for (const one of functions.values()) if (one.name === name && one.linkage === 'global') return one;
+    throw this.#elf.fault(
+      `there is no global function ${name}, the exception callback of program ${entry.name}`,
+      entry.code.section,
+      entry.start * 8,
+      'SLUICE_CALL_TARGET',
+    );
+  }
+
   #count(entry: CodeFunction, items: number, pending = 0): void {
     this.#items += items;
     if (this.#items + pending > MAX_OBJECT_SLOTS)
@@ -204,6 +227,18 @@ export class Linker {
   #tooLarge(entry: CodeFunction, message: string): InputError {
     return this.#elf.fault(message, entry.code.section, entry.start * 8, 'SLUICE_OBJECT_TOO_LARGE');
   }
+}
+
+const EXCEPTION_CALLBACK = 'exception_callback:';
+
+function exceptionCallbacks(btf: Btf | undefined): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  for (let id = 1; btf !== undefined && id < btf.typeCount; id++) {
+    const type = btf.type(id);
+    if (type?.kind === 'decl_tag' && type.name.startsWith(EXCEPTION_CALLBACK))
+      names.set(type.type, type.name.slice(EXCEPTION_CALLBACK.length));
+  }
+  return names;
 }
 
 /** The records of a function, out of those of its section, which are in order. */

@@ -77,6 +77,8 @@ export interface FunctionSpec {
   readonly btfId: number | undefined;
   /** Referred to by an LDDW with source 4: called back by helpers, not (only) by calls. */
   readonly callback: boolean;
+  /** Where the program goes on after bpf_throw, in place of returning the cookie: the declaration tag `exception_callback:` of its entry names it. */
+  readonly exceptionCallback?: true;
 }
 
 export type Reference =

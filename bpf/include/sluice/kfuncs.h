@@ -133,4 +133,8 @@ struct bpf_res_spin_lock {
 extern int bpf_res_spin_lock(struct bpf_res_spin_lock *lock) __weak __ksym;
 extern void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock) __weak __ksym;
 
+/* Ends the program, from however deep: it returns the cookie, or what its exception callback makes of it. */
+extern void bpf_throw(__u64 cookie) __weak __ksym;
+#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
+
 #endif

@@ -4,6 +4,7 @@ import {
   FAULT_STACK_OVERFLOW,
   FAULT_UNRELEASED_REFERENCE,
   FRAME_CALL,
+  FRAME_BOUNDARY,
   FRAME_CALLBACK,
   FRAME_IDENTITY,
   FRAME_INITIALISED,
@@ -22,15 +23,18 @@ import {
   FRAME_SPILLED,
   FRAME_TOP,
   IMAGE_CODE,
+  IMAGE_EXCEPTION_CALLBACK,
   IMAGE_FUNCTIONS,
   KIND_SCALAR,
   KIND_STACK,
   KIND_UNINITIALISED,
   MAX_LOOPS,
+  NO_FIELD,
   REGISTER_SIZE,
   RESERVATIONS,
   STATE_BASE_DEPTH,
   STATE_CODE,
+  STATE_COOKIE,
   STATE_DEPTH,
   STATE_FUNCTION_LENGTH,
   STATE_FUNCTION_START,
@@ -46,6 +50,8 @@ import {
   STATE_TAIL_COUNT,
   STATE_TAIL_TABLE,
   STATUS_EXIT,
+  STATUS_RUNNING,
+  STATUS_THROWN,
 } from '../layout';
 import { FRAME_SIZE } from '../../plane/layout/memory';
 import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES } from '../../plane/layout/map';
@@ -109,6 +115,7 @@ export function enter(s: usize, index: u32, kind: u32, returnSlot: u32): usize {
   }
   const frame = frameAt(s, depth);
   store<u32>(frame, kind, FRAME_KIND);
+  store<u32>(frame, 0, FRAME_BOUNDARY);
   store<u32>(frame, top, FRAME_TOP);
   for (let i: u32 = 6; i <= 10; i++) copyRegister(frame + FRAME_SAVED + <usize>(i - 6) * REGISTER_SIZE, register(s, i));
   store<u32>(frame, returnSlot, FRAME_RETURN_SLOT);
@@ -233,6 +240,41 @@ export function tailCall(s: usize, next: u32): void {
   store<u32>(s, load<u32>(<usize>image, IMAGE_CODE), STATE_CODE);
   for (let i: u32 = 2; i <= 9; i++) setTag(register(s, i), KIND_UNINITIALISED);
   const depth = load<u32>(s, STATE_DEPTH);
+  store<u32>(frameAt(s, depth - 1), 1, FRAME_BOUNDARY);
   freshFrame(s, frameAt(s, depth - 1), depth - 1);
   jumpToFunction(s, 0);
+}
+
+/**
+ * The exception whose cookie is in the state: back to the program's entry, which goes on in its exception callback or returns the cookie.
+ * False where the loop must end, as in leave, or with STATUS_THROWN where a helper's callback stands in between.
+ */
+export function unwind(s: usize): bool {
+  let depth = load<u32>(s, STATE_DEPTH);
+  while (depth > load<u32>(s, STATE_BASE_DEPTH) && load<u32>(frameAt(s, depth - 1), FRAME_BOUNDARY) == 0) {
+    pop(s, frameAt(s, depth - 1), depth);
+    depth--;
+  }
+  const frame = frameAt(s, depth - 1);
+  if (load<u32>(frame, FRAME_BOUNDARY) == 0) {
+    pop(s, frame, depth);
+    store<u32>(s, STATUS_THROWN, STATE_STATUS);
+    return false;
+  }
+  store<u32>(s, STATUS_RUNNING, STATE_STATUS);
+  const callback = load<u32>(<usize>load<u32>(s, STATE_IMAGE), IMAGE_EXCEPTION_CALLBACK);
+  if (callback == <u32>NO_FIELD) {
+    store<u64>(s, load<u64>(s, STATE_COOKIE));
+    setTag(s, KIND_SCALAR);
+    return leave(s);
+  }
+  clobber(s);
+  clobberSaved(s);
+  setTag(s, KIND_UNINITIALISED);
+  freshFrame(s, frame, depth - 1);
+  jumpToFunction(s, callback);
+  const r1 = register(s, 1);
+  store<u64>(r1, load<u64>(s, STATE_COOKIE));
+  setTag(r1, KIND_SCALAR);
+  return true;
 }

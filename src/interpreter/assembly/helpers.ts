@@ -109,6 +109,7 @@ import {
   STATE_SLOT,
   STATE_STATUS,
   STATUS_FAULT,
+  STATUS_THROWN,
   STATUS_RUNNING,
   TAG_IN_PACKET,
   TAG_READ_ONLY,
@@ -365,7 +366,7 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
     store<u32>(s, outerFunction, STATE_CALLBACK_FUNCTION);
     store<u32>(s, outerHelper, STATE_CALLBACK_HELPER);
     store<u32>(s, outerMap, STATE_CALLBACK_MAP);
-    if (load<u32>(s, STATE_STATUS) == STATUS_FAULT) return false;
+    if (load<u32>(s, STATE_STATUS) == STATUS_FAULT || load<u32>(s, STATE_STATUS) == STATUS_THROWN) return false;
   } else {
     r0 = invoke(callee, count, a, b, c, d, e);
   }

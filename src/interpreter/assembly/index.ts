@@ -19,6 +19,7 @@ import {
   STATUS_EXIT,
   STATUS_FAULT,
   STATUS_RUNNING,
+  STATUS_THROWN,
   STATE_SLOT,
   IMAGE_CODE,
   IMAGE_FUNCTIONS,
@@ -26,6 +27,7 @@ import {
   STATE_IMAGE,
   STATE_FUNCTION_START,
   STATE_FUNCTION_LENGTH,
+  FRAME_BOUNDARY,
   FRAME_KIND,
   FRAME_TOP,
   FRAME_CALL,
@@ -70,6 +72,7 @@ export function begin(s: usize, image: usize): void {
   const frame = frameAt(s, 0);
   const top = load<u32>(s, STATE_STACK_TOP);
   store<u32>(frame, FRAME_CALL, FRAME_KIND);
+  store<u32>(frame, 1, FRAME_BOUNDARY);
   store<u32>(frame, top, FRAME_TOP);
   freshFrame(s, frame, 0);
   if (top - FRAME_SIZE < load<u32>(s, STATE_STACK_LIMIT)) stop(s, FAULT_STACK_OVERFLOW, 1);
@@ -89,12 +92,18 @@ export function resume(s: usize): u32 {
 /** What helpers that take a function are given: runs the callback in the state of the run in progress. Non-zero ends an iteration. */
 export function callback(a: u64, b: u64, c: u64, d: u64, e: u64): u64 {
   const s = current;
-  if (load<u32>(s, STATE_STATUS) == STATUS_FAULT) return 1;
+  if (load<u32>(s, STATE_STATUS) == STATUS_FAULT || load<u32>(s, STATE_STATUS) == STATUS_THROWN) return 1;
   const slot = load<u32>(s, STATE_SLOT);
   const base = load<u32>(s, STATE_BASE_DEPTH);
   if (!beginCallback(s, a, b, c, d)) return 1;
   store<u32>(s, load<u32>(s, STATE_DEPTH), STATE_BASE_DEPTH);
   loop(s);
+  if (load<u32>(s, STATE_STATUS) == STATUS_THROWN) {
+    // The helper ends its loop; the call of it goes on unwinding.
+    store<u32>(s, base, STATE_BASE_DEPTH);
+    store<u32>(s, slot, STATE_SLOT);
+    return 1;
+  }
   if (load<u32>(s, STATE_STATUS) != STATUS_EXIT) return 1;
   store<u32>(s, STATUS_RUNNING, STATE_STATUS);
   store<u32>(s, base, STATE_BASE_DEPTH);

@@ -44,11 +44,13 @@ import {
   OP_SMOD64_K,
   OP_SMOD64_X,
   OP_TAIL_CALL,
+  OP_THROW,
   OP_UNSUPPORTED,
   REGISTER_AUX,
   STATE_BASE_DEPTH,
   STATE_BUDGET,
   STATE_CODE,
+  STATE_COOKIE,
   STATE_DEPTH,
   STATE_FUNCTION_LENGTH,
   STATE_FUNCTION_START,
@@ -59,6 +61,7 @@ import {
   STATE_STEPS,
   STATUS_BREAKPOINT,
   STATUS_PAUSED,
+  STATUS_THROWN,
   WIDE_AUX,
   WIDE_BASE,
   WIDE_OBJECT_SIZE,
@@ -68,7 +71,7 @@ import { contextField, resolve } from './access';
 import { divide32, divide64, remainder32, remainder64, sdivide32, sdivide64, smodulo32, smodulo64, swap } from './arithmetic';
 import { atomicStep } from './atomics';
 import { stop } from './fault';
-import { beginLoop, enter, leave, tailCall, register, clobber } from './frames';
+import { beginLoop, enter, leave, tailCall, register, clobber, unwind } from './frames';
 import { callHelper, checkArguments, helperByNumber } from './helpers';
 import { PACKET_FAULT, PACKET_LOADED, packetLoad } from './packet-load';
 import {
@@ -1027,9 +1030,30 @@ export function loop(s: usize): void {
       case OP_CALL_HELPER: {
         store<u64>(s, steps, STATE_STEPS);
         store<u32>(s, at, STATE_SLOT);
-        // A fault in a callback stays where it is.
-        if (!callHelper(s, <usize>imm32(e), at)) return;
+        if (!callHelper(s, <usize>imm32(e), at)) {
+          // A fault in a callback stays where it is; an exception goes on from here.
+          if (load<u32>(s, STATE_STATUS) != STATUS_THROWN || !unwind(s)) return;
+          code = <usize>load<u32>(s, STATE_CODE);
+          start = load<u32>(s, STATE_FUNCTION_START);
+          length = load<u32>(s, STATE_FUNCTION_LENGTH);
+          slot = load<u32>(s, STATE_SLOT);
+        }
         steps = load<u64>(s, STATE_STEPS);
+        continue;
+      }
+      case OP_THROW: {
+        const cookie = register(s, 1);
+        if (!readable(s, cookie)) break;
+        store<u64>(s, load<u64>(cookie), STATE_COOKIE);
+        store<u32>(s, at, STATE_SLOT);
+        if (!unwind(s)) {
+          store<u64>(s, steps, STATE_STEPS);
+          return;
+        }
+        code = <usize>load<u32>(s, STATE_CODE);
+        start = load<u32>(s, STATE_FUNCTION_START);
+        length = load<u32>(s, STATE_FUNCTION_LENGTH);
+        slot = load<u32>(s, STATE_SLOT);
         continue;
       }
       case 0x8d: { // callx, in programs without a type: the helper of that number

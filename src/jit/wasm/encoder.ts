@@ -146,6 +146,21 @@ export class Code {
     this.#out.byte(type);
   }
 
+  /** `try` with one result. */
+  openTry(type: ValueType): void {
+    this.#out.byte(wasm.try);
+    this.#out.byte(type);
+  }
+
+  /** Leaves the tag's values. */
+  catch(tag: number): void {
+    this.#indexed(wasm.catch, tag);
+  }
+
+  throw(tag: number): void {
+    this.#indexed(wasm.throw, tag);
+  }
+
   end(): void {
     this.#out.byte(wasm.end);
   }

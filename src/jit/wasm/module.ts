@@ -23,6 +23,7 @@ export class ModuleBuilder {
   readonly #functions: { name: string; type: number; body: ByteBuffer | undefined }[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   readonly #elements: number[] = [];
+  readonly #tags: number[] = [];
   #elementBase = 0;
   #globals = 0;
 
@@ -78,6 +79,11 @@ export class ModuleBuilder {
     return this.#functionImports.length - 1;
   }
 
+  /** Index of a new exception tag that carries these values. */
+  tag(values: readonly ValueType[]): number {
+    return this.#tags.push(this.type({ parameters: values, results: [] })) - 1;
+  }
+
   /** Reserves an index; `define` gives the body. */
   declare(name: string, type: FunctionType): number {
     this.#functions.push({ name, type: this.type(type), body: undefined });
@@ -131,6 +137,14 @@ export class ModuleBuilder {
       3,
       vector(this.#functions, (to, { type }) => to.unsigned(type)),
     );
+    if (this.#tags.length > 0)
+      section(
+        13,
+        vector(this.#tags, (to, type) => {
+          to.byte(0);
+          to.unsigned(type);
+        }),
+      );
     section(
       7,
       vector(this.#exports, (to, { name, index }) => {

@@ -10,6 +10,10 @@ export const wasm = {
   loop: 0x03,
   if: 0x04,
   else: 0x05,
+  /** Exceptions in their first form, which every engine of 2021 and later has. */
+  try: 0x06,
+  catch: 0x07,
+  throw: 0x08,
   end: 0x0b,
   br: 0x0c,
   brIf: 0x0d,

@@ -32,6 +32,9 @@ export const HOOK_SKB = 1;
 export const WORKER_CGROUP = 480;
 export const WORKER_RUN_STORAGE = 484;
 export const WORKER_TASK = 488;
+/** u32: 1 while an exception goes through a function of the plane that called back; u64: its cookie. See jit/exceptions.ts. */
+export const WORKER_THROWN = 84;
+export const WORKER_COOKIE = 88;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;
