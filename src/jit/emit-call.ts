@@ -229,8 +229,9 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
     code.i32(1);
     code.op(wasm.i32Add);
   };
-  // Between programs that know each other the count stays in a register; memory is for all others.
-  const storeCount = () => e.storeWorker(WORKER_TAIL_CALLS, pushCount);
+  // Programs that know each other pass the count in a register, so that they need not wait for memory. Memory has it as well: what
+  // called this program before the first tail call goes on with the count that its callees left.
+  e.storeWorker(WORKER_TAIL_CALLS, pushCount);
   if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
   e.storeFuel();
   const likely = map?.programs?.get(index ?? -1);
@@ -248,7 +249,6 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
     code.returnCall(known.index);
     code.end();
   }
-  storeCount();
   e.push(1, I64);
   code.get(element);
   code.returnCallIndirect(e.scope.entryType);

@@ -1,0 +1,56 @@
+// Tail calls out of functions: what was called goes on in another program, and its caller gets the result. The count is one for all of them.
+import { describe, expect, it } from 'vitest';
+import { load } from '../src/index.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { clangs, compileBpf, noClang, prelude } from './clang.ts';
+
+const source = `${prelude}
+static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
+int walk(void *ctx);
+struct { __uint(type, 3); __uint(max_entries, 1); __uint(key_size, 4); __array(values, int (void *)); }
+	first SEC(".maps") = { .values = { [0] = (void *)&walk } },
+	second SEC(".maps") = { .values = { [0] = (void *)&walk } };
+int visits = 0;
+static __noinline int go(void *ctx, void *table)
+{
+	bpf_tail_call(ctx, table, 0);
+	return 0;
+}
+SEC("tc") int walk(void *ctx)
+{
+	visits++;
+	go(ctx, &first);
+	go(ctx, &second);
+	return visits;
+}
+/* Goes on in walk at once. */
+SEC("tc") int chain(void *ctx)
+{
+	bpf_tail_call(ctx, &first, 0);
+	return -1;
+}
+/* Calls, so that walk returns here, and again. */
+SEC("tc") int calls(void *ctx)
+{
+	go(ctx, &first);
+	return go(ctx, &second) + 1000;
+}
+char _license[] SEC("license") = "GPL";
+`;
+
+const targets = ['user', ...(bpfRefusal() === undefined ? (['linux'] as const) : [])] as const;
+
+describe.skipIf(clangs.length === 0)(`tail calls out of functions${noClang}`, () => {
+  it.each(targets)('%s: 33 in all, however deep the calls are', async (target) => {
+    const bytes = compileBpf(source);
+    const object = target === 'linux' ? await load(bytes, { target }) : await load(bytes);
+    try {
+      const run = (name: string) => object.programs[name]!.run({ data: new Uint8Array(64) }).returnValue;
+      expect(run('chain')).toBe(33);
+      expect(run('calls')).toBe(1000);
+      expect(run('walk')).toBe(33 + 33 + 34);
+    } finally {
+      object.close();
+    }
+  });
+});
