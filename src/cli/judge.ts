@@ -6,7 +6,8 @@ import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
 import { possibleCpus } from '../linux/cpus.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
-import { type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
+import { explained } from '../verifier/explanation.ts';
+import { type VerifyInput, type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
 
 export interface ProgramVerdict {
   readonly object: string;
@@ -23,7 +24,12 @@ export interface ProgramVerdict {
  * Judges as Linux 6.18 does for a loader with all capabilities. CO-RE and kernel types are those of `options.vmlinux`, or else this
  * kernel's where it shows them.
  */
-export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyOptions = {}): ProgramVerdict {
+export function judge(
+  object: ObjectSpec,
+  program: ProgramSpec,
+  options: VerifyOptions = {},
+  explain = false,
+): ProgramVerdict {
   const names = { object: object.name, program: program.name };
   const vmlinux = options.vmlinux ?? kernelTypes();
   let relocated = program;
@@ -42,15 +48,18 @@ export function judge(object: ObjectSpec, program: ProgramSpec, options: VerifyO
     }
   }
   const start = performance.now();
-  const { verdict, diagnostics, feature, stats } = verify(
-    { program: relocated, maps: object.maps, license: object.license, btf: object.btf },
-    { cpus: cpus(), ...options, vmlinux },
-  );
+  const input: VerifyInput = { program: relocated, maps: object.maps, license: object.license, btf: object.btf };
+  const asked = { cpus: cpus(), ...options, vmlinux };
+  const { verdict, diagnostics, feature, stats } = verify(input, asked);
   const time_us = Math.round((performance.now() - start) * 1000);
+  const said =
+    verdict === 'reject' && explain
+      ? diagnostics.map((each) => explained(input, each, stats.insns, asked))
+      : diagnostics;
   return {
     ...names,
     verdict,
-    diagnostics,
+    diagnostics: said,
     ...(feature === undefined ? {} : { feature }),
     stats: { ...stats, time_us },
   };

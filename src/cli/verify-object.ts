@@ -42,7 +42,7 @@ export function judgeObject({ selector, logLevel, btf }: JudgeRequest): ObjectVe
       selector,
       programs: programs.map((program) => {
         const log = logLevel === undefined ? undefined : new KernelLog(logLevel & 3);
-        const verdict = judge(object, program, { vmlinux, ...(log === undefined ? {} : { observer: log }) });
+        const verdict = judge(object, program, { vmlinux, ...(log === undefined ? {} : { observer: log }) }, true);
         const explanation = verdict.diagnostics.flatMap((each) => describeDiagnostic(each, program));
         return {
           verdict,

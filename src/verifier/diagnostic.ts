@@ -25,9 +25,31 @@ export interface Diagnostic {
   readonly reason: string;
   /** Slot of the instruction; undefined if the problem is of the whole program. */
   readonly slot: number | undefined;
+  /** What to change, with the check to add and where. */
   readonly suggestion?: string;
+  /** What was known of the operand, and what the instruction needs; where `explain` found words for it. */
+  readonly proven?: string;
+  readonly needed?: string;
+  /** The causal path: only the steps that matter, with values; of `explain`. */
+  readonly steps?: readonly CausalStep[];
   /** What led there, oldest first; absent where values were not followed. */
   readonly path?: readonly PathStep[];
+}
+
+/** A step of the causal path, oldest first; the last is the refused instruction. */
+export interface CausalStep {
+  readonly slot: number;
+  /**
+   * `value` made or moved the value; `proof` narrowed it, `no-proof` compared it and taught nothing; `loss` made what was known void;
+   * `call` took it into or out of a function; `acquired` is where a reference came from; `refused` is the end.
+   */
+  readonly role: 'value' | 'proof' | 'no-proof' | 'loss' | 'call' | 'acquired' | 'refused';
+  /** What was known, by register, of what matters here: after the instruction; of the refused one before it. */
+  readonly values: Readonly<Record<string, string>>;
+  /** Of a branch: whether the path jumps. */
+  readonly taken?: boolean;
+  /** How often the path came by here before, in loops. */
+  readonly repeated?: number;
 }
 
 /** One step of the path: a decision, or a change of function. */

@@ -88,7 +88,9 @@ function checkRange(
     'out-of-bounds',
     'Memory Safety',
     `${problem}\n${outside}`,
-    `Bytes ${off} to ${off + size - 1} are touched; ${objectSize} bytes are known to be there.`,
+    size === 1
+      ? `Byte ${off} is touched; ${objectSize} bytes are known to be there.`
+      : `Bytes ${off} to ${off + size - 1} are touched; ${objectSize} bytes are known to be there.`,
   );
 }
 
