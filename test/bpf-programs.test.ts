@@ -1,5 +1,5 @@
 // The programs of bpf/ that steer traffic: exact packets, on each engine and in the kernel. Expected packets are built from nothing with
-// their checksums summed up in full; backends are computed from the ring.
+// their checksums summed up in full.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -18,7 +18,6 @@ import { udp } from '../src/net/udp.ts';
 import { vlan } from '../src/net/vlan.ts';
 import { mapInputFromJson } from '../src/runtime/json-value.ts';
 import { loadForTest, type TestLoadOptions, type TestObject, type TestRun } from '../src/testing/test-object.ts';
-import { maglev, RING_SIZE } from './maglev.ts';
 
 const path = (name: string) => fileURLToPath(new URL(`../bpf/${name}`, import.meta.url));
 const example = (name: string) =>
@@ -56,7 +55,7 @@ const paths = [
     object: 'xdp_load_balancer',
     program: 'xdp_load_balancer',
     maps: 'load_balancer',
-    traffic: 'mix',
+    traffic: 'services',
     outcomes: [0, 1, 3, 4, 5, 6],
   },
   {
@@ -276,129 +275,6 @@ for (const { engine, reason } of engines.map((each) => ({ reason: undefined, ...
         expect(object.run(cut).verdict).toBe('TC_ACT_SHOT');
         // Translated, no entry, not IPv4, malformed
         expect([0, 1, 2, 3].map((outcome) => counted(object, 'counters', outcome))).toEqual([2, 1, 0, 1]);
-      });
-    });
-
-    describe('xdp_load_balancer', () => {
-      const numbers = [1, 2, 3, 4, 5];
-      const address = (number: number) => `192.168.7.${number}`;
-      const mac = (number: number) => `02:00:c0:a8:07:0${number}`;
-      const slots = maglev(numbers.map((number) => ({ number, name: address(number) })));
-      const backend = (number: number, healthy: number) => ({
-        address: parseIpv4(address(number)),
-        mac: Uint8Array.from(mac(number).split(':'), (byte) => Number.parseInt(byte, 16)),
-        healthy,
-      });
-      const maps = {
-        services: [
-          [{ address: parseIpv4('203.0.113.80'), port: 443, protocol: 6, zero: 0 }, { ring: 3 }],
-          [{ address: parseIpv4('203.0.113.80'), port: 53, protocol: 17, zero: 0 }, { ring: 4 }],
-        ],
-        rings: [[3, { slots }]],
-        backends: numbers.map((number) => [number, backend(number, 1)]),
-      };
-      const request = (src: string, srcPort: number, length = 5) =>
-        packet(
-          ethernet(macs),
-          ipv4({ src, dst: '203.0.113.80', options: Uint8Array.of(1, 1, 1, 0) }),
-          tcp({ srcPort, dstPort: 443, flags: ['syn'] }),
-          new Uint8Array(length).fill(0x61),
-        );
-      const encapsulated = (inner: Uint8Array, number: number) =>
-        packet(
-          ethernet({ src: macs.dst, dst: mac(number) }),
-          ipv4({ src: '10.255.0.1', dst: address(number), protocol: 4, dontFragment: true }),
-          inner.slice(14),
-        );
-      const mix = (hash: number, word: number) => {
-        let h = hash ^ word;
-        h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-        h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-        return (h ^ (h >>> 16)) >>> 0;
-      };
-      /** Slot of a request: words as a little-endian machine reads them from the packet. */
-      const slotOf = (src: string, srcPort: number) => {
-        const word = (ip: string) => Buffer.from(parseIpv4(ip)).readUInt32LE();
-        const ports = Buffer.alloc(4);
-        ports.writeUInt16BE(srcPort, 0);
-        ports.writeUInt16BE(443, 2);
-        const words = [word(src), word('203.0.113.80'), ports.readUInt32LE(), 6];
-        return words.reduce(mix, 0x9e3779b9) % RING_SIZE;
-      };
-
-      it('gives each connection to the backend of its slot, in IPIP', async () => {
-        const object = await open('xdp_load_balancer', { engine, maps });
-        const perBackend = new Map<number, number>();
-        for (let i = 0; i < 500; i++) {
-          const src = `198.51.${i >> 7}.${i & 127}`;
-          const number = slots[slotOf(src, 1000 + i)]!;
-          perBackend.set(number, (perBackend.get(number) ?? 0) + 1);
-          const given = request(src, 1000 + i, i % 60);
-          expect(result(object.run(given))).toEqual({ verdict: 'XDP_TX', packet: hex(encapsulated(given, number)) });
-        }
-        expect([...perBackend.keys()].sort()).toEqual(numbers);
-        for (const [number, count] of perBackend) expect(counted(object, 'backend_counters', number)).toBe(count);
-        expect(counted(object, 'counters', 1)).toBe(500);
-      });
-
-      it('stays at a backend when the ring changes, and leaves it when it is down', async () => {
-        const object = await open('xdp_load_balancer', { engine, maps });
-        const given = request('198.51.100.1', 4242);
-        const slot = slotOf('198.51.100.1', 4242);
-        const first = slots[slot]!;
-        const other = numbers.find((number) => number !== first)!;
-        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, first)));
-        object.maps['rings']!.set(3, { slots: new Uint8Array(RING_SIZE).fill(other) });
-        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, first)));
-        object.maps['backends']!.set(first, backend(first, 0));
-        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, other)));
-        object.maps['backends']!.set(first, backend(first, 1));
-        expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, other)));
-        // Known, chosen, moved
-        expect([0, 1, 2].map((outcome) => counted(object, 'counters', outcome))).toEqual([2, 1, 1]);
-      });
-
-      it('takes the next healthy slot, over the end of the ring', async () => {
-        const object = await open('xdp_load_balancer', { engine, maps });
-        // Nothing healthy from slot 1013 on, over the end to slot 3.
-        const gap = slots
-          .slice()
-          .fill(1, RING_SIZE - 8)
-          .fill(2, 0, 4);
-        object.maps['rings']!.set(3, { slots: gap });
-        for (const number of [1, 2]) object.maps['backends']!.set(number, backend(number, 0));
-        let wrapped = 0;
-        for (let port = 1; port < 3000; port++) {
-          let slot = slotOf('198.51.100.2', port);
-          if (slot < RING_SIZE - 8) continue;
-          while (gap[slot]! <= 2) slot = (slot + 1) % RING_SIZE;
-          if (slot < 100) wrapped++;
-          const given = request('198.51.100.2', port);
-          expect(hex(object.run(given).data)).toBe(hex(encapsulated(given, gap[slot]!)));
-        }
-        expect(wrapped).toBeGreaterThan(0);
-      });
-
-      it('drops without a backend and over the limit, passes what is no service', async () => {
-        const object = await open('xdp_load_balancer', { engine, maps });
-        const to = (dst: string, dstPort: number) =>
-          packet(ethernet(macs), ipv4({ src: '192.0.2.1', dst }), udp({ srcPort: 9, dstPort }), Uint8Array.of(1));
-        expect(object.run(to('203.0.113.80', 53)).verdict).toBe('XDP_DROP');
-        expect(result(object.run(to('203.0.113.80', 54)))).toEqual({
-          verdict: 'XDP_PASS',
-          packet: hex(to('203.0.113.80', 54)),
-        });
-        // 24 + 20 bytes of headers, 20 more around them: 1436 bytes of payload fit.
-        expect(object.run(request('192.0.2.1', 1, 1436)).verdict).toBe('XDP_TX');
-        expect(object.run(request('192.0.2.1', 1, 1437)).verdict).toBe('XDP_DROP');
-        expect(object.run(request('192.0.2.1', 1).slice(0, 60)).verdict).toBe('XDP_DROP');
-        // Chosen, no service, no backend, too long, malformed
-        expect([1, 3, 4, 5, 6].map((outcome) => counted(object, 'counters', outcome))).toEqual([1, 1, 1, 1, 1]);
-      });
-
-      it('has the ring of these five in its example', () => {
-        const rings = example('load_balancer')['rings'] as readonly (readonly [number, { slots: Uint8Array }])[]; // as the file says
-        expect(hex(rings[0]![1].slots)).toBe(hex(slots));
       });
     });
   });

@@ -21,6 +21,9 @@ describe.each(names)('%s', (name) => {
   });
 
   it.skipIf(refusal !== undefined)(`linux${refusal === undefined ? '' : ` (skipped: ${refusal})`}`, async () => {
-    expect((await runTestFile(file, 'linux')).filter(({ status }) => status !== 'passed')).toEqual([]);
+    // What the kernel cannot be told (its clock) is skipped, and nothing else.
+    const odd = (await runTestFile(file, 'linux')).filter(({ status }) => status !== 'passed');
+    expect(odd.filter(({ problems }) => problems[0] !== "the kernel's clock cannot be set")).toEqual([]);
+    expect(odd.length === 0 || file.clock !== undefined).toBe(true);
   });
 });

@@ -2,6 +2,7 @@
 import type { Random } from '../random.ts';
 import { dnsFrame } from './dns.ts';
 import { handshakeFrame } from './handshakes.ts';
+import { serviceFrame } from './services.ts';
 
 /** Makes the next frame. It has no state: whatever repeats does so because the choices are few. */
 export type Scenario = (rng: Random) => Uint8Array;
@@ -11,6 +12,8 @@ export const scenarios = {
   dns: dnsFrame,
   /** TCP to 10.0.0.80 and fd00::80, half of it SYNs. */
   handshakes: handshakeFrame,
+  /** TCP and UDP to 203.0.113.80 to .82 and 2001:db8:80::80, and ICMP errors. */
+  services: serviceFrame,
 } as const satisfies Readonly<Record<string, Scenario>>;
 
 export type ScenarioName = keyof typeof scenarios;
