@@ -1,12 +1,27 @@
 /** Typed handles of kernel maps. */
 import { codecFor } from '../btf/codec.ts';
 import type { Btf } from '../btf/types.ts';
+import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
-import type { RingbufHandle, Value } from '../runtime/handles.ts';
+import type {
+  BloomFilterHandle,
+  MapHandle,
+  MapOfMapsHandle,
+  ProgramHandle,
+  QueueHandle,
+  RingbufHandle,
+  UserRingbufHandle,
+  Value,
+} from '../runtime/handles.ts';
+import { RecordProducer } from '../runtime/maps/record-producer.ts';
 import { RecordStream } from '../runtime/maps/record-stream.ts';
+import { recordEncoder } from '../runtime/maps/user-ringbuf.ts';
 import { TypedMap } from '../runtime/typed-map.ts';
-import type { KernelMap } from './maps.ts';
+import { openById } from './bpf.ts';
+import { KernelMap } from './maps.ts';
+import { KernelProgram } from './programs.ts';
 import { KernelRingbuf } from './ringbuf.ts';
+import { KernelProducerRing } from './user-ringbuf.ts';
 
 /** A typed map whose bytes are the kernel's. */
 export class LinuxMap extends TypedMap {
@@ -55,6 +70,129 @@ export class LinuxRingbuf extends LinuxMap implements RingbufHandle {
   }
 }
 
+/** The producer of a user ring buffer. Its pages are mapped at the first record. */
+export class LinuxUserRingbuf extends LinuxMap implements UserRingbufHandle {
+  readonly #encode: (event: Value) => Uint8Array;
+  #ring: KernelProducerRing | undefined;
+  #producer: RecordProducer<Value> | undefined;
+
+  constructor(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined) {
+    super(kernel, spec, btf);
+    this.#encode = recordEncoder(spec, btf);
+  }
+
+  get available(): number {
+    return this.#records().available;
+  }
+
+  push(event: Value): boolean {
+    return this.#records().push(event);
+  }
+
+  reserve(length: number) {
+    return this.#records().reserve(length);
+  }
+
+  override close(): void {
+    this.#ring?.close();
+    super.close();
+  }
+
+  #records(): RecordProducer<Value> {
+    this.#ring ??= new KernelProducerRing(this.kernel.fd, this.kernel.maxEntries, this.name);
+    this.#producer ??= new RecordProducer(this.#ring, this.#encode);
+    return this.#producer;
+  }
+}
+
+const noKey = new Uint8Array(0);
+
+export class LinuxQueue extends LinuxMap implements QueueHandle {
+  push(value: Value, mode: 'any' | 'exist' = 'any'): void {
+    this.raw.update(noKey, this.valueCodec.encode(value), mode);
+  }
+
+  pop(): Value | undefined {
+    return this.#decode(this.kernel.take());
+  }
+
+  peek(): Value | undefined {
+    return this.#decode(this.kernel.lookup(noKey));
+  }
+
+  #decode(bytes: Uint8Array | undefined): Value | undefined {
+    return bytes === undefined ? undefined : this.valueCodec.decode(bytes);
+  }
+}
+
+export class LinuxBloomFilter extends LinuxMap implements BloomFilterHandle {
+  push(value: Value): void {
+    this.raw.update(noKey, this.valueCodec.encode(value));
+  }
+
+  contains(value: Value): boolean {
+    return this.kernel.contains(this.valueCodec.encode(value));
+  }
+}
+
+/** An element that bpf(2) is given as a descriptor. */
+function descriptor(fd: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(fd).buffer);
+}
+
+export class LinuxMapOfMaps extends LinuxMap implements MapOfMapsHandle {
+  readonly #btf: Btf | undefined;
+
+  constructor(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined) {
+    super(kernel, spec, btf);
+    this.#btf = btf;
+  }
+
+  put(key: Value, map: MapHandle): void {
+    if (!(map instanceof LinuxMap))
+      throw new InputError('SLUICE_MAP_INNER', `map ${this.name}: map ${map.name} is not of the linux target`);
+    this.raw.update(this.keyCodec.encode(key), descriptor(map.kernel.fd));
+  }
+
+  inner(key: Value): MapHandle | undefined {
+    const id = this.raw.lookup(this.keyCodec.encode(key));
+    const { inner } = this.spec;
+    if (id === undefined || inner === undefined) return undefined;
+    const fd = openById('map', new DataView(id.buffer, id.byteOffset).getUint32(0, true));
+    // Replaced since, and gone.
+    return fd === undefined ? undefined : linuxMap(new KernelMap(fd, inner), inner, this.#btf);
+  }
+}
+
+/** Tail calls jump to the programs that are put here. */
+export class LinuxProgArray extends LinuxMap {
+  put(index: number, program: ProgramHandle): void {
+    if (!(program instanceof KernelProgram))
+      throw new InputError(
+        'SLUICE_MAP_PROGRAM',
+        `map ${this.name}: program ${program.name} is not of the linux target`,
+      );
+    this.raw.update(new Uint8Array(Uint32Array.of(index).buffer), descriptor(program.fd));
+  }
+}
+
 export function linuxMap(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined): LinuxMap {
-  return spec.type === 'ringbuf' ? new LinuxRingbuf(kernel, spec, btf) : new LinuxMap(kernel, spec, btf);
+  switch (spec.type) {
+    case 'ringbuf':
+      return new LinuxRingbuf(kernel, spec, btf);
+    case 'user_ringbuf':
+      return new LinuxUserRingbuf(kernel, spec, btf);
+    case 'queue':
+    case 'stack':
+      return new LinuxQueue(kernel, spec, btf);
+    case 'bloom_filter':
+      return new LinuxBloomFilter(kernel, spec, btf);
+    case 'array_of_maps':
+    case 'hash_of_maps':
+      return new LinuxMapOfMaps(kernel, spec, btf);
+    case 'prog_array':
+      return new LinuxProgArray(kernel, spec, btf);
+    default:
+      return new LinuxMap(kernel, spec, btf);
+  }
 }

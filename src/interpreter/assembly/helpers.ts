@@ -125,6 +125,7 @@ import { giveSlice, isLentDynptr, isMarked, isReleased, mark, markDynptr, mayBeM
 import { copyProvenance, copyRegister, frameAt, readable, setObject, setTag, tagOf } from './provenance';
 
 const FOR_EACH_MAP_ELEM: u32 = 164;
+const USER_RINGBUF_DRAIN: u32 = 209;
 const ARRAY_OF_MAPS: u32 = 12;
 const HASH_OF_MAPS: u32 = 13;
 /** Largest size that the kernel's verifier takes (BPF_MAX_VAR_SIZ). */
@@ -530,7 +531,7 @@ function dropPacketPointers(s: usize): void {
 
 /**
  * Sets up a callback of the helper in progress: pushes its frame and its argument registers. False after a fault.
- * for_each_map_elem: (map, key, value, ctx).
+ * for_each_map_elem: (map, key, value, ctx); user_ringbuf_drain: (dynptr that is lent, ctx).
  */
 export function beginCallback(s: usize, a: u64, b: u64, c: u64, d: u64): bool {
   if (enter(s, load<u32>(s, STATE_CALLBACK_FUNCTION), FRAME_CALLBACK, load<u32>(s, STATE_SLOT)) == 0) return false;
@@ -545,6 +546,11 @@ export function beginCallback(s: usize, a: u64, b: u64, c: u64, d: u64): bool {
     setObject(register(s, 3), mapValueTag(map), <u32>c, load<u32>(map, MAP_VALUE_SIZE), <u32>map);
     store<u64>(register(s, 4), d);
     copyProvenance(register(s, 4), s + STATE_CALLBACK_ARGUMENT);
+  } else if (load<u32>(s, STATE_CALLBACK_HELPER) == USER_RINGBUF_DRAIN) {
+    store<u64>(register(s, 1), a);
+    setObject(register(s, 1), KIND_OPAQUE, <u32>a, DYNPTR_BYTES, 0);
+    store<u64>(register(s, 2), b);
+    copyProvenance(register(s, 2), s + STATE_CALLBACK_ARGUMENT);
   }
   return true;
 }

@@ -249,7 +249,8 @@ export function bpf_get_local_storage(map: u64, _flags: u64): u64 {
   let owner = <usize>load<u32>(WORKER, WORKER_CGROUP);
   if (owner == 0) {
     owner = NO_CGROUP;
-    store<u32>(WORKER, <u32>NO_CGROUP, WORKER_RUN_STORAGE);
+    // A socket that was noted before stays noted: with it this owner goes too.
+    if (load<u32>(WORKER, WORKER_RUN_STORAGE) == 0) store<u32>(WORKER, <u32>NO_CGROUP, WORKER_RUN_STORAGE);
   }
   const value = find_or_make(storage, owner, 0);
   if (value == 0) unreachable();
