@@ -23,6 +23,24 @@ export interface BenchCase {
   readonly case: string;
   /** ns an operation. */
   readonly ours: number;
+  /** The first time in the process, where it was measured. */
+  readonly cold?: number;
+  /** Instructions that the verifier followed. */
+  readonly insns?: number;
+  readonly peers: Readonly<Partial<Record<PeerName, number>>>;
+}
+
+/** How time grows with the size of what is done. */
+export interface GrowthSeries {
+  readonly series: string;
+  readonly points: readonly {
+    readonly size: number;
+    /** ns. */
+    readonly ours: number;
+    readonly peers: Readonly<Partial<Record<PeerName, number>>>;
+  }[];
+  /** Of time over size, both logarithmic: 1 is linear. */
+  readonly slope: number;
   readonly peers: Readonly<Partial<Record<PeerName, number>>>;
 }
 
@@ -35,9 +53,15 @@ export interface BenchResult {
   readonly geomean: Readonly<Partial<Record<PeerName, number>>>;
   /** What a reader has to know: how it was measured, which peers are absent and why. */
   readonly notes: readonly string[];
+  readonly growth?: readonly GrowthSeries[];
 }
 
-export function benchResult(suite: string, cases: readonly BenchCase[], notes: readonly string[]): BenchResult {
+export function benchResult(
+  suite: string,
+  cases: readonly BenchCase[],
+  notes: readonly string[],
+  growth: readonly GrowthSeries[] = [],
+): BenchResult {
   const geomean: Partial<Record<PeerName, number>> = {};
   for (const name of peerNames(cases)) {
     const ratios = cases.flatMap((each) => {
@@ -46,7 +70,15 @@ export function benchResult(suite: string, cases: readonly BenchCase[], notes: r
     });
     geomean[name] = geometricMean(ratios);
   }
-  return { schema: 'sluice.bench/1', suite, machine: machine(), cases, geomean, notes };
+  return {
+    schema: 'sluice.bench/1',
+    suite,
+    machine: machine(),
+    cases,
+    geomean,
+    notes,
+    ...(growth.length === 0 ? {} : { growth }),
+  };
 }
 
 export function peerNames(cases: readonly BenchCase[]): PeerName[] {
@@ -61,15 +93,40 @@ function machine(): BenchResult['machine'] {
 /** Rows for a table: header first. */
 export function rows(result: BenchResult): string[][] {
   const peers = peerNames(result.cases);
-  const out = [['CASE', 'OURS', ...peers.flatMap((name) => [name.toUpperCase(), 'RATIO'])]];
+  const cold = result.cases.some((each) => each.cold !== undefined);
+  const out = [['CASE', 'OURS', ...(cold ? ['COLD'] : []), ...peers.flatMap((name) => [name.toUpperCase(), 'RATIO'])]];
   for (const each of result.cases) {
     const cells = peers.flatMap((name) => {
       const peer = each.peers[name];
       return peer === undefined ? ['-', '-'] : [ns(peer), (each.ours / peer).toFixed(2)];
     });
-    out.push([each.case, ns(each.ours), ...cells]);
+    out.push([each.case, ns(each.ours), ...(cold ? [each.cold === undefined ? '-' : ns(each.cold)] : []), ...cells]);
   }
-  out.push(['geometric mean', '', ...peers.flatMap((name) => ['', result.geomean[name]!.toFixed(2)])]);
+  out.push([
+    'geometric mean',
+    '',
+    ...(cold ? [''] : []),
+    ...peers.flatMap((name) => ['', result.geomean[name]!.toFixed(2)]),
+  ]);
+  return out;
+}
+
+/** Rows for a table of growth: header first. */
+export function growthRows(series: readonly GrowthSeries[]): string[][] {
+  const out = [['GROWTH', 'SIZE', 'OURS', 'A UNIT', 'LINUX', 'SLOPE']];
+  for (const each of series)
+    each.points.forEach(({ size, ours, peers }, i) => {
+      const last = i === each.points.length - 1;
+      const slopes = `${each.slope.toFixed(2)}${each.peers.linux === undefined ? '' : ` (linux ${each.peers.linux.toFixed(2)})`}`;
+      out.push([
+        each.series,
+        String(size),
+        ns(ours),
+        ns(ours / size),
+        peers.linux === undefined ? '-' : ns(peers.linux),
+        last ? slopes : '',
+      ]);
+    });
   return out;
 }
 

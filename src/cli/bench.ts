@@ -3,9 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchJit } from '../bench/jit.ts';
-import { type BenchResult, rows } from '../bench/report.ts';
+import { type BenchResult, growthRows, rows } from '../bench/report.ts';
+import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
 import { exitCode, UsageError } from './exit.ts';
+import { findObjects } from './object-files.ts';
 import { integerOption } from './options.ts';
 import { table, toJson } from './output.ts';
 import { Progress } from './progress.ts';
@@ -17,6 +19,7 @@ interface BenchOptions {
   readonly only?: string;
   readonly save?: string;
   readonly json?: boolean;
+  readonly dir?: string;
 }
 
 const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
@@ -29,6 +32,22 @@ const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchRe
         bpf,
         rounds: options.rounds,
         targetMs: options.ms,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
+  async verify(options) {
+    const progress = new Progress('bench verify');
+    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf', 'objects');
+    try {
+      return await benchVerify({
+        objects: findObjects(options.dir === undefined ? [bpf] : [bpf, options.dir]),
+        rounds: options.rounds,
+        script: fileURLToPath(new URL('../bench/verify-once.js', import.meta.url)),
+        sizes: options.only === undefined ? [1000, 4000, 16_000, 64_000] : [],
         ...(options.only === undefined ? {} : { filter: options.only }),
         progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
       });
@@ -62,6 +81,7 @@ export const benchVerb: Verb = (program, finish) => {
     .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 31)
     .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 5)
     .option('--only <text>', 'cases whose name contains it')
+    .option('--dir <folder>', 'verify: objects below it as well, such as compiled selftests')
     .option('--save <file>', 'the JSON result as well, as a file')
     .option('--json', 'result as JSON (sluice.bench/1)')
     .action((name: string | undefined, options: BenchOptions) =>
@@ -76,6 +96,7 @@ export const benchVerb: Verb = (program, finish) => {
           output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
           output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
           for (const row of table(rows(result))) output.line(row);
+          if (result.growth !== undefined) for (const row of table(growthRows(result.growth))) output.line(row);
           for (const note of result.notes) output.line(`- ${note}`);
           output.document(result);
           if (options.save !== undefined) writeFileSync(options.save, toJson(result));
