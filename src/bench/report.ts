@@ -6,6 +6,7 @@ import { geometricMean } from './timing.ts';
 export type PeerName =
   | 'linux-jit'
   | 'linux'
+  | 'libbpf'
   | 'ubpf-jit'
   | 'interpreter'
   | 'liburing-c'

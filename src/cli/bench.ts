@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchJit } from '../bench/jit.ts';
+import { benchLoad } from '../bench/load.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
@@ -55,6 +56,21 @@ const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchRe
       progress.end();
     }
   },
+  async load(options) {
+    const progress = new Progress('bench load');
+    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+    try {
+      return await benchLoad({
+        objects: findObjects(options.dir === undefined ? [join(root, 'bpf', 'objects')] : [options.dir]),
+        peers: join(root, 'bench', 'peers'),
+        rounds: options.rounds,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
   async xdp(options) {
     const progress = new Progress('bench xdp');
     const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -81,7 +97,10 @@ export const benchVerb: Verb = (program, finish) => {
     .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 31)
     .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 5)
     .option('--only <text>', 'cases whose name contains it')
-    .option('--dir <folder>', 'verify: objects below it as well, such as compiled selftests')
+    .option(
+      '--dir <folder>',
+      'verify: objects below it as well, such as compiled selftests; load: those instead of ours',
+    )
     .option('--save <file>', 'the JSON result as well, as a file')
     .option('--json', 'result as JSON (sluice.bench/1)')
     .action((name: string | undefined, options: BenchOptions) =>
