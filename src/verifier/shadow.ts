@@ -49,6 +49,7 @@ const WORDS = RECORD / 4;
 const FRAME = 512n;
 const FOR_EACH_MAP_ELEM = 164;
 const BPF_LOOP = 181;
+const TAIL_CALL = 12;
 
 export class Shadow {
   readonly #recorder: Recorder;
@@ -151,6 +152,14 @@ export class Shadow {
         problem = `R${address} is an address, and nothing was known of it in the state that stood for this one`;
         continue;
       }
+      // Another program, or this one from its start.
+      if (
+        insn.opcode === OPCODE.CALL &&
+        insn.imm === TAIL_CALL &&
+        insn.src === CALL_SOURCE.HELPER &&
+        state.slot !== node.slot + 1
+      )
+        return 'unexplored';
       if (insn.opcode === OPCODE.CALL && insn.imm === FOR_EACH_MAP_ELEM && insn.src === CALL_SOURCE.HELPER)
         return 'unexplored';
       const after = transfer(node, insn, before, unknown);
