@@ -38,6 +38,7 @@ import {
   uminOf,
 } from './records.ts';
 import { helperStack } from './stack.ts';
+import { checkSameMap, checkValueField } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
 /** What is learnt of the arguments on the way. */
@@ -95,6 +96,7 @@ const expected: Partial<Record<ArgType, readonly number[]>> = {
   int_ptr: MEMORY,
   dynptr: [k.STACK, k.DYNPTR],
   dynptr_uninit: [k.STACK, k.DYNPTR],
+  timer: [k.MAP_VALUE],
 };
 
 const mayBeNull = new Set<ArgType>([
@@ -228,7 +230,14 @@ function checkMeaning(
   facts: CallFacts,
 ): void {
   switch (type) {
+    case 'timer':
+      facts.mapIndex = checkValueField(v, number, 'bpf_timer');
+      facts.mapUid = aux2Of(r);
+      facts.map = v.code.maps[facts.mapIndex];
+      return;
     case 'const_map_ptr':
+      if (facts.map !== undefined)
+        checkSameMap(v, 'timer', { map: facts.mapIndex, uid: facts.mapUid }, { map: auxOf(r), uid: aux2Of(r) }, number);
       facts.mapIndex = auxOf(r);
       facts.map = v.code.maps[auxOf(r)]!;
       facts.mapUid = aux2Of(r);

@@ -1,10 +1,10 @@
 /** The walk over all paths: instruction by instruction, depth first, cut short where a state was seen before. */
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import { runAlu } from './alu.ts';
-import { resultRange, resultStruct } from './context-btf.ts';
+import { ZERO_OR_ONE } from './callback.ts';
 import { refuseLeak } from './critical-section.ts';
 import { statesEqual } from './equal.ts';
-import { findBefore, newFrame, rangeText, runLocalCall, runReturn, widen } from './function-call.ts';
+import { findBefore, newFrame, runLocalCall, runReturn, widen } from './function-call.ts';
 import { enterGlobal } from './global-function.ts';
 import { runHelper } from './helper-call.ts';
 import { isIteratorActive, iteratorsMoved } from './iterator.ts';
@@ -15,18 +15,8 @@ import { SMAX32, SMIN32 } from './layout.ts';
 import { accessMemory, checkPlain, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS } from './program.ts';
-import {
-  aux2Of,
-  auxOf,
-  flagsOf,
-  kindOf,
-  makePointer,
-  referenceOf,
-  registerAt,
-  smaxOf,
-  sminOf,
-  words,
-} from './records.ts';
+import { flagsOf, kindOf, makePointer, registerAt, smaxOf, sminOf } from './records.ts';
+import { checkResult } from './result.ts';
 import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
@@ -54,7 +44,7 @@ export function explore(v: Verification, fn: number): void {
   state.parent = undefined;
   state.history.length = state.history.entries = 0;
   v.pending.length = 0;
-  state.enter(newFrame(-1, fn, false, 0));
+  state.enter(newFrame(-1, fn, false, ZERO_OR_ONE));
   v.settle();
   makePointer(registerAt(0, 10), k.STACK, 0, 0);
   if (fn === 0) makePointer(registerAt(0, 1), k.CTX, 0, 0);
@@ -174,6 +164,7 @@ function visitSaved(
           return VISIT_COVERED;
         }
       } else if (
+        old.frames[old.frames.length - 1]!.entries === state.frames[state.depth]!.entries &&
         old.mayGoto === state.mayGoto &&
         sameDepths(v, old) &&
         statesEqual(v, old, 'exact') &&
@@ -388,80 +379,6 @@ function runExit(v: Verification): number {
   const { state } = v;
   if (state.depth > 0) return runReturn(v);
   refuseLeak(v, 'BPF_EXIT instruction in main prog', v.root === 0);
-  checkResult(v);
+  checkResult(v, 0);
   return -1;
-}
-
-function checkResult(v: Verification): void {
-  const r = v.register(0);
-  if (v.root !== 0) {
-    const spec = v.code.functions[v.root]!;
-    const func = v.btf!.type(spec.btfId!);
-    const proto = func?.kind === 'func' ? v.btf!.type(func.type) : undefined;
-    if (proto?.kind === 'func_proto' && proto.returns === 0) return;
-    checkReadable(v, 0);
-    if (kindOf(r) !== k.SCALAR)
-      v.refuse(
-        'global-result',
-        'Execution Context Safety',
-        `At subprogram exit the register R0 is not a scalar value (${k.kindName(kindOf(r), flagsOf(r))})`,
-        'Callers of a global function know nothing of a pointer that it returns.',
-      );
-    return;
-  }
-  const { declaration, program } = v;
-  const ofTarget = v.target === undefined ? undefined : targetRule(v);
-  if (ofTarget === 'void') return;
-  checkReadable(v, 0);
-  const rule =
-    ofTarget ??
-    (program.attachType === undefined ? undefined : declaration.returnsByAttachType?.get(program.attachType)) ??
-    declaration.returns;
-  if (rule === 'any') return;
-  if (rule === 'by_target') v.unfollowed(`result of ${declaration.type} programs`);
-  if (kindOf(r) !== k.SCALAR)
-    v.refuse(
-      'result',
-      'Execution Context Safety',
-      `At program exit the register R0 is not a known value (${k.kindName(kindOf(r), flagsOf(r))})`,
-      'The program has to return a number.',
-    );
-  v.markResultPrecise();
-  const narrow = declaration.type === 'lsm' && program.attachType === 'lsm_mac';
-  const within = narrow ? within32(r, rule) : sminOf(r) >= rule.min && smaxOf(r) <= rule.max;
-  if (within) return;
-  const note =
-    declaration.type === 'lsm' && program.attachType === 'lsm_cgroup' && v.target?.prototype.returns === 0
-      ? "\nNote, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!"
-      : '';
-  v.refuse(
-    'result',
-    'Execution Context Safety',
-    `${rangeText('At program exit the register R0 has', r)} should have been in [${rule.min}, ${rule.max}]${note}`,
-    'The hook takes only those results.',
-  );
-}
-
-function within32(r: number, rule: { readonly min: number; readonly max: number }): boolean {
-  return words[(r + SMIN32) >> 2]! >= rule.min && words[(r + SMAX32) >> 2]! <= rule.max;
-}
-
-/** What hooks and methods of the kernel take; `void`: R0 is not looked at. undefined: as the declaration says. */
-function targetRule(v: Verification): 'void' | 'any' | { readonly min: number; readonly max: number } | undefined {
-  const { type } = v.declaration;
-  const nothing = v.target!.prototype.returns === 0;
-  if (type === 'lsm') {
-    if (v.program.attachType === 'lsm_cgroup') return nothing ? { min: 1, max: 1 } : undefined;
-    return nothing ? 'void' : resultRange(v)!;
-  }
-  if (type !== 'struct_ops') return undefined;
-  if (nothing) return 'void';
-  const struct = resultStruct(v);
-  if (struct === undefined) return 'any';
-  const r = v.register(0);
-  if (kindOf(r) !== k.BTF_ID || referenceOf(r) === 0 || auxOf(r) !== struct || aux2Of(r) !== k.KERNEL_TYPES)
-    return { min: 0, max: 0 };
-  // The caller becomes the owner of what is returned.
-  checkPlain(v, 0, r, false);
-  return 'void';
 }

@@ -1,10 +1,8 @@
 /** Calls inside the program: functions explored in place, global functions by their signature, callbacks of helpers, and returning. */
-import type { HelperPrototype } from '../abi/prototype.ts';
 import { MAX_CALL_FRAMES } from '../plane/layout/worker.ts';
-import type { CallFacts } from './arguments.ts';
+import { type ResultRange, ZERO_OR_ONE } from './callback.ts';
 import { checkGlobalArguments } from './global-function.ts';
 import { forgetPacket } from './helper-call.ts';
-import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
 import { AUX2, KIND, PRECISE, RECORD } from './layout.ts';
 import { checkReadable } from './memory.ts';
@@ -30,21 +28,22 @@ import { refuseUnderLock } from './spin-lock.ts';
 import type { Frame, SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
-export function newFrame(callsite: number, fn: number, callback: boolean, most: number): Frame {
+export function newFrame(callsite: number, fn: number, callback: boolean, range: ResultRange): Frame {
   return {
     callsite,
     fn,
     slots: 0,
     callback,
     asynchronous: false,
-    most,
+    range,
+    entries: 0,
     depth: 0,
     writtenLow: 0,
     writtenHigh: 0,
   };
 }
 
-function enterFrame(v: Verification, frame: Frame): void {
+export function enterFrame(v: Verification, frame: Frame): void {
   if (v.state.frames.length >= MAX_CALL_FRAMES)
     v.refuse(
       'call-stack-too-deep',
@@ -71,7 +70,7 @@ export function runLocalCall(v: Verification): number {
     return v.slot + 1;
   }
   const caller = v.base;
-  enterFrame(v, newFrame(v.slot, fn, false, 0));
+  enterFrame(v, newFrame(v.slot, fn, false, ZERO_OR_ONE));
   const callee = registerAt(v.state.depth, 0);
   for (let i = 1; i <= 5; i++) copyRecord(callee + i * RECORD, caller + i * RECORD);
   for (let i = 0; i <= 5; i++) clearRecord(caller + i * RECORD);
@@ -84,48 +83,6 @@ export function isGlobal(v: Verification, fn: number): boolean {
   return v.btf !== undefined && spec.btfId !== undefined && spec.linkage === 'global' && fn !== 0;
 }
 
-/** Leaves the callback's path for later; the path at hand goes on behind the call. */
-export function enterCallback(v: Verification, prototype: HelperPrototype, facts: CallFacts): void {
-  const fn = facts.callback;
-  const name = prototype.name;
-  if (name !== 'bpf_loop' && name !== 'bpf_for_each_map_elem') v.unfollowed(`callback of ${name}`);
-  const caller = v.state.frames[v.state.depth]!;
-  if (name === 'bpf_loop') {
-    const limit = umaxOf(v.register(1));
-    if (caller.depth >= limit) {
-      caller.depth = 0;
-      return;
-    }
-  }
-  if (isGlobal(v, fn)) v.unfollowed('global function as callback');
-  backUp(v);
-  const { frames, references } = v.state;
-  v.state.frames = frames.map((frame) => ({ ...frame }));
-  const base = v.base;
-  v.state.frames[v.state.depth]!.depth++;
-  enterFrame(v, newFrame(v.slot, fn, true, 1));
-  const callee = registerAt(v.state.depth, 0);
-  if (name === 'bpf_loop') {
-    makeUnknown(callee + RECORD);
-    copyRecord(callee + 2 * RECORD, base + 3 * RECORD);
-  } else {
-    const map = base + RECORD;
-    copyRecord(callee + RECORD, map);
-    makePointer(callee + 2 * RECORD, k.MAP_KEY, 0, facts.mapIndex);
-    makePointer(callee + 3 * RECORD, k.MAP_VALUE, 0, facts.mapIndex);
-    set(callee + 3 * RECORD, AUX2, facts.mapUid);
-    copyRecord(callee + 4 * RECORD, base + 3 * RECORD);
-    if (v.hasLock(facts.mapIndex)) v.unfollowed('for_each_map_elem over values with locks');
-  }
-  // The caller keeps its arguments: when the callback returns, the call is looked at once more.
-  v.push(v.code.functions[fn]!.start);
-  v.state.frames = frames;
-  v.state.references = references;
-  frames[frames.length - 1]!.depth = 0;
-  putBack(v);
-  v.settle();
-}
-
 /** EXIT of a function that is not the first. Returns the slot to go on at. */
 export function runReturn(v: Verification): number {
   const { state } = v;
@@ -135,14 +92,7 @@ export function runReturn(v: Verification): number {
     checkReadable(v, 0);
     if (kindOf(result) !== k.SCALAR)
       v.refuse('callback-result', 'Execution Context Safety', 'R0 not a scalar value', 'A callback returns 0 or 1.');
-    markPrecise(v, 0);
-    if (sminOf(result) < 0 || smaxOf(result) > frame.most)
-      v.refuse(
-        'callback-result',
-        'Execution Context Safety',
-        `${rangeText('At callback return the register R0 has', result)} should have been in [0, ${frame.most}]`,
-        'A callback returns 0 to go on and 1 to stop.',
-      );
+    checkResultRange(v, 'At callback return the register R0 has', 0, frame.range);
   } else if (kindOf(result) === k.STACK && auxOf(result) === state.depth)
     v.refuse(
       'stack-pointer-returned',
@@ -167,11 +117,25 @@ export function runReturn(v: Verification): number {
   return frame.callsite;
 }
 
+/** The register's value is decided by, and must lie in the range. @param what begins the kernel's message. */
+export function checkResultRange(v: Verification, what: string, number: number, range: ResultRange): void {
+  const r = v.register(number);
+  markPrecise(v, number);
+  if (sminOf(r) >= range.min && smaxOf(r) <= range.max) return;
+  v.refuse(
+    'result',
+    'Execution Context Safety',
+    `${rangeText(what, r)} should have been in [${range.min}, ${range.max}]`,
+    'What the function returns means something only in that range.',
+  );
+}
+
 export function rangeText(what: string, r: number): string {
   const least = sminOf(r);
   const most = smaxOf(r);
-  if (least <= -(2 ** 63) && most >= 2 ** 63 - 1024) return `${what} unknown scalar value`;
-  return `${what} smin=${least} smax=${most}`;
+  const from = least <= -(2 ** 63) ? '' : ` smin=${least}`;
+  const to = most >= 2 ** 63 - 1024 ? '' : ` smax=${most}`;
+  return `${what}${from}${to}${from === '' && to === '' ? ' unknown scalar value' : ''}`;
 }
 
 /** The latest saved state at that slot on the path, in the same calls. */

@@ -1,6 +1,7 @@
 /** Global functions: verified once, with arguments as their BTF signature says, and called by that signature (btf_prepare_func_args). */
 import type { BtfType } from '../btf/types.ts';
 import { LOCAL, makeConstDynptr, useDynptr } from './dynptr.ts';
+import { checkExceptionParameters } from './exceptions.ts';
 import * as k from './kinds.ts';
 import { ID } from './layout.ts';
 import { checkBounds, checkMapAccess, checkMapBounds, checkPacketBounds, checkPlain, checkReadable } from './memory.ts';
@@ -49,14 +50,20 @@ export function parametersOf(v: Verification, fn: number): readonly Parameter[] 
       'Registers r1 to r5 carry arguments.',
     );
   const result = btf.resolve(proto.returns).type;
-  if (result !== undefined && !isScalar(result))
+  if (result === undefined || !isScalar(result))
     v.refuse(
       'global-result',
       'Call Type Safety',
-      `Global function ${spec.name}() return value not void or scalar. Only those are supported.`,
+      `Global function ${spec.name}() doesn't return scalar. Only those are supported.`,
       'A global function is verified apart from its callers, which know nothing of a pointer that it returns.',
     );
-  return proto.params.map((param, index) => parameter(v, fn, param.type, index));
+  const found = proto.params.map((param, index) => parameter(v, fn, param.type, index));
+  if (fn === v.exceptionCallback)
+    checkExceptionParameters(
+      v,
+      found.map(({ kind }) => kind === 'scalar'),
+    );
+  return found;
 }
 
 function isScalar(type: BtfType): boolean {
@@ -80,8 +87,7 @@ function tagsOf(v: Verification, func: number, component: number | undefined): s
 
 function tagKnown(v: Verification, tag: string): void {
   if (tag === 'arg:ctx' || tag === 'arg:nonnull') return;
-  if (tag.startsWith('arg:') || tag === 'exception_callback' || tag.startsWith('exception_callback:'))
-    v.unfollowed(`tag ${tag}`);
+  if (tag.startsWith('arg:')) v.unfollowed(`tag ${tag}`);
 }
 
 function parameter(v: Verification, fn: number, typeId: number, index: number): Parameter {
@@ -171,8 +177,7 @@ export function checkGlobalArguments(v: Verification, fn: number): void {
         if (kindOf(r) !== k.SCALAR) refuse(`R${number} is not a scalar`);
         return;
       case 'context':
-        if (kindOf(r) !== k.CTX)
-          refuse(`arg#${index} expected pointer to ctx, but got ${k.kindName(kindOf(r), flagsOf(r))}`);
+        if (kindOf(r) !== k.CTX) refuse(`arg#${index} expects pointer to ctx`);
         checkPlain(v, number, r, false);
         return;
       case 'dynptr':

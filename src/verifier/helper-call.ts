@@ -5,9 +5,9 @@ import { mapTypes } from '../abi/map-types.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { type CallFacts, checkArgument } from './arguments.ts';
 import { kernelStruct } from './btf-pointer.ts';
+import { enterCallback } from './callback.ts';
 import { refuseLeak } from './critical-section.ts';
 import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
-import { enterCallback } from './function-call.ts';
 import { helperRight } from './helper-rights.ts';
 import * as k from './kinds.ts';
 import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
@@ -134,7 +134,7 @@ export function runHelper(v: Verification): void {
     for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
     return;
   }
-  if (prototype.name === 'bpf_kptr_xchg' || name.startsWith('timer_')) v.unfollowed(`helper ${prototype.name}`);
+  if (prototype.name === 'bpf_kptr_xchg') v.unfollowed(`helper ${prototype.name}`);
   for (let i = 0; i < prototype.args.length; i++) checkArgument(v, prototype, i, facts);
   if (
     facts.map !== undefined &&

@@ -2,7 +2,7 @@
 import { CLASS, JUMP } from '../isa/opcodes.ts';
 import { isTrusted, mayPointToLock } from './btf-pointer.ts';
 import * as k from './kinds.ts';
-import { AUX, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
+import { AUX, AUX2, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
 import { checkReadable } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import {
@@ -28,6 +28,7 @@ import {
   umaxOf,
   words,
 } from './records.ts';
+import { needsMapUid } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
 const MAX_PACKET = 0xffff;
@@ -189,6 +190,7 @@ function notNull(v: Verification, r: number): void {
       if (map.inner === undefined) v.unfollowed('map of maps without an inner map');
       set(r, KIND, k.MAP_PTR);
       set(r, AUX, v.innerMap(auxOf(r)));
+      set(r, AUX2, needsMapUid(v, auxOf(r)) ? idOf(r) : 0);
       break;
     }
     case 'xskmap':

@@ -10,6 +10,7 @@ import { FLAGS } from './layout.ts';
 import { checkPlain } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import { aux2Of, auxOf, constantOf, flagsOf, isConstant, isZero, kindOf, referenceOf, set } from './records.ts';
+import { checkSameMap, checkValueField } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
 /** What is learnt of the arguments on the way. */
@@ -129,12 +130,26 @@ function checkPointer(
   if (param.suffix === 'map') {
     if (kind !== k.MAP_PTR) refuseArgument(v, facts, index, `pointer in R${number} isn't map pointer`);
     checkPlain(v, number, r, false);
-    facts.mapIndex = auxOf(r);
+    const given = { map: auxOf(r), uid: aux2Of(r) };
+    if (facts.mapIndex >= 0)
+      checkSameMap(
+        v,
+        facts.name === 'bpf_wq_init' ? 'workqueue' : 'bpf_task_work',
+        { map: facts.mapIndex, uid: facts.mapUid },
+        given,
+        number,
+      );
+    facts.mapIndex = given.map;
+    facts.mapUid = given.uid;
+    return false;
+  }
+  if (struct === 'bpf_wq' || struct === 'bpf_task_work') {
+    if (kind !== k.MAP_VALUE || maybeNull) refuseArgument(v, facts, index, `arg#${index} doesn't point to a map value`);
+    facts.mapIndex = checkValueField(v, number, struct);
     facts.mapUid = aux2Of(r);
     return false;
   }
-  if (struct === 'bpf_wq' || struct === 'bpf_task_work' || struct === 'bpf_res_spin_lock')
-    v.unfollowed(`kfunc ${facts.name}`);
+  if (struct === 'bpf_res_spin_lock') v.unfollowed(`kfunc ${facts.name}`);
   if (param.suffix === 'irq_flag') {
     checkFlagsArgument(v, facts, index);
     return false;

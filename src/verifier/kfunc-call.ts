@@ -1,7 +1,9 @@
 /** A call of a kfunc: who may call it, with what, and what is true afterwards (check_kfunc_call). */
 import { type KfuncType, kfuncAllowed } from '../abi/kfunc-signature.ts';
+import { ANY_INT, ONLY_ZERO, pushAsynchronous } from './callback.ts';
 import { refuseSleep, runPreempt } from './critical-section.ts';
 import { isPacketDynptr } from './dynptr.ts';
+import { runThrow } from './exceptions.ts';
 import { forgetPacket, releaseReference } from './helper-call.ts';
 import { forkIterator } from './iterator.ts';
 import { checkKfuncArguments, hasFlag, type KfuncFacts } from './kfunc-arguments.ts';
@@ -14,7 +16,7 @@ import type { Verification } from './verification.ts';
 /** Kfuncs that may be called with a lock held (kfunc_spin_allowed). */
 const UNDER_LOCK = /^bpf_(list_|rbtree_|refcount_acquire|iter_num_|res_spin_)/;
 
-/** Returns the slot to go on at. */
+/** Returns the slot to go on at, -1 at the end of the path. */
 export function runKfunc(v: Verification): number {
   const reference = v.code.kfuncs.get(v.slot);
   if (reference === undefined) v.unfollowed('kfunc without a name');
@@ -64,14 +66,31 @@ export function runKfunc(v: Verification): number {
   else if (name === 'bpf_preempt_enable') runPreempt(v, name, false);
   else if (name === 'bpf_rcu_read_lock' || name === 'bpf_rcu_read_unlock') v.unfollowed(`kfunc ${name}`);
   else if (sleepable) refuseSleep(v, `kernel func ${name}`);
-  if (name === 'bpf_throw') v.unfollowed('kfunc bpf_throw');
-  if (facts.callback >= 0) v.unfollowed(`callback of ${name}`);
+  if (name === 'bpf_throw') {
+    runThrow(v);
+    return -1;
+  }
+  if (facts.callback >= 0) enterKfuncCallback(v, facts);
   if (facts.released > 0) releaseReference(v, referenceOf(v.register(facts.released)));
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
   giveResult(v, facts);
   if (hasFlag(facts, 'iter_next')) forkIterator(v, facts);
   if (name === 'bpf_xdp_pull_data') forgetPacket(v);
   return v.slot + 1;
+}
+
+function enterKfuncCallback(v: Verification, facts: KfuncFacts): void {
+  switch (facts.name) {
+    case 'bpf_wq_set_callback_impl':
+      pushAsynchronous(v, facts.callback, facts.mapIndex, facts.mapUid, ONLY_ZERO, true);
+      return;
+    case 'bpf_task_work_schedule_signal_impl':
+    case 'bpf_task_work_schedule_resume_impl':
+      pushAsynchronous(v, facts.callback, facts.mapIndex, facts.mapUid, ANY_INT, true);
+      return;
+    default:
+      v.unfollowed(`callback of ${facts.name}`);
+  }
 }
 
 function giveResult(v: Verification, facts: KfuncFacts): void {

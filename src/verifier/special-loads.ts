@@ -6,6 +6,7 @@ import { OFFSET } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { clearRecord, flagsOf, kindOf, makeConstant, makePointer, makeUnknown, offsetOf, set } from './records.ts';
 import { checkLockedMap } from './spin-lock.ts';
+import { checkMapFields } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
 const sizes = [4, 2, 1, 8];
@@ -58,6 +59,7 @@ export function runLddw(v: Verification): void {
   const map = code.mapAt[slot]!;
   if (map >= 0) {
     checkLockedMap(v, map);
+    checkMapFields(v, map);
     const offset = code.mapOffset[slot]!;
     if (offset < 0) {
       if (code.maps[map]!.type === 'arena') v.unfollowed('arena');

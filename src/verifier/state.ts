@@ -1,5 +1,6 @@
 /** The state on a path: frames with their registers and stack slots (in records.ts's memory), references held, and saved copies of it. */
 
+import type { ResultRange } from './callback.ts';
 import { NOT_INIT } from './kinds.ts';
 import { ID, KIND, RECORD, REFERENCE } from './layout.ts';
 import { bytes, frameAt, REGISTERS, slotAt, words } from './records.ts';
@@ -18,7 +19,9 @@ export interface Frame {
   /** Timer callbacks and the like run after the program. */
   readonly asynchronous: boolean;
   /** Bounds of a callback's result. */
-  readonly most: number;
+  readonly range: ResultRange;
+  /** Asynchronous callbacks entered so far, one out of the other. */
+  readonly entries: number;
   /** How often the callback was entered again from the same call. */
   depth: number;
   /** Slots overwritten since the last saved state, as bits. */
@@ -176,7 +179,8 @@ export class CurrentState {
         slots: frame.slots,
         callback: frame.callback,
         asynchronous: frame.asynchronous,
-        most: frame.most,
+        range: frame.range,
+        entries: frame.entries,
         depth: frame.depth,
         writtenLow: frame.writtenLow,
         writtenHigh: frame.writtenHigh,
@@ -208,8 +212,19 @@ export class CurrentState {
   restore(state: SavedState): void {
     this.frames = state.frames.map((frame, depth) => {
       words.set(frame.data, frameAt(depth) >> 2);
-      const { callsite, fn, slots, callback, asynchronous, most, writtenLow, writtenHigh } = frame;
-      return { callsite, fn, slots, callback, asynchronous, most, depth: frame.depth, writtenLow, writtenHigh };
+      const { callsite, fn, slots, callback, asynchronous, range, entries, writtenLow, writtenHigh } = frame;
+      return {
+        callsite,
+        fn,
+        slots,
+        callback,
+        asynchronous,
+        range,
+        entries,
+        depth: frame.depth,
+        writtenLow,
+        writtenHigh,
+      };
     });
     this.references = state.references.slice();
     this.lock = state.lock;

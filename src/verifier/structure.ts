@@ -51,7 +51,7 @@ export function checkStructure(program: StructureInput, options: StructureOption
   const shape = checkShape(insns, functions);
   if (shape !== undefined) return [problem(shape.kind, 'Program Structure', shape.problem, shape.slot)];
   if (options.kernel) for (const fn of functions) findUnreachable(program, fn, diagnostics);
-  if (diagnostics.length === 0) checkCalls(program, diagnostics);
+  if (diagnostics.length === 0) checkCalls(program, options, diagnostics);
   return diagnostics;
 }
 
@@ -91,7 +91,7 @@ function width(insns: readonly Insn[], slot: number): number {
 }
 
 /** Depth of the call graph; callbacks are entered by helpers and count as a frame of their own. */
-function checkCalls(program: StructureInput, diagnostics: Diagnostic[]): void {
+function checkCalls(program: StructureInput, options: StructureOptions, diagnostics: Diagnostic[]): void {
   const { insns, functions } = program;
   const byStart = new Map(functions.map((fn, index) => [fn.start, index]));
   const callees = functions.map((fn) => {
@@ -129,7 +129,8 @@ function checkCalls(program: StructureInput, diagnostics: Diagnostic[]): void {
     return depth;
   };
   const depth = visit(0);
-  if (depth > MAX_CALL_FRAMES) {
+  // The verifier counts by itself, after all else.
+  if (options.deferred === undefined && depth > MAX_CALL_FRAMES) {
     const text = `the call stack of ${depth} frames is too deep !`;
     diagnostics.push(problem('call-stack-too-deep', 'Verifier Limit', text, undefined));
   }

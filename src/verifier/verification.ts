@@ -137,6 +137,12 @@ export class Verification {
     return specialFields(this, this.code.maps[map]!).some(({ kind }) => kind.endsWith('spin_lock'));
   }
 
+  /** Functions that calls take to call them back, as far as such calls were reached; and those that run later. */
+  readonly callbacks = new Set<number>();
+  readonly asynchronousCallbacks = new Set<number>();
+  /** Called with the cookie of bpf_throw; -1 for none. */
+  exceptionCallback = -1;
+
   /** Functions with tail calls in them, for the stack limit. */
   readonly tailCalls = new Set<number>();
   tailCallInFunction(): void {
@@ -145,7 +151,7 @@ export class Verification {
 
   /** In a section that RCU protects: what is not sleepable is, throughout. */
   inRcu(): boolean {
-    return !this.program.sleepable;
+    return this.state.rcu > 0 || this.state.lock !== 0 || !this.state.sleepable;
   }
 
   register(number: number): number {

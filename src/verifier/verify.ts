@@ -5,6 +5,7 @@ import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import { findAttachTarget } from './attach-target.ts';
 import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
+import { findExceptionCallback } from './exceptions.ts';
 import { explore } from './explore.ts';
 import { findPacketChanges } from './packet-changes.ts';
 import { prepare } from './program.ts';
@@ -94,6 +95,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     v.cpus = options.cpus ?? 8192;
     v.observer = options.observer;
     findPacketChanges(v);
+    findExceptionCallback(v);
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
     checkStackDepth(v);
