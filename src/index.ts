@@ -4,11 +4,16 @@
  * This is the public API: `load` an object, run its programs, read its maps.
  */
 import type { ProgramDeclaration } from './abi/program-declaration.ts';
+import { cgroupHooks } from './hooks/cgroup/index.ts';
 import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
 import { flowDissectorHook } from './hooks/flow-dissector/index.ts';
 import { lwtHooks } from './hooks/lwt/index.ts';
 import { rawTracepointHook } from './hooks/raw-tracepoint/index.ts';
 import { skLookupHook } from './hooks/sk-lookup/index.ts';
+import { skMsgHook } from './hooks/sk-msg/index.ts';
+import { skReuseportHook } from './hooks/sk-reuseport/index.ts';
+import { skSkbHook } from './hooks/sk-skb/index.ts';
+import { sockOpsHook } from './hooks/sock-ops/index.ts';
 import { socketFilterHook } from './hooks/socket-filter/index.ts';
 import { syscallHook } from './hooks/syscall/index.ts';
 import { tcHooks } from './hooks/tc/index.ts';
@@ -55,6 +60,11 @@ const hooks: Hook[] = [
   skLookupHook,
   rawTracepointHook,
   syscallHook,
+  ...cgroupHooks,
+  sockOpsHook,
+  skMsgHook,
+  skSkbHook,
+  skReuseportHook,
 ];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */

@@ -139,6 +139,12 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     if (redirectMap !== undefined)
       output.line(`redirected (${engine}): key ${redirectMap.key} of the map with id ${redirectMap.mapId}`);
   }
+  for (const { engine, systemCall, socket, message } of results) {
+    if (systemCall !== undefined) output.line(`system call (${engine}): ${systemCall}`);
+    if (socket !== undefined) output.line(`socket (${engine}): ${socket}`);
+    if (message !== undefined && (message.apply !== 0 || message.cork !== 0))
+      output.line(`message (${engine}): verdict for ${message.apply} bytes, next run at ${message.cork}`);
+  }
   for (const subject of subjects) for (const line of subject.trace()) output.line(`trace (${subject.name}): ${line}`);
   if (results.length > 1)
     output.line(agreed ? 'return values, packets and contexts agree' : output.colors.red('results differ'));
@@ -155,6 +161,8 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
       durationNs,
       redirect: to.redirect ?? null,
       redirectMap: to.redirectMap ?? null,
+      systemCall: to.systemCall ?? null,
+      message: to.message ?? null,
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;

@@ -22,6 +22,11 @@ export interface RunInput {
   readonly hints?: XdpHints;
   /** How often to run over the same input (default 1). With more than 1 the packet changes add up, as in the kernel. */
   readonly repeat?: number;
+  /**
+   * Body of the socket that the context is of (`createSocket(…).address`), for types without a test run in Linux. By default one that is
+   * made of the context's fields. User space only.
+   */
+  readonly socket?: number;
 }
 
 /** With an empty one it is a driver that could say something and does not know: ENODATA. */
@@ -48,6 +53,12 @@ export interface RunResult {
   readonly redirect?: RedirectTarget;
   /** After bpf_redirect_map: id of the map, key and flags of the target. */
   readonly redirectMap?: { readonly mapId: number; readonly key: number; readonly flags: number };
+  /** Of hooks of control groups: what the system call returns for the verdict and bpf_set_retval, 0 or a negated errno. */
+  readonly systemCall?: number;
+  /** Body of the socket that the program chose, where it chose one. */
+  readonly socket?: number;
+  /** Of messages: bytes that the verdict is for (0: all of it), and bytes to wait for before the next run. */
+  readonly message?: { readonly apply: number; readonly cork: number };
   /** Copies that bpf_clone_redirect sent, where there are any: how many, and where the last one went. */
   readonly clones?: { readonly count: number; readonly last: RedirectTarget };
 }

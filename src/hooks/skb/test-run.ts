@@ -1,5 +1,6 @@
 /** BPF_PROG_TEST_RUN for programs over sk_buffs: bpf_prog_test_run_skb in net/bpf/test_run.c (Linux 6.18). */
 import { SKB_CONTEXT_SIZE, SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
+import { WORKER_REDIRECT_MAP } from '../../plane/layout/worker.ts';
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
@@ -43,6 +44,7 @@ export function testRunSkb(layer: Layer) {
 /** Runs `repeat` times over one descriptor; changes add up. Returns the last r0. */
 export function runSkb(runtime: Runtime, program: Executable, skb: number, repeat: number): bigint {
   const plane = skbPlane(runtime);
+  runtime.view().setUint32(runtime.plane.worker + WORKER_REDIRECT_MAP, 0, true);
   try {
     if (program.entry !== 0)
       return BigInt.asUintN(

@@ -18,7 +18,10 @@ export const ENODATA: i64 = -61;
 export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;
 export const EOVERFLOW: i64 = -75;
+export const EBADFD: i64 = -77;
+export const EPROTOTYPE: i64 = -91;
 export const EOPNOTSUPP: i64 = -95;
+export const EAFNOSUPPORT: i64 = -97;
 export const EALREADY: i64 = -114;
 export const EINPROGRESS: i64 = -115;
 // The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.

@@ -28,6 +28,11 @@ export const WORKER_PRINTK = 76;
 export const WORKER_HOOK = 80;
 export const HOOK_XDP = 0;
 export const HOOK_SKB = 1;
+/** A context that is no packet (context.ts); sk_reuseport, whose packet stands behind the context. */
+export const HOOK_CONTEXT = 2;
+export const HOOK_REUSEPORT = 3;
+/** u32: address of the i32 that bpf_get_retval and bpf_set_retval are about. */
+export const WORKER_RETVAL = 472;
 /** u32: body of the modelled control group that programs run for (object.ts), 0 for none; owner of storage that goes with the run, 0 for none; body of the current task. */
 export const WORKER_CGROUP = 480;
 export const WORKER_RUN_STORAGE = 484;

@@ -1,6 +1,7 @@
 // Bytes of an sk_buff: load, store, pull, and the loads of classic programs. bpf_skb_load_bytes and its like in net/core/filter.c.
 import { SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_MAC_HEADER, SKB_NETWORK_HEADER } from '../../layout/skb';
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
+import { skbOfContext } from '../hooks/context';
 import { clearHash } from '../hooks/skb-buffer';
 
 const BPF_F_RECOMPUTE_CSUM: u64 = 1;
@@ -16,7 +17,7 @@ const SKF_LL_OFF: i32 = -0x200000;
 }
 
 export function bpf_skb_load_bytes(ctx: u64, offset: u64, to: u64, size: u64): i64 {
-  const skb = <usize>ctx;
+  const skb = skbOfContext(ctx);
   const bytes = <u32>size;
   if (!within(<u32>offset, bytes, load<u32>(skb, SKB_LEN))) {
     memory.fill(<usize>to, 0, <usize>bytes);
@@ -27,7 +28,7 @@ export function bpf_skb_load_bytes(ctx: u64, offset: u64, to: u64, size: u64): i
 }
 
 export function bpf_skb_load_bytes_relative(ctx: u64, offset: u64, to: u64, size: u64, start: u64): i64 {
-  const skb = <usize>ctx;
+  const skb = skbOfContext(ctx);
   const bytes = <u32>size;
   const from = <u32>start == BPF_HDR_START_MAC ? load<u32>(skb, SKB_MAC_HEADER) : load<u32>(skb, SKB_NETWORK_HEADER);
   const end = load<u32>(skb, SKB_DATA_END);

@@ -3,7 +3,11 @@ import {
   SKB_CGROUP_ID, SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_MAC_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
   SKB_TSTAMP_TYPE,
 } from '../../layout/skb';
+import { SOCKET_COOKIE } from '../../layout/object';
+import { HOOK_SKB, WORKER_HOOK } from '../../layout/worker';
 import { EINVAL, EOPNOTSUPP } from '../errno';
+import { socketOf } from '../hooks/context';
+import { WORKER } from '../worker';
 import { ETH_P_IP, ETH_P_IPV6, isVlan } from '../hooks/skb-buffer';
 
 const PACKET_OTHERHOST: u32 = 3;
@@ -65,8 +69,11 @@ export function bpf_skb_ecn_set_ce(ctx: u64): u64 {
   return 1;
 }
 
-export function bpf_get_socket_cookie(ctx: u64): u64 {
-  return load<u64>(<usize>ctx, SKB_SOCK_COOKIE);
+/** Of a packet, of a context's socket, or of a socket itself: by the program type. */
+export function bpf_get_socket_cookie(target: u64): u64 {
+  if (load<u32>(WORKER, WORKER_HOOK) == HOOK_SKB) return load<u64>(<usize>target, SKB_SOCK_COOKIE);
+  const socket: usize = target == 0 ? <usize>0 : socketOf(target);
+  return socket == 0 ? 0 : load<u64>(socket, SOCKET_COOKIE);
 }
 
 // The modelled socket belongs to root.

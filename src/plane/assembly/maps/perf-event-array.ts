@@ -9,7 +9,7 @@ import { FRAME_DATA, FRAME_DATA_END } from '../../layout/frame';
 import { MAP_MAX_ENTRIES } from '../../layout/map';
 import { MAP_SLOT_LOST } from '../../layout/map-inner';
 import { SKB_DATA, SKB_LEN } from '../../layout/skb';
-import { HOOK_SKB, WORKER_FRAME, WORKER_HOOK } from '../../layout/worker';
+import { HOOK_CONTEXT, HOOK_SKB, WORKER_FRAME, WORKER_HOOK } from '../../layout/worker';
 
 const INDEX_MASK: u64 = 0xffff_ffff;
 const PACKET_LENGTH_MASK: u64 = <u64>0xf_ffff << 32;
@@ -22,7 +22,9 @@ export function bpf_perf_event_output(ctx: u64, map: u64, flags: u64, data: u64,
   if (packet_length != 0) {
     const frame = <usize>ctx;
     if (<usize>load<u32>(WORKER, WORKER_FRAME) != frame) return EINVAL;
-    const skb = load<u32>(WORKER, WORKER_HOOK) == HOOK_SKB;
+    const hook = load<u32>(WORKER, WORKER_HOOK);
+    if (hook >= <u32>HOOK_CONTEXT) return EINVAL;
+    const skb = hook == HOOK_SKB;
     packet = skb ? load<u32>(frame, SKB_DATA) : load<u32>(frame, FRAME_DATA);
     const length = skb ? load<u32>(frame, SKB_LEN) : load<u32>(frame, FRAME_DATA_END) - <u32>packet;
     if (packet_length > length) return EFAULT;
