@@ -6,7 +6,7 @@ import { load } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { readObject } from '../src/object/index.ts';
 import type { ObjectSpec } from '../src/object/spec.ts';
-import type { LoadedObject, RunInput } from '../src/runtime/handles.ts';
+import type { ArenaHandle, LoadedObject, RunInput } from '../src/runtime/handles.ts';
 import { clangs, compileBpf, noClang } from './clang.ts';
 
 const refusal = bpfRefusal();
@@ -27,7 +27,7 @@ const NOT_IN_A_TEST_RUN = new Set(['hints']);
 /** What a program gives on each target: return values and packets, run by run. */
 async function outcomes(spec: ObjectSpec, name: string, loads: readonly Load[]) {
   const type = spec.programs.get(name)!.type;
-  const inputs: RunInput[] = type === 'syscall' ? [{}] : packets.map((data) => ({ data }));
+  const inputs: RunInput[] = type === 'syscall' ? [{}, {}] : packets.map((data) => ({ data }));
   const all = [];
   for (const each of loads) {
     const object = await each(spec, [name]);
@@ -119,4 +119,38 @@ describe.skipIf(noClang !== '')(`exceptions, from C${noClang}`, () => {
       object.close();
     },
   );
+});
+
+const newClang = clangs.find((name) => ['clang-22', 'clang-19'].includes(name));
+const noArena = newClang === undefined ? ' (skipped: no clang 19 or later)' : '';
+
+describe.skipIf(noArena !== '')(`arenas, from C${noArena}`, () => {
+  const spec = noArena === '' ? compile('arena.bpf.c') : undefined;
+
+  it.skipIf(refusal !== undefined).each([...(spec?.programs.keys() ?? [])])(
+    `%s as in the kernel${noKernel}`,
+    async (name) => {
+      const [there, ...here] = await outcomes(spec!, name, [linux, jit, interpreter]);
+      for (const each of here) expect(each).toEqual(there);
+      expect(there![0]!.returnValue).toBeGreaterThan(1);
+    },
+  );
+
+  it.each(['jit', 'interpreter'] as const)('%s: user space sees what programs wrote, and the other way round', async (engine) => {
+    const object = await load(spec!, { engine });
+    const arena = object.maps.arena! as ArenaHandle;
+    const view = new DataView(arena.bytes().buffer, arena.bytes().byteOffset, arena.bytes().byteLength);
+    const marks = [1, 2, 3, 0, 0];
+    const at = [...Array(128).keys()].find((word) => marks.every((mark, i) => view.getUint32((word + i) * 4, true) === mark))!;
+    expect(arena.pagesTaken).toBe(1);
+    object.programs.variables!.run({});
+    expect(view.getUint32((at + 4) * 4, true)).toBe(9);
+    view.setUint32(at * 4, 77, true);
+    const first = object.programs.variables!.run({}).returnValue;
+    view.setUint32(at * 4, 78, true);
+    expect(object.programs.variables!.run({}).returnValue).not.toBe(first);
+    object.programs.list!.run({});
+    expect(arena.pagesTaken).toBe(3);
+    object.close();
+  });
 });

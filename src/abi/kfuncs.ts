@@ -42,6 +42,9 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
     modelledWith: 'the first CPU, not one after another',
   }),
   ...family('bpf_throw', { engine: true }),
+  ...family('bpf_arena_alloc_pages bpf_arena_free_pages bpf_arena_reserve_pages', {
+    modelledWith: 'pages of the linear memory: pointers are addresses in it; one NUMA node',
+  }),
   ...family('bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag', {
     modelledWith: 'hints of the frame that the run sets; EOPNOTSUPP without',
   }),

@@ -1,7 +1,7 @@
 /** A program in the linear memory, as the stepping core runs it: IMAGE_* header, instructions, functions, helpers, context, regions. */
 import { mapTypes } from '../abi/map-types.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
-import type { ResolvedProgram } from '../object/resolved.ts';
+import { arenaOf, type ResolvedProgram } from '../object/resolved.ts';
 import {
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY_PROG,
@@ -12,6 +12,7 @@ import {
   MAP_VALUE_SIZE,
   MAP_VALUES,
 } from '../plane/layout/map.ts';
+import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { ROOT, ROOT_CPU_COUNT } from '../plane/layout/memory.ts';
 import { type CallRules, writeRules } from './call-rules.ts';
 import * as layout from './layout.ts';
@@ -109,6 +110,7 @@ export function writeImage(
   header(layout.IMAGE_DATA_META, fieldOffset(parts.context, 'packet_meta'));
   header(layout.IMAGE_HELPERS, address + helperRecords);
   header(layout.IMAGE_HELPER_COUNT, parts.helpers.size);
+  header(layout.IMAGE_ARENA, arenaOf(program) ?? 0);
   const exceptionCallback = program.functions.findIndex((fn) => fn.exceptionCallback === true);
   header(layout.IMAGE_EXCEPTION_CALLBACK, exceptionCallback < 0 ? layout.NO_FIELD : exceptionCallback);
   header(layout.IMAGE_PACKET_FLAGS, parts.readOnlyPacket ? layout.TAG_READ_ONLY : 0);
@@ -191,6 +193,12 @@ function regionsOf(program: ResolvedProgram, view: DataView): Region[] {
     const extent = table.slots.length * 8;
     const tag = layout.KIND_GLOBAL | layout.TAG_READ_ONLY;
     add({ tag, base: table.address, extent, stride: 0, element: extent, aux: 0 });
+  }
+  const arena = arenaOf(program);
+  if (arena !== undefined) {
+    const extent = view.getUint32(arena + MAP_MAX_ENTRIES, true) * ARENA_PAGE;
+    const base = view.getUint32(arena + MAP_VALUES, true);
+    regions.push({ tag: layout.KIND_ARENA, base, extent, stride: 0, element: extent, aux: arena });
   }
   for (const { address } of program.mapsAt.values()) {
     const type = view.getUint32(address + MAP_TYPE, true);

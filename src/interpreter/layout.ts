@@ -45,6 +45,8 @@ export const KIND_NULL_MEMORY = 15;
  */
 export const KIND_DYNPTR = 16;
 export const KIND_ITERATOR = 17;
+/** A pointer into the arena whose header is in aux. */
+export const KIND_ARENA = 18;
 export const KIND_UNINITIALISED = 255;
 /** Flags of a tag. */
 export const TAG_READ_ONLY = 0x100;
@@ -101,6 +103,9 @@ export const STATE_PACKET = 548;
 export const STATE_PACKET_SIZE = 552;
 /** u64: cookie of the exception. */
 export const STATE_COOKIE = 560;
+/** u64 each: what loads from an arena see that have no page, and where such stores go. */
+export const STATE_ARENA_ZERO = 568;
+export const STATE_ARENA_SINK = 624;
 
 export const OPTION_UNINITIALISED_STACK = 1;
 
@@ -200,6 +205,8 @@ export const IMAGE_HELPERS = 56;
 export const IMAGE_HELPER_COUNT = 60;
 /** Index of the function that exceptions go on in, NO_FIELD: there is none. */
 export const IMAGE_EXCEPTION_CALLBACK = 64;
+/** Header of the program's arena, 0: it has none. */
+export const IMAGE_ARENA = 68;
 export const IMAGE_HEADER_SIZE = 80;
 export const NO_FIELD = 0xffffffff;
 

@@ -1,8 +1,9 @@
 /** Everything that is known of one function before code is written. */
 
 import { InputError } from '../errors.ts';
-import type { ResolvedProgram } from '../object/resolved.ts';
+import { arenaOf, type ResolvedProgram } from '../object/resolved.ts';
 import type { FunctionSpec } from '../object/spec.ts';
+import { arenaWebs } from './arena.ts';
 import { HELPER, THROW } from './call-plan.ts';
 import { buildBlocks } from './cfg.ts';
 import { flowGraph, isReducible } from './dominators.ts';
@@ -14,7 +15,7 @@ import { Ranges } from './ranges.ts';
 import { makeReducible } from './reducible.ts';
 import { promoteSlots } from './stack-slots.ts';
 import { unrollLoops } from './unroll.ts';
-import { type WebCursor, Webs } from './webs.ts';
+import { type Web, type WebCursor, Webs } from './webs.ts';
 
 export interface FunctionAnalysis {
   readonly spec: FunctionSpec;
@@ -34,6 +35,9 @@ export interface FunctionAnalysis {
   readonly mayTailCall: boolean;
   /** It, or what it calls or hands out as a callback, may throw. */
   readonly mayThrow: boolean;
+  /** Webs that hold pointers into the program's arena, and the address of its header. */
+  readonly arenaWebs: ReadonlySet<Web>;
+  readonly arena: number;
   /** It has loops or calls functions of the program: what takes fuel. */
   readonly burnsFuel: boolean;
   isSuperfluous(op: Op, cursor: WebCursor): boolean;
@@ -152,6 +156,8 @@ function analyseFunction(
     needsFrame: false,
     mayTailCall: false,
     mayThrow: false,
+    arenaWebs: arenaWebs(webs),
+    arena: arenaOf(program) ?? 0,
     burnsFuel: graph.order.some((block) =>
       graph.predecessors[block]!.some((from) => graph.position[from]! >= graph.position[block]!),
     ),

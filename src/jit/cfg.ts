@@ -178,7 +178,10 @@ function lower(program: ResolvedProgram, slot: number, o: Straight, around: Surr
       ops.push({ slot, kind: 'extend', dst: o.dst, src: o.src, bits: o.from, signed: true, width: o.width });
       return;
     case 'addr-space-cast':
-      ops.push({ slot, kind: 'extend', dst: o.dst, src: o.src, bits: 32, signed: false, width: 64 });
+      ops.push({
+        ...{ slot, kind: 'extend', dst: o.dst, src: o.src, bits: 32, signed: false, width: 64 },
+        ...(o.to === 0 ? { arena: true } : undefined),
+      });
       return;
     case 'endian':
       if (o.op !== 'to-le') ops.push({ slot, kind: 'swap', bits: o.bits, dst: o.dst });

@@ -126,6 +126,11 @@ export class Emitter {
     return operand.b === NO_REGISTER ? constant(BigInt(operand.imm)) : this.fact(operand.b);
   }
 
+  /** The register points into the program's arena. */
+  isArena(register: Register): boolean {
+    return this.analysis.arenaWebs.size > 0 && this.analysis.arenaWebs.has(this.#cursor.web(register));
+  }
+
   isNarrow(register: Register): boolean {
     return this.analysis.facts.isNarrow(this.#cursor.web(register));
   }

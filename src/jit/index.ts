@@ -9,6 +9,7 @@ import { UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
 import { analyseProgram, type FunctionAnalysis } from './analysis.ts';
+import { ARENA_AT } from './arena.ts';
 import { type CallPlan, HELPER, plainCall, planHelper, THROW, typeOf } from './call-plan.ts';
 import type { ModuleScope } from './emitter.ts';
 import { internalParameters, writeAdapter, writeEntry, writeGuard, writeInternal } from './function.ts';
@@ -186,7 +187,8 @@ function importPlane(
     indices.set(plan.name, module.importFunction('plane', plan.name, typeOf(plan)));
   };
   for (const { functions } of analysed) {
-    for (const { webs, facts } of functions.values()) {
+    for (const { webs, facts, arenaWebs } of functions.values()) {
+      if (arenaWebs.size > 0) add(ARENA_AT, 'arenas');
       for (const number of webs.graph.order) {
         const cursor = webs.cursor(number);
         for (const op of webs.blocks[number]!.ops) {

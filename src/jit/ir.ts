@@ -39,6 +39,8 @@ export type Op = {
       readonly bits: 8 | 16 | 32;
       readonly signed: boolean;
       readonly width: Width;
+      /** addr_space_cast into the address space of the program: accesses are bounded by the arena. */
+      readonly arena?: true;
     }
   | ({ readonly kind: 'alu'; readonly op: BinaryOp; readonly width: Width; readonly dst: Register } & SecondOperand)
   | { readonly kind: 'neg'; readonly width: Width; readonly dst: Register }

@@ -99,6 +99,10 @@ function fill(spec: ObjectSpec, map: MapSpec, maps: ReadonlyMap<string, KernelMa
   if (contents.kind === 'bytes') {
     const bytes =
       options.contents[map.name] ?? (map.name === '.kconfig' ? kconfig(spec, map, options) : contents.bytes);
+    if (map.type === 'arena') {
+      kernelMap.mapped().set(bytes);
+      return;
+    }
     kernelMap.update(new Uint8Array(map.keySize), bytes);
     if ((map.flags & BPF_F_RDONLY_PROG) !== 0) kernelMap.freeze();
     return;

@@ -1,6 +1,7 @@
 /** object/: the way in. See spec.ts for what comes out. */
 import { parseBtfExt } from '../btf/ext.ts';
 import { InputError } from '../errors.ts';
+import { readArenaGlobals } from './arena-globals.ts';
 import { placeKconfig, readBtf } from './btf-section.ts';
 import { readCode } from './code.ts';
 import { type Elf, readElf } from './elf.ts';
@@ -60,13 +61,17 @@ function read(elf: Elf): ObjectSpec {
   for (const spec of readStructOps(elf, btf, code)) addMap(spec);
   const globals = readGlobals(elf, btf);
   for (const { spec } of globals) addMap(spec);
+  const arena = readArenaGlobals(elf, maps);
+  if (arena !== undefined) maps.set(arena.spec.name, arena.spec);
   const kconfig = kconfigMap(elf, btf, externs);
   if (kconfig.map !== undefined) addMap(kconfig.map);
 
   const targets: Targets = {
     code,
     maps: placed,
-    globals: new Map(globals.map(({ sectionIndex, spec }) => [sectionIndex, spec.name])),
+    globals: new Map(
+      [...globals, ...(arena === undefined ? [] : [arena])].map(({ sectionIndex, spec }) => [sectionIndex, spec.name]),
+    ),
     externs,
     withPointers: new Set(
       globals.filter(({ sectionIndex }) => elf.isRelocated(sectionIndex)).map(({ sectionIndex }) => sectionIndex),

@@ -118,11 +118,6 @@ export function relocatedTarget(
       offset: insn.imm,
     };
   }
-  if (elf.sections[symbol.section]?.name === '.addr_space.1')
-    throw new UnsupportedError(
-      'global variables in an arena',
-      `${elf.name}: ${code.section.name}, offset 0x${(slot * 8).toString(16)}: ${symbol.name} lies in an arena`,
-    );
   throw bad(
     `section ${elf.sections[symbol.section]?.name ?? symbol.section} holds nothing that a program can refer to`,
   );

@@ -57,6 +57,8 @@ export interface ValueFacts {
   readonly size: number;
   /** The program may not write there (.rodata, BPF_F_RDONLY_PROG). */
   readonly readOnly: boolean;
+  /** Address of the map's header where the map is an arena. */
+  readonly arena?: number;
 }
 
 /**
@@ -66,4 +68,11 @@ export interface ValueFacts {
 export interface JumpTable {
   readonly address: number;
   readonly slots: readonly number[];
+}
+
+/** Address of the header of the program's arena, of which it has at most one; undefined: it has none. */
+export function arenaOf({ mapsAt, valuesAt }: ResolvedProgram): number | undefined {
+  for (const { type, address } of mapsAt.values()) if (type === 'arena') return address;
+  for (const { arena } of valuesAt.values()) if (arena !== undefined) return arena;
+  return undefined;
 }

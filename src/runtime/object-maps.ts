@@ -5,6 +5,7 @@ import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
+import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
@@ -98,10 +99,18 @@ function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig:
   const map = createLike(runtime, spec, object.btf);
   const { contents } = spec;
   if (spec.name === '.kconfig') fillKconfig(map, object, kconfig);
+  else if (contents.kind === 'bytes' && spec.type === 'arena') fillArena(runtime, map, contents.bytes);
   else if (contents.kind === 'bytes') map.bytesAt(0).set(contents.bytes);
   else if (contents.kind === 'jump-table')
     for (const [i, slot] of contents.slots.entries()) runtime.plane.exports.insn_array_connect(map.address, i, slot);
   return map;
+}
+
+/** The pages that an object's variables lie on are taken from the start, as by user space's first touch. */
+function fillArena(runtime: Runtime, map: PlaneMap, bytes: Uint8Array): void {
+  const values = runtime.view().getUint32(map.address + MAP_VALUES, true);
+  runtime.plane.exports.arena_take(map.address, BigInt(values), Math.ceil(bytes.length / ARENA_PAGE));
+  runtime.bytes().set(bytes, values);
 }
 
 /** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
@@ -195,7 +204,12 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   return {
     facts,
     values,
-    valuesSize: inRow.has(map.type) ? view.getUint32(map.address + MAP_STRIDE, true) * map.maxEntries : map.valueSize,
+    valuesSize:
+      map.type === 'arena'
+        ? map.maxEntries * ARENA_PAGE
+        : inRow.has(map.type)
+          ? view.getUint32(map.address + MAP_STRIDE, true) * map.maxEntries
+          : map.valueSize,
     readOnly: (spec.flags & BPF_F_RDONLY_PROG) !== 0,
     ...(contents.kind === 'jump-table' ? { jumpTable: { program: contents.program, slots: contents.slots } } : {}),
   };

@@ -68,10 +68,11 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
       case 'map-value':
       case 'kconfig': {
         const name = reference.kind === 'kconfig' ? '.kconfig' : reference.map;
-        const { values, valuesSize, readOnly, jumpTable } = map(name);
+        const { facts, values, valuesSize, readOnly, jumpTable } = map(name);
+        const arena = facts.type === 'arena' ? { arena: facts.address } : undefined;
         const address = values + reference.offset;
         constant(slot, address);
-        valuesAt.set(slot, { map: name, address, base: values, size: valuesSize, readOnly });
+        valuesAt.set(slot, { map: name, address, base: values, size: valuesSize, readOnly, ...arena });
         if (jumpTable !== undefined) jumpTables.set(name, { address: values, slots: jumpTable.slots });
         break;
       }

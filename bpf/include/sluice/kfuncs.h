@@ -137,4 +137,16 @@ extern void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock) __weak __ksym;
 extern void bpf_throw(__u64 cookie) __weak __ksym;
 #define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
 
+/*
+ * Arenas: memory that pointers of address space 1 point into, shared with user space. Needs clang 19 or later. There is one arena a program;
+ * `__arena` variables lie at its start.
+ */
+#if defined(__BPF_FEATURE_ADDR_SPACE_CAST)
+#define __arena __attribute__((address_space(1)))
+#define NUMA_NO_NODE (-1)
+extern void __arena *bpf_arena_alloc_pages(void *map, void __arena *address, __u32 pages, int node, __u64 flags) __weak __ksym;
+extern void bpf_arena_free_pages(void *map, void __arena *address, __u32 pages) __weak __ksym;
+extern int bpf_arena_reserve_pages(void *map, void __arena *address, __u32 pages) __weak __ksym;
+#endif
+
 #endif

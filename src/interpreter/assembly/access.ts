@@ -35,6 +35,7 @@ import {
   IMAGE_PACKET_FLAGS,
   IMAGE_REGION_COUNT,
   IMAGE_REGIONS,
+  KIND_ARENA,
   KIND_CONTEXT,
   KIND_LAST_PLAIN,
   KIND_MEMORY,
@@ -63,6 +64,8 @@ import {
   REGISTER_SCRATCH,
   REGISTER_TAG,
   RESERVATIONS,
+  STATE_ARENA_SINK,
+  STATE_ARENA_ZERO,
   STATE_BY_ADDRESS,
   STATE_CONTEXT,
   STATE_DATA_END_FIELD,
@@ -77,6 +80,8 @@ import {
   TAG_READ_ONLY,
   TAG_WRITE_ONLY,
 } from '../layout';
+import { MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
+import { ARENA_BITMAP, ARENA_PAGE } from '../../plane/layout/map-arena';
 import { FRAME_SIZE } from '../../plane/layout/memory';
 import { FLOW_KEYS_SIZE, SOCK_SIZE } from '../../plane/layout/skb';
 import { fault, registerNumber } from './fault';
@@ -142,6 +147,8 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
   } else if (kind == KIND_CONTEXT) {
     if (access == ACCESS_ATOMIC) return bad(s, FAULT_ATOMIC_OBJECT, r, access, address, size);
     return resolveContext(s, r, address - base, address, size, access);
+  } else if (kind == KIND_ARENA) {
+    return resolveArena(s, load<u32>(r, REGISTER_AUX), address, access);
   } else if (kind == KIND_RINGBUF) {
     if (reservation(s, load<u32>(r, REGISTER_AUX)) == 0) return bad(s, FAULT_RELEASED_MEMORY, r, access, address, size);
   } else {
@@ -179,6 +186,16 @@ function bad(s: usize, code: u32, r: usize, access: u32, address: u64, size: u32
 @inline function packetEnd(s: usize, kind: u32): u64 {
   const field = kind == KIND_PACKET ? load<u32>(s, STATE_DATA_END_FIELD) : load<u32>(s, STATE_DATA_FIELD);
   return field == 0 ? 0 : <u64>load<u32>(field);
+}
+
+/** As in Linux any address may be accessed; what is on no page of the arena reads as 0 and forgets what is written. */
+function resolveArena(s: usize, map: usize, address: u64, access: u32): usize {
+  const page = <u32>(address - <u64>load<u32>(map, MAP_VALUES)) / ARENA_PAGE;
+  if (address >= <u64>load<u32>(map, MAP_VALUES) && page < load<u32>(map, MAP_MAX_ENTRIES)) {
+    const word = load<u32>(<usize>load<u32>(map, ARENA_BITMAP) + (<usize>(page >> 5) << 2));
+    if (((word >> (page & 31)) & 1) != 0) return <usize>address;
+  }
+  return access == ACCESS_READ ? s + STATE_ARENA_ZERO : s + STATE_ARENA_SINK;
 }
 
 /** Stack bytes that are known to be in their frame: initialised before they are read, and afterwards if they are written. */

@@ -12,6 +12,7 @@ import {
   FAULT_UNSUPPORTED,
   FRAME_CALL,
   FRAME_MAY_GOTO,
+  IMAGE_ARENA,
   IMAGE_ORIGINALS,
   IMAGE_SLOTS,
   IMAGE_TARGETS,
@@ -21,6 +22,7 @@ import {
   INSN_SIZE,
   INSN_SRC,
   INSN_TARGET,
+  KIND_ARENA,
   KIND_CONTEXT,
   KIND_SCALAR,
   KIND_STACK,
@@ -67,6 +69,8 @@ import {
   WIDE_OBJECT_SIZE,
   WIDE_TAG,
 } from '../layout';
+import { MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
+import { ARENA_PAGE } from '../../plane/layout/map-arena';
 import { contextField, resolve } from './access';
 import { divide32, divide64, remainder32, remainder64, sdivide32, sdivide64, smodulo32, smodulo64, swap } from './arithmetic';
 import { atomicStep } from './atomics';
@@ -484,9 +488,12 @@ export function loop(s: usize): void {
       }
       case OP_ADDR_SPACE_CAST: {
         if (!readable(s, r)) break;
-        // No arena: the address is the lower half, in both address spaces.
+        // The address is the lower half, in both address spaces.
         const value = <u64>load<u32>(r);
+        const arena = load<u32>(<usize>load<u32>(s, STATE_IMAGE), IMAGE_ARENA);
         copyProvenance(d, r);
+        if (arena != 0 && imm32(e) == 1) setObject(d, KIND_ARENA, load<u32>(arena, MAP_VALUES), load<u32>(arena, MAP_MAX_ENTRIES) * ARENA_PAGE, arena);
+        else if (arena != 0) setTag(d, KIND_SCALAR);
         store<u64>(d, value);
         continue;
       }

@@ -31,6 +31,7 @@ export { context_begin, context_finish, context_repeat } from './hooks/context';
 export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
+export * from './kfuncs/arena';
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';

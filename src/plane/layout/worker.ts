@@ -40,6 +40,9 @@ export const WORKER_TASK = 488;
 /** u32: 1 while an exception goes through a function of the plane that called back; u64: its cookie. See jit/exceptions.ts. */
 export const WORKER_THROWN = 84;
 export const WORKER_COOKIE = 88;
+/** u64 each: where loads from an arena go that have no page, always 0; and stores. */
+export const WORKER_ARENA_ZERO = 96;
+export const WORKER_ARENA_SINK = 104;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -123,3 +123,10 @@ export function arena_reserve(map: usize, at: u64, count: u32): i32 {
   spin_unlock(map + ARENA_LOCK);
   return free ? 0 : <i32>EBUSY;
 }
+
+/** What an access at `address` of a program's arena pointer reaches: the address, or `nowhere` where no page was taken, as in Linux. */
+export function arena_at(map: usize, address: usize, nowhere: usize): usize {
+  const page = <u32>(address - load<u32>(map, MAP_VALUES)) / ARENA_PAGE;
+  if (page >= load<u32>(map, MAP_MAX_ENTRIES) || address < <usize>load<u32>(map, MAP_VALUES)) return nowhere;
+  return (load<u32>(word_of(map, page)) >> (page & 31)) & 1 ? address : nowhere;
+}
