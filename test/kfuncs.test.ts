@@ -136,21 +136,26 @@ describe.skipIf(noArena !== '')(`arenas, from C${noArena}`, () => {
     },
   );
 
-  it.each(['jit', 'interpreter'] as const)('%s: user space sees what programs wrote, and the other way round', async (engine) => {
-    const object = await load(spec!, { engine });
-    const arena = object.maps.arena! as ArenaHandle;
-    const view = new DataView(arena.bytes().buffer, arena.bytes().byteOffset, arena.bytes().byteLength);
-    const marks = [1, 2, 3, 0, 0];
-    const at = [...Array(128).keys()].find((word) => marks.every((mark, i) => view.getUint32((word + i) * 4, true) === mark))!;
-    expect(arena.pagesTaken).toBe(1);
-    object.programs.variables!.run({});
-    expect(view.getUint32((at + 4) * 4, true)).toBe(9);
-    view.setUint32(at * 4, 77, true);
-    const first = object.programs.variables!.run({}).returnValue;
-    view.setUint32(at * 4, 78, true);
-    expect(object.programs.variables!.run({}).returnValue).not.toBe(first);
-    object.programs.list!.run({});
-    expect(arena.pagesTaken).toBe(3);
-    object.close();
-  });
+  it.each(['jit', 'interpreter'] as const)(
+    '%s: user space sees what programs wrote, and the other way round',
+    async (engine) => {
+      const object = await load(spec!, { engine });
+      const arena = object.maps.arena! as ArenaHandle;
+      const view = new DataView(arena.bytes().buffer, arena.bytes().byteOffset, arena.bytes().byteLength);
+      const marks = [1, 2, 3, 0, 0];
+      const at = [...Array(128).keys()].find((word) =>
+        marks.every((mark, i) => view.getUint32((word + i) * 4, true) === mark),
+      )!;
+      expect(arena.pagesTaken).toBe(1);
+      object.programs.variables!.run({});
+      expect(view.getUint32((at + 4) * 4, true)).toBe(9);
+      view.setUint32(at * 4, 77, true);
+      const first = object.programs.variables!.run({}).returnValue;
+      view.setUint32(at * 4, 78, true);
+      expect(object.programs.variables!.run({}).returnValue).not.toBe(first);
+      object.programs.list!.run({});
+      expect(arena.pagesTaken).toBe(3);
+      object.close();
+    },
+  );
 });
