@@ -11,7 +11,9 @@ import {
   useDynptr,
 } from './dynptr.ts';
 import * as k from './kinds.ts';
+import { checkKptrType, exchangedField } from './kptr.ts';
 import { UMAX, UMIN } from './layout.ts';
+import type { SpecialField } from './map-fields.ts';
 import {
   checkBounds,
   checkBuffer,
@@ -56,6 +58,8 @@ export interface CallFacts {
   dynptr: DynptrFacts | undefined;
   /** What the percpu pointer in argument 1 is to. */
   percpu: ReturnType<typeof percpuTarget> | undefined;
+  /** Field that bpf_kptr_xchg exchanges. */
+  kptr: SpecialField | undefined;
 }
 
 const MEMORY = [k.STACK, k.PACKET, k.PACKET_META, k.MAP_KEY, k.MAP_VALUE, k.MEM, k.BUF];
@@ -145,6 +149,7 @@ export function checkArgument(v: Verification, prototype: HelperPrototype, index
   const isNull = kind === k.SCALAR && isZero(r) && mayBeNull.has(type);
   if (!isNull) checkKind(v, prototype, index, type, kinds, number, r);
   else if (number <= 5) markPrecise(v, number);
+  if (!isNull && facts.kptr !== undefined) checkKptrType(v, facts.kptr, number);
   if (prototype.releases === index) {
     if (kind === k.SCALAR && !isNull) v.unfollowed(`release of a scalar (${prototype.name})`);
     if (type === 'dynptr') checkReleasable(v, number);
@@ -164,7 +169,7 @@ export function checkArgument(v: Verification, prototype: HelperPrototype, index
       );
     facts.released = true;
   }
-  if (referenceOf(r) !== 0) {
+  if (referenceOf(r) !== 0 && type !== 'kptr') {
     if (facts.reference !== 0)
       v.refuse(
         'two-references',
@@ -288,6 +293,9 @@ function checkMeaning(
     }
     case 'dynptr_uninit':
       initDynptr(v, number, prototype.dynptrType === 'ringbuf' ? RINGBUF_DYNPTR : LOCAL, 0);
+      return;
+    case 'kptr':
+      facts.kptr = exchangedField(v);
       return;
     case 'percpu_btf_id':
       facts.percpu = percpuTarget(v, r);

@@ -65,11 +65,6 @@ export function mayPointToLock(v: Verification, r: number): boolean {
   return recordFields(btfOf(v, r), auxOf(r)).some((field) => field.kind.endsWith('spin_lock'));
 }
 
-/** bpf_rcu_read_lock, a spin lock, or a program that may not sleep. */
-export function inRcu(v: Verification): boolean {
-  return v.state.rcu > 0 || v.state.lock !== 0 || !v.state.sleepable;
-}
-
 export function btfPointerAccess(
   v: Verification,
   number: number,
@@ -145,7 +140,7 @@ function trustOf(v: Verification, pointer: number, btf: Btf, name: string, field
   if (!isTrusted(pointer) && (flags & k.RCU) === 0) return old;
   if (isSafe(btf, name, field, '__safe_trusted')) return tags | k.TRUSTED;
   if (isSafe(btf, name, field, '__safe_trusted_or_null')) return tags | k.TRUSTED | k.MAYBE_NULL;
-  if (!inRcu(v) || (flags & k.MAYBE_NULL) !== 0) return k.UNTRUSTED;
+  if (!v.inRcu() || (flags & k.MAYBE_NULL) !== 0) return k.UNTRUSTED;
   if (isSafe(btf, name, field, '__safe_rcu')) return tags | k.RCU;
   const orNull = isSafe(btf, name, field, '__safe_rcu_or_null');
   if (orNull) return (tags | k.RCU | k.MAYBE_NULL) & ~k.UNTRUSTED;

@@ -8,7 +8,7 @@ import { LOCAL, makeConstDynptr } from './dynptr.ts';
 import { enterFrame, isGlobal, newFrame } from './function-call.ts';
 import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
-import { AUX2, RECORD } from './layout.ts';
+import { AUX2, ID, RECORD } from './layout.ts';
 import { copyRecord, makePointer, makeUnknown, registerAt, set, umaxOf } from './records.ts';
 import type { Verification } from './verification.ts';
 
@@ -67,10 +67,10 @@ export function enterCallback(v: Verification, prototype: HelperPrototype, facts
       return;
     }
     case 'bpf_for_each_map_elem':
-      if (v.hasLock(facts.mapIndex)) v.unfollowed('for_each_map_elem over values with locks');
       pushCallback(v, callback, ZERO_OR_ONE, (callee, base) => {
         copyRecord(callee + RECORD, base + RECORD);
         giveElement(callee, facts.mapIndex, facts.mapUid);
+        if (v.hasLock(facts.mapIndex)) set(callee + 3 * RECORD, ID, v.newId());
         copyRecord(callee + 4 * RECORD, base + 3 * RECORD);
       });
       return;
@@ -109,12 +109,13 @@ export function pushAsynchronous(
   v.asynchronousCallbacks.add(fn);
   backUp(v);
   const { state } = v;
-  const { frames, references, lock, preempt, interrupts, rcu, sleepable, mayGoto, parent } = state;
+  const { frames, references, locks, preempt, interrupts, rcu, sleepable, mayGoto, parent } = state;
   const entries = frames[frames.length - 1]!.entries + 1;
   const { length, entries: counted } = state.history;
   state.frames = [];
   state.references = [];
-  state.lock = state.preempt = state.interrupts = state.rcu = state.mayGoto = 0;
+  state.locks = [];
+  state.preempt = state.interrupts = state.rcu = state.mayGoto = 0;
   state.sleepable = sleeps;
   state.parent = undefined;
   state.history.length = state.history.entries = 0;
@@ -125,7 +126,7 @@ export function pushAsynchronous(
   set(callee + RECORD, AUX2, uid);
   giveElement(callee, map, uid);
   v.push(v.code.functions[fn]!.start);
-  Object.assign(state, { frames, references, lock, preempt, interrupts, rcu, sleepable, mayGoto, parent });
+  Object.assign(state, { frames, references, locks, preempt, interrupts, rcu, sleepable, mayGoto, parent });
   state.history.length = length;
   state.history.entries = counted;
   putBack(v);

@@ -45,7 +45,7 @@ function scalarIdsMatch(old: number, now: number): boolean {
 export function statesEqual(v: Verification, old: SavedState, comparison: Comparison): boolean {
   const { state } = v;
   if (old.frames.length !== state.frames.length) return false;
-  if (old.lock <= 0 || state.lock <= 0 ? old.lock !== state.lock : false) return false;
+  if (old.locks.length !== state.locks.length) return false;
   if (old.preempt !== state.preempt || (old.interrupts === 0) !== (state.interrupts === 0)) return false;
   if (old.rcu !== state.rcu || old.sleepable !== state.sleepable) return false;
   if (old.references.length !== state.references.length) return false;
@@ -58,7 +58,11 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
     )
       return false;
   if (!idsMatch(old.interrupts, state.interrupts)) return false;
-  if (old.lock > 0 && !idsMatch(old.lock, state.lock)) return false;
+  for (let i = 0; i < old.locks.length; i++) {
+    const a = old.locks[i]!;
+    const b = state.locks[i]!;
+    if (a.kind !== b.kind || a.owner !== b.owner || !idsMatch(a.id, b.id)) return false;
+  }
   const top = old.frames.length - 1;
   for (let depth = 0; depth <= top; depth++) {
     const a = old.frames[depth]!;

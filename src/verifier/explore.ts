@@ -11,11 +11,10 @@ import { isIteratorActive, iteratorsMoved } from './iterator.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
 import { runKfunc } from './kfunc-call.ts';
 import * as k from './kinds.ts';
-import { SMAX32, SMIN32 } from './layout.ts';
-import { accessMemory, checkPlain, checkReadable } from './memory.ts';
+import { accessMemory, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
-import { CALLBACK_HELPERS } from './program.ts';
-import { flagsOf, kindOf, makePointer, registerAt, smaxOf, sminOf } from './records.ts';
+import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program.ts';
+import { flagsOf, kindOf, makePointer, registerAt } from './records.ts';
 import { checkResult } from './result.ts';
 import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
 import { discard, markSlotRead, type SavedState } from './state.ts';
@@ -35,7 +34,7 @@ export function explore(v: Verification, fn: number): void {
   v.root = fn;
   state.frames = [];
   state.references = [];
-  state.lock = 0;
+  state.locks = [];
   state.preempt = 0;
   state.interrupts = 0;
   state.rcu = 0;
@@ -137,7 +136,9 @@ function visitSaved(
   let add = wanted;
   const mayGoto = code.op[slot] === OPCODE.MAY_GOTO;
   const callback =
-    code.op[slot] === OPCODE.CALL && code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!);
+    code.op[slot] === OPCODE.CALL &&
+    ((code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!)) ||
+      (code.src[slot] === CALL_SOURCE.KFUNC && CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '')));
   const iteration =
     code.op[slot] === OPCODE.CALL &&
     code.src[slot] === CALL_SOURCE.KFUNC &&

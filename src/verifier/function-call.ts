@@ -4,7 +4,7 @@ import { type ResultRange, ZERO_OR_ONE } from './callback.ts';
 import { checkGlobalArguments } from './global-function.ts';
 import { forgetPacket } from './helper-call.ts';
 import * as k from './kinds.ts';
-import { AUX2, KIND, PRECISE, RECORD } from './layout.ts';
+import { KIND, PRECISE, RECORD } from './layout.ts';
 import { checkReadable } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import {
@@ -17,11 +17,9 @@ import {
   makeUnknown,
   REGISTERS,
   registerAt,
-  set,
   slotAt,
   smaxOf,
   sminOf,
-  umaxOf,
   words,
 } from './records.ts';
 import { refuseUnderLock } from './spin-lock.ts';

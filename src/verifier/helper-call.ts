@@ -10,7 +10,8 @@ import { refuseLeak } from './critical-section.ts';
 import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
 import { helperRight } from './helper-rights.ts';
 import * as k from './kinds.ts';
-import { AUX2, BYTES, ID, PRECISE, REFERENCE } from './layout.ts';
+import { AUX2, BYTES, FLAGS, ID, PRECISE, REFERENCE } from './layout.ts';
+import { kptrTarget } from './map-fields.ts';
 import { checkReadable } from './memory.ts';
 import { markPrecise, markSlotPrecise } from './precision.ts';
 import {
@@ -126,15 +127,15 @@ export function runHelper(v: Verification): void {
     rawStack: undefined,
     dynptr: undefined,
     percpu: undefined,
+    kptr: undefined,
   };
   if (name !== 'spin_unlock') refuseUnderLock(v, 'function calls are not allowed while holding a lock');
   if (name === 'spin_lock' || name === 'spin_unlock') {
     checkReadable(v, 1);
-    runLock(v, name === 'spin_lock');
+    runLock(v, 1, 'spin', name === 'spin_lock');
     for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
     return;
   }
-  if (prototype.name === 'bpf_kptr_xchg') v.unfollowed(`helper ${prototype.name}`);
   for (let i = 0; i < prototype.args.length; i++) checkArgument(v, prototype, i, facts);
   if (
     facts.map !== undefined &&
@@ -176,7 +177,10 @@ export function runHelper(v: Verification): void {
   }
   if (facts.released && prototype.args[prototype.releases ?? 0] === 'dynptr')
     releaseDynptr(v, (prototype.releases ?? 0) + 1);
-  else if (facts.released) releaseReference(v, facts.reference);
+  else if (facts.released && facts.reference !== 0) {
+    if (facts.kptr === undefined) releaseReference(v, facts.reference);
+    else passOn(v, facts.reference);
+  }
   if (facts.callback >= 0) {
     if (name === 'loop') markPrecise(v, 1);
     enterCallback(v, prototype, facts);
@@ -232,6 +236,20 @@ export function releaseReference(v: Verification, reference: number): void {
       'The reference was released before.',
     );
   v.state.forgetReference(reference, (r) => makeUnknown(r));
+}
+
+/** The object is the map's now. One of each CPU is freed under RCU: until then it may be read. */
+function passOn(v: Verification, reference: number): void {
+  const inRcu = v.inRcu();
+  v.state.forgetReference(reference, (r) => {
+    const flags = flagsOf(r);
+    if (!inRcu || (flags & (k.ALLOC | k.PERCPU)) !== (k.ALLOC | k.PERCPU)) {
+      makeUnknown(r);
+      return;
+    }
+    set(r, REFERENCE, 0);
+    set(r, FLAGS, (flags & ~k.ALLOC) | k.RCU);
+  });
 }
 
 /** Packet pointers are void: the data may have moved. */
@@ -326,6 +344,14 @@ function giveResult(
     case 'btf_id':
     case 'trusted_btf_id':
     case 'btf_id_or_null': {
+      if (facts.kptr !== undefined) {
+        const { types, id } = kptrTarget(v, facts.kptr.pointer!);
+        const local = types === k.PROGRAM_TYPES ? k.ALLOC : 0;
+        const percpu = local !== 0 && facts.kptr.pointer!.how === 'percpu' ? k.PERCPU : 0;
+        pointer(k.BTF_ID, k.MAYBE_NULL | local | percpu, id);
+        set(r, AUX2, types);
+        return;
+      }
       if (prototype.returnsBtfId === undefined) v.unfollowed(`result of ${prototype.name}`);
       const orNull = prototype.returns === 'btf_id_or_null' ? k.MAYBE_NULL : 0;
       const trust = prototype.returns === 'trusted_btf_id' ? k.TRUSTED : 0;

@@ -1,6 +1,7 @@
 /** Helpers that depend on what the program is attached to, beyond its type: the `allowed` functions and get_func_proto of single hooks and structs. */
 
 import { socketOptionTargets } from '../abi/iterator-targets.ts';
+import type { LinuxKfunc } from '../abi/linux-kfuncs.ts';
 import { sleepableLsmHooks, socketOptionLsmHooks } from '../abi/lsm-hooks.ts';
 import { structOpsRules } from '../abi/struct-ops.ts';
 import type { Verification } from './verification.ts';
@@ -64,4 +65,31 @@ export function helperRight(v: Verification, name: string): 'fine' | 'absent' | 
     default:
       return 'fine';
   }
+}
+
+/** Kfuncs that not all programs of their types may call (the filters of kernel/bpf/btf.c's kfunc sets, check_css_task_iter_allowlist). */
+export function refuseKfunc(v: Verification, { name, source }: LinuxKfunc): void {
+  const { declaration, program, target } = v;
+  const lsm = declaration.type === 'lsm';
+  const iterator = program.attachType === 'trace_iter';
+  let fine = true;
+  if (source === 'fs/bpf_fs_kfuncs.c' || source === 'fs/verity/measure.c') fine = lsm;
+  else if (source === 'net/sched/bpf_qdisc.c') fine = target?.struct === 'Qdisc_ops';
+  else if (name === 'bpf_sock_destroy') fine = iterator;
+  else if (name === 'bpf_session_is_return' || name === 'bpf_session_cookie')
+    fine = program.attachType === 'trace_kprobe_session' || program.attachType === 'trace_uprobe_session';
+  if (!fine)
+    v.refuse(
+      'kfunc-not-allowed',
+      'Execution Context Safety',
+      `calling kernel function ${name} is not allowed`,
+      'Programs that are attached there may not call it.',
+    );
+  if (name === 'bpf_iter_css_task_new' && !lsm && !iterator && !v.state.sleepable)
+    v.refuse(
+      'kfunc-not-allowed',
+      'Execution Context Safety',
+      'css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs',
+      'Elsewhere its lock may be held already.',
+    );
 }

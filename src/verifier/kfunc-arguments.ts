@@ -3,13 +3,16 @@ import type { KfuncParameter, KfuncSignature, KfuncType } from '../abi/kfunc-sig
 import type { KfuncFlag } from '../abi/linux-kfuncs.ts';
 import { checkHelperMemory, checkSize } from './arguments.ts';
 import { checkDynptrArgument, type DynptrFacts } from './dynptr.ts';
+import { checkGraphArgument, type Graph, graphStructs } from './graph.ts';
 import { checkFlagsArgument } from './irq-flags.ts';
 import { checkIteratorArgument } from './iterator.ts';
+import { checkAllocated, checkRefcounted, checkStructArgument, isKernelObject } from './kfunc-btf.ts';
 import * as k from './kinds.ts';
 import { FLAGS } from './layout.ts';
 import { checkPlain } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import { aux2Of, auxOf, constantOf, flagsOf, isConstant, isZero, kindOf, referenceOf, set } from './records.ts';
+import { runLock } from './spin-lock.ts';
 import { checkSameMap, checkValueField } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
@@ -33,6 +36,11 @@ export interface KfuncFacts {
   dynptr: DynptrFacts | undefined;
   /** Record of the iterator's first slot, 0 for none. */
   iterator: number;
+  /** Elements of the list or tree in an argument. */
+  graph: Graph | undefined;
+  /** Object whose references are counted, and whether the program owns the one that was passed. */
+  object: { readonly id: number; readonly types: number } | undefined;
+  owned: boolean;
 }
 
 export function hasFlag(facts: KfuncFacts, flag: KfuncFlag): boolean {
@@ -79,7 +87,7 @@ function checkScalar(v: Verification, facts: KfuncFacts, param: KfuncParameter, 
   markPrecise(v, number);
 }
 
-const graphs = new Set(['bpf_list_head', 'bpf_list_node', 'bpf_rb_root', 'bpf_rb_node']);
+const MAP: KfuncType = { kind: 'struct', name: 'bpf_map', size: 0, scalars: false };
 
 /** True if the next parameter, the size of this one, is dealt with too. */
 function checkPointer(
@@ -116,8 +124,18 @@ function checkPointer(
     return false;
   }
   if (param.suffix === 'nullable' && isNull) return false;
-  if (param.suffix === 'alloc' || param.suffix === 'refcounted_kptr' || graphs.has(struct))
-    v.unfollowed(`kfunc ${facts.name}`);
+  if (param.suffix === 'alloc') {
+    checkAllocated(v, facts, index);
+    return false;
+  }
+  if (param.suffix === 'refcounted_kptr') {
+    checkRefcounted(v, facts, index);
+    return false;
+  }
+  if (graphStructs.has(struct)) {
+    checkGraphArgument(v, facts, param, struct, index);
+    return false;
+  }
   if (struct === 'bpf_dynptr') {
     checkDynptrArgument(v, facts, param, index);
     return false;
@@ -128,6 +146,11 @@ function checkPointer(
   }
   if (param.suffix === 'str') v.unfollowed(`constant string (${facts.name})`);
   if (param.suffix === 'map') {
+    if (kind === k.BTF_ID) {
+      // A map that an iterator walks over, say: a struct of the kernel like any other.
+      checkStructArgument(v, facts, param, MAP, index);
+      return false;
+    }
     if (kind !== k.MAP_PTR) refuseArgument(v, facts, index, `pointer in R${number} isn't map pointer`);
     checkPlain(v, number, r, false);
     const given = { map: auxOf(r), uid: aux2Of(r) };
@@ -149,12 +172,19 @@ function checkPointer(
     facts.mapUid = aux2Of(r);
     return false;
   }
-  if (struct === 'bpf_res_spin_lock') v.unfollowed(`kfunc ${facts.name}`);
+  if (struct === 'bpf_res_spin_lock') {
+    const kind = facts.name.includes('_irq') ? 'resilient-irq' : 'resilient';
+    runLock(v, number, kind, facts.name.startsWith('bpf_res_spin_lock'));
+    return false;
+  }
   if (param.suffix === 'irq_flag') {
     checkFlagsArgument(v, facts, index);
     return false;
   }
-  if (k.isSocket(kind) || kind === k.MAP_PTR) v.unfollowed(`kernel object for ${facts.name}`);
+  if (isKernelObject(r)) {
+    checkStructArgument(v, facts, param, to, index);
+    return false;
+  }
   if (to.kind === 'function') {
     if (kind !== k.FUNC) refuseArgument(v, facts, index, `arg${index} expected pointer to func`);
     facts.callback = auxOf(r);

@@ -70,7 +70,21 @@ export function recordFields(btf: Btf, struct: number): readonly SpecialField[] 
 function collected(btf: Btf, id: number): readonly SpecialField[] {
   const found: SpecialField[] = [];
   collect(btf, id, 0, found, 0, undefined);
-  return found;
+  return isValid(found) ? found : none;
+}
+
+const MAX_FIELDS = 11;
+const unique = ['bpf_spin_lock', 'bpf_res_spin_lock', 'bpf_timer', 'bpf_wq', 'bpf_task_work', 'bpf_refcount'];
+
+/** Linux takes a value or struct that breaks these rules for one without special fields. */
+function isValid(fields: readonly SpecialField[]): boolean {
+  const has = (kind: string) => fields.some((field) => field.kind === kind);
+  if (fields.length > MAX_FIELDS) return false;
+  if (unique.some((kind) => fields.filter((field) => field.kind === kind).length > 1)) return false;
+  const lock = has('bpf_spin_lock');
+  if (lock && has('bpf_res_spin_lock')) return false;
+  if ((has('bpf_list_head') || has('bpf_rb_root')) && !lock && !has('bpf_res_spin_lock')) return false;
+  return !(has('bpf_list_node') && has('bpf_rb_node') && !has('bpf_refcount'));
 }
 
 /** Where a `contains:` tag of a list head or tree root would be: on a member of a struct, or on a variable. */

@@ -3,8 +3,9 @@ import type { MapSpec } from '../object/spec.ts';
 import { btfPointerAccess } from './btf-pointer.ts';
 import { contextAccess, flowKeysAccess, socketAccess } from './context.ts';
 import * as k from './kinds.ts';
+import { accessKptr } from './kptr.ts';
 import { OFFSET } from './layout.ts';
-import { specialFields } from './map-fields.ts';
+import { type SpecialField, specialFields } from './map-fields.ts';
 import {
   arithmetic,
   auxOf,
@@ -142,14 +143,20 @@ export function checkMapBounds(
   off: number,
   size: number,
   zeroAllowed: boolean,
-): void {
+  direct = false,
+): SpecialField | undefined {
   const map = v.code.maps[auxOf(pointer)]!;
   checkBounds(v, number, pointer, off, size, map.valueSize, zeroAllowed);
+  let kptr: SpecialField | undefined;
   for (const field of specialFields(v, map)) {
     const from = sminOf(pointer) + off;
     const to = umaxOf(pointer) + off + size;
     if (from < field.offset + field.size && field.offset < to) {
-      if (field.kind === 'kptr') v.unfollowed('kptr fields');
+      if (field.pointer !== undefined) {
+        checkKptrPlace(v, field, pointer, off, size, direct);
+        kptr = field;
+        continue;
+      }
       v.refuse(
         'special-field',
         'Memory Safety',
@@ -158,6 +165,25 @@ export function checkMapBounds(
       );
     }
   }
+  return kptr;
+}
+
+/** Pointer fields are touched whole, at a known place, by an instruction. */
+function checkKptrPlace(
+  v: Verification,
+  field: SpecialField,
+  pointer: number,
+  off: number,
+  size: number,
+  direct: boolean,
+): void {
+  const refuse = (problem: string): never =>
+    v.refuse('kptr-access', 'Memory Safety', `${field.kind} ${problem}`, 'The kernel tracks what the field points to.');
+  if (!direct) refuse('cannot be accessed indirectly by helper');
+  if (!isConstant(pointer)) refuse('access cannot have variable offset');
+  const at = off + constantOf(pointer);
+  if (field.offset !== at) refuse(`access misaligned expected=${field.offset} off=${at}`);
+  if (size !== 8) refuse('access size must be BPF_DW');
 }
 
 /** Size and bounds of a map whose value may be touched in that way. */
@@ -272,8 +298,9 @@ export function accessMemory(
     case k.MAP_VALUE: {
       const map = v.code.maps[auxOf(pointer)]!;
       checkMapAccess(v, map, total, size, write);
-      checkMapBounds(v, pointerNumber, pointer, total, size, false);
-      if (!write && number >= 0) {
+      const kptr = checkMapBounds(v, pointerNumber, pointer, total, size, false, true);
+      if (kptr !== undefined) accessKptr(v, kptr, number);
+      else if (!write && number >= 0) {
         if (loadConstant(v, map, pointer, total, size, number, signed)) return;
         makeUnknown(v.register(number));
         coerceLoaded(v.register(number), size, signed);

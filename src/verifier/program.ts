@@ -157,7 +157,7 @@ function comparesKfunc(code: Code, slot: number): boolean {
   return kfunc !== undefined && (kfunc.flags.includes('iter_next') || CALLBACK_KFUNCS.has(kfunc.name));
 }
 
-const CALLBACK_KFUNCS = new Set([
+export const CALLBACK_KFUNCS = new Set([
   'bpf_rbtree_add_impl',
   'bpf_wq_set_callback_impl',
   'bpf_task_work_schedule_signal_impl',

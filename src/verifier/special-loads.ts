@@ -5,7 +5,6 @@ import * as k from './kinds.ts';
 import { OFFSET } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { clearRecord, flagsOf, kindOf, makeConstant, makePointer, makeUnknown, offsetOf, set } from './records.ts';
-import { checkLockedMap } from './spin-lock.ts';
 import { checkMapFields } from './value-field.ts';
 import type { Verification } from './verification.ts';
 
@@ -58,7 +57,6 @@ export function runLddw(v: Verification): void {
   const r = v.register(code.dst[slot]!);
   const map = code.mapAt[slot]!;
   if (map >= 0) {
-    checkLockedMap(v, map);
     checkMapFields(v, map);
     const offset = code.mapOffset[slot]!;
     if (offset < 0) {

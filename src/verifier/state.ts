@@ -1,7 +1,7 @@
 /** The state on a path: frames with their registers and stack slots (in records.ts's memory), references held, and saved copies of it. */
 
 import type { ResultRange } from './callback.ts';
-import { NOT_INIT } from './kinds.ts';
+import { ITERATOR_BYTE, NOT_INIT } from './kinds.ts';
 import { ID, KIND, RECORD, REFERENCE } from './layout.ts';
 import { bytes, frameAt, REGISTERS, slotAt, words } from './records.ts';
 
@@ -34,6 +34,15 @@ export interface Reference {
   readonly slot: number;
   /** Absent for objects; `irq`: saved interrupt flags on the stack. */
   readonly kind?: 'irq';
+}
+
+/** A spin lock that is taken: of a map value or of an object. */
+export interface HeldLock {
+  readonly kind: 'spin' | 'resilient' | 'resilient-irq';
+  /** Of the pointer that it was taken through; 0 where there is but one value. */
+  readonly id: number;
+  /** Map, or -1 for objects. */
+  readonly owner: number;
 }
 
 /** Instructions run since the last saved state, two words each: slot (or -1 - index of linked registers), and what it touched. */
@@ -73,7 +82,7 @@ export interface SavedState {
   readonly slot: number;
   readonly frames: SavedFrame[];
   readonly references: readonly Reference[];
-  readonly lock: number;
+  readonly locks: readonly HeldLock[];
   readonly preempt: number;
   readonly interrupts: number;
   readonly rcu: number;
@@ -134,8 +143,8 @@ export function discard(state: SavedState): void {
 export class CurrentState {
   frames: Frame[] = [];
   references: Reference[] = [];
-  /** Id of the map value whose spin lock is held, 0 for none. */
-  lock = 0;
+  /** Locks held, the last taken last. Replaced, never changed. */
+  locks: readonly HeldLock[] = [];
   /** bpf_preempt_disable called so often. */
   preempt = 0;
   /** Reference of the interrupt flags saved last, 0 while interrupts are enabled. */
@@ -193,7 +202,7 @@ export class CurrentState {
       slot,
       frames,
       references: this.references,
-      lock: this.lock,
+      locks: this.locks,
       preempt: this.preempt,
       interrupts: this.interrupts,
       rcu: this.rcu,
@@ -227,7 +236,7 @@ export class CurrentState {
       };
     });
     this.references = state.references.slice();
-    this.lock = state.lock;
+    this.locks = state.locks;
     this.preempt = state.preempt;
     this.interrupts = state.interrupts;
     this.rcu = state.rcu;
@@ -246,6 +255,17 @@ export class CurrentState {
       for (let slot = 0; slot < slots; slot++) {
         const r = slotAt(depth, slot);
         if (bytes[r + 96 + 7] === 1) visit(r);
+      }
+    }
+  }
+
+  /** Calls `visit` with each slot of an iterator. */
+  everyIterator(visit: (r: number) => void): void {
+    for (let depth = 0; depth < this.frames.length; depth++) {
+      const { slots } = this.frames[depth]!;
+      for (let slot = 0; slot < slots; slot++) {
+        const r = slotAt(depth, slot);
+        if (bytes[r + 96] === ITERATOR_BYTE) visit(r);
       }
     }
   }

@@ -46,25 +46,30 @@ export function checkSameMap(
 }
 
 const TRACING = new Set<string>(['kprobe', 'tracepoint', 'perf_event', 'raw_tracepoint', 'raw_tracepoint_writable']);
-const NOT_FOR_TRACING: Readonly<Record<string, string>> = {
-  bpf_timer: 'bpf_timer',
-  bpf_wq: 'bpf_wq',
-  bpf_list_head: 'bpf_{list_head,rb_root}',
-  bpf_rb_root: 'bpf_{list_head,rb_root}',
-};
+/** Fields that values of maps of tracing programs may not have, and how the kernel calls them. */
+const notForTracing: readonly (readonly [readonly string[], string])[] = [
+  [['bpf_list_head', 'bpf_rb_root'], 'bpf_{list_head,rb_root}'],
+  [['bpf_spin_lock', 'bpf_res_spin_lock'], 'bpf_spin_lock'],
+  [['bpf_timer'], 'bpf_timer'],
+  [['bpf_wq'], 'bpf_wq'],
+];
 
-/** Maps that programs of the type may not refer to (check_map_prog_compatibility). */
+/** Program types that may not refer to a map with such fields in it at all (check_map_prog_compatibility). */
 export function checkMapFields(v: Verification, index: number): void {
-  if (!TRACING.has(v.declaration.type)) return;
-  for (const { kind } of specialFields(v, v.code.maps[index]!)) {
-    const name = NOT_FOR_TRACING[kind];
-    if (name !== undefined)
-      v.refuse(
-        'field-not-allowed',
-        'Execution Context Safety',
-        `tracing progs cannot use ${name} yet`,
-        'Programs of this type may interrupt one that uses the field.',
-      );
+  const { type } = v.declaration;
+  const tracing = TRACING.has(type);
+  if (!tracing && type !== 'socket_filter') return;
+  const fields = specialFields(v, v.code.maps[index]!);
+  if (fields.length === 0) return;
+  for (const [kinds, shown] of notForTracing) {
+    if (!fields.some(({ kind }) => kinds.includes(kind))) continue;
+    if (!tracing && shown !== 'bpf_spin_lock') continue;
+    v.refuse(
+      'field-not-allowed',
+      'Execution Context Safety',
+      `${tracing ? 'tracing' : 'socket filter'} progs cannot use ${shown} yet`,
+      'Programs of this type may interrupt one that is at work on the field.',
+    );
   }
 }
 

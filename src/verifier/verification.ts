@@ -149,9 +149,9 @@ export class Verification {
     this.tailCalls.add(this.state.frames[this.state.depth]!.fn);
   }
 
-  /** In a section that RCU protects: what is not sleepable is, throughout. */
+  /** In a section that RCU protects: bpf_rcu_read_lock, a lock; what is not sleepable is, throughout. */
   inRcu(): boolean {
-    return this.state.rcu > 0 || this.state.lock !== 0 || !this.state.sleepable;
+    return this.state.rcu > 0 || this.state.locks.length > 0 || !this.state.sleepable;
   }
 
   register(number: number): number {
