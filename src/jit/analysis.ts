@@ -156,7 +156,7 @@ function analyseFunction(
     needsFrame: false,
     mayTailCall: false,
     mayThrow: false,
-    arenaWebs: arenaWebs(webs),
+    arenaWebs: arenaOf(program) === undefined ? new Set() : arenaWebs(webs),
     arena: arenaOf(program) ?? 0,
     burnsFuel: graph.order.some((block) =>
       graph.predecessors[block]!.some((from) => graph.position[from]! >= graph.position[block]!),

@@ -103,9 +103,14 @@ describe.skipIf(clangs.length === 0)(`global variables${noClang}`, () => {
     expect(() => read(source)).toThrow(/pointers in \.data\.rel\.ro|pointers in \.rodata/);
   });
 
-  it.skipIf(clangs[0] !== 'clang-22')('in an arena are not supported', () => {
-    const source = `u64 __attribute__((address_space(1))) count; SEC("xdp") int prog(void *ctx) { return count; }`;
-    expect(() => read(source)).toThrow(/count lies in an arena/);
+  it.skipIf(clangs[0] !== 'clang-22')('in an arena are what it begins with', () => {
+    const source = `u64 __attribute__((address_space(1))) count = 5; SEC("xdp") int prog(void *ctx) { return count; }`;
+    expect(() => read(source)).toThrow(/variables in an arena, and the object has none/);
+    const arena = `struct { __uint(type, 33); __uint(map_flags, 1024); __uint(max_entries, 2); } pages SEC(".maps");`;
+    const object = read(arena + source);
+    expect(object.maps.get('pages')).toMatchObject({ type: 'arena', contents: { kind: 'bytes' } });
+    const { references } = object.programs.get('prog')!;
+    expect([...references.values()]).toEqual([{ kind: 'map-value', map: 'pages', offset: 0 }]);
   });
 
   it('of .rodata.cst16 are a map of their own', () => {
