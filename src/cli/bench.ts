@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchJit } from '../bench/jit.ts';
 import { benchLoad } from '../bench/load.ts';
+import { benchMaps } from '../bench/maps.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
@@ -64,6 +65,21 @@ const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchRe
         objects: findObjects(options.dir === undefined ? [join(root, 'bpf', 'objects')] : [options.dir]),
         peers: join(root, 'bench', 'peers'),
         rounds: options.rounds,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
+  async maps(options) {
+    const progress = new Progress('bench maps');
+    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf');
+    try {
+      return await benchMaps({
+        bpf,
+        rounds: options.rounds,
+        targetMs: options.ms,
         ...(options.only === undefined ? {} : { filter: options.only }),
         progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
       });
