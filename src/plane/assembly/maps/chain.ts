@@ -1,5 +1,5 @@
 // Buckets and chains of hash maps (layout/map-hash.ts), shared by plain and LRU hashes: they differ in where the key lies.
-import { hash_bytes, hash_key, hash_word, hash_words, keys_equal } from './key';
+import { hash_bytes, hash_key, hash_word, hash_words, key_word, keys_equal } from './key';
 import { MAP_KEY_SIZE } from '../../layout/map';
 import {
   HASH_BUCKETS,
@@ -123,7 +123,7 @@ export function find_4(map: usize, key: usize, key_offset: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function find_8(map: usize, key: usize, key_offset: usize): usize {
-  const wanted = load<u64>(key);
+  const wanted = key_word(key);
   const hash = hash_word(load<u64>(map, HASH_SEED), wanted);
   const bucket = bucket_of(map, hash);
   while (true) {
@@ -141,7 +141,7 @@ export function find_8(map: usize, key: usize, key_offset: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function find_12(map: usize, key: usize, key_offset: usize): usize {
-  const first = load<u64>(key);
+  const first = key_word(key);
   const second = load<u32>(key, 8);
   const hash = hash_words(load<u64>(map, HASH_SEED), first, second);
   const bucket = bucket_of(map, hash);
@@ -160,8 +160,8 @@ export function find_12(map: usize, key: usize, key_offset: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function find_16(map: usize, key: usize, key_offset: usize): usize {
-  const first = load<u64>(key);
-  const second = load<u64>(key, 8);
+  const first = key_word(key);
+  const second = key_word(key + 8);
   const hash = hash_words(load<u64>(map, HASH_SEED), first, second);
   const bucket = bucket_of(map, hash);
   while (true) {
