@@ -74,7 +74,7 @@ export interface LiveFrame {
 
 // Places in the control pages: the structure, the batch's descriptors, the stack of free frames.
 const BATCH_AT = 0x1000;
-const STACK_AT = 0x2000;
+const STACK_AT = BATCH_AT + layout.XSK_BATCH * FRAME_DESCRIPTOR_SIZE;
 const MOST_FRAMES = 8192;
 
 const rings = [
