@@ -2,6 +2,7 @@
  * Links: programs attached to what they act on. A link holds its program and ends with its descriptor, so that nothing stays behind when
  * the process dies.
  */
+import { closeSync, openSync } from 'node:fs';
 import type { AttachTypeName } from '../abi/program-types.ts';
 import { InputError } from '../errors.ts';
 import { createLink, detachLink, openRawTracepoint, updateLink } from './bpf.ts';
@@ -76,6 +77,37 @@ export function attachTcx(
 /** Attaches a cgroup program to a cgroup by the descriptor of its folder. */
 export function attachCgroup(program: KernelProgram, cgroupFd: number, type: AttachTypeName): KernelLink {
   return new KernelLink(createLink({ programFd: program.fd, target: cgroupFd, attachType: type }));
+}
+
+/**
+ * Attaches a program that acts on a whole network namespace, by default that of this process: sk_lookup (Linux 5.9; several run one after the
+ * other) or flow_dissector (one a namespace). `path` names another one: `/run/netns/NAME`, `/proc/PID/ns/net`.
+ */
+export function attachNetns(
+  program: KernelProgram,
+  type: 'sk_lookup' | 'flow_dissector',
+  path = '/proc/self/ns/net',
+): KernelLink {
+  let netns: number;
+  try {
+    netns = openSync(path, 'r');
+  } catch (error) {
+    throw new InputError(
+      'SLUICE_LINUX_NO_NETNS',
+      `${path} is no network namespace that can be opened`,
+      {},
+      { cause: error },
+    );
+  }
+  try {
+    return new KernelLink(createLink({ programFd: program.fd, target: netns, attachType: type }));
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const why = `program ${program.name} cannot be attached to the network namespace ${path}: ${error.errno}`;
+    throw new InputError(`SLUICE_LINUX_${error.errno}`, why, {}, { cause: error });
+  } finally {
+    closeSync(netns);
+  }
 }
 
 /** Attaches to a raw tracepoint by name. */

@@ -113,9 +113,7 @@ export class KernelProgram implements ProgramHandle {
 
 /** Types whose test run refuses an output buffer for the context (kernel/trace/bpf_trace.c, net/bpf/test_run.c, kernel/bpf/syscall.c). */
 function contextComesBack(type: ProgramTypeName): boolean {
-  return !['raw_tracepoint', 'raw_tracepoint_writable', 'tracing', 'syscall', 'sk_lookup', 'flow_dissector'].includes(
-    type,
-  );
+  return !['raw_tracepoint', 'raw_tracepoint_writable', 'tracing', 'syscall', 'flow_dissector'].includes(type);
 }
 
 export interface RawProgramOptions extends Omit<ProgramLoad, 'type' | 'insns' | 'license'> {}

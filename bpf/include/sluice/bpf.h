@@ -124,6 +124,28 @@ struct __sk_buff {
 	__u32 data_end;
 };
 
+/* Verdicts of programs that choose sockets. */
+enum sk_action { SK_DROP = 0, SK_PASS = 1 };
+
+struct bpf_sock;
+
+/* Context of socket lookups. */
+struct bpf_sk_lookup {
+	/* What was chosen so far. */
+	struct bpf_sock *sk;
+	__u32 family;
+	__u32 protocol;
+	/* Network byte order; the local port in host order. */
+	__be32 remote_ip4;
+	__be32 remote_ip6[4];
+	__be16 remote_port;
+	__u16 zero;
+	__be32 local_ip4;
+	__be32 local_ip6[4];
+	__u32 local_port;
+	__u32 ingress_ifindex;
+};
+
 /* Flags of bpf_l4_csum_replace; its lower 4 bits are the size of the field, 0 for a difference in `to`. */
 enum {
 	BPF_F_PSEUDO_HDR = 1 << 4,
@@ -147,6 +169,8 @@ static __s64 (*const bpf_csum_diff)(const __be32 *from, __u32 from_size, const _
 				    __wsum seed) = (void *)28;
 static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int delta) = (void *)44;
 static long (*const bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void *)65;
+static long (*const bpf_sk_release)(struct bpf_sock *sk) = (void *)86;
+static long (*const bpf_sk_assign)(void *ctx, struct bpf_sock *sk, __u64 flags) = (void *)124;
 static long (*const bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
 static long (*const bpf_map_push_elem)(void *map, const void *value, __u64 flags) = (void *)87;
 static long (*const bpf_map_pop_elem)(void *map, void *value) = (void *)88;

@@ -15,6 +15,7 @@ export * from './helpers/probe-read';
 export * from './helpers/random';
 export * from './helpers/redirect';
 export * from './helpers/reuseport';
+export * from './helpers/sk-assign';
 export * from './helpers/skb-bytes';
 export * from './helpers/skb-checksum';
 export * from './helpers/skb-hash';

@@ -33,6 +33,8 @@ export const HOOK_CONTEXT = 2;
 export const HOOK_REUSEPORT = 3;
 /** u32: address of the i32 that bpf_get_retval and bpf_set_retval are about. */
 export const WORKER_RETVAL = 472;
+/** A socket lookup: the context is struct bpf_sk_lookup with SK_LOOKUP_NO_REUSEPORT behind it (layout/sk-lookup.ts). */
+export const HOOK_SK_LOOKUP = 4;
 /** u32: body of the modelled control group that programs run for (object.ts), 0 for none; owner of storage that goes with the run, 0 for none; body of the current task. */
 export const WORKER_CGROUP = 480;
 export const WORKER_RUN_STORAGE = 484;
