@@ -29,6 +29,8 @@ export interface Recording {
   readonly program: string;
   readonly engine: 'jit' | 'interpreter';
   readonly seed: number;
+  /** Steps after which a run was stopped, where it was not the default. */
+  readonly budget?: number;
   readonly surroundings: {
     readonly cpus: number;
     readonly cpu?: number;

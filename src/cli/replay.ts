@@ -43,7 +43,8 @@ export const replayVerb: Verb = (program, finish) => {
     );
 };
 
-function subjectOf(recording: Recording, path: string, engine: 'jit' | 'interpreter'): Promise<Subject> {
+/** The program of a recording, loaded with its maps filled. `path` is for messages. */
+export function subjectOf(recording: Recording, path: string, engine: 'jit' | 'interpreter'): Promise<Subject> {
   const { object: file, surroundings, seed } = recording;
   const object = readObject(Buffer.from(file.base64, 'base64'), file.name);
   const spec = object.programs.get(recording.program);
@@ -53,6 +54,7 @@ function subjectOf(recording: Recording, path: string, engine: 'jit' | 'interpre
   return createSubject(object, spec, engine, {
     seed: BigInt(seed),
     maps: mapInputFromJson(recording.maps, path),
+    ...(recording.budget === undefined ? {} : { budget: recording.budget }),
     surroundings: { ...rest, ...(clock === undefined ? {} : { clock: { ...clock, at: BigInt(clock.at) } }) },
   });
 }

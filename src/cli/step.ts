@@ -8,8 +8,10 @@ import { exitCode, UsageError } from './exit.ts';
 import { readMapInput } from './map-input.ts';
 import { integerOption } from './options.ts';
 import type { Output } from './output.ts';
+import { readRecording } from './recording.ts';
+import { subjectOf } from './replay.ts';
 import { readInput, selectOne } from './selector.ts';
-import { createSubject } from './subjects.ts';
+import { createSubject, type Subject } from './subjects.ts';
 import { addSurroundings, type SurroundingsOptions, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { verdictName } from './verdicts.ts';
@@ -44,7 +46,7 @@ export const stepVerb: Verb = (program, finish) => {
     .description(
       'one run in the interpreter, each instruction with the registers that it changes and its source line; a run repeats exactly, so a smaller --from goes back',
     )
-    .argument('<obj:program>', 'object file and program (or section)')
+    .argument('<obj:program>', 'object file and program (or section), or a recording (.json) with its input')
     .option('--data-in <file>', 'packet, as raw bytes; - is standard input')
     .option('--ctx-in <file>', 'context in its UAPI layout')
     .option('--from <n>', 'first step to show, with all registers before it', integerOption(0, 1e9), 0)
@@ -56,15 +58,15 @@ export const stepVerb: Verb = (program, finish) => {
   addSurroundings(command);
   command.action((selector: string, options: StepOptions) =>
     finish(options.json === true, async (output) => {
-      if (options.dataIn === undefined && options.ctxIn === undefined)
+      const recording = selector.endsWith('.json') ? readRecording(selector) : undefined;
+      if (recording === undefined && options.dataIn === undefined && options.ctxIn === undefined)
         throw new UsageError('give --data-in FILE, --ctx-in FILE or both');
-      const { object, program: spec } = selectOne(selector);
       const reached = options.until === undefined ? undefined : placeOf(options.until);
-      const subject = await createSubject(object, spec, 'interpreter', {
-        seed: BigInt(options.seed),
-        maps: options.maps === undefined ? {} : readMapInput(options.maps),
-        surroundings: surroundingsOf(options, true),
-      });
+      const subject =
+        recording === undefined
+          ? await subjectFor(selector, options)
+          : await subjectOf(recording, selector, 'interpreter');
+      const recorded = recording?.runs[0]?.input;
       const trace = new StepTrace(options.from, options.count, reached);
       observeSteps(subject.runtime!, (position, registers) => trace.visit(position, registers)); // the interpreter's
       let end: string;
@@ -72,6 +74,8 @@ export const stepVerb: Verb = (program, finish) => {
       let returnValue: number | null = null;
       try {
         const result = subject.program.run({
+          ...(recorded?.data === undefined ? {} : { data: Buffer.from(recorded.data, 'hex') }),
+          ...(recorded?.context === undefined ? {} : { context: Buffer.from(recorded.context, 'hex') }),
           ...(options.dataIn === undefined ? {} : { data: readInput(options.dataIn) }),
           ...(options.ctxIn === undefined ? {} : { context: readInput(options.ctxIn) }),
         });
@@ -93,6 +97,15 @@ export const stepVerb: Verb = (program, finish) => {
     }),
   );
 };
+
+function subjectFor(selector: string, options: StepOptions): Promise<Subject> {
+  const { object, program } = selectOne(selector);
+  return createSubject(object, program, 'interpreter', {
+    seed: BigInt(options.seed),
+    maps: options.maps === undefined ? {} : readMapInput(options.maps),
+    surroundings: surroundingsOf(options, true),
+  });
+}
 
 /** Keeps the steps of a window; only their registers are read. */
 class StepTrace {

@@ -28,6 +28,8 @@ export interface SubjectOptions {
   readonly maps: MapInput;
   /** Clock, CPU and task that programs see in user space; by default the machine's clock and CPU 0. */
   readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task'>;
+  /** Instructions (JIT: back edges and calls) after which a run is stopped. */
+  readonly budget?: number;
 }
 
 /**
@@ -74,6 +76,7 @@ async function loadSubject(
     seed: options.seed,
     cpus: possibleCpus(),
     ...options.surroundings,
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
   });
   return {
     name,

@@ -1,6 +1,6 @@
 /** `sluice verify OBJ…`: the kernel's verdict without a kernel. */
 import { availableParallelism } from 'node:os';
-import { exitCode } from './exit.ts';
+import { exitCode, UsageError } from './exit.ts';
 import type { ProgramVerdict } from './judge.ts';
 import { findObjects } from './object-files.ts';
 import { choiceOption, integerOption } from './options.ts';
@@ -8,9 +8,17 @@ import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import type { Verb } from './verb.ts';
 import { csvLines } from './verify-csv.ts';
-import type { ObjectVerdicts } from './verify-object.ts';
+import type { JudgedProgram, ObjectVerdicts } from './verify-object.ts';
 import { judgeObjects } from './verify-pool.ts';
 import { sarifLog } from './verify-sarif.ts';
+import {
+  describeWitness,
+  type FoundWitness,
+  replayBeside,
+  saveWitness,
+  searchWitness,
+  witnessDocument,
+} from './witness.ts';
 
 const formats = ['text', 'json', 'kernel', 'csv', 'sarif'] as const;
 
@@ -20,6 +28,9 @@ interface VerifyOptions {
   readonly jobs: number;
   readonly logLevel: number;
   readonly btf?: string;
+  readonly witness?: string;
+  readonly witnessBudget?: number;
+  readonly replay?: boolean;
 }
 
 export const verifyVerb: Verb = (program, finish) => {
@@ -42,6 +53,13 @@ export const verifyVerb: Verb = (program, finish) => {
       1,
     )
     .option('--btf <file>', "types of the kernel to verify for (default: this kernel's, /sys/kernel/btf/vmlinux)")
+    .option('--witness <file>', 'save the input on which the (one) refused program really fails, for replay and step')
+    .option(
+      '--witness-budget <ms>',
+      'time to search for such an input for each refused program; 0: none (default: 1000 with text for up to 4 refused programs)',
+      integerOption(0, 3_600_000),
+    )
+    .option('--replay', 'run that input step by step beside what the verifier knew')
     .action((selectors: string[], options: VerifyOptions) => {
       const format = options.json === true ? 'json' : options.format;
       return finish(format === 'json' || format === 'sarif', async (output) => {
@@ -61,11 +79,13 @@ export const verifyVerb: Verb = (program, finish) => {
         );
         progress.end();
         const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
+        const witnesses = await searchAll(results, options, format);
         if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
         else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
-        else if (format === 'json') output.document(jsonDocument(results, verdicts));
+        else if (format === 'json') output.document(jsonDocument(results, verdicts, witnesses));
         else if (format === 'kernel') printLogs(output, results);
-        else printText(output, results, verdicts);
+        else printText(output, results, verdicts, witnesses);
+        for (const [judged, found] of witnesses) await replayOrSave(results, judged, found, options, output);
         for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
         if (results.some(({ error }) => error !== undefined)) return exitCode.input;
         if (count(verdicts, 'reject') > 0) return exitCode.no;
@@ -74,12 +94,59 @@ export const verifyVerb: Verb = (program, finish) => {
     });
 };
 
+type Witnesses = ReadonlyMap<JudgedProgram, FoundWitness>;
+
+/** Refused programs that are searched for without being asked to. */
+const SEARCHED = 4;
+
+async function searchAll(
+  results: readonly ObjectVerdicts[],
+  options: VerifyOptions,
+  format: VerifyOptions['format'],
+): Promise<Witnesses> {
+  const refused = results.flatMap(({ selector, programs }) =>
+    programs.filter(({ verdict }) => verdict.verdict === 'reject').map((judged) => ({ selector, judged })),
+  );
+  const asked = options.witness !== undefined || options.replay === true;
+  if (asked && refused.length > 1)
+    throw new UsageError(
+      `--witness and --replay take one program; ${refused.length} are refused: name one, OBJ:program`,
+    );
+  const budget = options.witnessBudget ?? (asked || (format === 'text' && refused.length <= SEARCHED) ? 1000 : 0);
+  const found = new Map<JudgedProgram, FoundWitness>();
+  if (budget === 0) return found;
+  for (const { selector, judged } of refused) {
+    const [diagnostic] = judged.verdict.diagnostics;
+    if (diagnostic !== undefined)
+      found.set(judged, await searchWitness(selector, judged.verdict.program, diagnostic, budget));
+  }
+  return found;
+}
+
+async function replayOrSave(
+  results: readonly ObjectVerdicts[],
+  judged: JudgedProgram,
+  found: FoundWitness,
+  options: VerifyOptions,
+  output: Output,
+): Promise<void> {
+  const { selector } = results.find(({ programs }) => programs.includes(judged))!;
+  if (options.witness !== undefined) await saveWitness(selector, found, options.witness, output);
+  if (options.replay === true) await replayBeside(found, output);
+}
+
 function count(verdicts: readonly ProgramVerdict[], verdict: ProgramVerdict['verdict']): number {
   return verdicts.filter((each) => each.verdict === verdict).length;
 }
 
 /** A file that is no object appears under `errors`, and only then. */
-function jsonDocument(results: readonly ObjectVerdicts[], programs: readonly ProgramVerdict[]): unknown {
+function jsonDocument(
+  results: readonly ObjectVerdicts[],
+  verdicts: readonly ProgramVerdict[],
+  witnesses: Witnesses,
+): unknown {
+  const found = new Map([...witnesses].map(([{ verdict }, each]) => [verdict, witnessDocument(each)]));
+  const programs = verdicts.map((each) => (found.has(each) ? { ...each, witness: found.get(each) } : each));
   const errors = results.flatMap(({ selector, error }) =>
     error === undefined ? [] : [{ object: selector, ...error }],
   );
@@ -99,7 +166,12 @@ function printLogs(output: Output, results: readonly ObjectVerdicts[]): void {
   }
 }
 
-function printText(output: Output, results: readonly ObjectVerdicts[], verdicts: readonly ProgramVerdict[]): void {
+function printText(
+  output: Output,
+  results: readonly ObjectVerdicts[],
+  verdicts: readonly ProgramVerdict[],
+  witnesses: Witnesses,
+): void {
   const rows = [['PROGRAM', 'VERDICT', 'INSNS', 'STATES', 'TIME us', 'NOT FOLLOWED']];
   for (const { object, program: name, verdict, stats, feature } of verdicts) {
     const { insns, states, time_us } = stats;
@@ -107,11 +179,14 @@ function printText(output: Output, results: readonly ObjectVerdicts[], verdicts:
   }
   for (const row of table(rows)) output.line(row);
   for (const { programs } of results) {
-    for (const { verdict, explanation } of programs) {
+    for (const judged of programs) {
+      const { verdict, explanation } = judged;
       if (explanation.length === 0) continue;
       output.line();
       output.line(`${verdict.object}:${verdict.program}`);
       for (const line of explanation) output.line(line);
+      const found = witnesses.get(judged);
+      if (found !== undefined) for (const line of describeWitness(found)) output.line(line);
     }
   }
   output.line(

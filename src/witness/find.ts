@@ -15,7 +15,7 @@ import type { Diagnostic } from '../verifier/diagnostic.ts';
 import { Recorder } from '../verifier/recorder.ts';
 import { type VerifyOptions, verify } from '../verifier/verify.ts';
 import { checkedRun, type RunEnd } from './checked-run.ts';
-import { changed, fill, fromHex, resized, runInput, type TrialInput } from './input.ts';
+import { changed, fill, resized, runInput, type TrialInput } from './input.ts';
 import { solve, u64 } from './origin.ts';
 import { type Decision, Tracer, toHex } from './tracer.ts';
 
@@ -57,6 +57,11 @@ const ROUNDS = 60;
 
 const overContext: Readonly<Record<string, number>> = { raw_tracepoint: 96, syscall: 1024, sk_lookup: 72 };
 const endless = new Set(['infinite-loop', 'too-many-instructions', 'too-many-branches']);
+
+/** Steps after which a run for a witness of this refusal is a fault. */
+export function witnessBudget({ id }: Diagnostic): number {
+  return endless.has(id) ? LOOP_BUDGET : RUN_BUDGET;
+}
 
 /**
  * Searches for an input. `program` has its CO-RE relocations applied; `diagnostic` is what `verify` said of it. Throws only for what is
@@ -118,7 +123,7 @@ class Search {
   }
 
   async load(): Promise<void> {
-    const budget = endless.has(this.#diagnostic.id) ? LOOP_BUDGET : RUN_BUDGET;
+    const budget = witnessBudget(this.#diagnostic);
     this.#loaded = await loadChecked(this.#object, this.#program, this.#options.hooks, budget);
   }
 
@@ -137,11 +142,11 @@ class Search {
     for (const start of starts) {
       if (this.#late) break;
       const found = this.#guide(start);
-      if (found !== undefined && (await this.#confirmed(found))) return this.#result(found);
+      if (found !== undefined && (await this.#confirmed(found))) return this.#result(await this.#surely(found));
     }
     while (!this.#late) {
       const found = this.#guide(this.#mutated(starts[rng.below(starts.length)]!, rng));
-      if (found !== undefined && (await this.#confirmed(found))) return this.#result(found);
+      if (found !== undefined && (await this.#confirmed(found))) return this.#result(await this.#surely(found));
     }
     return { kind: 'not-found', runs: this.#runs, milliseconds: Math.round(performance.now() - this.#started) };
   }
@@ -243,18 +248,57 @@ class Search {
     return is({ kind: 'result', r0, least: Number(least), most: Number(most) });
   }
 
+  /** The simplest that is confirmed. */
+  async #surely(witness: Witness): Promise<Witness> {
+    const simpler = this.#simpler(witness);
+    return simpler !== witness && (await this.#confirmed(simpler)) ? simpler : witness;
+  }
+
+  /** With what does not matter left out: contents of the packet, its length, map entries; each run before it is believed. */
+  #simpler(witness: Witness): Witness {
+    let best = witness;
+    const attempt = (input: TrialInput | undefined) => {
+      if (input === undefined) return;
+      const run = this.#try(input);
+      const found = run === undefined ? undefined : this.#judge(run.end, input);
+      if (found !== undefined && sameEnd(found, witness)) best = found;
+    };
+    for (const map of Object.keys(best.maps)) {
+      const { [map]: _, ...rest } = best.maps;
+      attempt({ ...best, maps: rest });
+    }
+    for (const [map, values] of Object.entries(best.maps))
+      for (const [key, value] of Object.entries(values))
+        for (const keep of [0, 4, 8, 16])
+          if (value.subarray(keep).some((byte) => byte !== 0)) {
+            const shorter = new Uint8Array(value.length);
+            shorter.set(value.subarray(0, keep));
+            attempt({ ...best, maps: { ...best.maps, [map]: { ...best.maps[map], [key]: shorter } } });
+          }
+    const { data } = best;
+    if (data !== undefined) {
+      for (const length of [64, 34, 14]) if (length < data.length) attempt(resized(best, length));
+      const length = best.data?.length ?? 0;
+      attempt({ ...best, data: new Uint8Array(length) });
+      for (const keep of [54, 34, 14])
+        if (best.data !== undefined && keep < best.data.length) {
+          const zeroed = new Uint8Array(best.data.length);
+          zeroed.set(best.data.subarray(0, keep));
+          attempt({ ...best, data: zeroed });
+        }
+    }
+    return best;
+  }
+
   /** The same input in an engine where nothing has run before. */
   async #confirmed(witness: Witness): Promise<boolean> {
-    const budget = endless.has(this.#diagnostic.id) ? LOOP_BUDGET : RUN_BUDGET;
+    const budget = witnessBudget(this.#diagnostic);
     const loaded = await loadChecked(this.#object, this.#program, this.#options.hooks, budget);
     try {
       fill(loaded, witness);
       const end = checkedRun(loaded.runtime, loaded.programs[this.#program.name]!, runInput(witness), undefined);
       const again = this.#judge(end, witness);
-      return (
-        again?.end.kind === witness.end.kind &&
-        (again.end.kind !== 'fault' || witness.end.kind !== 'fault' || again.end.code === witness.end.code)
-      );
+      return again !== undefined && sameEnd(again, witness);
     } finally {
       loaded.close();
     }
@@ -293,21 +337,10 @@ class Search {
           continue;
         }
         const end = BigInt(object.base + object.size - off);
-        const access = BigInt(Math.max(1, size));
-        for (const target of [
-          end - access + 1n,
-          end,
-          end + 1n,
-          end + 2n,
-          end + 3n,
-          end + 4n,
-          end + 8n,
-          end + 64n,
-          BigInt(object.base - off) - 1n,
-          end + 0x7fffn,
-          end + 0x7fff_ff00n,
-        ])
-          put(symbol, u64(target));
+        const first = end - BigInt(Math.max(1, size)) + 1n;
+        // Just outside: each of the first addresses at which a byte of the access lies behind the object, then further away.
+        const outside = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 64n, 0x7fffn, 0x7fff_ff00n].map((by) => first + by);
+        for (const target of [...outside, BigInt(object.base - off) - 1n]) put(symbol, u64(target));
       }
     }
     if (this.#path.length === 0) for (const decision of tracer.decisions.slice(-12)) flip(decision);
@@ -345,6 +378,10 @@ class Search {
     }
     return { data: change(input.data), context: change(input.context), maps };
   }
+}
+
+function sameEnd({ end: a }: Witness, { end: b }: Witness): boolean {
+  return a.kind === 'fault' && b.kind === 'fault' ? a.code === b.code && a.slot === b.slot : a.kind === b.kind;
 }
 
 /** Steps that a run has in common with the path. */
@@ -406,5 +443,3 @@ function targets(operation: number, constant: bigint, holds: boolean, narrow: bo
   };
   return pick().map((value) => BigInt.asUintN(narrow ? 32 : 64, value));
 }
-
-export { fromHex };

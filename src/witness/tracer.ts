@@ -187,9 +187,11 @@ export class Tracer {
     const constant = fromRegister ? value(src) : BigInt(imm);
     const other = fromRegister ? r[src] : undefined;
     const narrow = (x: bigint) => (wide ? u64(x) : x & U32);
-    if (r[dst] !== undefined) {
+    // Whether a key is there says nothing of an address that was computed from its value's.
+    const own = r[dst]?.source.kind === 'presence' ? undefined : r[dst];
+    if (own !== undefined) {
       const by = name === 'shl' || name === 'shr' || name === 'sar' ? constant & (wide ? 63n : 31n) : narrow(constant);
-      const start = wide ? r[dst] : after(r[dst], name === 'sar' ? 'sext' : 'and', name === 'sar' ? 32n : U32);
+      const start = wide ? own : after(own, name === 'sar' ? 'sext' : 'and', name === 'sar' ? 32n : U32);
       return cut(after(start, name, by));
     }
     if (other === undefined) return undefined;
