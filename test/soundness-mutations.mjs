@@ -69,8 +69,8 @@ export const mutations = [
   {
     name: 'packet pointers outlive a helper that moves the packet',
     file: 'helper-call.ts',
-    from: 'if (k.isPacket(kindOf(r))) makeUnknown(r);',
-    to: '',
+    from: 'if (k.isPacket(kindOf(r)) || (kindOf(r)',
+    to: 'if ((kindOf(r)',
   },
   {
     name: 'precision is not followed through registers',

@@ -330,7 +330,9 @@ class Search {
       if (parting !== undefined) flip(parting);
       for (const decision of tracer.decisions.filter(({ step }) => step < reached).slice(-6, -1)) flip(decision);
     } else {
-      for (const { register, symbol, size, off } of tracer.last) {
+      // The refused instruction, or what comes of its result later.
+      const last = tracer.operands.filter(({ step }) => step >= this.#path.length - 1).slice(0, 8);
+      for (const { register, symbol, size, off } of last.flatMap(({ operands }) => operands)) {
         const { object } = register;
         if (object === undefined) {
           for (const target of [1n << 32n, (1n << 64n) - 1n, 0n, 513n, 4096n, 1n << 29n, 65536n]) put(symbol, target);

@@ -51,8 +51,8 @@ const U32 = 0xffff_ffffn;
 export class Tracer {
   readonly slots: number[] = [];
   readonly decisions: Decision[] = [];
-  /** Operands of the last instruction that was begun. */
-  last: readonly Operand[] = [];
+  /** Operands of instructions that reach memory, call a helper or end the run, by step. */
+  readonly operands: { readonly step: number; readonly operands: readonly Operand[] }[] = [];
   readonly #program: ProgramSpec;
   readonly #bytes: (address: number, size: number) => Uint8Array;
   readonly #keySize: (map: string) => number;
@@ -82,7 +82,8 @@ export class Tracer {
     if (this.slots.length >= this.#limit) return;
     if (this.#before !== undefined) this.#follow(this.#before, state);
     const insn = this.#program.insns[state.slot]!;
-    this.last = this.#operands(insn, state);
+    const operands = this.#operands(insn, state);
+    if (operands.length > 0) this.operands.push({ step: this.slots.length, operands });
     this.#begin(insn, state);
     this.slots.push(state.slot);
     this.#before = state;
