@@ -1,5 +1,6 @@
 /** Arithmetic instructions: on scalars by assembly/, on pointers with the rules of which may be moved, and how far. */
 import { ALU, CLASS } from '../isa/opcodes.ts';
+import { castAddressSpace } from './arena.ts';
 import * as k from './kinds.ts';
 import { AUX, FLAGS, ID, OFFSET, PRECISE, UMAX, VALUE } from './layout.ts';
 import { checkReadable, MAX_OFFSET } from './memory.ts';
@@ -95,7 +96,10 @@ function moveRegister(v: Verification, wide: boolean): void {
   const s = v.register(source);
   const d = v.register(code.dst[slot]!);
   const scalar = kindOf(s) === k.SCALAR;
-  if (wide && off === 1) v.unfollowed('addr_space_cast');
+  if (wide && off === 1) {
+    castAddressSpace(v, code.imm[slot]!, d);
+    return;
+  }
   if (off === 0) {
     if (wide) {
       if (scalar) shareId(v, s);
@@ -138,6 +142,8 @@ function combine(
 ): void {
   const { code, slot } = v;
   const source = code.src[slot]!;
+  // Whatever is computed, it is reduced to an address in the arena.
+  if (kindOf(d) === k.ARENA) return;
   const dPointer = kindOf(d) !== k.SCALAR;
   let s = SCRATCH;
   if (fromRegister) {

@@ -2,6 +2,7 @@
 import type { ArgType, HelperPrototype } from '../abi/prototype.ts';
 import type { MapSpec } from '../object/spec.ts';
 import { btfNames, checkBtfArgument, checkBtfMemory, percpuTarget } from './btf-arguments.ts';
+import { checkConstString } from './const-string.ts';
 import {
   checkReleasable,
   type DynptrFacts,
@@ -15,6 +16,7 @@ import { checkKptrType, exchangedField } from './kptr.ts';
 import { UMAX, UMIN } from './layout.ts';
 import type { SpecialField } from './map-fields.ts';
 import {
+  checkAlignment,
   checkBounds,
   checkBuffer,
   checkMapAccess,
@@ -265,8 +267,7 @@ function checkMeaning(
       const size = type === 'long_ptr' ? 8 : type === 'int_ptr' ? 4 : prototype.fixedSize?.[index];
       if (size === undefined) v.unfollowed(`size of argument ${number} of ${prototype.name}`);
       checkHelperMemory(v, number, r, size, written.has(type), false, raw.has(type), facts);
-      if (prototype.aligned?.includes(index) === true && !(isConstant(r) && (constantOf(r) + offsetOf(r)) % size === 0))
-        v.unfollowed(`alignment of argument ${number} of ${prototype.name}`);
+      if (prototype.aligned?.includes(index) === true) checkAlignment(v, r, 0, size, true);
       return;
     }
     case 'const_size':
@@ -304,7 +305,7 @@ function checkMeaning(
       facts.callback = auxOf(r);
       return;
     case 'const_str':
-      v.unfollowed(`constant string (${prototype.name})`);
+      checkConstString(v, number);
   }
 }
 

@@ -327,7 +327,7 @@ function samePointer(v: Verification, number: number, pointerKinds: Int32Array):
 
 function rewritten(type: number): boolean {
   const kind = type & 0xff;
-  return kind === k.CTX || kind === k.BTF_ID || k.isSocket(kind);
+  return kind === k.CTX || kind === k.BTF_ID || kind === k.ARENA || k.isSocket(kind);
 }
 
 function isObject(type: number): boolean {

@@ -6,6 +6,7 @@ import type { HelperPrototype } from '../abi/prototype.ts';
 import { type CallFacts, checkArgument } from './arguments.ts';
 import { kernelStruct } from './btf-pointer.ts';
 import { enterCallback } from './callback.ts';
+import { checkFormat } from './const-string.ts';
 import { refuseLeak } from './critical-section.ts';
 import { releaseDynptr, SKB, SKB_META } from './dynptr.ts';
 import { helperRight } from './helper-rights.ts';
@@ -162,6 +163,7 @@ export function runHelper(v: Verification): void {
       `Unsupported reg type ${k.kindName(kindOf(v.register(1)), flagsOf(v.register(1)))} for bpf_dynptr_from_mem data`,
       'A local dynptr is over a map value.',
     );
+  if (name === 'snprintf') checkFormat(v);
   if (name === 'tail_call') checkTailCall(v);
   if (name === 'get_local_storage') checkFlagsZero(v);
   let constant: number | undefined;

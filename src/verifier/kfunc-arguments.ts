@@ -2,6 +2,7 @@
 import type { KfuncParameter, KfuncSignature, KfuncType } from '../abi/kfunc-signature.ts';
 import type { KfuncFlag } from '../abi/linux-kfuncs.ts';
 import { checkHelperMemory, checkSize } from './arguments.ts';
+import { checkConstString } from './const-string.ts';
 import { checkDynptrArgument, type DynptrFacts } from './dynptr.ts';
 import { checkGraphArgument, type Graph, graphStructs } from './graph.ts';
 import { checkFlagsArgument } from './irq-flags.ts';
@@ -144,7 +145,12 @@ function checkPointer(
     checkIteratorArgument(v, facts, struct, to.kind === 'struct' ? to.size : 0, index);
     return false;
   }
-  if (param.suffix === 'str') v.unfollowed(`constant string (${facts.name})`);
+  if (param.suffix === 'str') {
+    if (kind !== k.MAP_VALUE || maybeNull)
+      refuseArgument(v, facts, index, `arg#${index} doesn't point to a const string`);
+    checkConstString(v, number);
+    return false;
+  }
   if (param.suffix === 'map') {
     if (kind === k.BTF_ID) {
       // A map that an iterator walks over, say: a struct of the kernel like any other.

@@ -30,6 +30,8 @@ export const BTF_ID = 18;
 /** Memory of a size that is known at attach: keys and values of map iterators, the writable buffer of a tracepoint. */
 export const BUF = 19;
 export const TP_BUFFER = 20;
+/** Somewhere in the program's arena. */
+export const ARENA = 21;
 
 /** AUX2 of a BTF_ID: whose ids they are. */
 export const KERNEL_TYPES = 0;
@@ -95,6 +97,7 @@ const kindNames = [
   'ptr_',
   'buf',
   'tp_buffer',
+  'arena',
 ];
 
 const prefixes: readonly (readonly [number, string])[] = [

@@ -6,6 +6,7 @@ import * as k from './kinds.ts';
 import { accessKptr } from './kptr.ts';
 import { OFFSET } from './layout.ts';
 import { type SpecialField, specialFields } from './map-fields.ts';
+import { mapPointerAccess } from './map-pointer.ts';
 import {
   arithmetic,
   auxOf,
@@ -227,7 +228,7 @@ export function checkPlain(v: Verification, number: number, pointer: number, off
 }
 
 /** Alignment where it matters: always on the stack, elsewhere if asked for. */
-function checkAlignment(v: Verification, pointer: number, off: number, size: number, strictOnce: boolean): void {
+export function checkAlignment(v: Verification, pointer: number, off: number, size: number, strictOnce: boolean): void {
   const kind = kindOf(pointer);
   const strict = v.strictAlignment || strictOnce || kind === k.STACK;
   if (!strict || size === 1) return;
@@ -373,7 +374,9 @@ export function accessMemory(
       flowKeysAccess(v, total, size);
       break;
     case k.MAP_PTR:
-      v.unfollowed(`access through ${k.kindName(kind, flags)} pointer`);
+      mapPointerAccess(v, pointerNumber, pointer, total, size, write, number, signed);
+      return;
+    case k.ARENA:
       break;
     default:
       invalidKind(v, pointerNumber, pointer);

@@ -178,6 +178,8 @@ function stepBack(
         registers[depth] = mask & ~d;
         return true;
       }
+      // A load that missed the packet has returned 0 from the function.
+      if (nextDepth < depth) registers[nextDepth]! &= ~1;
       return (mask & 1) === 0;
     case CLASS.LDX:
       if ((mask & d) === 0) return true;

@@ -1,6 +1,8 @@
 /** Instructions of memory beyond plain loads and stores: atomics, 64-bit constants and what they refer to, loads from the packet. */
 import { MODE } from '../isa/opcodes.ts';
 import { refuseLeak } from './critical-section.ts';
+import { runReturn } from './function-call.ts';
+import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
 import { OFFSET } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
@@ -44,10 +46,6 @@ export function runAtomic(v: Verification, opcode: number): void {
   accessMemory(v, dst, off, size, false, -1, false, true);
   if (into >= 0) {
     accessMemory(v, dst, off, size, false, into, false, true);
-    if (into === dst) {
-      // The pointer is gone; the store below was checked by the load, but not for being writable.
-      v.unfollowed('atomic that overwrites its own pointer');
-    }
   }
   accessMemory(v, dst, off, size, true, -1, false, true);
 }
@@ -60,11 +58,14 @@ export function runLddw(v: Verification): void {
     checkMapFields(v, map);
     const offset = code.mapOffset[slot]!;
     if (offset < 0) {
-      if (code.maps[map]!.type === 'arena') v.unfollowed('arena');
       makePointer(r, k.MAP_PTR, 0, map);
       return;
     }
     const spec = code.maps[map]!;
+    if (spec.type === 'arena') {
+      makeUnknown(r);
+      return;
+    }
     if (spec.type !== 'array') v.unfollowed(`direct access to values of ${spec.type} maps`);
     makePointer(r, k.MAP_VALUE, 0, map);
     set(r, OFFSET, offset);
@@ -97,7 +98,6 @@ export function runPacketLoad(v: Verification): void {
       'BPF_LD_[ABS|IND] instructions not allowed for this program type',
       'Only programs over socket buffers have them.',
     );
-  if (v.state.depth > 0 || v.root !== 0) v.unfollowed('BPF_LD_[ABS|IND] in a function');
   checkReadable(v, 6);
   refuseLeak(v, 'BPF_LD_[ABS|IND]');
   if (kindOf(v.register(6)) !== k.CTX)
@@ -110,5 +110,19 @@ export function runPacketLoad(v: Verification): void {
   if (indirect) checkReadable(v, code.src[slot]!);
   if (offsetOf(v.register(6)) !== 0) v.unfollowed('BPF_LD_[ABS|IND] with a moved context');
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
+  if (v.state.depth > 0) leaveFunction(v);
   makeUnknown(v.register(0));
+}
+
+/** A load that misses the packet returns 0 from the function at once: left for later. */
+function leaveFunction(v: Verification): void {
+  backUp(v);
+  const { frames, references } = v.state;
+  v.state.frames = frames.map((frame) => ({ ...frame }));
+  makeConstant(v.register(0), 0, 0);
+  v.push(runReturn(v));
+  v.state.frames = frames;
+  v.state.references = references;
+  putBack(v);
+  v.settle();
 }

@@ -1,58 +1,9 @@
 // One program a rule: verdict, and the kernel's wording of what is wrong.
 import { describe, expect, it } from 'vitest';
-import type { ProgramTypeName } from '../abi/program-types.ts';
-import { functionsOf } from '../isa/functions.ts';
 import type { Insn } from '../isa/insn.ts';
-import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import type { ProgramSpec } from '../object/spec.ts';
+import { judge, type Short } from './testbed.ts';
 import { verify } from './verify.ts';
-
-const map: MapSpec = {
-  name: 'm',
-  type: 'hash',
-  keySize: 8,
-  valueSize: 16,
-  maxEntries: 4,
-  flags: 0,
-  mapExtra: 0n,
-  numaNode: 0,
-  pinning: 'none',
-  keyTypeId: 0,
-  valueTypeId: 0,
-  inner: undefined,
-  contents: { kind: 'none' },
-  section: '.maps',
-};
-const ring: MapSpec = { ...map, name: 'r', type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4096 };
-
-type Short = readonly [number, number?, number?, number?, number?];
-
-function judge(code: readonly Short[], maps: Readonly<Record<number, string>> = {}, type: ProgramTypeName = 'xdp') {
-  const insns: Insn[] = code.map(([opcode, dst = 0, src = 0, off = 0, imm = 0]) => ({ opcode, dst, src, off, imm }));
-  const program: ProgramSpec = {
-    name: 'p',
-    section: type,
-    autoload: true,
-    type,
-    attachType: undefined,
-    attachTo: undefined,
-    sleepable: false,
-    frags: false,
-    insns,
-    functions: functionsOf(insns).map((range) => ({ name: 'f', linkage: 'static', btfId: undefined, ...range })),
-    references: new Map(Object.entries(maps).map(([slot, name]) => [Number(slot), { kind: 'map', map: name }])),
-    coreRelocations: [],
-    lines: [],
-  };
-  const result = verify({
-    program,
-    maps: new Map([map, ring].map((m) => [m.name, m])),
-    license: 'GPL',
-    btf: undefined,
-  });
-  return result.verdict === 'accept'
-    ? 'accept'
-    : `${result.verdict} ${result.diagnostics[0]!.slot}: ${result.diagnostics[0]!.problem}`;
-}
 
 const EXIT: readonly Short[] = [[0xb7, 0, 0, 0, 0], [0x95]];
 /** r0 = lookup(m, key 0 on the stack); 8 slots. */

@@ -3,10 +3,12 @@ import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import { checkOneArena } from './arena.ts';
 import { findAttachTarget } from './attach-target.ts';
 import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { findExceptionCallback } from './exceptions.ts';
 import { explore } from './explore.ts';
+import { checkFunctionTypes } from './function-types.ts';
 import { findPacketChanges } from './packet-changes.ts';
 import { prepare } from './program.ts';
 import type { Observer } from './recorder.ts';
@@ -94,6 +96,8 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     }
     v.cpus = options.cpus ?? 8192;
     v.observer = options.observer;
+    checkFunctionTypes(v);
+    checkOneArena(v);
     findPacketChanges(v);
     findExceptionCallback(v);
     explore(v, 0);
