@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Stateless NAT for IPv4 on tc: addresses and ports of TCP and UDP by a table, the same table for both directions. An entry with a port
- * translates that port alone (port forwarding); one with port 0 a whole address (1:1), ports unchanged, and ICMP echo with it.
+ * translates that port alone (port forwarding); one with port 0 a whole address (1:1), ports unchanged, and ICMP echo with it. ICMP errors are
+ * translated with the packet that they quote (RFC 5508), so that path MTU discovery and traceroute work through it.
  *
  * All changes go through the helpers, which keep the socket buffer's own checksum state right too.
  */
@@ -9,7 +10,10 @@
 #include <sluice/packet.h>
 
 #define ICMP_ECHOREPLY 0
+#define ICMP_DEST_UNREACH 3
 #define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
 
 enum direction { SOURCE, DESTINATION };
 
@@ -66,7 +70,38 @@ struct found {
 	bool ports;
 	__be32 address;
 	__be16 port;
+	/* Of an ICMP error: offset of the IP header that it quotes, which all but `network` is about then; 0 for everything else. */
+	__u32 quoted;
+	/* Place of the ICMP checksum, and the address of the error itself. */
+	__u32 icmp_check;
+	__be32 outer;
 };
+
+/*
+ * What an error quotes went the other way: an error that leaves is about a packet to here, one that comes in about a packet from here. Without
+ * enough of that packet there is no telling whose it is.
+ */
+static __always_inline enum outcome parse_quoted(struct __sk_buff *skb, struct found *found, enum direction direction)
+{
+	struct iphdr ip;
+	__be16 ports[2];
+
+	found->icmp_check = found->transport + 2;
+	found->quoted = found->transport + sizeof(struct icmphdr);
+	if (bpf_skb_load_bytes(skb, found->quoted, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return NO_ENTRY;
+	found->outer = found->address;
+	found->address = direction == SOURCE ? ip.daddr : ip.saddr;
+	found->protocol = ip.protocol;
+	found->transport = found->quoted + ip.ihl * 4;
+	if (ip.frag_off & bpf_htons(IP_OFFSET) || (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP))
+		return TRANSLATED;
+	if (bpf_skb_load_bytes(skb, found->transport, ports, sizeof(ports)))
+		return NO_ENTRY;
+	found->ports = true;
+	found->port = direction == SOURCE ? ports[1] : ports[0];
+	return TRANSLATED;
+}
 
 static __always_inline enum outcome parse(struct __sk_buff *skb, struct found *found, enum direction direction)
 {
@@ -110,7 +145,8 @@ static __always_inline enum outcome parse(struct __sk_buff *skb, struct found *f
 
 		if (bpf_skb_load_bytes(skb, found->transport, &type, 1))
 			return MALFORMED;
-		/* Errors carry a packet that would have to be translated too. */
+		if (type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB)
+			return parse_quoted(skb, found, direction);
 		if (type != ICMP_ECHO && type != ICMP_ECHOREPLY)
 			return NO_ENTRY;
 	} else {
@@ -164,6 +200,54 @@ static __always_inline enum outcome rewrite(struct __sk_buff *skb, const struct 
 	return TRANSLATED;
 }
 
+/* Replaces two bytes at `at` that the ICMP checksum covers. */
+static __always_inline long replace_quoted(struct __sk_buff *skb, const struct found *found, __u32 at, __be16 from, __be16 to)
+{
+	return bpf_l4_csum_replace(skb, found->icmp_check, from, to, 2) ||
+	       bpf_skb_store_bytes(skb, at, &to, sizeof(to), 0);
+}
+
+/* The transport checksum in a quoted packet, which may end before it. */
+static __always_inline long rewrite_quoted_check(struct __sk_buff *skb, const struct found *found, __be32 address, __be16 port)
+{
+	bool udp = found->protocol == IPPROTO_UDP;
+	__u32 at = found->transport + (udp ? 6 : 16);
+	__u64 mangled = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	__be16 before, after;
+
+	if (bpf_skb_load_bytes(skb, at, &before, sizeof(before)))
+		return 0;
+	if (bpf_l4_csum_replace(skb, at, found->address, address, mangled | 4) ||
+	    bpf_l4_csum_replace(skb, at, found->port, port, mangled | 2) ||
+	    bpf_skb_load_bytes(skb, at, &after, sizeof(after)))
+		return -1;
+	return bpf_l4_csum_replace(skb, found->icmp_check, before, after, 2);
+}
+
+static __always_inline enum outcome rewrite_error(struct __sk_buff *skb, const struct found *found, __be32 address,
+						  __be16 port, enum direction direction)
+{
+	__u32 outer_at = found->network + (direction == SOURCE ? 12 : 16);
+	__u32 quoted_at = found->quoted + (direction == SOURCE ? 16 : 12);
+	__u32 port_at = found->transport + (direction == SOURCE ? 2 : 0);
+
+	if (found->ports && rewrite_quoted_check(skb, found, address, port))
+		return FAILED;
+	if (found->ports && port != found->port && replace_quoted(skb, found, port_at, found->port, port))
+		return FAILED;
+	/* Address and header checksum balance each other: the ICMP checksum does not change by them. */
+	if (bpf_l3_csum_replace(skb, found->quoted + 10, found->address, address, 4) ||
+	    bpf_skb_store_bytes(skb, quoted_at, &address, sizeof(address), 0))
+		return FAILED;
+	/* A router between the host and here reports in its own name. */
+	if (found->outer != found->address)
+		return TRANSLATED;
+	if (bpf_l3_csum_replace(skb, found->network + 10, found->outer, address, 4) ||
+	    bpf_skb_store_bytes(skb, outer_at, &address, sizeof(address), 0))
+		return FAILED;
+	return TRANSLATED;
+}
+
 static __always_inline int translate(struct __sk_buff *skb, enum direction direction)
 {
 	struct found found = {};
@@ -181,7 +265,8 @@ static __always_inline int translate(struct __sk_buff *skb, enum direction direc
 			__builtin_memcpy(&address, translation->address, 4);
 			__sync_fetch_and_add(&translation->packets, 1);
 			__sync_fetch_and_add(&translation->bytes, skb->len);
-			outcome = rewrite(skb, &found, address, port, direction);
+			outcome = found.quoted ? rewrite_error(skb, &found, address, port, direction)
+					       : rewrite(skb, &found, address, port, direction);
 		} else {
 			outcome = NO_ENTRY;
 		}
