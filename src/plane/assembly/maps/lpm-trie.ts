@@ -107,7 +107,9 @@ function node_bit(node: usize, index: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function key_word(key: usize, i: u32): u64 {
-  return bswap<u64>(load<u64>(key + (i << 3), DATA));
+  // Two loads: a program has just written the data, field by field (key.ts).
+  const at = key + (i << 3);
+  return bswap<u64>(<u64>load<u32>(at, DATA) | (<u64>load<u32>(at, DATA + 4) << 32));
 }
 
 /** Number of leading bits that node and key have in common, at most the shorter of their prefixes. */

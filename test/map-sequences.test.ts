@@ -1,0 +1,266 @@
+// Every map type that both have, through long random sequences from user space and from a program: results, contents, errno, evictions.
+// SLUICE_PARITY_OPS: operations a type (default 3000; a million was run for every type, see docs/maps.md); SLUICE_SEED: start of the sequences.
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { load, Runtime } from '../src/index.ts';
+import { possibleCpus } from '../src/linux/cpus.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { close } from '../src/linux/ffi.ts';
+import { openSocket, SOCK_RAW } from '../src/linux/sockets.ts';
+import { clangs } from './clang.ts';
+import { compileSequence, runSequence, type SequenceCase } from './map-sequences.ts';
+
+const missing =
+  bpfRefusal() ??
+  (clangs.length === 0 ? 'no clang' : spawnSync('taskset', ['-V']).status === 0 ? undefined : 'no taskset');
+const count = Number(process.env['SLUICE_PARITY_OPS'] ?? 3000);
+const seed = Number(process.env['SLUICE_SEED'] ?? (Math.random() * 2 ** 32) >>> 0);
+const cpus = missing === undefined ? possibleCpus() : 1;
+
+const u32s = (...words: number[]) => new Uint8Array(Uint32Array.from(words).buffer);
+const prefix = (bytes: number) => (n: number, random: () => number) => {
+  const key = new Uint8Array(4 + bytes);
+  const length = random() % 40 === 0 ? bytes * 8 + 1 + (random() % 100) : random() % (bytes * 8 + 1);
+  new DataView(key.buffer).setUint32(0, length, true);
+  for (let i = 0; i < bytes; i++) key[4 + i] = (n >> (i & 7)) & 1 ? [0, 0x80, 0xc0, 0xff][random() % 4]! : 0;
+  return key;
+};
+/** An unbound AF_XDP socket, of which an xskmap of Linux is made; here its elements are numbers of queues. */
+function xdpSocket(): number {
+  socket ??= openSocket(AF_XDP, SOCK_RAW, 0);
+  return socket;
+}
+let socket: number | undefined;
+const AF_XDP = 44;
+const oneOf =
+  (...values: Uint8Array[]) =>
+  (random: () => number) =>
+    values[random() % values.length]!;
+
+const cases: readonly SequenceCase[] = [
+  {
+    title: 'array',
+    type: 'array',
+    keySize: 4,
+    valueSize: 9,
+    maxEntries: 12,
+    keys: 15,
+    ordered: true,
+    batch: true,
+    program: 'table',
+  },
+  {
+    title: 'array, mmapable',
+    type: 'array',
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 12,
+    flags: 0x400,
+    keys: 15,
+    ordered: true,
+    batch: true,
+  },
+  {
+    title: 'per-CPU array',
+    type: 'percpu_array',
+    keySize: 4,
+    valueSize: 5,
+    maxEntries: 12,
+    keys: 15,
+    ordered: true,
+    batch: true,
+  },
+  { title: 'hash', type: 'hash', keySize: 4, valueSize: 12, maxEntries: 40, keys: 60, take: true, batch: true },
+  {
+    title: 'hash without prealloc',
+    type: 'hash',
+    keySize: 8,
+    valueSize: 12,
+    maxEntries: 40,
+    flags: 1,
+    keys: 60,
+    take: true,
+    batch: true,
+  },
+  {
+    title: 'hash of 20-byte keys',
+    type: 'hash',
+    keySize: 20,
+    valueSize: 3,
+    maxEntries: 40,
+    keys: 60,
+    take: true,
+    batch: true,
+  },
+  {
+    title: 'per-CPU hash',
+    type: 'percpu_hash',
+    keySize: 4,
+    valueSize: 5,
+    maxEntries: 40,
+    keys: 60,
+    take: true,
+    batch: true,
+  },
+  {
+    title: 'per-CPU hash without prealloc',
+    type: 'percpu_hash',
+    keySize: 12,
+    valueSize: 16,
+    maxEntries: 40,
+    flags: 1,
+    keys: 60,
+    take: true,
+    batch: true,
+  },
+  { title: 'LRU hash', type: 'lru_hash', keySize: 4, valueSize: 4, maxEntries: 60, keys: 110, take: true, batch: true },
+  { title: 'LRU hash of 600', type: 'lru_hash', keySize: 8, valueSize: 8, maxEntries: 600, keys: 1000, take: true },
+  {
+    title: 'LRU hash, lists of each CPU',
+    type: 'lru_hash',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 60,
+    flags: 2,
+    keys: 110,
+    take: true,
+    batch: true,
+  },
+  {
+    title: 'LRU per-CPU hash',
+    type: 'lru_percpu_hash',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 60,
+    keys: 110,
+    take: true,
+    batch: true,
+  },
+  {
+    title: 'LPM trie, IPv4',
+    type: 'lpm_trie',
+    keySize: 8,
+    valueSize: 8,
+    maxEntries: 40,
+    flags: 1,
+    keys: 256,
+    key: prefix(4),
+    ordered: true,
+    batch: true,
+  },
+  {
+    title: 'LPM trie, IPv6',
+    type: 'lpm_trie',
+    keySize: 20,
+    valueSize: 8,
+    maxEntries: 40,
+    flags: 1,
+    keys: 256,
+    key: prefix(16),
+    ordered: true,
+    batch: true,
+  },
+  { title: 'queue', type: 'queue', keySize: 0, valueSize: 7, maxEntries: 20, keys: 1, take: true, program: 'keyless' },
+  { title: 'stack', type: 'stack', keySize: 0, valueSize: 7, maxEntries: 20, keys: 1, take: true, program: 'keyless' },
+  { title: 'bloom filter', type: 'bloom_filter', keySize: 0, valueSize: 8, maxEntries: 100, keys: 1, program: 'bloom' },
+  { title: 'ring buffer', type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4096, keys: 1, program: 'ring' },
+  {
+    title: 'user ring buffer',
+    type: 'user_ringbuf',
+    keySize: 0,
+    valueSize: 0,
+    maxEntries: 4096,
+    keys: 1,
+    program: 'drain',
+  },
+  {
+    title: 'devmap',
+    type: 'devmap',
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 6,
+    keys: 8,
+    value: oneOf(u32s(0, 0), u32s(1, 0), u32s(0, 1)),
+    ordered: true,
+    program: 'read',
+  },
+  {
+    title: 'devmap_hash',
+    type: 'devmap_hash',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 6,
+    keys: 10,
+    value: oneOf(u32s(0), u32s(1)),
+    program: 'redirect',
+  },
+  {
+    title: 'cpumap',
+    type: 'cpumap',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: cpus + 2,
+    keys: cpus + 4,
+    value: oneOf(...[0, 1, 192, 16384, 16385].map((each) => u32s(each))),
+    ordered: true,
+    program: 'redirect',
+    most: 10_000,
+  },
+  {
+    title: 'xskmap',
+    type: 'xskmap',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 6,
+    keys: 8,
+    value: (_, target) => u32s(target === 'user' ? 3 : xdpSocket()),
+    ordered: true,
+    program: 'redirect',
+  },
+];
+
+describe.skipIf(missing !== undefined)(
+  `sequences of ${count} operations from seed ${seed}${missing ? ` (skipped: ${missing})` : ''}`,
+  () => {
+    let before = '';
+    // What is of a CPU must be of ours, which is CPU 0.
+    beforeAll(() => {
+      before = spawnSync('taskset', ['-p', String(process.pid)], { encoding: 'utf8' })
+        .stdout.split(' ')
+        .at(-1)!
+        .trim();
+      expect(spawnSync('taskset', ['-p', '1', String(process.pid)]).status).toBe(0);
+    });
+    afterAll(() => {
+      if (socket !== undefined) close(socket);
+      spawnSync('taskset', ['-p', before, String(process.pid)]);
+    });
+
+    it.each(cases)('$title', { timeout: 3_600_000 }, async (each) => {
+      const bytes = compileSequence(each);
+      // A new map now and then: most differences show while one fills.
+      const wanted = Math.min(count, each.most ?? count);
+      const part = Math.max(1500, Math.ceil(wanted / 50));
+      let operations = 0;
+      const start = performance.now();
+      for (let round = 0; operations < wanted; round++) {
+        const ours = await load(bytes, { runtime: new Runtime({ cpus, seed: BigInt(seed) }) });
+        const theirs = await load(bytes, { target: 'linux' });
+        const result = runSequence(each, ours, theirs, seed + round, Math.min(part, wanted - operations));
+        ours.close();
+        theirs.close();
+        expect(
+          result.difference === undefined
+            ? ''
+            : `seed ${seed}, round ${round}, operation ${result.operations}:\n${result.difference}`,
+        ).toBe('');
+        operations += result.operations;
+      }
+      expect(operations).toBeGreaterThanOrEqual(wanted);
+      if (process.env['SLUICE_PARITY_OPS'] !== undefined)
+        process.stderr.write(
+          `${each.title}: ${operations} operations agree, ${((performance.now() - start) / 1000).toFixed(1)} s\n`,
+        );
+    });
+  },
+);
