@@ -2,16 +2,20 @@
  * Kernel structs whose methods BPF programs can be, where Linux 6.18 has rules of its own: which methods may sleep, what may be written, which
  * helpers there are. A struct without a row has the rules of `plain` (bpf_struct_ops of kernel/bpf, and of the subsystem named with each).
  */
-export interface StructOpsRules {
+export interface WriteRules {
+  /** Members that programs may write, by struct; `all` of them, or by their paths. */
+  readonly writable: Readonly<Record<string, 'all' | readonly string[]>>;
+  /** What the kernel says of other structs. */
+  readonly nothingElseIsWritable: string;
+}
+
+export interface StructOpsRules extends WriteRules {
   /** Methods that sleepable programs may be; `any` where the struct does not say. */
   readonly sleepable: 'any' | readonly string[];
   /** Methods that no program may be. */
   readonly refused: readonly string[];
   /** Pointers to the first struct are taken for pointers to the second. */
   readonly promotes?: readonly [string, string];
-  /** Members that programs may write, by struct; `all` of them, or by their paths. */
-  readonly writable: Readonly<Record<string, 'all' | readonly string[]>>;
-  readonly nothingElseIsWritable: string;
   /** Helpers on top of the base set, without prefix; by method where only some have one. */
   readonly helpers: readonly string[];
   readonly helpersBut?: Readonly<Record<string, readonly string[]>>;

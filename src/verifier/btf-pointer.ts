@@ -1,5 +1,5 @@
 /** Memory behind pointers to typed structs: which fields may be touched, and how far a pointer that is loaded from one can be relied on (check_ptr_to_btf_access). */
-import { structOpsRules } from '../abi/struct-ops.ts';
+import { structOpsRules, type WriteRules } from '../abi/struct-ops.ts';
 import type { Btf } from '../btf/types.ts';
 import { accessStruct, structMatches } from './btf-walk.ts';
 import * as k from './kinds.ts';
@@ -101,8 +101,9 @@ export function btfPointerAccess(
   const btf = btfOf(v, pointer);
   const id = auxOf(pointer);
   const alloc = (flags & k.ALLOC) !== 0;
-  if (write && !alloc && v.target?.struct !== undefined) {
-    checkMethodWrite(v, btf, id, off, size, refuse);
+  const rules = write && !alloc ? writeRules(v) : undefined;
+  if (rules !== undefined) {
+    checkWrite(rules, btf, id, off, size, refuse);
     return;
   }
   // A pointer that RCU or an owner keeps alive may be written through as well; one that was loaded and nothing keeps alive may not.
@@ -167,16 +168,27 @@ function isSafe(btf: Btf, struct: string, field: string, suffix: string): boolea
   return is;
 }
 
-/** What a struct_ops program may write in the kernel's structs. */
-function checkMethodWrite(
-  v: Verification,
+/** Connections that packet programs make may be marked (nfct_btf_struct_access). */
+const connections: WriteRules = {
+  writable: { nf_conn: ['mark'], nf_conn___init: ['ct.mark'] },
+  nothingElseIsWritable: 'only read is supported',
+};
+
+/** Fields of the kernel's structs that the program may write, for the types of programs that may at all. */
+function writeRules(v: Verification): WriteRules | undefined {
+  const { type } = v.declaration;
+  if (type === 'sched_cls' || type === 'sched_act' || type === 'xdp') return connections;
+  return v.target?.struct === undefined ? undefined : structOpsRules(v.target.struct);
+}
+
+function checkWrite(
+  rules: WriteRules,
   btf: Btf,
   id: number,
   off: number,
   size: number,
   refuse: (problem: string, reason: string) => never,
 ): void {
-  const rules = structOpsRules(v.target!.struct!);
   const type = btf.type(id);
   const name = type?.name ?? '';
   const members = rules.writable[name];

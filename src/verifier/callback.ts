@@ -4,6 +4,7 @@
  */
 import type { HelperPrototype } from '../abi/prototype.ts';
 import type { CallFacts } from './arguments.ts';
+import { kernelStruct, makeBtfPointer } from './btf-pointer.ts';
 import { LOCAL, makeConstDynptr } from './dynptr.ts';
 import { enterFrame, isGlobal, newFrame } from './function-call.ts';
 import { backUp, putBack } from './jump.ts';
@@ -78,6 +79,13 @@ export function enterCallback(v: Verification, prototype: HelperPrototype, facts
       pushCallback(v, callback, ZERO_OR_ONE, (callee, base) => {
         makeConstDynptr(v, callee + RECORD, LOCAL);
         copyRecord(callee + 2 * RECORD, base + 3 * RECORD);
+      });
+      return;
+    case 'bpf_find_vma':
+      pushCallback(v, callback, ZERO_OR_ONE, (callee, base) => {
+        copyRecord(callee + RECORD, base + RECORD);
+        makeBtfPointer(v, callee + 2 * RECORD, kernelStruct(v, 'vm_area_struct'), 0);
+        copyRecord(callee + 3 * RECORD, base + 4 * RECORD);
       });
       return;
     case 'bpf_timer_set_callback':

@@ -9,9 +9,21 @@ import { kindOf, makePointer, makeUnknown, set } from './records.ts';
 import { coerceLoaded } from './stack.ts';
 import type { Verification } from './verification.ts';
 
-function fieldAt(fields: readonly ContextField[], off: number): ContextField | undefined {
-  for (const field of fields) if (off >= field.offset && off < field.offset + field.size) return field;
-  return undefined;
+/** Of several fields in one place (unions) the one that may be touched like that, or else the first. */
+function fieldAt(
+  v: Verification,
+  fields: readonly ContextField[],
+  off: number,
+  size: number,
+  write: boolean,
+): ContextField | undefined {
+  let first: ContextField | undefined;
+  for (const field of fields) {
+    if (off < field.offset || off >= field.offset + field.size) continue;
+    if (allowed(v, field, off, size, write)) return field;
+    first ??= field;
+  }
+  return first;
 }
 
 /** A load through a socket pointer (check_sock_access); nothing may be written there. */
@@ -34,7 +46,7 @@ export function socketAccess(
       'Programs only read from sockets.',
     );
   const { struct, size: all, fields } = sockets[kind]!;
-  const field = off < 0 || off + size > all ? undefined : fieldAt(fields, off);
+  const field = off < 0 || off + size > all ? undefined : fieldAt(v, fields, off, size, false);
   if (field === undefined || !allowed(v, field, off, size, false))
     v.refuse(
       'socket-access',
@@ -111,7 +123,7 @@ export function contextAccess(
     btfContextAccess(v, off, size, write, number, signed);
     return;
   }
-  const field = off < 0 || off + size > context.size ? undefined : fieldAt(context.fields, off);
+  const field = off < 0 || off + size > context.size ? undefined : fieldAt(v, context.fields, off, size, write);
   if (field === undefined || !allowed(v, field, off, size, write) || (signed && field.kind !== 'scalar'))
     v.refuse(
       'context-access',

@@ -12,6 +12,13 @@ export interface KfuncReference {
   readonly signature: KfuncSignature | undefined;
 }
 
+/** A symbol of the kernel that an LDDW refers to. */
+export interface KsymReference {
+  readonly name: string;
+  readonly weak: boolean;
+  readonly typed: boolean;
+}
+
 export interface Code {
   readonly length: number;
   readonly op: Uint8Array;
@@ -34,6 +41,8 @@ export interface Code {
   /** Index of the map that the LDDW refers to, -1 for none; and the offset in its value, -1 for the map itself. */
   readonly mapAt: Int32Array;
   readonly mapOffset: Int32Array;
+  /** Symbols of the kernel by the slot of the LDDW. */
+  readonly ksyms: ReadonlyMap<number, KsymReference>;
   /** Kfuncs by the slot of their call. */
   readonly kfuncs: ReadonlyMap<number, KfuncReference>;
 }
@@ -64,6 +73,7 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
   const mapIndex = new Map<string, number>();
   const mapAt = new Int32Array(length).fill(-1);
   const mapOffset = new Int32Array(length).fill(-1);
+  const ksyms = new Map<number, KsymReference>();
   const kfuncs = new Map<number, KfuncReference>();
   for (const [slot, reference] of program.references) {
     switch (reference.kind) {
@@ -86,7 +96,8 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
         kfuncs.set(slot, { name: reference.name, weak: reference.weak, signature: kfuncSignature(reference.name) });
         break;
       case 'ksym':
-        throw new Unfollowed(`ksym ${reference.name}`, slot);
+        ksyms.set(slot, reference);
+        break;
     }
   }
   const code: Code = {
@@ -106,6 +117,7 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
     mapAt,
     mapOffset,
     kfuncs,
+    ksyms,
   };
   findComparePoints(code);
   findLive(code);

@@ -4,6 +4,7 @@ import { refuseLeak } from './critical-section.ts';
 import { runReturn } from './function-call.ts';
 import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
+import { loadKsym } from './ksym.ts';
 import { OFFSET } from './layout.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { clearRecord, flagsOf, kindOf, makeConstant, makePointer, makeUnknown, offsetOf, set } from './records.ts';
@@ -69,6 +70,11 @@ export function runLddw(v: Verification): void {
     if (spec.type !== 'array') v.unfollowed(`direct access to values of ${spec.type} maps`);
     makePointer(r, k.MAP_VALUE, 0, map);
     set(r, OFFSET, offset);
+    return;
+  }
+  const ksym = code.ksyms.get(slot);
+  if (ksym !== undefined) {
+    loadKsym(v, r, ksym);
     return;
   }
   if (code.src[slot] === 0) {

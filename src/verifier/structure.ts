@@ -95,7 +95,7 @@ function checkCalls(program: StructureInput, options: StructureOptions, diagnost
   const { insns, functions } = program;
   const byStart = new Map(functions.map((fn, index) => [fn.start, index]));
   const callees = functions.map((fn) => {
-    const found: { readonly index: number; readonly slot: number }[] = [];
+    const found: { readonly index: number; readonly slot: number; readonly calls: boolean }[] = [];
     for (let slot = fn.start; slot < fn.start + fn.length; slot += width(insns, slot)) {
       const insn = insns[slot]!;
       const calls = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.LOCAL;
@@ -105,7 +105,7 @@ function checkCalls(program: StructureInput, options: StructureOptions, diagnost
       if (index === undefined) {
         const text = `invalid func call: insn ${slot} calls ${slot + 1 + insn.imm}, where no function begins`;
         diagnostics.push(problem('bad-call-target', 'Program Structure', text, slot));
-      } else found.push({ index, slot });
+      } else found.push({ index, slot, calls });
     }
     return found;
   });
@@ -118,6 +118,8 @@ function checkCalls(program: StructureInput, options: StructureOptions, diagnost
     let depth = 1;
     for (const callee of callees[index]!) {
       if (active.has(callee.index)) {
+        // A timer's function may set itself as the next one: a reference is no call.
+        if (!callee.calls) continue;
         const text = `recursive call from ${functions[index]!.name}() to ${functions[callee.index]!.name}()`;
         diagnostics.push(problem('recursive-call', 'Program Structure', text, callee.slot));
         continue;

@@ -10,7 +10,7 @@ import { findExceptionCallback } from './exceptions.ts';
 import { explore } from './explore.ts';
 import { checkFunctionTypes } from './function-types.ts';
 import { findPacketChanges } from './packet-changes.ts';
-import { prepare } from './program.ts';
+import { type Code, prepare } from './program.ts';
 import type { Observer } from './recorder.ts';
 import { checkStackDepth } from './stack-depth.ts';
 import { checkStructure } from './structure.ts';
@@ -35,6 +35,8 @@ export interface VerifyOptions {
   readonly cpus?: number;
   /** Types of the kernel that the program is for (BTF of vmlinux); without, what needs them is `unsupported`. */
   readonly vmlinux?: Btf | undefined;
+  /** Loaded for one device (prog_ifindex with BPF_F_XDP_DEV_BOUND_ONLY): only then it may ask for the device's metadata. */
+  readonly deviceBound?: boolean;
   /** Sees every state (recorder.ts); costs much time and memory. */
   readonly observer?: Observer;
 }
@@ -85,6 +87,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     checkLoad(program, declaration, input.license);
     const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
     const code = prepare(program, input.maps);
+    if (options.deviceBound !== true) refuseMetadata(code);
     v = new Verification(code, program, declaration, input.license, input.btf, {
       strictAlignment: options.strictAlignment ?? false,
       vmlinux: options.vmlinux,
@@ -123,6 +126,19 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       };
     throw error;
   }
+}
+
+/** Kfuncs of one device are refused wherever the call stands (bpf_dev_bound_kfunc_check). */
+function refuseMetadata(code: Code): void {
+  for (const [slot, { name }] of code.kfuncs)
+    if (name.startsWith('bpf_xdp_metadata_'))
+      throw new Refusal({
+        id: 'device-bound',
+        category: 'Policy',
+        problem: 'metadata kfuncs require device-bound program',
+        reason: `${name} is a function of a device's driver: which one is said where the program is loaded.`,
+        slot,
+      });
 }
 
 const gplMessages: Partial<Record<ProgramDeclaration['type'], string>> = {
