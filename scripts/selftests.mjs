@@ -1,13 +1,14 @@
 // Compiles the kernel's own BPF selftests, to be judged and run by tests: nothing of them is in this repository.
 // Sources: Debian's package linux-source-6.12 (/usr/src/linux-source-6.12.tar.xz), or a kernel tree in SLUICE_LINUX_SOURCE. Objects and what is
 // unpacked go to a cache outside: SLUICE_CACHE, or ~/.cache/sluice.
-// Usage: node scripts/selftests.mjs [--clang clang-22] [NAME-PART…]     prints the folder of the objects on stdout
+// Usage: node scripts/selftests.mjs [--clang clang-22] [--tagged] [NAME-PART…]     prints the folder of the objects on stdout
 import { spawn, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -20,6 +21,8 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const TARBALL = '/usr/src/linux-source-6.12.tar.xz';
 const BPF = 'tools/testing/selftests/bpf';
+/** Of a program's verdict. */
+const TAGS = /\b__(success|failure)\b/;
 /** What the programs include, besides their own folder. */
 const PARTS = [
   BPF,
@@ -34,6 +37,8 @@ const PARTS = [
 export function selftestsRefusal(clang = 'clang-22') {
   if (process.platform !== 'linux') return 'no Linux';
   if (spawnSync(clang, ['--version'], { stdio: 'ignore' }).status !== 0) return `no ${clang}`;
+  if (spawnSync('python3', ['--version'], { stdio: 'ignore' }).status !== 0)
+    return 'no python3, which writes bpf_helper_defs.h';
   if (!existsSync('/sys/kernel/btf/vmlinux')) return 'no /sys/kernel/btf/vmlinux';
   if (process.env.SLUICE_LINUX_SOURCE === undefined && !existsSync(TARBALL))
     return 'no kernel sources: apt-get install linux-source-6.12, or set SLUICE_LINUX_SOURCE';
@@ -41,10 +46,11 @@ export function selftestsRefusal(clang = 'clang-22') {
 }
 
 /**
- * Compiles the programs whose file names have one of `parts` in them (all without), as far as that was not done before.
+ * Compiles the programs whose file names have one of `parts` in them (all without), as far as that was not done before; with `tagged` only
+ * those that say what is expected of them.
  * Gives the folder of the objects, and the names of sources that the compiler refuses.
  */
-export async function compileSelftests(parts = [], { clang = 'clang-22', note = () => {} } = {}) {
+export async function compileSelftests(parts = [], { clang = 'clang-22', tagged = false, note = () => {} } = {}) {
   const refusal = selftestsRefusal(clang);
   if (refusal !== undefined) throw new Error(refusal);
   const cache = join(process.env.SLUICE_CACHE ?? join(homedir(), '.cache/sluice'), 'selftests-6.12');
@@ -55,6 +61,7 @@ export async function compileSelftests(parts = [], { clang = 'clang-22', note = 
   const folder = join(tree, BPF, 'progs');
   const wanted = readdirSync(folder)
     .filter((name) => name.endsWith('.c') && (parts.length === 0 || parts.some((part) => name.includes(part))))
+    .filter((name) => !tagged || TAGS.test(readFileSync(join(folder, name), 'utf8')))
     .sort();
   const refused = [];
   const queue = wanted.filter((name) => !existsSync(join(objects, name.replace(/\.c$/, '.bpf.o'))));
@@ -149,9 +156,12 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const args = process.argv.slice(2);
   const at = args.indexOf('--clang');
   const clang = at < 0 ? 'clang-22' : args.splice(at, 2)[1];
+  const tag = args.indexOf('--tagged');
+  const tagged = tag >= 0 && args.splice(tag, 1).length > 0;
   try {
     const { objects, refused } = await compileSelftests(args, {
       clang,
+      tagged,
       note: (text) => process.stderr.write(`${text}\n`),
     });
     const built = readdirSync(objects).filter((name) => name.endsWith('.o')).length;

@@ -167,7 +167,8 @@ function applyOutcome(
     if (!dScalar && !sScalar) {
       const dNull = (flagsOf(d) & k.MAYBE_NULL) !== 0;
       const sNull = (flagsOf(s) & k.MAYBE_NULL) !== 0;
-      if (dNull !== sNull && equal) {
+      // A pointer to a struct of the kernel may be NULL without being marked so: being equal to one proves nothing.
+      if (dNull !== sNull && equal && kindOf(d) !== k.BTF_ID && kindOf(s) !== k.BTF_ID) {
         notNull(v, dNull ? d : s);
         return;
       }

@@ -4,7 +4,6 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { judge } from '../../src/cli/judge.ts';
 import { bpfRefusal } from '../../src/linux/features.ts';
 import { readObject } from '../../src/object/index.ts';
 import type { ObjectSpec } from '../../src/object/spec.ts';
@@ -12,7 +11,8 @@ import { keepAfter } from '../parity-page.ts';
 import { KernelVerdicts } from './kernel-verdicts.ts';
 import { type Counts, parityTable, zero } from './page.ts';
 import { compareRuns, inputOf } from './runs.ts';
-import { type Expectation, expectationsOf, messagePattern } from './tags.ts';
+import { type Expectation, expectationsOf } from './tags.ts';
+import { compareVerdicts } from './verdicts.ts';
 
 const args = process.argv.slice(2);
 const option = (name: string) => {
@@ -51,7 +51,7 @@ for (const file of readdirSync(dir).sort()) {
   for (const [name, program] of object.programs) {
     if (only !== undefined && only !== name) continue;
     const expectation = expectations.get(name);
-    if (expectation !== undefined) compareVerdicts(object, name, expectation, counts);
+    if (expectation !== undefined) countVerdict(object, name, expectation, counts);
     const input = running && bpfRefusal() === undefined ? inputOf(object, program) : undefined;
     // What is to be refused, or was, has nothing to run.
     if (input === undefined || expectation?.verdict === 'reject') continue;
@@ -68,40 +68,22 @@ for (const file of readdirSync(dir).sort()) {
 }
 kernel.save();
 
-function compareVerdicts(object: ObjectSpec, name: string, expectation: Expectation, counts: Counts): void {
-  const program = object.programs.get(name)!;
-  const there = kernel.of(object, program, expectation.flags);
-  const expected = there.verdict === 'none' ? expectation.verdict : there.verdict;
+function countVerdict(object: ObjectSpec, name: string, expectation: Expectation, counts: Counts): void {
   const started = performance.now();
-  const ours = judge(object, program, { strictAlignment: (expectation.flags & 1) !== 0 });
+  const { kind, said, ours, there } = compareVerdicts(kernel, object, object.programs.get(name)!, expectation);
   spent += performance.now() - started;
-  const kind =
-    ours.verdict === 'unsupported'
-      ? 'unsupported'
-      : ours.verdict === expected
-        ? 'agree'
-        : expected === 'accept'
-          ? 'stricter'
-          : 'laxer';
   counts[kind]++;
   if (kind === 'unsupported') features.set(ours.feature!, (features.get(ours.feature!) ?? 0) + 1);
-  const problem = ours.diagnostics[0]?.problem ?? '';
-  let said = true;
-  if (kind === 'agree' && ours.verdict === 'reject') {
-    said =
-      there.verdict === 'reject'
-        ? problem.split('\n').every((line) => there.log.includes(line))
-        : expectation.messages.some((message) => messagePattern(message).test(problem));
-    counts.messages++;
-    if (said) counts.messagesAgree++;
-  }
-  if (!list.includes(kind) && !(list.includes('message') && !said) && only === undefined) return;
+  if (said !== undefined) counts.messages++;
+  if (said === true) counts.messagesAgree++;
+  if (!list.includes(kind) && !(list.includes('message') && said === false) && only === undefined) return;
   const { insns, states, time_us } = ours.stats;
   console.log(
-    `${said ? kind.toUpperCase() : 'MESSAGE'} ${object.name}:${name} (tag ${expectation.verdict}, kernel ${there.verdict}) ${time_us} us, ${insns} insns, ${states} states`,
+    `${said === false ? 'MESSAGE' : kind.toUpperCase()} ${object.name}:${name} (tag ${expectation.verdict}, kernel ${there.verdict}) ${time_us} us, ${insns} insns, ${states} states`,
   );
+  const diagnostic = ours.diagnostics[0];
   if (ours.verdict !== 'accept')
-    console.log(`  ours: ${ours.diagnostics[0]?.slot}: ${(ours.feature ?? problem).replaceAll('\n', ' | ')}`);
+    console.log(`  ours: ${diagnostic?.slot}: ${(ours.feature ?? diagnostic?.problem ?? '').replaceAll('\n', ' | ')}`);
   const wanted =
     there.verdict === 'none' ? expectation.messages.join(' | ') : there.log.trim().split('\n').slice(-5).join(' | ');
   if (wanted !== '') console.log(`  kernel: ${wanted}`);
