@@ -89,6 +89,65 @@ describe('stepping', () => {
   });
 });
 
+describe('stepping back and forth', () => {
+  const session = (...args: readonly string[]) => {
+    const commands = args.at(-1)!;
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(root, 'bin/sluice.js'), 'step', ...args.slice(0, -1), '-i'],
+      {
+        cwd: scratch,
+        encoding: 'utf8',
+        input: commands,
+        env: { ...process.env, NO_COLOR: '1' },
+      },
+    );
+    return { status, lines: stdout.trimEnd().split('\n') };
+  };
+
+  it('walks by instruction, by source line, to places, and to the end', () => {
+    const { status, lines } = session(
+      firewall,
+      '--data-in',
+      packet,
+      'n\nn\np\nl\nk\ne\np\ng 2\nw 0\nu 999\nzzz\nq\nn\n',
+    );
+    expect(status).toBe(0);
+    const at = lines.flatMap((line) => /^ +(\d+) +(\d+): /.exec(line)?.slice(1, 3).map(Number) ?? []);
+    expect(at.slice(0, 10)).toEqual([0, 0, 1, 1, 2, 2, 1, 1, 8, 8]); // start, n, n, p, l
+    expect(at.slice(10, 12)).toEqual([1, 1]); // k: the first step of the line before
+    expect(at.slice(-4)).toEqual([2, 2, 0, 0]);
+    expect(lines.filter((line) => /^; .*xdp_firewall\.bpf\.c:\d+$/.test(line)).length).toBeGreaterThan(2);
+    expect(lines.some((line) => /^end: XDP_\w+ \(\d\) after \d+ steps$/.test(line))).toBe(true);
+    expect(lines.at(-2)).toBe('999 is not reached from here');
+    expect(lines.at(-1)).toBe('z is no command; h lists them');
+  });
+
+  it('shows registers, the stack, and what was done to maps', () => {
+    const source = join(scratch, 'stack.s');
+    writeFileSync(source, 'stack:\n  r1 = 7\n  *(u64 *)(r10 - 8) = r1\n  r0 = 2\n  exit\n');
+    const object = join(scratch, 'stack.o');
+    expect(sluice('asm', source, '-o', object).status).toBe(0);
+    const { lines } = session(object, '--data-in', packet, 's\nn\nn\nr\ns\nm\n');
+    expect(lines).toContain('all zero');
+    expect(lines).toContain('r1  0x7');
+    expect(lines).toContain('r10-8   0x0000000000000007');
+    expect(lines).toContain('no map operations so far');
+  });
+
+  it('steps a later run of a recording with the maps as the runs before left them', () => {
+    const file = join(scratch, 'runs.json');
+    expect(sluice('run', clockObject(), '--data-in', packet, '--repeat', '1', '--record', file).status).toBe(0);
+    const recording = JSON.parse(readFileSync(file, 'utf8'));
+    recording.runs.push(recording.runs[0]);
+    writeFileSync(file, JSON.stringify(recording));
+    const [first, second] = ['0', '1'].map((run) => JSON.parse(sluice('step', file, '--run', run, '--json').stdout));
+    expect(first.steps).toBe(5);
+    expect(second.shown[0].changed.r0).not.toBe(first.shown[0].changed.r0); // the random numbers go on
+    expect(sluice('step', file, '--run', '2').status).toBe(2);
+  });
+});
+
 describe('reporters of program tests', () => {
   it('are what other tools read', () => {
     const test = join(scratch, 'a.bpf.test.json');

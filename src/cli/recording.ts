@@ -149,21 +149,22 @@ function errorOf(error: unknown): RecordedRun['outcome'] {
 }
 
 /** Runs an input of a recording; what a program may do wrong is an outcome. */
-export function runRecorded(
-  program: ProgramHandle,
-  { data, context, repeat }: RecordedRun['input'],
-): RecordedRun['outcome'] {
+export function runRecorded(program: ProgramHandle, input: RecordedRun['input']): RecordedRun['outcome'] {
   try {
     return outcomeOf(
-      program.run({
-        ...(data === undefined ? {} : { data: Buffer.from(data, 'hex') }),
-        ...(context === undefined ? {} : { context: Buffer.from(context, 'hex') }),
-        ...(repeat === undefined ? {} : { repeat }),
-      }),
+      program.run({ ...bytesOf(input), ...(input.repeat === undefined ? {} : { repeat: input.repeat }) }),
     );
   } catch (error) {
     return errorOf(error);
   }
+}
+
+/** Packet and context of a recorded input. */
+export function bytesOf({ data, context }: RecordedRun['input']): RunInput {
+  return {
+    ...(data === undefined ? {} : { data: Buffer.from(data, 'hex') }),
+    ...(context === undefined ? {} : { context: Buffer.from(context, 'hex') }),
+  };
 }
 
 export function contentsOf(subject: Subject): Record<string, Record<string, string>> {

@@ -1,16 +1,21 @@
 /** `sluice step OBJ:P`: one run in the interpreter, instruction by instruction: what each changed, and its source line. */
-import type { Position, RegisterValue } from '../interpreter/index.ts';
+import type { Position } from '../interpreter/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
 import type { LineInfo } from '../object/spec.ts';
+import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { ProgramFault } from '../runtime/fault.ts';
-import { observeSteps } from '../runtime/interpreter-engine.ts';
-import { exitCode, UsageError } from './exit.ts';
+import type { RunInput } from '../runtime/handles.ts';
+import { observeSteps, type StepObserver } from '../runtime/interpreter-engine.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { readMapInput } from './map-input.ts';
 import { integerOption } from './options.ts';
 import type { Output } from './output.ts';
-import { readRecording } from './recording.ts';
+import { bytesOf, type Recording, readRecording, runRecorded } from './recording.ts';
 import { subjectOf } from './replay.ts';
 import { readInput, selectOne } from './selector.ts';
+import { RECORDED_STEPS, type Registers, registerText, StepRecording } from './step-recording.ts';
+import { StepSession } from './step-session.ts';
 import { createSubject, type Subject } from './subjects.ts';
 import { addSurroundings, type SurroundingsOptions, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
@@ -24,10 +29,10 @@ interface StepOptions extends SurroundingsOptions {
   readonly until?: string;
   readonly maps?: string;
   readonly seed: number;
+  readonly run: number;
+  readonly interactive?: boolean;
   readonly json?: boolean;
 }
-
-type Registers = readonly (RegisterValue | undefined)[];
 
 interface Step {
   /** From 0. */
@@ -52,8 +57,10 @@ export const stepVerb: Verb = (program, finish) => {
     .option('--from <n>', 'first step to show, with all registers before it', integerOption(0, 1e9), 0)
     .option('--count <n>', 'steps to show', integerOption(1, 1e6), 1000)
     .option('--until <place>', 'show steps up to the first at insn N, FILE:LINE or :LINE')
+    .option('--run <n>', 'which run of a recording, from 0; those before it run first', integerOption(0, 1e9), 0)
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
+    .option('-i, --interactive', 'forward and back by keys, or by lines of standard input; h lists the commands')
     .option('--json', 'result as JSON (sluice.step/1)');
   addSurroundings(command);
   command.action((selector: string, options: StepOptions) =>
@@ -62,24 +69,20 @@ export const stepVerb: Verb = (program, finish) => {
       if (recording === undefined && options.dataIn === undefined && options.ctxIn === undefined)
         throw new UsageError('give --data-in FILE, --ctx-in FILE or both');
       const reached = options.until === undefined ? undefined : placeOf(options.until);
-      const subject =
-        recording === undefined
-          ? await subjectFor(selector, options)
-          : await subjectOf(recording, selector, 'interpreter');
-      const recorded = recording?.runs[0]?.input;
+      const stepped = recording === undefined ? fresh(selector, options) : recorded(recording, selector, options);
+      if (options.interactive === true) {
+        if (options.json === true || options.dataIn === '-' || options.ctxIn === '-')
+          throw new UsageError('-i takes commands from standard input, and gives no --json');
+        return interact(stepped, output);
+      }
+      const subject = await stepped.subject();
       const trace = new StepTrace(options.from, options.count, reached);
       observeSteps(subject.runtime!, (position, registers) => trace.visit(position, registers)); // the interpreter's
       let end: string;
       let fault = false;
       let returnValue: number | null = null;
       try {
-        const result = subject.program.run({
-          ...(recorded?.data === undefined ? {} : { data: Buffer.from(recorded.data, 'hex') }),
-          ...(recorded?.context === undefined ? {} : { context: Buffer.from(recorded.context, 'hex') }),
-          ...(options.dataIn === undefined ? {} : { data: readInput(options.dataIn) }),
-          ...(options.ctxIn === undefined ? {} : { context: readInput(options.ctxIn) }),
-        });
-        returnValue = result.returnValue;
+        returnValue = subject.program.run(stepped.input).returnValue;
         end = `${verdictName(subject.program.type, returnValue)} (${returnValue}) after ${trace.steps} steps`;
       } catch (error) {
         if (!(error instanceof ProgramFault)) throw error;
@@ -98,13 +101,87 @@ export const stepVerb: Verb = (program, finish) => {
   );
 };
 
-function subjectFor(selector: string, options: StepOptions): Promise<Subject> {
+/** What is stepped through, and how to have it again from the start. */
+interface SteppedInput {
+  /** A program with its maps as they are before the run. */
+  readonly subject: () => Promise<Subject>;
+  readonly input: RunInput;
+}
+
+function fresh(selector: string, options: StepOptions): SteppedInput {
   const { object, program } = selectOne(selector);
-  return createSubject(object, program, 'interpreter', {
-    seed: BigInt(options.seed),
-    maps: options.maps === undefined ? {} : readMapInput(options.maps),
-    surroundings: surroundingsOf(options, true),
+  const surroundings = surroundingsOf(options, true);
+  const maps = options.maps === undefined ? {} : readMapInput(options.maps);
+  return {
+    subject: () => createSubject(object, program, 'interpreter', { seed: BigInt(options.seed), maps, surroundings }),
+    input: inputOf(options),
+  };
+}
+
+function recorded(recording: Recording, path: string, options: StepOptions): SteppedInput {
+  const run = recording.runs[options.run];
+  if (run === undefined) throw new UsageError(`--run ${options.run}: ${path} has ${recording.runs.length} runs`);
+  return {
+    async subject() {
+      const subject = await subjectOf(recording, path, 'interpreter');
+      for (const { input } of recording.runs.slice(0, options.run)) runRecorded(subject.program, input);
+      return subject;
+    },
+    input: { ...bytesOf(run.input), ...inputOf(options) },
+  };
+}
+
+function inputOf({ dataIn, ctxIn }: StepOptions): RunInput {
+  return {
+    ...(dataIn === undefined ? {} : { data: readInput(dataIn) }),
+    ...(ctxIn === undefined ? {} : { context: readInput(ctxIn) }),
+  };
+}
+
+/** Records the run, then lets commands walk through it. Stacks are read by running again, as every run is the same. */
+async function interact({ subject: subjectOf, input }: SteppedInput, output: Output): Promise<ExitCode> {
+  const watched = async (observer: (runtime: Runtime) => StepObserver) => {
+    const subject = await subjectOf();
+    try {
+      const runtime = subject.runtime!; // the interpreter's
+      observeSteps(runtime, observer(runtime));
+      const { returnValue } = subject.program.run(input);
+      return `${verdictName(subject.program.type, returnValue)} (${returnValue})`;
+    } catch (error) {
+      if (!(error instanceof ProgramFault)) throw error;
+      return error.message;
+    } finally {
+      subject.close();
+    }
+  };
+  let recording: StepRecording | undefined;
+  const outcome = await watched((runtime) => {
+    const recorded = new StepRecording(runtime);
+    recording = recorded;
+    return (position, registers) => recorded.visit(position, registers);
   });
+  const { steps, total } = recording!; // made before the run
+  const cut = total > steps.length ? `; the first ${RECORDED_STEPS} of its steps are recorded` : '';
+  const session = new StepSession(
+    {
+      steps,
+      end: `${outcome} after ${total} steps${cut}`,
+      placeOf: place,
+      async stackAt(wanted) {
+        let stack = new Uint8Array();
+        let step = 0;
+        await watched((runtime) => (_, registers) => {
+          if (step++ !== wanted) return;
+          const top = Number(registers()[10]?.value ?? 0n);
+          stack = runtime.bytes().slice(top - FRAME_SIZE, top);
+        });
+        return stack;
+      },
+    },
+    output,
+  );
+  await session.serve(process.stdin);
+  return exitCode.yes;
 }
 
 /** Keeps the steps of a window; only their registers are read. */
@@ -165,26 +242,20 @@ function changes(before: Registers, after: Registers): Record<string, string> {
   );
 }
 
-/** `0x2a`, `packet+14`, `map value flows+8`; `-` for a register without a value. */
-function registerText(register: RegisterValue | undefined): string {
-  if (register === undefined) return '-';
-  const { value, object } = register;
-  if (object === undefined) return `0x${value.toString(16)}`;
-  const name = object.name === undefined ? object.kind : `${object.kind} ${object.name}`;
-  const offset = BigInt.asIntN(64, value - BigInt(object.base));
-  return `${name}${offset < 0n ? '' : '+'}${offset}`;
-}
+type Place = (at: { readonly slot: number; readonly line: LineInfo | undefined }) => boolean;
 
 /** `12` or `insn 12`: a slot; `FILE:LINE`, `:LINE`: a source line. */
-function placeOf(text: string): (position: Position) => boolean {
+function place(text: string): Place {
   const [, slot] = /^(?:insn )?(\d+)$/.exec(text) ?? [];
-  if (slot !== undefined) return (position) => position.slot === Number(slot);
+  if (slot !== undefined) return (at) => at.slot === Number(slot);
   const [, file, line] = /^(.*):(\d+)$/.exec(text) ?? [];
-  if (file === undefined) throw new UsageError(`--until ${text} is neither an instruction's number nor FILE:LINE`);
-  return ({ image, slot: at }) => {
-    const found = image.program.lines.findLast((each) => each.slot <= at);
-    return found?.line === Number(line) && found.file.endsWith(file);
-  };
+  if (file === undefined) throw new UsageError(`${text} is neither an instruction's number nor FILE:LINE`);
+  return ({ line: found }) => found?.line === Number(line) && found.file.endsWith(file);
+}
+
+function placeOf(text: string): (position: Position) => boolean {
+  const is = place(text);
+  return ({ image, slot }) => is({ slot, line: image.program.lines.findLast((each) => each.slot <= slot) });
 }
 
 function print({ before, shown }: StepTrace, output: Output): void {
