@@ -55,6 +55,9 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_res_spin_lock bpf_res_spin_unlock bpf_res_spin_lock_irqsave bpf_res_spin_unlock_irqrestore', {
     modelledWith: 'EDEADLK for a lock that this CPU holds; no time-out',
   }),
+  ...family('bpf_wq_init bpf_wq_set_callback_impl bpf_wq_start', {
+    modelledWith: 'work runs once the program has ended, as timers do that are due',
+  }),
 ]);
 
 /** Program types that may not write to their packets by a dynptr (may_access_direct_pkt_data, kernel/bpf/verifier.c). */

@@ -44,6 +44,9 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   ktime_get_coarse_ns: 'the clock of the runtime, which a run can set',
   ktime_get_tai_ns: 'the same clock as ktime_get_ns',
   jiffies64: 'the clock of the runtime, at 250 Hz',
+  timer_init: 'the clock of the runtime, which a run can move',
+  timer_start:
+    'fires as the clock is moved, or in time while it runs, once programs have ended; on the CPU that moves the clock',
   get_prandom_u32: 'a generator of the runtime, which a run can seed',
   trace_printk: 'collected by the runtime',
   trace_vprintk: 'collected by the runtime',

@@ -19,7 +19,7 @@ export interface InterpreterHost {
 
 /** Functions of assembly/index.ts. */
 export interface CoreExports {
-  begin(state: number, image: number): void;
+  begin(state: number, image: number, functionIndex: number): void;
   resume(state: number): number;
   readonly callback: unknown;
 }

@@ -3,6 +3,7 @@ import { programDeclarations } from '../abi/programs/index.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
+import { MAP_HEADER_SIZE, MAP_VALUE_SIZE } from '../plane/layout/map.ts';
 import { FRAME_SIZE, STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
 import { MAX_CALL_FRAMES, WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import { type CoreExports, createCore, type InterpreterHost } from './core.ts';
@@ -135,6 +136,10 @@ export class Interpreter {
   /** Runs a program to its end. `args` are r1 to r5; those not given are uninitialised. Breakpoints are passed over. */
   run(image: LoadedImage, args: readonly Argument[] = [], options: RunOptions = {}): Outcome {
     this.begin(image, args, options);
+    return this.#toEnd();
+  }
+
+  #toEnd(): Outcome {
     for (;;) {
       const outcome = this.resume();
       if (outcome.kind === 'exit' || outcome.kind === 'fault') return outcome;
@@ -159,8 +164,14 @@ export class Interpreter {
     }
   }
 
+  /** Runs a function that the program gave to a timer or work, as `run`. */
+  runCallback(image: number, functionIndex: number, args: readonly Argument[], options: RunOptions = {}): Outcome {
+    this.begin(this.#imageAt(image), args, options, functionIndex);
+    return this.#toEnd();
+  }
+
   /** Makes ready to step or resume; a run in progress is dropped. */
-  begin(image: LoadedImage, args: readonly Argument[] = [], options: RunOptions = {}): void {
+  begin(image: LoadedImage, args: readonly Argument[] = [], options: RunOptions = {}, functionIndex = 0): void {
     const known = this.#imageAt(image.address);
     const s = this.#state;
     const memory = this.#memory();
@@ -178,7 +189,7 @@ export class Interpreter {
     set(layout.STATE_PACKET, options.packet?.address ?? 0);
     set(layout.STATE_PACKET_SIZE, options.packet?.size ?? 0);
     memory.setBigUint64(s + layout.STATE_BUDGET, BigInt(options.budget ?? DEFAULT_BUDGET), true);
-    this.#core.begin(s, known.address);
+    this.#core.begin(s, known.address, functionIndex);
     if (args.length > 5)
       throw new InputError('SLUICE_ARGUMENT_COUNT', `a program takes at most 5 arguments, not ${args.length}`);
     for (const [at, argument] of args.entries()) this.#setArgument(known, at + 1, argument);
@@ -287,18 +298,23 @@ export class Interpreter {
   #setArgument(image: Image, register: number, argument: Argument): void {
     const memory = this.#memory();
     const at = this.#state + register * layout.REGISTER_SIZE;
-    const set = (value: bigint, tag: number, base: number, size: number) => {
+    const set = (value: bigint, tag: number, base: number, size: number, aux = 0) => {
       memory.setBigUint64(at, BigInt.asUintN(64, value), true);
       memory.setUint32(at + layout.REGISTER_TAG, tag, true);
       memory.setUint32(at + layout.REGISTER_BASE, base, true);
       memory.setUint32(at + layout.REGISTER_OBJECT_SIZE, size, true);
-      memory.setUint32(at + layout.REGISTER_AUX, 0, true);
+      memory.setUint32(at + layout.REGISTER_AUX, aux, true);
     };
     if (typeof argument === 'number' || typeof argument === 'bigint') {
       set(BigInt(argument), layout.KIND_SCALAR, 0, 0);
     } else if (argument.kind === 'memory') {
       const tag = layout.KIND_MEMORY | (argument.readOnly === true ? layout.TAG_READ_ONLY : 0);
       set(BigInt(argument.address), tag, argument.address, argument.size);
+    } else if (argument.kind === 'map') {
+      set(BigInt(argument.address), layout.KIND_MAP, argument.address, MAP_HEADER_SIZE);
+    } else if (argument.kind === 'map_value') {
+      const { address, map } = argument;
+      set(BigInt(address), layout.KIND_MAP_VALUE, address, memory.getUint32(map + MAP_VALUE_SIZE, true), map);
     } else {
       if (image.context === undefined) {
         throw new InputError('SLUICE_NO_CONTEXT', 'the program has no declared context', { input: image.program.name });

@@ -300,6 +300,8 @@ export const HELPER_DYNPTR_CLONE = 64;
 /** Hands the record of the dynptr in argument 1 over, and ends the dynptr. */
 export const HELPER_RELEASES_DYNPTR = 128;
 export const HELPER_DESTROYS_ITERATOR = 256;
+/** Keeps the function in argument 2 for later: it is given image << 32 | index of the function, as layout/timer.ts has it. */
+export const HELPER_KEEPS_CALLBACK = 512;
 
 export const ARGUMENT_DONTCARE = 0;
 export const ARGUMENT_ANYTHING = 1;

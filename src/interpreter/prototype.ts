@@ -75,12 +75,13 @@ const returnRules: Readonly<Record<ReturnType, number>> = {
   mem_or_btf_id_or_null: layout.RETURN_OPAQUE,
 };
 
-/** What helpers do with dynptrs, by name. */
-const dynptrFlags: Readonly<Record<string, number>> = {
+/** What helpers do with dynptrs and callbacks, by name. */
+const ownFlags: Readonly<Record<string, number>> = {
   bpf_dynptr_from_mem: layout.HELPER_DYNPTR_OF_MEMORY,
   bpf_ringbuf_reserve_dynptr: layout.HELPER_DYNPTR_OF_RECORD,
   bpf_ringbuf_submit_dynptr: layout.HELPER_RELEASES_DYNPTR,
   bpf_ringbuf_discard_dynptr: layout.HELPER_RELEASES_DYNPTR,
+  bpf_timer_set_callback: layout.HELPER_KEEPS_CALLBACK,
 };
 
 export function helperRules(prototype: HelperPrototype): CallRules {
@@ -88,7 +89,7 @@ export function helperRules(prototype: HelperPrototype): CallRules {
     (prototype.changesPacketData ? layout.HELPER_CHANGES_PACKET : 0) |
     // Of references only ringbuf records are counted: their memory is handed over by the call.
     (prototype.releases === 0 && prototype.args[0] === 'ringbuf_mem' ? layout.HELPER_RELEASES : 0) |
-    (dynptrFlags[prototype.name] ?? 0);
+    (ownFlags[prototype.name] ?? 0);
   return {
     id: prototype.id,
     name: prototype.name,

@@ -16,7 +16,11 @@ export type Argument =
   /** The context, in the layout of the program's type. */
   | { readonly kind: 'context'; readonly address: number }
   /** Memory of the caller. */
-  | { readonly kind: 'memory'; readonly address: number; readonly size: number; readonly readOnly?: boolean };
+  | { readonly kind: 'memory'; readonly address: number; readonly size: number; readonly readOnly?: boolean }
+  /** A map, by the address of its header. */
+  | { readonly kind: 'map'; readonly address: number }
+  /** A value of the map whose header is at `map`. */
+  | { readonly kind: 'map_value'; readonly address: number; readonly map: number };
 
 export interface RunOptions {
   /** Steps after which the run is a fault (default 100 million). */

@@ -11,6 +11,7 @@ import {
 } from '../interpreter/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
+import { MAP_KEY_SIZE } from '../plane/layout/map.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
 import type { Runtime } from './runtime.ts';
@@ -44,6 +45,18 @@ export function interpreterOf(runtime: Runtime): Interpreter {
       releaseEntries: (index, count) => runtime.releaseEntries(index, count),
     });
     interpreters.set(runtime, interpreter);
+    const own = interpreter;
+    runtime.timers.interpret = (image, index, { map, key, value }) => {
+      const size = runtime.view().getUint32(map + MAP_KEY_SIZE, true);
+      const args: Argument[] = [
+        { kind: 'map', address: map },
+        { kind: 'memory', address: key, size, readOnly: true },
+        { kind: 'map_value', address: value, map },
+      ];
+      const outcome = own.runCallback(image, index, args, { uninitialisedStack: true });
+      if (outcome.kind === 'fault')
+        throw new ProgramFault(outcome.fault.code, outcome.fault.program, describeFault(outcome.fault));
+    };
   }
   return interpreter;
 }
@@ -74,6 +87,7 @@ export async function loadIntoInterpreter(
     for (const [i, image] of images.entries()) {
       interpreter.setTailTarget(base + i, undefined);
       interpreter.unload(image);
+      runtime.plane.exports.timers_forget(BigInt(image.address) << 32n, 0xffff_ffff);
     }
     runtime.releaseEntries(base, programs.length);
   };
@@ -128,7 +142,11 @@ class InterpretedExecutable implements EngineProgram {
     const args: readonly Argument[] = this.#hooked ? [{ kind: 'context', address }] : rawArguments(address, size);
     const interpreter = this.#interpreter;
     const observer = observers.get(this.#runtime);
-    if (observer === undefined) return this.#finish(interpreter.run(this.#image, args, options));
+    if (observer === undefined) {
+      const result = this.#finish(interpreter.run(this.#image, args, options));
+      this.#runtime.timers.arm();
+      return result;
+    }
     const visit = (position: Position) => observer(position, () => interpreter.registers());
     return this.#finish(interpreter.trace(this.#image, args, visit, options));
   }

@@ -46,7 +46,10 @@ export async function loadIntoJit(
       programs: new Map(
         compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)]),
       ),
-      close: () => runtime.releaseEntries(base, tableSize),
+      close: () => {
+        plane.exports.timers_forget(BigInt(base), tableSize);
+        runtime.releaseEntries(base, tableSize);
+      },
     };
   } catch (error) {
     runtime.releaseEntries(base, tableSize);
@@ -89,7 +92,9 @@ class JitProgram implements EngineProgram {
     if (this.#fuel !== undefined) view.setUint32(worker + WORKER_FUEL, this.#fuel, true);
     const stackTop = view.getUint32(worker + WORKER_STACK_TOP, true);
     try {
-      return call();
+      const result = call();
+      this.#runtime.timers.arm();
+      return result;
     } catch (error) {
       // RangeError: the functions of the program called each other until V8's stack was used up.
       if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;

@@ -4,7 +4,7 @@ import { InternalError, UnsupportedError } from '../errors.ts';
 import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import { MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
+import { MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
 import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
@@ -16,9 +16,9 @@ import { PerfEventMap } from './maps/perf-event.ts';
 import { createMap, type PlaneMap } from './maps/plane-map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
 import { RingbufMap } from './maps/ringbuf.ts';
-import { spinLockOffset } from './maps/spin-lock.ts';
 import { StructOpsMap, structOpsValueSize } from './maps/struct-ops.ts';
 import { UserRingbufMap } from './maps/user-ringbuf.ts';
+import { fieldOffset } from './maps/value-fields.ts';
 import { UserProgram } from './program.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
@@ -116,19 +116,31 @@ function fillArena(runtime: Runtime, map: PlaneMap, bytes: Uint8Array): void {
 /** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
 function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
   const { inner, ...attributes } = spec;
-  const spinLock = btf === undefined ? undefined : spinLockOffset(btf, spec.valueTypeId);
+  const spinLock = btf === undefined ? undefined : fieldOffset(btf, spec.valueTypeId, 'bpf_spin_lock');
   const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf);
   try {
-    return createMap(runtime.plane, {
+    const map = createMap(runtime.plane, {
       ...attributes,
       ...shapeOf(spec),
       ...(spec.type === 'perf_event_array' && spec.maxEntries === 0 ? { maxEntries: runtime.cpus } : {}),
       ...(spinLock === undefined ? {} : { spinLock }),
       ...(prototype === undefined ? {} : { prototype }),
     });
+    if (btf !== undefined && timed.has(spec.type)) placeTimers(runtime, map, spec, btf);
+    return map;
   } finally {
     prototype?.close();
   }
+}
+
+/** Map types whose values may have timers and work (map_check_btf, kernel/bpf/syscall.c). */
+const timed: ReadonlySet<string> = new Set(['hash', 'lru_hash', 'array']);
+
+function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): void {
+  const timer = fieldOffset(btf, spec.valueTypeId, 'bpf_timer');
+  const work = fieldOffset(btf, spec.valueTypeId, 'bpf_wq');
+  if (timer !== undefined) runtime.view().setUint32(map.address + MAP_TIMER, timer + 1, true);
+  if (work !== undefined) runtime.view().setUint32(map.address + MAP_WORK, work + 1, true);
 }
 
 /** Sizes of a map where they are not those of the definition. */

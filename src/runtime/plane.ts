@@ -58,6 +58,12 @@ export interface PlaneExports {
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;
   ringbuf_wake(map: number): void;
+  /** Timers: see plane/assembly/kfuncs/timer.ts. */
+  timers_next(): bigint;
+  timers_run(until: bigint, most: number, follow: number, fuel: number): number;
+  timers_key(room: number): number;
+  timers_done(): void;
+  timers_forget(first: bigint, count: number): void;
   readonly [name: string]: (...args: never[]) => unknown;
 }
 

@@ -5,6 +5,7 @@ import { createMemory } from './memory.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
 import { type Clock, setClock, setTask, steppingClock, type Task } from './surroundings.ts';
+import { Timers } from './timers.ts';
 
 export interface RuntimeOptions {
   /** CPUs that per-CPU maps are made for (default 1). */
@@ -24,6 +25,7 @@ export interface RuntimeOptions {
 export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
+  readonly timers: Timers;
   readonly #printk: number;
   readonly #freeEntries: { index: number; count: number }[] = [];
 
@@ -41,6 +43,7 @@ export class Runtime {
     });
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
+    this.timers = new Timers(this.plane, options.clock === undefined);
     this.#printk = createPrintkRing(this.plane);
   }
 
@@ -61,6 +64,15 @@ export class Runtime {
 
   view(): DataView {
     return this.plane.view();
+  }
+
+  /**
+   * Sets the clock, which stands from then on, and fires the timers that are due by then, each at its own time; a clock is never set back.
+   * Returns how many fired. Throws InputError `SLUICE_CLOCK` for a time before the present one, ProgramFault where a callback does what it may
+   * not.
+   */
+  setClock(at: bigint): number {
+    return this.timers.moveTo(at);
   }
 
   /** First of `count` function-table entries in a row, the caller's until `releaseEntries`. */

@@ -52,6 +52,7 @@ import {
   HELPER_FIXED_SIZES,
   HELPER_FLAGS,
   HELPER_ID,
+  HELPER_KEEPS_CALLBACK,
   HELPER_INDEX,
   HELPER_RELEASES,
   HELPER_RETURNS,
@@ -349,7 +350,10 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
   let r0: u64 = 0;
   const callee = load<u32>(record, HELPER_INDEX);
   const callbackAt = functionArgument(record, count);
-  if (callbackAt != 0) {
+  if ((flags & HELPER_KEEPS_CALLBACK) != 0) {
+    b = (<u64>load<u32>(s, STATE_IMAGE) << 32) | <u64>load<u32>(register(s, 2), REGISTER_AUX);
+    r0 = invoke(callee, count, a, b, c, d, e);
+  } else if (callbackAt != 0) {
     // The helper is given the trampoline; what it stands for is kept here, as helpers may nest.
     const outerFunction = load<u32>(s, STATE_CALLBACK_FUNCTION);
     const outerHelper = load<u32>(s, STATE_CALLBACK_HELPER);

@@ -45,8 +45,8 @@ import { loop } from './step';
 /** State block of the run in progress, for callbacks, which come without it. */
 let current: usize = 0;
 
-/** Makes ready to run `image` from its first slot; the caller sets r1 to r5 afterwards. */
-export function begin(s: usize, image: usize): void {
+/** Makes ready to run function `index` of `image`; the caller sets r1 to r5 afterwards. */
+export function begin(s: usize, image: usize, index: u32): void {
   store<u32>(s, STATUS_RUNNING, STATE_STATUS);
   store<u64>(s, 0, STATE_STEPS);
   store<u32>(s, 0, STATE_BY_ADDRESS);
@@ -62,7 +62,7 @@ export function begin(s: usize, image: usize): void {
   store<u32>(s, 0, STATE_DATA_META_FIELD);
   store<u32>(s, <u32>image, STATE_IMAGE);
   store<u32>(s, load<u32>(image, IMAGE_CODE), STATE_CODE);
-  const record = <usize>load<u32>(image, IMAGE_FUNCTIONS);
+  const record = <usize>load<u32>(image, IMAGE_FUNCTIONS) + (<usize>index << 3);
   store<u32>(s, load<u32>(record), STATE_FUNCTION_START);
   store<u32>(s, load<u32>(record, 4), STATE_FUNCTION_LENGTH);
   store<u32>(s, load<u32>(record), STATE_SLOT);

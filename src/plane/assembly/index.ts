@@ -38,6 +38,7 @@ export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
+export * from './kfuncs/timer';
 export * from './kfuncs/xdp-metadata';
 export * from './maps/arena';
 export * from './maps/array';

@@ -37,6 +37,9 @@ export const MAP_PRIVATE = 64;
 /** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
 export const MAP_SPIN_LOCK = 240;
 export const SPIN_LOCK_SIZE = 4;
+/** u32: where in a value its bpf_timer and its bpf_wq lie, plus 1; 0 if values have none (layout/timer.ts). */
+export const MAP_TIMER = 244;
+export const MAP_WORK = 248;
 /** Bytes reserved for a map header, private fields included. */
 export const MAP_HEADER_SIZE = 256;
 

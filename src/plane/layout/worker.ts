@@ -45,6 +45,8 @@ export const WORKER_COOKIE = 88;
 /** u64 each: where loads from an arena go that have no page, always 0; and stores. */
 export const WORKER_ARENA_ZERO = 96;
 export const WORKER_ARENA_SINK = 104;
+/** u32: timer whose callback runs on this CPU, 0: none. */
+export const WORKER_TIMER = 112;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

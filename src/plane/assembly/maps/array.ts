@@ -1,6 +1,6 @@
 // Array: values side by side. Facts: kernel/bpf/arraymap.c.
 import { access_flags_ok, header_allocate, round_up_8 } from './header';
-import { has_spin_lock, value_copy, value_copy_locked } from './value';
+import { has_spin_lock, value_copy, value_copy_locked, value_release } from './value';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_EXIST,
@@ -57,6 +57,7 @@ export function array_update(map: usize, key: usize, value: usize, flags: u64): 
   const to = array_lookup(map, key);
   if (flags & BPF_F_LOCK) value_copy_locked(map, to, value, to);
   else value_copy(map, to, value);
+  value_release(map, to);
   return 0;
 }
 

@@ -1,7 +1,9 @@
 // Buckets and chains of hash maps (layout/map-hash.ts), shared by plain and LRU hashes: they differ in where the key lies.
 import { hash_bytes, hash_key, hash_word, hash_words, key_word, keys_equal } from './key';
+import { value_release } from './value';
 import { MAP_KEY_SIZE } from '../../layout/map';
 import {
+  HASH_VALUE_OFFSET,
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_NEXT,
@@ -230,8 +232,12 @@ export function chain_take(map: usize, key: usize, key_offset: usize): usize {
   const word = bucket_lock(bucket);
   const before = find_before(word, hash, key, load<u32>(map, MAP_KEY_SIZE), key_offset);
   const element = element_behind(word, before);
-  if (element == 0) bucket_unlock(bucket, word);
-  else bucket_remove(bucket, word, before, element);
+  if (element == 0) {
+    bucket_unlock(bucket, word);
+    return 0;
+  }
+  bucket_remove(bucket, word, before, element);
+  value_release(map, element + load<u32>(map, HASH_VALUE_OFFSET));
   return element;
 }
 
@@ -245,9 +251,13 @@ export function chain_remove(map: usize, element: usize): bool {
     before = at;
     at = load<u32>(at, HASH_ELEMENT_NEXT);
   }
-  if (at == 0) bucket_unlock(bucket, word);
-  else bucket_remove(bucket, word, before, at);
-  return at != 0;
+  if (at == 0) {
+    bucket_unlock(bucket, word);
+    return false;
+  }
+  bucket_remove(bucket, word, before, at);
+  value_release(map, at + load<u32>(map, HASH_VALUE_OFFSET));
+  return true;
 }
 
 /** Element that follows the one with `key` in bucket order, the first of all for key 0 or a key that is not there; 0 at the end. */

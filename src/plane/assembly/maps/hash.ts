@@ -19,7 +19,7 @@ import {
   next_of,
 } from './chain';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
-import { has_spin_lock, value_copy_locked, value_init } from './value';
+import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_EXIST,
@@ -243,7 +243,10 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   copy_bytes(element + HASH_ELEMENT_KEY, key, key_size);
   value_init(map, element + value_offset, value);
   if (old == 0) bucket_insert(bucket, word, element);
-  else bucket_replace(bucket, word, before, old, element);
+  else {
+    bucket_replace(bucket, word, before, old, element);
+    value_release(map, old + value_offset);
+  }
   return 0;
 }
 

@@ -15,6 +15,7 @@ import {
 import { hash_allocate, hash_check_flags, hash_check_sizes } from './hash';
 import { copy_bytes, cpu_count } from './header';
 import { lru_give, lru_init, lru_lists_bytes, lru_take } from './lru-list';
+import { value_init, value_release } from './value';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import {
   BPF_EXIST,
@@ -93,7 +94,8 @@ export function lru_hash_update(map: usize, key: usize, value: usize, flags: u64
   const element = lru_take(map, hash);
   if (element == 0) return ENOMEM;
   copy_bytes(element + LRU_ELEMENT_KEY, key, key_size);
-  copy_bytes(element + load<u32>(map, HASH_VALUE_OFFSET), value, load<u32>(map, MAP_VALUE_SIZE));
+  const value_offset = load<u32>(map, HASH_VALUE_OFFSET);
+  value_init(map, element + value_offset, value);
   const bucket = bucket_of(map, hash);
   const word = bucket_lock(bucket);
   const before = find_before(word, hash, key, key_size, LRU_ELEMENT_KEY);
@@ -109,6 +111,7 @@ export function lru_hash_update(map: usize, key: usize, value: usize, flags: u64
   }
   store<u8>(element, 1, LRU_NODE_REFERENCED);
   bucket_replace(bucket, word, before, old, element);
+  value_release(map, old + value_offset);
   lru_give(map, old);
   return 0;
 }

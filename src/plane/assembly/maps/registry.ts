@@ -1,6 +1,8 @@
 // All maps of the memory, by id, and how long they live: a map goes when its last reference does.
 import { pages_free } from '../pages';
+import { releaseTimersOf } from '../kfuncs/timer';
 import { release_inner } from './inner';
+import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
 import { storage_release } from './storage';
@@ -49,6 +51,7 @@ export function map_hold(map: usize): void {
 export function map_destroy(map: usize): void {
   if (atomic.sub<u32>(map, 1, MAP_REFERENCES) != 1) return;
   remove(map);
+  if (has_timers(map)) releaseTimersOf(map);
   const type = load<u32>(map, MAP_TYPE);
   if (is_storage(type)) storage_release(map);
   else if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);

@@ -2,7 +2,9 @@
 // kernel/bpf/helpers.c.
 import { copy_bytes } from './header';
 import { WORKER } from '../worker';
-import { MAP_SPIN_LOCK, MAP_VALUE_SIZE, SPIN_LOCK_SIZE } from '../../layout/map';
+import { releaseTimers } from '../kfuncs/timer';
+import { TIMER_FIELD_SIZE } from '../../layout/timer';
+import { MAP_SPIN_LOCK, MAP_TIMER, MAP_VALUE_SIZE, MAP_WORK, SPIN_LOCK_SIZE } from '../../layout/map';
 import { WORKER_LOCK_HELD } from '../../layout/worker';
 
 // @ts-ignore: decorator
@@ -32,10 +34,46 @@ function copy_around_lock(map: usize, to: usize, from: usize): void {
   copy_bytes(to + rest, from + rest, load<u32>(map, MAP_VALUE_SIZE) - rest);
 }
 
-/** Copies a value over another, but for its lock. */
+// @ts-ignore: decorator
+@inline
+export function has_timers(map: usize): bool {
+  return load<u64>(map, MAP_TIMER) != 0; // MAP_WORK too
+}
+
+/** What the value holds of timers ends: it goes, or is written over. */
+// @ts-ignore: decorator
+@inline
+export function value_release(map: usize, value: usize): void {
+  if (has_timers(map)) releaseTimers(map, value);
+}
+
+function clear_timers(map: usize, value: usize): void {
+  for (let i: usize = 0; i < 2; i++) {
+    const offset = load<u32>(map + (i == 0 ? MAP_TIMER : MAP_WORK));
+    if (offset != 0) memory.fill(value + offset - 1, 0, TIMER_FIELD_SIZE);
+  }
+}
+
+/** As value_copy, where the fields of `to` are to stay. */
+function copy_around_timers(map: usize, to: usize, from: usize): void {
+  const timer = load<u32>(map, MAP_TIMER);
+  const work = load<u32>(map, MAP_WORK);
+  const kept_timer = timer == 0 ? i64x2.splat(0) : v128.load(to + timer - 1);
+  const kept_work = work == 0 ? i64x2.splat(0) : v128.load(to + work - 1);
+  if (has_spin_lock(map)) copy_around_lock(map, to, from);
+  else copy_bytes(to, from, load<u32>(map, MAP_VALUE_SIZE));
+  if (timer != 0) v128.store(to + timer - 1, kept_timer);
+  if (work != 0) v128.store(to + work - 1, kept_work);
+}
+
+/** Copies a value over another, but for its lock and timers. */
 // @ts-ignore: decorator
 @inline
 export function value_copy(map: usize, to: usize, from: usize): void {
+  if (has_timers(map)) {
+    copy_around_timers(map, to, from);
+    return;
+  }
   if (has_spin_lock(map)) copy_around_lock(map, to, from);
   else copy_bytes(to, from, load<u32>(map, MAP_VALUE_SIZE));
 }
@@ -46,6 +84,7 @@ export function value_copy(map: usize, to: usize, from: usize): void {
 export function value_init(map: usize, to: usize, from: usize): void {
   value_copy(map, to, from);
   if (has_spin_lock(map)) store<u32>(to + load<u32>(map, MAP_SPIN_LOCK) - 1, 0);
+  if (has_timers(map)) clear_timers(map, to);
 }
 
 /** Copies a value of the map over under the lock in `owner`, which is one of the two. */
