@@ -51,7 +51,8 @@ describe.skipIf(noClang !== '')(`timers, from C${noClang}`, () => {
     for (const target of ['linux', 'user'] as const) {
       const runtime = new Runtime({ clock: { at: MS } });
       const programs = ['fire_in_order'];
-      const object = await load(spec!, target === 'linux' ? { target, programs } : { runtime, programs });
+      const object: LoadedObject =
+        target === 'linux' ? await load(spec!, { target, programs }) : await load(spec!, { runtime, programs });
       object.programs.fire_in_order!.run({});
       const before = object.maps.array!.get(3)!;
       object.maps.array!.set(3, before);
