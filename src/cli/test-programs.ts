@@ -1,7 +1,7 @@
 /** `sluice test [GLOB]`: program tests (docs/program-tests.md) on our engines or in the kernel, once or whenever a file changes. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { InternalError, SluiceError } from '../errors.ts';
-import { readTestFile, type TestFile } from '../testing/test-file.ts';
+import { readTestFile } from '../testing/test-file.ts';
 import type { TestEngine } from '../testing/test-object.ts';
 import { type CaseResult, runTestFile } from '../testing/test-run.ts';
 import { type ExitCode, exitCode } from './exit.ts';
@@ -15,8 +15,7 @@ export interface ProgramTestOptions {
 }
 
 export async function testPrograms(pattern: string, options: ProgramTestOptions, output: Output): Promise<ExitCode> {
-  const files = findTestFiles(pattern).map(readTestFile);
-  const results = await runFiles(files, options.engines);
+  const { results, bad } = await runFiles(findTestFiles(pattern), options.engines);
   reportTests(results, options.reporter, output);
   output.document({
     schema: 'sluice.test/1',
@@ -25,13 +24,30 @@ export async function testPrograms(pattern: string, options: ProgramTestOptions,
     skipped: countOf(results, 'skipped'),
     results,
   });
+  if (bad) return exitCode.input;
   return countOf(results, 'failed') > 0 ? exitCode.no : exitCode.yes;
 }
 
-async function runFiles(files: readonly TestFile[], engines: readonly TestEngine[]): Promise<CaseResult[]> {
+/** A file that is bad, or whose object is, is one failure that says so; the others run. */
+async function runFiles(
+  paths: readonly string[],
+  engines: readonly TestEngine[],
+): Promise<{ results: CaseResult[]; bad: boolean }> {
   const results: CaseResult[] = [];
-  for (const file of files) for (const engine of engines) results.push(...(await runTestFile(file, engine)));
-  return results;
+  let bad = false;
+  for (const path of paths) {
+    let engine = engines[0]!; // there is always one
+    try {
+      const file = readTestFile(path);
+      for (engine of engines) results.push(...(await runTestFile(file, engine)));
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
+      const name = 'the file and its object can be read';
+      results.push({ file: path, name, engine, status: 'failed', problems: [error.message], durationMs: 0 });
+      bad = true;
+    }
+  }
+  return { results, bad };
 }
 
 /** Runs them again when a test, its object or its capture changes, until the process is interrupted; returns what the last run gave. */
@@ -54,7 +70,11 @@ export async function watchPrograms(pattern: string, options: ProgramTestOptions
     try {
       const paths = findTestFiles(pattern);
       watched = [...new Set([...paths, ...paths.flatMap(inputsOf)])];
-      for (const path of watched) watchFile(path, { interval: 200 }, () => wake());
+      for (const path of watched)
+        watchFile(path, { interval: 200 }, (now, before) => {
+          // Of a file that is not there (yet) it tells at once, with nothing changed.
+          if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino) wake();
+        });
       code = await testPrograms(pattern, options, output);
     } catch (error) {
       if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;

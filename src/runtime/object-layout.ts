@@ -42,7 +42,8 @@ export function checkLayout(object: ObjectSpec, layout: ObjectLayout<ObjectShape
         problems.push(`map ${name}: expected ${side} ${expected[side]}, found ${found[side]}`);
   }
   if (problems.length === 0) return;
-  throw new InputError('SLUICE_LAYOUT', `differs from the generated types:\n  ${problems.join('\n  ')}`, {
+  const hint = 'if the object is the right one, make them again: sluice gen types';
+  throw new InputError('SLUICE_LAYOUT', `differs from the generated types:\n  ${problems.join('\n  ')}\n${hint}`, {
     input: object.name,
   });
 }

@@ -1,0 +1,81 @@
+/** `sluice test` as people run it: files that are bad beside good ones, reports, and watching. Runs the built command. */
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const command = join(root, 'bin/sluice.js');
+const scratch = mkdtempSync(join(tmpdir(), 'sluice-cli-test-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const env = { ...process.env, NO_COLOR: '1' };
+
+const cases = [{ name: 'passes ARP', packet: [{ ethernet: { etherType: 2054 } }], expect: { verdict: 'XDP_PASS' } }];
+writeFileSync(join(scratch, 'a.bpf.test.json'), JSON.stringify({ object: 'absent.bpf.o', cases }));
+writeFileSync(join(scratch, 'b.bpf.test.json'), '{');
+writeFileSync(
+  join(scratch, 'c.bpf.test.json'),
+  JSON.stringify({ object: 'parser.bpf.o', program: 'xdp_parser', cases }),
+);
+copyFileSync(join(root, 'bpf/objects/xdp_parser.bpf.o'), join(scratch, 'parser.bpf.o'));
+
+function test(...args: readonly string[]) {
+  return spawnSync(process.execPath, [command, 'test', ...args], { cwd: scratch, encoding: 'utf8', env });
+}
+
+it('a bad file is a failure of its own, and exit code 3; the others run', () => {
+  const { status, stdout } = test('--engine', 'jit', '--reporter', 'tap');
+  expect(status).toBe(3);
+  const results = stdout.split('\n').filter((line) => /^(not )?ok /.test(line));
+  expect(results).toEqual([
+    'not ok 1 - a.bpf.test.json: the file and its object can be read (jit)',
+    'not ok 2 - b.bpf.test.json: the file and its object can be read (jit)',
+    'ok 3 - c.bpf.test.json: passes ARP (jit)',
+  ]);
+  expect(stdout).toContain('absent.bpf.o');
+  const junit = test('--engine', 'jit', '--reporter', 'junit').stdout;
+  expect(junit.match(/<failure /g)).toHaveLength(2);
+  expect(junit.match(/<testcase /g)).toHaveLength(3);
+});
+
+it('watching runs again when the missing object comes, and not before', async () => {
+  const watching = spawn(process.execPath, [command, 'test', 'a.bpf.test.json', '--watch', '--engine', 'jit'], {
+    cwd: scratch,
+    env,
+  });
+  let seen = '';
+  let heard = () => {};
+  for (const stream of [watching.stdout, watching.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      seen += text;
+      heard();
+    });
+  const runs = () => seen.match(/\d+ passed, /g)?.length ?? 0;
+  const until = async (condition: () => boolean) => {
+    while (!condition())
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+  };
+  try {
+    await until(() => seen.includes('watching 2 files'));
+    expect(seen).toContain('0 passed, 1 failed');
+    // Five times as long as it takes to look at a file.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(runs()).toBe(1);
+    copyFileSync(join(scratch, 'parser.bpf.o'), join(scratch, 'absent.bpf.o'));
+    // Eight programs, and the test names none.
+    await until(() => runs() >= 2);
+    writeFileSync(
+      join(scratch, 'a.bpf.test.json'),
+      JSON.stringify({ object: 'absent.bpf.o', program: 'xdp_parser', cases }),
+    );
+    await until(() => seen.includes('1 passed, 0 failed'));
+  } finally {
+    const ended = new Promise((resolve) => watching.once('exit', resolve));
+    watching.kill('SIGTERM');
+    await ended;
+  }
+});
