@@ -9,7 +9,7 @@ import { patchInsn } from './core-patch.ts';
 import { type CoreKind, type CoreSpec, describeSpec, matchSpec, parseSpec } from './core-spec.ts';
 import { type CoreValue, coreValue } from './core-value.ts';
 import { essentialName } from './names.ts';
-import type { Btf } from './types.ts';
+import type { Btf, BtfType } from './types.ts';
 
 export type { CoreKind } from './core-spec.ts';
 
@@ -91,12 +91,16 @@ export function applyCoreRelocations(
 
 type Fail = (why: string) => InputError;
 
-/** Types of the target with the same kind and, flavors apart, the same name. */
-function findCandidates(objectBtf: Btf, typeId: number, targetBtf: Btf, fail: Fail): number[] {
+function findCandidates(objectBtf: Btf, typeId: number, targetBtf: Btf, fail: Fail): readonly number[] {
   const local = objectBtf.type(typeId);
   if (local === undefined || local.name === '') throw fail('types without a name cannot be looked for');
-  return targetBtf.findEssential(essentialName(local.name)).filter((id) => {
-    const type = targetBtf.type(id);
+  return coreCandidates(local, targetBtf);
+}
+
+/** Ids of the types of the target with the same kind and, flavors apart, the same name. */
+export function coreCandidates(local: BtfType, target: Btf): readonly number[] {
+  return target.findEssential(essentialName(local.name)).filter((id) => {
+    const type = target.type(id);
     return type !== undefined && kindsCompatible(type.kind, local.kind);
   });
 }

@@ -4,6 +4,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
 import { possibleCpus } from '../linux/cpus.ts';
+import { kernelSymbols } from '../linux/kernel-symbols.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
 import { explained } from '../verifier/explanation.ts';
@@ -49,7 +50,9 @@ export function judge(
   }
   const start = performance.now();
   const input: VerifyInput = { program: relocated, maps: object.maps, license: object.license, btf: object.btf };
-  const asked = { cpus: cpus(), ...options, vmlinux };
+  // A kernel that is not this one has symbols that nobody knows here.
+  const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress } : {};
+  const asked = { cpus: cpus(), ...symbols, ...options, vmlinux };
   const { verdict, diagnostics, feature, stats } = verify(input, asked);
   const time_us = Math.round((performance.now() - start) * 1000);
   const said =
@@ -63,6 +66,11 @@ export function judge(
     ...(feature === undefined ? {} : { feature }),
     stats: { ...stats, time_us },
   };
+}
+
+/** undefined for what the kernel does not show. */
+function symbolAddress(name: string): bigint | undefined {
+  return kernelSymbols().get(name);
 }
 
 /** undefined where there is no kernel that shows its types. */

@@ -1,7 +1,6 @@
 /**
  * ProgramSpec -> program of the kernel: CO-RE against the kernel's types, descriptors and BTF ids in place of names, function and line records.
  */
-import { readFileSync } from 'node:fs';
 import type { AttachTypeName } from '../abi/program-types.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import type { Btf } from '../btf/types.ts';
@@ -15,6 +14,7 @@ import { funcInfoRecord, lineInfoRecord } from './attr.ts';
 import { loadProgram } from './bpf.ts';
 import { findKernelType, openModuleBtf, vmlinuxBtf } from './btf-vmlinux.ts';
 import { close } from './ffi.ts';
+import { kernelSymbols } from './kernel-symbols.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { KernelProgram } from './programs.ts';
 
@@ -171,21 +171,6 @@ function missing(kind: string, name: string, program: ProgramSpec): UnsupportedE
     `${kind} ${name}`,
     `program ${program.name} refers to ${name}, which this kernel does not have`,
   );
-}
-
-let symbols: ReadonlyMap<string, bigint> | undefined;
-
-/** Addresses of kernel symbols; all 0 for who may not see them (kernel.kptr_restrict). The first of equal names counts. */
-function kernelSymbols(): ReadonlyMap<string, bigint> {
-  if (symbols === undefined) {
-    const found = new Map<string, bigint>();
-    for (const line of readFileSync('/proc/kallsyms', 'latin1').split('\n')) {
-      const [address, , name] = line.split(/\s+/, 3);
-      if (name !== undefined && !found.has(name)) found.set(name, BigInt(`0x${address}`));
-    }
-    symbols = found;
-  }
-  return symbols;
 }
 
 /** What a tracing or LSM program is verified against, from its section name (libbpf: libbpf_find_attach_btf_id). */

@@ -1,5 +1,6 @@
 /** bpf_throw, and the exception callback that a tag of the program names (bpf_find_exception_callback_insn_off). */
 import { refuseLeak } from './critical-section.ts';
+import { declTags } from './decl-tags.ts';
 import { checkResult } from './result.ts';
 import type { Verification } from './verification.ts';
 
@@ -14,12 +15,9 @@ export function findExceptionCallback(v: Verification): void {
   const { btf, code } = v;
   const entry = code.functions[0]!.btfId;
   if (btf === undefined || entry === undefined) return;
-  const names: string[] = [];
-  for (let id = 1; id < btf.typeCount; id++) {
-    const type = btf.type(id);
-    if (type?.kind === 'decl_tag' && type.type === entry && type.component === -1 && type.name.startsWith(TAG))
-      names.push(type.name.slice(TAG.length));
-  }
+  const names = declTags(btf, entry)
+    .filter(({ name, component }) => component === -1 && name.startsWith(TAG))
+    .map(({ name }) => name.slice(TAG.length));
   if (names.length > 1) refuse(v, 'multiple exception callback tags for main subprog');
   const [name] = names;
   if (name === undefined) return;

@@ -9,8 +9,7 @@ import type { Verification } from './verification.ts';
 /** Fills register record `r` with what the LDDW gives. */
 export function loadKsym(v: Verification, r: number, { name, weak, typed }: KsymReference): void {
   if (!typed) {
-    // An address, as a number: which one is known at load alone, and 0 for a weak symbol that is not there.
-    makeUnknown(r);
+    loadAddress(v, r, name, weak);
     return;
   }
   const { vmlinux } = v;
@@ -27,6 +26,33 @@ export function loadKsym(v: Verification, r: number, { name, weak, typed }: Ksym
   if (isPercpu(vmlinux, variable)) makeBtfPointer(v, r, resolved.id, k.PERCPU);
   else if (resolved.type?.kind === 'struct' || resolved.type?.kind === 'union') makeBtfPointer(v, r, resolved.id, 0);
   else makePointer(r, k.MEM, k.READ_ONLY, vmlinux.sizeOf(resolved.id));
+}
+
+/** An address, as a number: which one is known where the kernel's symbols are, and 0 for a weak symbol that is not there. */
+function loadAddress(v: Verification, r: number, name: string, weak: boolean): void {
+  const address = v.symbolAddress?.(name);
+  if (v.symbolAddress !== undefined && address === undefined) {
+    if (!weak) v.unfollowed(`ksym ${name}, which this kernel does not have`);
+    makeConstant(r, 0, 0);
+  } else if (address === undefined || address === 0n) makeUnknown(r);
+  else makeConstant(r, Number(address & 0xffff_ffffn), Number(address >> 32n));
+}
+
+/** Typed symbols must have an address, whether the LDDW is reached or not. */
+export function checkKsyms(v: Verification): void {
+  const { vmlinux, symbolAddress } = v;
+  if (vmlinux === undefined || symbolAddress === undefined) return;
+  for (const [slot, { name, typed }] of v.code.ksyms) {
+    const described = vmlinux.find(name, 'var') ?? vmlinux.find(name, 'func');
+    if (!typed || described === undefined || symbolAddress(name) !== undefined) continue;
+    v.refuse(
+      'ksym',
+      'Program Structure',
+      `ldimm64 failed to find the address for kernel symbol '${name}'.`,
+      'The kernel describes the symbol, and was built without its address (CONFIG_KALLSYMS_ALL).',
+      slot,
+    );
+  }
 }
 
 const percpu = new WeakMap<Btf, ReadonlySet<number>>();

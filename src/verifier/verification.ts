@@ -5,6 +5,7 @@ import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import type { AttachTarget } from './attach-target.ts';
 import { type DiagnosticCategory, type PathStep, Refusal, Unfollowed } from './diagnostic.ts';
 import { specialFields } from './map-fields.ts';
+import type { Parameter } from './parameters.ts';
 import { markPrecise } from './precision.ts';
 import type { Code } from './program.ts';
 import type { Observer } from './recorder.ts';
@@ -24,6 +25,8 @@ export class Verification {
   readonly btf: Btf | undefined;
   /** Types of the kernel, if they were given. */
   readonly vmlinux: Btf | undefined;
+  /** Address of a symbol of the kernel, 0 for a hidden one, undefined for none; all are taken to be there without. */
+  readonly symbolAddress: ((name: string) => bigint | undefined) | undefined;
   /** What the program is attached to, for those whose context BTF describes. */
   readonly target: AttachTarget | undefined;
   /** Reference that each `__ref` argument comes with, by position. */
@@ -57,6 +60,8 @@ export class Verification {
   readonly stackDepth: Int32Array;
   /** Functions that change the packet, or contain such calls. */
   readonly changesPacket: Uint8Array;
+  /** Of global functions, by index. */
+  readonly parameters = new Map<number, readonly Parameter[]>();
   /** Global functions that are called and still to be verified. */
   readonly globalsToVerify: number[] = [];
   /** The function that is verified by itself. */
@@ -75,10 +80,12 @@ export class Verification {
     options: {
       readonly strictAlignment: boolean;
       readonly vmlinux: Btf | undefined;
+      readonly symbolAddress?: ((name: string) => bigint | undefined) | undefined;
       readonly target: AttachTarget | undefined;
     },
   ) {
     this.vmlinux = options.vmlinux;
+    this.symbolAddress = options.symbolAddress;
     this.target = options.target;
     this.code = code;
     this.program = program;

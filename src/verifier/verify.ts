@@ -9,6 +9,7 @@ import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { findExceptionCallback } from './exceptions.ts';
 import { explore } from './explore.ts';
 import { checkFunctionTypes } from './function-types.ts';
+import { checkKsyms } from './ksym.ts';
 import { findPacketChanges } from './packet-changes.ts';
 import { type Code, prepare } from './program.ts';
 import type { Observer } from './recorder.ts';
@@ -37,6 +38,8 @@ export interface VerifyOptions {
   readonly vmlinux?: Btf | undefined;
   /** Loaded for one device (prog_ifindex with BPF_F_XDP_DEV_BOUND_ONLY): only then it may ask for the device's metadata. */
   readonly deviceBound?: boolean;
+  /** Address of a symbol of that kernel, 0n where it is hidden, undefined for none; without, all are taken to be there. */
+  readonly symbolAddress?: (name: string) => bigint | undefined;
   /** Sees every state (recorder.ts); costs much time and memory. */
   readonly observer?: Observer;
 }
@@ -91,6 +94,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     v = new Verification(code, program, declaration, input.license, input.btf, {
       strictAlignment: options.strictAlignment ?? false,
       vmlinux: options.vmlinux,
+      symbolAddress: options.symbolAddress,
       target,
     });
     for (const [slot, text] of deferred) {
@@ -101,6 +105,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     v.observer = options.observer;
     checkFunctionTypes(v);
     checkOneArena(v);
+    checkKsyms(v);
     findPacketChanges(v);
     findExceptionCallback(v);
     explore(v, 0);

@@ -1,6 +1,7 @@
 /**
  * The kernel's selftests against this machine's kernel and against us: verdicts, messages, return values. Usage (see scripts/
  * selftests-compare.mjs): compare DIR [FILTER] [--list KIND,…] [--cache FILE] [--program NAME] [--run] [--engine E] [--write]
+ * [--untagged]: verdicts of programs without tags too, which are to load where the kernel says nothing.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,9 +29,13 @@ const kernel = new KernelVerdicts(option('--cache'));
 const only = option('--program');
 const engine = option('--engine') === 'interpreter' ? 'interpreter' : 'jit';
 const running = flag('--run');
+const untagged = flag('--untagged');
 const writing = flag('--write');
 const [dir, filter] = args;
 if (dir === undefined) throw new Error('which folder of objects? node scripts/selftests.mjs makes one');
+
+/** What programs without tags are for. */
+const loads: Expectation = { verdict: 'accept', messages: [], returnValue: undefined, flags: 0 };
 
 const files = new Map<string, Counts>();
 const features = new Map<string, number>();
@@ -52,6 +57,7 @@ for (const file of readdirSync(dir).sort()) {
     if (only !== undefined && only !== name) continue;
     const expectation = expectations.get(name);
     if (expectation !== undefined) countVerdict(object, name, expectation, counts);
+    else if (untagged) countVerdict(object, name, loads, counts);
     const input = running && bpfRefusal() === undefined ? inputOf(object, program) : undefined;
     // What is to be refused, or was, has nothing to run.
     if (input === undefined || expectation?.verdict === 'reject') continue;
