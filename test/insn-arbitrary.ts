@@ -4,14 +4,8 @@
 import fc from 'fast-check';
 import type { Insn } from '../src/isa/insn.ts';
 import { OPCODE } from '../src/isa/opcodes.ts';
-import {
-  type AluOp,
-  type AtomicOp,
-  insnsOf,
-  type JumpOp,
-  type Operation,
-  type OperationOf,
-} from '../src/isa/operation.ts';
+import type { AluOp, AtomicOp, JumpOp, Operation, OperationOf } from '../src/isa/operation.ts';
+import { insnsOf } from '../src/isa/operation-slots.ts';
 
 export const aluOps: readonly AluOp[] = [
   'add',

@@ -12,7 +12,7 @@ import { hookedDeclarations } from '../src/index.ts';
 import { disassembleInsn } from '../src/isa/disassembler.ts';
 import type { Insn } from '../src/isa/insn.ts';
 import { OPCODE } from '../src/isa/opcodes.ts';
-import { describeInsn } from '../src/isa/operation.ts';
+import { describeInsn } from '../src/isa/operation-decode.ts';
 import { requirementsOf } from '../src/isa/requirements.ts';
 import { supportedMapTypes } from '../src/runtime/maps/plane-map.ts';
 import { planeExports } from '../src/runtime/plane.ts';

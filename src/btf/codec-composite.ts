@@ -1,8 +1,8 @@
 import { InputError } from '../errors.ts';
-import type { Value } from './codec.ts';
 import { type CodecNode, describe, scalarNode } from './codec-scalar.ts';
 import { btfFault } from './parse.ts';
 import type { Btf, BtfMember, BtfType } from './types.ts';
+import type { Value } from './value.ts';
 
 type Composite = Extract<BtfType, { readonly kind: 'array' | 'struct' | 'union' | 'datasec' }>;
 type Fields = { readonly [member: string]: Value };

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts';
-import type { Value } from './codec.ts';
+import type { Value } from './value.ts';
 
 /** Part of a codec: reads and writes one type anywhere in a buffer. */
 export interface CodecNode {

@@ -5,20 +5,9 @@ import { type CodecNode, scalarNode } from './codec-scalar.ts';
 import { MAX_CHAIN } from './kinds.ts';
 import { btfFault } from './parse.ts';
 import type { Btf } from './types.ts';
+import type { Value } from './value.ts';
 
-/**
- * Values as BTF describes them: integers and enums up to 32 bits number, wider ones and pointers bigint, bool boolean, floats
- * number, structs and unions objects (anonymous members' members stand in the object around them), arrays arrays, arrays of
- * one-byte integers Uint8Array.
- */
-export type Value =
-  | number
-  | bigint
-  | boolean
-  | string
-  | Uint8Array
-  | readonly Value[]
-  | { readonly [member: string]: Value };
+export type { Value } from './value.ts';
 
 export interface Codec {
   /** Bytes. */

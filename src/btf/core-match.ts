@@ -1,6 +1,6 @@
 /** When a type of the object and one of the target are the same for CO-RE. */
 import { InputError } from '../errors.ts';
-import type { Accessor } from './core-spec.ts';
+import type { Accessor } from './core-accessor.ts';
 import { essentialName } from './names.ts';
 import type { Btf, BtfType } from './types.ts';
 

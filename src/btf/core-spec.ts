@@ -1,20 +1,12 @@
 /** What a CO-RE relocation asks for: a type, an enumerator, or a way from a type to a field; in the object and in the target. */
 import type { InputError } from '../errors.ts';
+import type { Accessor } from './core-accessor.ts';
 import type { Matcher } from './core-match.ts';
 import type { coreKinds } from './ext.ts';
 import { essentialName } from './names.ts';
 import type { Btf } from './types.ts';
 
 export type CoreKind = (typeof coreKinds)[number];
-
-/** One step: a named member (anonymous structs around it are passed by), an array element, an enumerator. */
-export interface Accessor {
-  /** Type that the index is of: struct, union, enum; for array steps the element's type. */
-  readonly typeId: number;
-  readonly index: number;
-  /** Undefined for array steps. */
-  readonly name: string | undefined;
-}
 
 export interface CoreSpec {
   readonly kind: CoreKind;

@@ -1,7 +1,8 @@
 /** What the assembler's syntaxes make of their lines: statements, and the program that grows from them. */
 import { decodeInsns } from './decode.ts';
 import type { Insn } from './insn.ts';
-import { insnsOf, type Operation } from './operation.ts';
+import type { Operation } from './operation.ts';
+import { insnsOf } from './operation-slots.ts';
 import type { SourceLine } from './source-line.ts';
 
 /** One instruction as read, before labels are known. */

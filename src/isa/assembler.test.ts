@@ -10,7 +10,8 @@ import { assemble } from './assembler.ts';
 import { disassemble, disassembleInsn } from './disassembler.ts';
 import { encodeInsns } from './encode.ts';
 import type { Insn } from './insn.ts';
-import { insnsOf, type Operation } from './operation.ts';
+import type { Operation } from './operation.ts';
+import { insnsOf } from './operation-slots.ts';
 
 function llvm(text: string): Insn[] {
   return assemble(text, { syntax: 'llvm' }).insns;

@@ -10,14 +10,13 @@ import {
   type AccessSize,
   type AluOp,
   type AtomicOp,
-  describeInsn,
-  insnsOf,
   type JumpOp,
   lddwValue,
   type Operation,
-  registerWidth,
   type Width,
 } from './operation.ts';
+import { describeInsn, registerWidth } from './operation-decode.ts';
+import { insnsOf } from './operation-slots.ts';
 
 /** A source line that the instruction at `slot` begins. */
 export interface SourceNote {

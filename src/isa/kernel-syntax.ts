@@ -1,14 +1,7 @@
 /** Instructions as Linux's verifier log and `bpftool prog dump` print them (kernel/bpf/disasm.c): `(61) r2 = *(u32 *)(r1 +4)`. */
 import type { Insn } from './insn.ts';
-import {
-  type AluOp,
-  type AtomicOp,
-  describeInsn,
-  type JumpOp,
-  lddwValue,
-  type Operation,
-  type Width,
-} from './operation.ts';
+import { type AluOp, type AtomicOp, type JumpOp, lddwValue, type Operation, type Width } from './operation.ts';
+import { describeInsn } from './operation-decode.ts';
 
 const aluText: Readonly<Record<AluOp, string>> = {
   add: '+=',

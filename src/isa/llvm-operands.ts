@@ -1,7 +1,8 @@
 /** Registers, memory operands and the right-hand sides of LLVM's BPF assembler. */
 import type { Statement } from './asm-output.ts';
 import { LDDW_SOURCE, REGISTER_COUNT } from './opcodes.ts';
-import { type AccessSize, type AluOp, type AtomicOp, type Operation, registerWidth, type Width } from './operation.ts';
+import type { AccessSize, AluOp, AtomicOp, Operation, Width } from './operation.ts';
+import { registerWidth } from './operation-decode.ts';
 import type { SourceLine } from './source-line.ts';
 
 const REGISTER = /([rRwW])([0-9]+)\b/y;

@@ -8,7 +8,8 @@
 import { UnsupportedError } from '../errors.ts';
 import type { AsmOutput, AsmTarget, Statement } from './asm-output.ts';
 import { assignment, memoryOperand, register, registerOf, sourceOperand } from './llvm-operands.ts';
-import { type AtomicOp, type JumpOp, registerWidth } from './operation.ts';
+import type { AtomicOp, JumpOp } from './operation.ts';
+import { registerWidth } from './operation-decode.ts';
 import type { SourceLine } from './source-line.ts';
 
 const SYMBOL = /[A-Za-z_.$][\w.$@]*/y;

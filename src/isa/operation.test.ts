@@ -4,7 +4,9 @@ import { anyOperation, anySlot, everyForm, shapedProgram, validInsns } from '../
 import { checkInsn, checkInsns } from './check.ts';
 import { decodeInsns } from './decode.ts';
 import { encodeInsns } from './encode.ts';
-import { describeInsn, insnsOf, lddwValue } from './operation.ts';
+import { lddwValue } from './operation.ts';
+import { describeInsn } from './operation-decode.ts';
+import { insnsOf } from './operation-slots.ts';
 
 describe('encodeInsns and decodeInsns', () => {
   it('are inverse of each other', () => {

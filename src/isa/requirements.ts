@@ -1,7 +1,8 @@
 /** What a program asks of its runtime: the conformance groups of RFC 9669 section 2.4 and LLVM's -mcpu level. */
 import type { Insn } from './insn.ts';
 import { OPCODE } from './opcodes.ts';
-import { describeInsn, type Operation } from './operation.ts';
+import type { Operation } from './operation.ts';
+import { describeInsn } from './operation-decode.ts';
 
 /** RFC 9669's groups, bpf_conformance's `callx`, and `linux`: what Linux has beyond the RFC. */
 export type ConformanceGroup =

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AccessSize, AluOp, JumpOp, Operation, Width } from '../isa/operation.ts';
-import { insnsOf } from '../isa/operation.ts';
+import { insnsOf } from '../isa/operation-slots.ts';
 import { rawProgram, Testbed } from './testbed.ts';
 
 const MASK = (1n << 64n) - 1n;

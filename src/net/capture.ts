@@ -1,32 +1,15 @@
 /** net/: packets: captures (pcap, pcapng), building, reading, a seeded generator. This file: a captured packet, and reading of any capture. */
 import { InputError } from '../errors.ts';
 import { concat } from './bytes.ts';
+import type { CapturedPacket } from './captured-packet.ts';
 import { isPcap, type PcapOptions, pcapChunks, readPcap } from './pcap.ts';
 import { isPcapng, type PcapngOptions, pcapngChunks, readPcapng } from './pcapng.ts';
+
+export type { CapturedPacket, PacketOption } from './captured-packet.ts';
 
 /** Link types as tcpdump.org/linktypes.html numbers them. */
 export const LINKTYPE_ETHERNET = 1;
 export const LINKTYPE_RAW = 101;
-
-export interface CapturedPacket {
-  /** What was captured; a view into the input of the reader. */
-  readonly data: Uint8Array;
-  /** Nanoseconds since 1970-01-01 UTC; 0 where the capture has none (pcapng simple packets). */
-  readonly timestampNs: bigint;
-  /** Length on the wire, at least data.length unless the capture lies. */
-  readonly wireLength: number;
-  /** Counts through the whole file, in order of the interface descriptions; 0 in pcap files. */
-  readonly interfaceId: number;
-  readonly linkType: number;
-  /** pcapng packet options in file order; absent where there are none. */
-  readonly options?: readonly PacketOption[];
-}
-
-/** A pcapng option. Numbers inside the standard options are little-endian here, whatever the file has. */
-export interface PacketOption {
-  readonly code: number;
-  readonly value: Uint8Array;
-}
 
 /**
  * Packets of a pcap or pcapng file, in order. Lazy: a fault throws InputError (SLUICE_CAPTURE_…, with its offset) when it is

@@ -1,6 +1,6 @@
 /** pcap files (draft-ietf-opsawg-pcap): read in both byte orders and both resolutions, write little-endian or big-endian. */
 import { InputError } from '../errors.ts';
-import type { CapturedPacket } from './capture.ts';
+import type { CapturedPacket } from './captured-packet.ts';
 
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
 const MAGIC_NANOSECONDS = 0xa1b23c4d;

@@ -1,5 +1,5 @@
 /** Options of packets in pcapng files: making, reading, and the byte order of the numbers in them. */
-import type { CapturedPacket, PacketOption } from './capture.ts';
+import type { CapturedPacket, PacketOption } from './captured-packet.ts';
 
 const OPTION_COMMENT = 1;
 const EPB_FLAGS = 2;

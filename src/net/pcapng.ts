@@ -4,7 +4,7 @@
  */
 import { InputError } from '../errors.ts';
 import { concat, padTo } from './bytes.ts';
-import type { CapturedPacket, PacketOption } from './capture.ts';
+import type { CapturedPacket, PacketOption } from './captured-packet.ts';
 import { MAX_CAPTURED_LENGTH } from './pcap.ts';
 import { swapped } from './pcapng-options.ts';
 

@@ -4,7 +4,7 @@
  */
 import { helperName } from '../abi/helpers/index.ts';
 import { kernelSyntax } from '../isa/kernel-syntax.ts';
-import { describeInsn } from '../isa/operation.ts';
+import { describeInsn } from '../isa/operation-decode.ts';
 import type { LineInfo } from '../object/spec.ts';
 import { MAX_INSTRUCTIONS } from './explore.ts';
 import { STACK } from './kinds.ts';

@@ -4,7 +4,7 @@ import { checkInsns } from '../../src/isa/check.ts';
 import { type ConformanceCase, parseConformanceCase } from '../../src/isa/conformance.ts';
 import { encodeInsns } from '../../src/isa/encode.ts';
 import type { Insn } from '../../src/isa/insn.ts';
-import { describeInsn } from '../../src/isa/operation.ts';
+import { describeInsn } from '../../src/isa/operation-decode.ts';
 import { loadProgram } from '../../src/linux/bpf.ts';
 import { runConformanceCase } from '../../src/linux/conformance.ts';
 import { bpfRefusal } from '../../src/linux/features.ts';
