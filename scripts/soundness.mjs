@@ -1,8 +1,8 @@
 // Bundles test/soundness-main.ts, if wanted with patched lines of the verifier, and runs it.
-// Usage: node scripts/soundness.mjs [SEED [MILLISECONDS [PROGRAMS]]] [--mutation NAME]
+// Usage: node scripts/soundness.mjs [SEED [MILLISECONDS [PROGRAMS]]] [--mutation NAME] | node scripts/soundness.mjs FILE (its output once more, every step)
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as asc from 'assemblyscript/asc';
 import { rolldown } from 'rolldown';
@@ -117,5 +117,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (name !== undefined && mutation === undefined) throw new Error(`no mutation ${name}`);
   const bundle = await bundleFuzzer(mutation);
   const [seed = '1', milliseconds = '60000', programs] = args;
-  console.log(JSON.stringify(await runFuzzer(bundle, seed, milliseconds, programs), undefined, 1));
+  if (existsSync(seed)) {
+    spawn(process.execPath, [bundle, root, resolve(seed)], { stdio: 'inherit' });
+  } else console.log(JSON.stringify(await runFuzzer(bundle, seed, milliseconds, programs), undefined, 1));
 }

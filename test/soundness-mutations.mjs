@@ -119,7 +119,7 @@ export const mutations = [
   {
     name: 'narrow loads of saved numbers keep the whole value',
     file: 'stack.ts',
-    from: 'if (signed) arithmetic.signExtend(r, size * 8);\n  else arithmetic.coerce(r, size);',
+    from: '  arithmetic.signExtend(r, size * 8);\n',
     to: '',
   },
 ];

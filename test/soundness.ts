@@ -14,8 +14,10 @@ import type { ObjectSpec, ProgramSpec } from '../src/object/spec.ts';
 import type { RunInput } from '../src/runtime/handles.ts';
 import { loadUser, type UserObject } from '../src/runtime/load.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
-import { Recorder } from '../src/verifier/recorder.ts';
+import { RECORD } from '../src/verifier/layout.ts';
+import { type Node, Recorder } from '../src/verifier/recorder.ts';
 import { Shadow } from '../src/verifier/shadow.ts';
+import { valueText } from '../src/verifier/value-text.ts';
 import type { Verification } from '../src/verifier/verification.ts';
 import { type Verdict, verify } from '../src/verifier/verify.ts';
 import { checkedRun, mapNames } from '../src/witness/checked-run.ts';
@@ -40,6 +42,8 @@ export interface Finding {
   readonly program: number;
   readonly run: number;
   readonly what: string;
+  /** Name of the object that the program is from, with its maps. */
+  readonly object: string;
   readonly insns: readonly Insn[];
 }
 
@@ -105,6 +109,7 @@ export async function tryProgram(
   number: number,
   runs: number,
   tally: Tally,
+  trace?: (line: string) => void,
 ): Promise<Finding | undefined> {
   const recorder = new ShortRecorder(MAX_NODES);
   let verdict: Verdict['verdict'];
@@ -148,6 +153,9 @@ export async function tryProgram(
         end = checkedRun(runtime, handle, randomInput(random, handle.type), (state) => {
           if (++steps > MAX_STEPS || outside !== undefined) return;
           const result = shadow.visit(state);
+          trace?.(
+            `run ${run} insn ${state.slot}: ${result.kind}${result.kind === 'inside' ? describe(result.node) : ''}`,
+          );
           if (result.kind === 'inside') tally.inside++;
           if (result.kind === 'outside') outside = `insn ${result.slot}: ${result.problem}`;
         });
@@ -159,12 +167,42 @@ export async function tryProgram(
       tally.steps += steps;
       if (outside === undefined && end.kind === 'fault' && !/SLUICE_FAULT_(BUDGET|UNSUPPORTED)/.test(end.fault.code))
         outside = `fault: ${end.fault.message}`;
-      if (outside !== undefined) return { program: number, run, what: outside, insns: program.insns };
+      if (outside !== undefined)
+        return { program: number, run, what: outside, object: object.name, insns: program.insns };
     }
   } finally {
     loaded.close();
   }
   return undefined;
+}
+
+/** Where a step lies: the node, and its registers. */
+function describe(node: Node): string {
+  const { data } = node.frames.at(-1) ?? { data: undefined };
+  const registers = Array.from({ length: 10 }, (_, i) =>
+    data === undefined || data[i * (RECORD / 4)] === 0 ? '' : ` R${i}=${valueText(data, i * (RECORD / 4), [])}`,
+  );
+  const covered = node.coveredBy === undefined ? '' : ` covered by ${node.coveredBy.node}`;
+  return ` ${node.index}${covered}${registers.join('')}`;
+}
+
+/** The program with what does not matter taken out, one instruction after the other, while something is still wrong with it. */
+export async function shrink(runtime: Runtime, object: ObjectSpec, program: ProgramSpec, found: Finding, runs: number) {
+  let best = found;
+  for (let again = true; again; ) {
+    again = false;
+    for (let slot = best.insns.length - 1; slot >= 0; slot--) {
+      const { opcode, imm } = best.insns[slot]!;
+      if (opcode === 0 || opcode === 0x18 || opcode === 0x95 || (opcode === 5 && best.insns[slot]!.off === 0)) continue;
+      if (opcode === 0x85 && best.insns[slot]!.src === 1 && imm !== 0) continue;
+      const insns = best.insns.with(slot, { opcode: 5, dst: 0, src: 0, off: 0, imm: 0 });
+      const less = await tryProgram(runtime, object, { ...program, insns }, found.program, runs, newTally());
+      if (less === undefined) continue;
+      best = less;
+      again = true;
+    }
+  }
+  return best;
 }
 
 const empty = { kernelVersion: 0, btf: undefined, externs: new Map(), sections: [] } as const;
@@ -239,6 +277,8 @@ export interface FuzzOptions {
   readonly milliseconds: number;
   readonly runs: number;
   readonly objects: readonly ObjectSpec[];
+  /** Makes what is found smaller. */
+  readonly shrink?: boolean;
 }
 
 /** Random programs, and real ones changed a little, until something is wrong. */
@@ -259,7 +299,8 @@ export async function fuzz(options: FuzzOptions, tally: Tally): Promise<Finding 
       chosen = { object: chosen.object, program };
     } else if (functionsOf(chosen.program.insns).length === 0) continue;
     const finding = await tryProgram(runtime, chosen.object, chosen.program, number, options.runs, tally);
-    if (finding !== undefined) return finding;
+    if (finding !== undefined)
+      return options.shrink === true ? shrink(runtime, chosen.object, chosen.program, finding, options.runs) : finding;
   }
   return undefined;
 }

@@ -90,6 +90,8 @@ export function outsideRecord(
   if (isNull && kind !== k.PACKET_META) return `is NULL, the verifier knows ${name}`;
   const expected = kinds[kind];
   if (expected === undefined) return undefined;
+  // What a lookup in a map of maps gives becomes a map at its NULL check only.
+  if (kind === k.MAP_VALUE && (data[at + FLAGS / 4]! & k.MAYBE_NULL) !== 0 && object?.kind === 'map') return undefined;
   if (object === undefined || !expected.includes(object.kind))
     return `holds ${object?.kind ?? `0x${value.toString(16)}`}, the verifier knows ${name}`;
   const { base, size } = object;

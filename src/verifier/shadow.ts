@@ -9,7 +9,7 @@
 import type { Insn } from '../isa/insn.ts';
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import type { ProgramSpec } from '../object/spec.ts';
-import { type ConcreteRegister, outsideRecord, outsideSlot } from './containment.ts';
+import { type ConcreteRegister, outsideNumber, outsideRecord, outsideSlot } from './containment.ts';
 import { INVALID, MISC, SCALAR } from './kinds.ts';
 import { BYTES, ID, KIND, RECORD } from './layout.ts';
 import type { Certain, Node, Recorder } from './recorder.ts';
@@ -24,10 +24,10 @@ export interface ConcreteState {
   readonly stackSlot: (top: bigint, index: number) => bigint;
 }
 
-/** Bits that say: not known. By frame. */
+/** Bits that say: not known. By frame; of the stack a bit a byte, from the top down. */
 interface Unknowns {
   readonly registers: number[];
-  readonly slots: bigint[];
+  readonly bytes: bigint[];
 }
 
 interface Context {
@@ -81,7 +81,7 @@ export class Shadow {
     if (this.#places === undefined) {
       const root = roots.get(0);
       if (root === undefined) return { kind: 'unexplored' };
-      places = [[{ node: root, unknown: { registers: [0], slots: [0n] } }]];
+      places = [[{ node: root, unknown: { registers: [0], bytes: [0n] } }]];
     } else places = this.#follow(this.#places, state);
     if (places === 'unexplored') return { kind: 'unexplored' };
     if (typeof places === 'string') return { kind: 'outside', slot: state.slot, problem: places };
@@ -127,7 +127,7 @@ export class Shadow {
     for (let depth = 0; depth <= top; depth++) {
       const { data, slots } = node.frames[depth]!;
       for (let i = 0; i < slots; i++) {
-        if (((unknown.slots[depth] ?? 0n) >> BigInt(i)) & 1n) continue;
+        if (((unknown.bytes[depth] ?? 0n) >> BigInt(8 * i)) & 0xffn) continue;
         const value = state.stackSlot(stackTop(depth), i);
         const problem = outsideSlot(data, (REGISTERS + i) * WORDS, value);
         if (problem !== undefined) return `stack slot ${-8 * (i + 1)} of frame ${depth}: ${problem}`;
@@ -176,7 +176,7 @@ export class Shadow {
         const fn = this.#program.functions.findIndex(({ start }) => start === state.slot);
         const global = this.#recorder.roots.get(fn);
         if (global !== undefined) {
-          found.push([...place, { node: global, unknown: { registers: [0], slots: [0n] } }]);
+          found.push([...place, { node: global, unknown: { registers: [0], bytes: [0n] } }]);
           continue;
         }
       }
@@ -210,17 +210,19 @@ export class Shadow {
 function complement({ registers, low, high }: Certain): Unknowns {
   return {
     registers: Array.from(registers, (bits) => ~bits & 0x7ff),
-    slots: Array.from(low, (bits, i) => {
-      const certain = BigInt(bits >>> 0) | (BigInt(high[i]! >>> 0) << 32n);
-      return ~certain & 0xffffffffffffffffn;
+    bytes: Array.from(low, (bits, i) => {
+      let unknown = 0n;
+      for (let slot = 0; slot < 64; slot++)
+        if ((((slot < 32 ? bits : high[i]!) >>> (slot & 31)) & 1) === 0) unknown |= 0xffn << BigInt(8 * slot);
+      return unknown;
     }),
   };
 }
 
 /** After a call: the caller-saved registers are new. */
-function cleared({ registers, slots }: Unknowns, node: Node): Unknowns {
+function cleared({ registers, bytes }: Unknowns, node: Node): Unknowns {
   const top = node.frames.length - 1;
-  return { registers: registers.map((bits, depth) => (depth === top ? bits & ~0x3f : bits)), slots };
+  return { registers: registers.map((bits, depth) => (depth === top ? bits & ~0x3f : bits)), bytes };
 }
 
 /** Register that the instruction reads or writes memory through, -1 for none. */
@@ -236,7 +238,7 @@ const sizes = [4, 2, 1, 8];
 /** What is not known after the instruction, given which node comes next. */
 function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknowns): (next: Node) => Unknowns {
   const registers = [...unknown.registers];
-  const slots = [...unknown.slots];
+  const bytes = [...unknown.bytes];
   const top = node.frames.length - 1;
   const { opcode, dst, src, off } = insn;
   const mask = registers[top] ?? 0;
@@ -254,7 +256,7 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
     const depth = top - Number((frameTop - r10) / FRAME);
     const from = Number(frameTop - BigInt.asUintN(64, pointer.value + BigInt(off)));
     const size = sizes[(opcode >> 3) & 3]!;
-    return { depth, from, size, first: (from - 1) >> 3, last: (from - size) >> 3, whole: size === 8 && from % 8 === 0 };
+    return { depth, from, size };
   };
   switch (opcode & 7) {
     case CLASS.ALU:
@@ -272,11 +274,9 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
       const place = touched(src);
       let is = false;
       if (place !== undefined)
-        for (let byte = place.from - 1; byte >= place.from - place.size; byte--) {
-          const slot = byte >> 3;
+        for (let byte = place.from - 1; byte >= place.from - place.size; byte--)
           // Bytes of any content give an unknown number, whatever was there before.
-          is ||= (((slots[place.depth] ?? 0n) >> BigInt(slot)) & 1n) !== 0n && typeOf(node, place.depth, byte) !== MISC;
-        }
+          is ||= (((bytes[place.depth] ?? 0n) >> BigInt(byte)) & 1n) !== 0n && typeOf(node, place.depth, byte) !== MISC;
       put(dst, is);
       break;
     }
@@ -286,12 +286,10 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
       const atomic = (opcode & 7) === CLASS.STX && (opcode & 0xe0) === MODE.ATOMIC;
       if (place !== undefined) {
         const value = (opcode & 7) === CLASS.STX && has(src);
-        for (let slot = place.last; slot <= place.first; slot++) {
-          const bit = 1n << BigInt(slot);
-          const was = slots[place.depth] ?? 0n;
-          if (value) slots[place.depth] = was | bit;
-          else if (place.whole && !atomic) slots[place.depth] = was & ~bit;
-        }
+        const written = ((1n << BigInt(place.size)) - 1n) << BigInt(place.from - place.size);
+        const was = bytes[place.depth] ?? 0n;
+        if (value) bytes[place.depth] = was | written;
+        else if (!atomic) bytes[place.depth] = was & ~written;
       }
       if (atomic && (insn.imm & 1) !== 0) put(insn.imm === 0xf1 ? 0 : src, false);
       if (atomic && insn.imm === 0x100) put(dst, false);
@@ -312,24 +310,39 @@ function transfer(node: Node, insn: Insn, before: ConcreteState, unknown: Unknow
       if (!number(dst) || (fromRegister && !number(src))) break;
       put(dst, true);
       if (fromRegister) put(src, true);
-      link(node, registers, slots, fromRegister ? [dst, src] : [dst]);
+      link(node, registers, bytes, fromRegister ? [dst, src] : [dst]);
     }
   }
   return (next) => {
     const depth = next.frames.length - 1;
+    if ((opcode & 7) === CLASS.LDX && depth === top && (registers[top]! & (1 << dst)) !== 0 && anything(next, insn))
+      put(dst, false);
     if (depth > top) {
       // Into a function: r1 to r5 are the caller's; into a callback: its argument is.
       const local = opcode === OPCODE.CALL && src === CALL_SOURCE.LOCAL;
       const inner = local ? mask & 0x3e : has(3) ? 1 << 2 : 0;
-      return { registers: [...registers.slice(0, top + 1), inner], slots: [...slots.slice(0, top + 1), 0n] };
+      return { registers: [...registers.slice(0, top + 1), inner], bytes: [...bytes.slice(0, top + 1), 0n] };
     }
     if (depth < top) {
       const outer = registers.slice(0, depth + 1);
       outer[depth] = (outer[depth]! & ~0x3f) | (mask & 1);
-      return { registers: outer, slots: slots.slice(0, depth + 1) };
+      return { registers: outer, bytes: bytes.slice(0, depth + 1) };
     }
-    return { registers: [...registers], slots: [...slots] };
+    return { registers: [...registers], bytes: [...bytes] };
   };
+}
+
+/** What was loaded may be any number of its size: whatever it really is lies inside. */
+function anything(next: Node, { opcode, dst }: Insn): boolean {
+  const { data } = next.frames.at(-1)!;
+  const at = dst * WORDS;
+  if (data[at + KIND / 4] !== SCALAR) return false;
+  const bits = 8 * sizes[(opcode >> 3) & 3]!;
+  const extremes =
+    (opcode & 0xe0) === MODE.MEMSX
+      ? [-(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n, 0n]
+      : [0n, (1n << BigInt(bits)) - 1n];
+  return extremes.every((value) => outsideNumber(data, at, value) === undefined);
 }
 
 /** What the byte `below` bytes below the top of the frame was known to be; INVALID and MISC are one here. */
@@ -343,7 +356,7 @@ function typeOf(node: Node, depth: number, below: number): number {
 }
 
 /** What shares an id with registers that are not known learnt from them. */
-function link(node: Node, registers: number[], slots: bigint[], operands: readonly number[]): void {
+function link(node: Node, registers: number[], bytes: bigint[], operands: readonly number[]): void {
   const top = node.frames.length - 1;
   const ids = new Set<number>();
   const { data } = node.frames[top]!;
@@ -357,6 +370,6 @@ function link(node: Node, registers: number[], slots: bigint[], operands: readon
       const at = i * WORDS;
       if (frame.data[at + KIND / 4] !== SCALAR || !ids.has(frame.data[at + ID / 4]!)) continue;
       if (i < REGISTERS) registers[depth]! |= 1 << i;
-      else slots[depth] = (slots[depth] ?? 0n) | (1n << BigInt(i - REGISTERS));
+      else bytes[depth] = (bytes[depth] ?? 0n) | (0xffn << BigInt(8 * (i - REGISTERS)));
     }
 }

@@ -2,7 +2,7 @@
 import { CLASS } from '../isa/opcodes.ts';
 import { destroyDynptrAt } from './dynptr.ts';
 import { DYNPTR_BYTE, INVALID, MISC, NOT_INIT, SCALAR, SPILL, STACK, ZERO } from './kinds.ts';
-import { BYTES, ID, PRECISE, UMAX } from './layout.ts';
+import { BYTES, FLAGS, ID, OFFSET, PRECISE, UMAX } from './layout.ts';
 import { markPrecise } from './precision.ts';
 import {
   arithmetic,
@@ -93,6 +93,13 @@ function touch(v: Verification, depth: number, slot: number): void {
   v.touched |= TOUCHED_STACK | (depth << 4) | (slot << 7);
 }
 
+/** No longer the same number as others, nor at a distance from them. */
+function unlink(r: number): void {
+  set(r, ID, 0);
+  set(r, FLAGS, 0);
+  set(r, OFFSET, 0);
+}
+
 /** Scalar that fits in so many bits. */
 function fits(r: number, bits: number): boolean {
   if (bits === 64) return true;
@@ -158,11 +165,7 @@ function writeFixed(v: Verification, depth: number, off: number, size: number, n
     const whole = fits(value, size * 8);
     if (whole) shareId(v, value);
     spill(r, value, size);
-    if (!whole) {
-      set(r, ID, 0);
-      words[(r + 4) >> 2] = 0;
-      words[(r + 16) >> 2] = 0;
-    }
+    if (!whole) unlink(r);
     touch(v, depth, slot);
     if (size === 8) markSlotWritten(state, depth, slot);
     return;
@@ -338,11 +341,7 @@ function readFixed(v: Verification, depth: number, off: number, size: number, nu
     const narrow = !fits(r, size * 8);
     copyRecord(into, r);
     set(into, PRECISE, 0);
-    if (narrow) {
-      set(into, ID, 0);
-      words[(into + 4) >> 2] = 0;
-      words[(into + 16) >> 2] = 0;
-    }
+    if (narrow) unlink(into);
     touch(v, depth, slot);
     return;
   }
@@ -411,6 +410,11 @@ export function helperStack(
 
 export function coerceLoaded(r: number, size: number, signed: boolean): void {
   if (size === 8 || kindOf(r) !== SCALAR) return;
-  if (signed) arithmetic.signExtend(r, size * 8);
-  else arithmetic.coerce(r, size);
+  if (!signed) {
+    arithmetic.coerce(r, size);
+    return;
+  }
+  // A saved number that is sign-extended is no longer the one that it was saved from: Linux 6.18 keeps them linked, which is unsound.
+  if (!fits(r, size * 8 - 1)) unlink(r);
+  arithmetic.signExtend(r, size * 8);
 }
