@@ -1,6 +1,6 @@
 // The kernel's selftests (scripts/selftests.mjs) against this kernel and against us: verdicts, messages, and with --run return values.
 // Usage: node scripts/selftests-compare.mjs [DIR] [FILTER] [--list stricter,laxer,unsupported,message,differs,refused-here]
-//        [--cache FILE] [--program NAME] [--run] [--engine jit|interpreter] [--write]     --write: into docs/parity.md
+//        [--cache FILE] [--program NAME] [--run] [--engine jit|interpreter] [--untagged] [--write]     --write: into docs/parity.md
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -63,7 +63,9 @@ export function explore(v: Verification, fn: number): void {
     v.observer?.arrive(v);
     const how = code.compare[slot]!;
     if (how !== 0) {
-      const list = saved[slot];
+      // States of different calls are kept apart, as in the kernel's table: they never cover each other.
+      const key = ((slot ^ state.frames[state.depth]!.callsite) >>> 0) % code.length;
+      const list = saved[key];
       const sinceJumps = v.jumps - v.jumpsBefore;
       const since = v.instructions - v.instructionsBefore;
       const force = how === 2 || state.history.entries > LONG;
@@ -80,9 +82,9 @@ export function explore(v: Verification, fn: number): void {
       }
       if (visit === VISIT_NEW) {
         const copy = keep(v);
-        if (list === undefined) saved[slot] = [copy];
+        if (list === undefined) saved[key] = [copy];
         else list.push(copy);
-        v.countSaved(list?.length ?? 1);
+        v.countSaved();
         v.jumpsBefore = v.jumps;
         v.instructionsBefore = v.instructions;
       }
@@ -143,8 +145,10 @@ function visitSaved(
     code.op[slot] === OPCODE.CALL &&
     code.src[slot] === CALL_SOURCE.KFUNC &&
     code.kfuncs.get(slot)?.signature?.kfunc.flags.includes('iter_next') === true;
+  const before = list.length;
   for (let i = list.length - 1; i >= 0; i--) {
     const old = list[i]!;
+    if (old.slot !== slot) continue;
     if (old.branches > 0) {
       if (!sameCalls(v, old)) continue;
       if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) {
@@ -190,6 +194,7 @@ function visitSaved(
     }
     miss(v, list, i, 3, add);
   }
+  v.maxStatesPerInsn = Math.max(v.maxStatesPerInsn, before);
   return add ? VISIT_NEW : VISIT_NOT_NOW;
 }
 

@@ -127,6 +127,8 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
 /** Helpers that call back into the program. */
 export const CALLBACK_HELPERS = new Set([164, 170, 180, 181, 208, 209]);
 
+const TIMER_SET_CALLBACK = 170;
+
 function findComparePoints(code: Code): void {
   const { length, op, off, imm, src, compare, jumpTarget } = code;
   const mark = (slot: number, how: number) => {
@@ -139,6 +141,11 @@ function findComparePoints(code: Code): void {
   for (let slot = 0; slot < length; slot++) {
     const opcode = op[slot]!;
     if (opcode === OPCODE.LDDW) {
+      if (src[slot] === LDDW_SOURCE.FUNCTION) {
+        mark(slot, 1);
+        target(slot + 2);
+        target(slot + 1 + imm[slot]!);
+      }
       slot++;
       continue;
     }
@@ -146,11 +153,15 @@ function findComparePoints(code: Code): void {
     if (kind !== CLASS.JMP && kind !== CLASS.JMP32) continue;
     if (opcode === OPCODE.EXIT) continue;
     if (opcode === OPCODE.CALL) {
-      if (src[slot] === CALL_SOURCE.LOCAL) target(slot + 1);
-      else if (src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(imm[slot]!)) {
+      target(slot + 1);
+      if (src[slot] === CALL_SOURCE.LOCAL) {
+        mark(slot, 1);
+        target(slot + 1 + imm[slot]!);
+      } else if (src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(imm[slot]!)) {
         mark(slot, 2);
-        target(slot + 1);
-      } else if (src[slot] === CALL_SOURCE.KFUNC && comparesKfunc(code, slot)) mark(slot, 2);
+        jumpTarget[slot] = 1;
+      } else if (src[slot] === CALL_SOURCE.HELPER && imm[slot] === TIMER_SET_CALLBACK) mark(slot, 1);
+      else if (src[slot] === CALL_SOURCE.KFUNC && comparesKfunc(code, slot)) mark(slot, 2);
     } else if (opcode === OPCODE.MAY_GOTO) {
       mark(slot, 2);
       target(slot + 1 + off[slot]!);

@@ -107,10 +107,9 @@ export class Verification {
   }
 
   /** Of a state that was saved: how many its instruction has now. */
-  countSaved(atInsn: number): void {
+  countSaved(): void {
     this.savedStates++;
     this.peakStates = Math.max(this.peakStates, ++this.keptStates);
-    this.maxStatesPerInsn = Math.max(this.maxStatesPerInsn, atInsn);
   }
 
   /** Leaves the current state, going on at `slot`, for later. */

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadLinux } from '../../src/linux/load.ts';
 import { ProgramRefusedError } from '../../src/linux/syscall-error.ts';
-import type { ObjectSpec, ProgramSpec } from '../../src/object/spec.ts';
+import type { MapSpec, ObjectSpec, ProgramSpec } from '../../src/object/spec.ts';
 
 export interface KernelVerdict {
   /** `none`: the kernel did not come to verify it (the log says why). */
@@ -12,6 +12,20 @@ export interface KernelVerdict {
 }
 
 const LOG_KEPT = 1500;
+
+/** Without maps that the program does not use; ring buffers whose size the test's user-space part sets get one. */
+function loadable(object: ObjectSpec, program: ProgramSpec): ObjectSpec {
+  const used = new Set<string>();
+  for (const reference of program.references.values())
+    if (reference.kind === 'map' || reference.kind === 'map-value') used.add(reference.map);
+    else if (reference.kind === 'kconfig') used.add('.kconfig');
+  const maps = [...object.maps].flatMap(([name, map]): [string, MapSpec][] => {
+    if (!used.has(name)) return [];
+    const ring = map.type === 'ringbuf' || map.type === 'user_ringbuf';
+    return [[name, ring && map.maxEntries < 4096 ? { ...map, maxEntries: 4096 } : map]];
+  });
+  return { ...object, maps: new Map(maps) };
+}
 
 export class KernelVerdicts {
   readonly #path: string | undefined;
@@ -33,7 +47,7 @@ export class KernelVerdicts {
     if (known !== undefined) return known;
     let found: KernelVerdict;
     try {
-      loadLinux(object, { programs: [program.name], flags }).close();
+      loadLinux(loadable(object, program), { programs: [program.name], flags }).close();
       found = { verdict: 'accept', log: '' };
     } catch (error) {
       const refused = error instanceof ProgramRefusedError;
