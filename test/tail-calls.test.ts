@@ -23,6 +23,22 @@ SEC("tc") int walk(void *ctx)
 	go(ctx, &second);
 	return visits;
 }
+/* As many frames as a program may have below each tail call: 34 * 7 + 1 in all. */
+int deep(void *ctx);
+struct { __uint(type, 3); __uint(max_entries, 1); __uint(key_size, 4); __array(values, int (void *)); }
+	third SEC(".maps") = { .values = { [0] = (void *)&deep } };
+#define LEVEL(name, next) static __noinline int name(void *ctx) { volatile int own = visits; int got = next(ctx); return got + (own != 0); }
+static __noinline int level8(void *ctx)
+{
+	bpf_tail_call(ctx, &third, 0);
+	return visits;
+}
+LEVEL(level7, level8) LEVEL(level6, level7) LEVEL(level5, level6) LEVEL(level4, level5) LEVEL(level3, level4) LEVEL(level2, level3)
+SEC("tc") int deep(void *ctx)
+{
+	visits++;
+	return level2(ctx) + 1000;
+}
 /* Goes on in walk at once. */
 SEC("tc") int chain(void *ctx)
 {
@@ -38,17 +54,18 @@ SEC("tc") int calls(void *ctx)
 char _license[] SEC("license") = "GPL";
 `;
 
-const targets = ['user', ...(bpfRefusal() === undefined ? (['linux'] as const) : [])] as const;
+const targets = ['jit', 'interpreter', ...(bpfRefusal() === undefined ? (['linux'] as const) : [])] as const;
 
 describe.skipIf(clangs.length === 0)(`tail calls out of functions${noClang}`, () => {
   it.each(targets)('%s: 33 in all, however deep the calls are', async (target) => {
     const bytes = compileBpf(source);
-    const object = target === 'linux' ? await load(bytes, { target }) : await load(bytes);
+    const object = target === 'linux' ? await load(bytes, { target }) : await load(bytes, { engine: target });
     try {
       const run = (name: string) => object.programs[name]!.run({ data: new Uint8Array(64) }).returnValue;
       expect(run('chain')).toBe(33);
       expect(run('calls')).toBe(1000);
       expect(run('walk')).toBe(33 + 33 + 34);
+      expect(run('deep')).toBe(34 * (1000 + 6) + 33 + 33 + 34 + 34);
     } finally {
       object.close();
     }

@@ -4,6 +4,7 @@ import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { MapFacts, ResolvedProgram } from '../object/resolved.ts';
+import { STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
 import { createMap } from '../runtime/maps/plane-map.ts';
 import { describeFault, type Fault, faultCodes } from './fault.ts';
 import type { Argument, RunOptions } from './index.ts';
@@ -86,7 +87,7 @@ const seen = new Set<string>();
 
 const given: Argument = { kind: 'memory', address: memory, size: 32 };
 const readOnly: Argument = { kind: 'memory', address: memory, size: 32, readOnly: true };
-const stackTop = 0x4_0000 + 0x1_0000;
+const stackTop = STACKS + STACK_AREA_SIZE;
 
 /** Name; program; arguments, or `xdp` for an XDP context over a packet of 64 bytes; what the fault must be. Slots count from 0, LDDW takes two. */
 const cases: readonly [

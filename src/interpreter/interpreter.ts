@@ -229,7 +229,7 @@ export class Interpreter {
     let memory = this.#memory();
     const worker = this.#host.worker;
     // Frames below this one's are for what helpers call back.
-    memory.setUint32(worker + WORKER_STACK_TOP, this.#stackTop - MAX_CALL_FRAMES * FRAME_SIZE, true);
+    memory.setUint32(worker + WORKER_STACK_TOP, this.#stackTop - layout.MAX_FRAMES * FRAME_SIZE, true);
     let status: number;
     try {
       const slot = memory.getUint32(s + layout.STATE_SLOT, true);

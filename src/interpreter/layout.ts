@@ -14,7 +14,7 @@ export const REGISTER_SIZE = 32;
 export const REGISTER_TAG = 8;
 export const REGISTER_BASE = 12;
 export const REGISTER_OBJECT_SIZE = 16;
-/** Stack: serial number of the frame << 4 | its index. Ringbuf: generation << 8 | index of the reservation. Function: its index. Map value: address of the map. */
+/** Stack: serial number of the frame << 8 | its index. Ringbuf: generation << 8 | index of the reservation. Function: its index. Map value: address of the map. */
 export const REGISTER_AUX = 20;
 export const REGISTER_SCRATCH = 352;
 
@@ -136,13 +136,25 @@ export const ACCESS_WRITE = 2;
 /** Read and write at once. */
 export const ACCESS_ATOMIC = 3;
 
-/** Frames. Registers r6 to r10 of the caller as they were, then u32 fields. */
-export const STATE_FRAMES = 1024;
+/** Reservations of ringbuf memory: u32 generation (0: none), base, size, slot of the call. */
+export const STATE_RESERVATIONS = 1024;
+export const RESERVATIONS = 64;
+/** Recent map values, u32 tag, base, size, aux each: where an address without provenance is looked for. */
+export const STATE_RECENT = 2048;
+export const RECENT = 256;
+
+/**
+ * Frames, at most MAX_FRAMES: those that 33 tail calls, each out of as deep a call as a program may make, leave below them. Registers r6 to
+ * r10 of the caller as they were, then u32 fields.
+ */
+export const STATE_FRAMES = 6144;
+export const MAX_FRAMES = 248;
 export const FRAME_STRIDE = 1792;
 export const FRAME_SAVED = 0;
 export const FRAME_KIND = 160;
-/** u32: serial << 4 | index while the frame is live, else 0. */
+/** u32: serial << 8 | index while the frame is live, else 0. */
 export const FRAME_IDENTITY = 164;
+export const FRAME_INDEX_MASK = 0xff;
 /** u32: address just above the frame's 512 bytes. */
 export const FRAME_TOP = 168;
 /** u32: fall-throughs that may_goto still grants. */
@@ -157,8 +169,8 @@ export const FRAME_LOOP_INDEX = 192;
 export const FRAME_LOOP_COUNT = 196;
 export const FRAME_LOOP_FUNCTION = 200;
 export const FRAME_LOOP_CONTEXT = 224;
-/** u32: 1 in the frame of a program's entry, where exceptions end. */
-export const FRAME_BOUNDARY = 204;
+/** u32: index of the frame in which the program of this one was entered: exceptions end there, and depth is counted from there. */
+export const FRAME_ENTRY = 204;
 /** u64: 8-byte stack slots that hold a spilled pointer (or its like), bit by slot from the frame's lowest address. */
 export const FRAME_SPILLED = 256;
 /** One bit a byte: initialised. 64 bytes, and 8 that are never set. */
@@ -170,13 +182,7 @@ export const FRAME_CALL = 0;
 export const FRAME_LOOP = 1;
 export const FRAME_CALLBACK = 2;
 
-/** Reservations of ringbuf memory: u32 generation (0: none), base, size, slot of the call. */
-export const STATE_RESERVATIONS = 15360;
-export const RESERVATIONS = 64;
-/** Recent map values, u32 tag, base, size, aux each: where an address without provenance is looked for. */
-export const STATE_RECENT = 16384;
-export const RECENT = 256;
-export const STATE_SIZE = 20480;
+export const STATE_SIZE = STATE_FRAMES + MAX_FRAMES * FRAME_STRIDE;
 
 /** An image: u32 each. Instructions are 16 bytes a slot. */
 export const IMAGE_SLOTS = 0;

@@ -28,7 +28,7 @@ export function rawProgram(insns: readonly Insn[], parts: Partial<ResolvedProgra
 }
 
 export class Testbed {
-  readonly memory = new WebAssembly.Memory({ initial: 96, maximum: 65536, shared: true });
+  readonly memory = new WebAssembly.Memory({ initial: 160, maximum: 65536, shared: true });
   readonly table = new WebAssembly.Table({ initial: 64, element: 'anyfunc' });
   readonly view = new DataView(this.memory.buffer);
   readonly bytes = new Uint8Array(this.memory.buffer);

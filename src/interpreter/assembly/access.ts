@@ -27,6 +27,7 @@ import {
   FIELD_SOCKET,
   FIELD_WRITABLE,
   FRAME_IDENTITY,
+  FRAME_INDEX_MASK,
   FRAME_INITIALISED,
   FRAME_SPILLED,
   FRAME_TOP,
@@ -100,7 +101,7 @@ export function resolve(s: usize, r: usize, offset: i64, size: u32, access: u32)
     }
   } else if (kind == KIND_STACK) {
     const relative = address - <u64>load<u32>(r, REGISTER_BASE);
-    const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & 15);
+    const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK);
     if (relative < <u64>FRAME_SIZE && relative + size <= <u64>FRAME_SIZE && load<u32>(frame, FRAME_IDENTITY) == load<u32>(r, REGISTER_AUX)) {
       // Bytes of one access lie in at most two neighbouring slots: 16 bits of the map.
       const slot = <usize>relative >> 3;
@@ -137,7 +138,7 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
   if (kind - 1 < <u32>KIND_LAST_PLAIN) {
     // Below: bounds and flags.
   } else if (kind == KIND_STACK) {
-    if (load<u32>(frameAt(s, load<u32>(r, REGISTER_AUX) & 15), FRAME_IDENTITY) != load<u32>(r, REGISTER_AUX)) {
+    if (load<u32>(frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK), FRAME_IDENTITY) != load<u32>(r, REGISTER_AUX)) {
       return bad(s, FAULT_DEAD_FRAME, r, access, address, size);
     }
   } else if (kind == KIND_PACKET || kind == KIND_METADATA) {
@@ -200,7 +201,7 @@ function resolveArena(s: usize, map: usize, address: u64, access: u32): usize {
 
 /** Stack bytes that are known to be in their frame: initialised before they are read, and afterwards if they are written. */
 function resolveStack(s: usize, r: usize, relative: u32, address: u64, size: u32, access: u32, uninitialised: bool): usize {
-  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & 15);
+  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK);
   const lenient = (load<u32>(s, STATE_OPTIONS) & OPTION_UNINITIALISED_STACK) != 0;
   for (let i: u32 = relative, end = relative + size; i < end; i++) {
     const at = frame + (i >> 3);

@@ -4,7 +4,7 @@ import {
   FAULT_STACK_OVERFLOW,
   FAULT_UNRELEASED_REFERENCE,
   FRAME_CALL,
-  FRAME_BOUNDARY,
+  FRAME_ENTRY,
   FRAME_CALLBACK,
   FRAME_IDENTITY,
   FRAME_INITIALISED,
@@ -28,6 +28,7 @@ import {
   KIND_SCALAR,
   KIND_STACK,
   KIND_UNINITIALISED,
+  MAX_FRAMES,
   MAX_LOOPS,
   NO_FIELD,
   REGISTER_SIZE,
@@ -84,9 +85,10 @@ function jumpToFunction(s: usize, index: u32): void {
 
 /** An empty stack frame for the function that begins, and r10. */
 export function freshFrame(s: usize, frame: usize, index: u32): void {
-  const serial = load<u32>(s, STATE_SERIAL) + 1;
+  let serial = load<u32>(s, STATE_SERIAL) + 1;
+  if (serial >> 24 != 0) serial = 1;
   store<u32>(s, serial, STATE_SERIAL);
-  const identity = (serial << 4) | index;
+  const identity = (serial << 8) | index;
   store<u32>(frame, identity, FRAME_IDENTITY);
   store<u32>(frame, MAX_LOOPS, FRAME_MAY_GOTO);
   store<u64>(frame, 0, FRAME_SPILLED);
@@ -104,8 +106,9 @@ export function freshFrame(s: usize, frame: usize, index: u32): void {
 /** Pushes a frame for function `index`; the caller goes on at `returnSlot`. Returns the frame, 0 after a fault. */
 export function enter(s: usize, index: u32, kind: u32, returnSlot: u32): usize {
   const depth = load<u32>(s, STATE_DEPTH);
-  if (depth >= <u32>MAX_CALL_FRAMES) {
-    stop(s, FAULT_CALL_DEPTH, <u64>(depth + 1));
+  const entry = load<u32>(frameAt(s, depth - 1), FRAME_ENTRY);
+  if (depth - entry >= <u32>MAX_CALL_FRAMES || depth >= <u32>MAX_FRAMES) {
+    stop(s, FAULT_CALL_DEPTH, <u64>(depth - entry + 1));
     return 0;
   }
   const top = load<u32>(s, STATE_STACK_TOP) - depth * FRAME_SIZE;
@@ -115,7 +118,7 @@ export function enter(s: usize, index: u32, kind: u32, returnSlot: u32): usize {
   }
   const frame = frameAt(s, depth);
   store<u32>(frame, kind, FRAME_KIND);
-  store<u32>(frame, 0, FRAME_BOUNDARY);
+  store<u32>(frame, entry, FRAME_ENTRY);
   store<u32>(frame, top, FRAME_TOP);
   for (let i: u32 = 6; i <= 10; i++) copyRegister(frame + FRAME_SAVED + <usize>(i - 6) * REGISTER_SIZE, register(s, i));
   store<u32>(frame, returnSlot, FRAME_RETURN_SLOT);
@@ -240,7 +243,7 @@ export function tailCall(s: usize, next: u32): void {
   store<u32>(s, load<u32>(<usize>image, IMAGE_CODE), STATE_CODE);
   for (let i: u32 = 2; i <= 9; i++) setTag(register(s, i), KIND_UNINITIALISED);
   const depth = load<u32>(s, STATE_DEPTH);
-  store<u32>(frameAt(s, depth - 1), 1, FRAME_BOUNDARY);
+  store<u32>(frameAt(s, depth - 1), depth - 1, FRAME_ENTRY);
   freshFrame(s, frameAt(s, depth - 1), depth - 1);
   jumpToFunction(s, 0);
 }
@@ -251,12 +254,12 @@ export function tailCall(s: usize, next: u32): void {
  */
 export function unwind(s: usize): bool {
   let depth = load<u32>(s, STATE_DEPTH);
-  while (depth > load<u32>(s, STATE_BASE_DEPTH) && load<u32>(frameAt(s, depth - 1), FRAME_BOUNDARY) == 0) {
+  while (depth > load<u32>(s, STATE_BASE_DEPTH) && load<u32>(frameAt(s, depth - 1), FRAME_ENTRY) != depth - 1) {
     pop(s, frameAt(s, depth - 1), depth);
     depth--;
   }
   const frame = frameAt(s, depth - 1);
-  if (load<u32>(frame, FRAME_BOUNDARY) == 0) {
+  if (load<u32>(frame, FRAME_ENTRY) != depth - 1) {
     pop(s, frame, depth);
     store<u32>(s, STATUS_THROWN, STATE_STATUS);
     return false;

@@ -27,7 +27,7 @@ import {
   STATE_IMAGE,
   STATE_FUNCTION_START,
   STATE_FUNCTION_LENGTH,
-  FRAME_BOUNDARY,
+  FRAME_ENTRY,
   FRAME_KIND,
   FRAME_TOP,
   FRAME_CALL,
@@ -72,7 +72,7 @@ export function begin(s: usize, image: usize, index: u32): void {
   const frame = frameAt(s, 0);
   const top = load<u32>(s, STATE_STACK_TOP);
   store<u32>(frame, FRAME_CALL, FRAME_KIND);
-  store<u32>(frame, 1, FRAME_BOUNDARY);
+  store<u32>(frame, 0, FRAME_ENTRY);
   store<u32>(frame, top, FRAME_TOP);
   freshFrame(s, frame, 0);
   if (top - FRAME_SIZE < load<u32>(s, STATE_STACK_LIMIT)) stop(s, FAULT_STACK_OVERFLOW, 1);

@@ -1,6 +1,7 @@
 // Provenance: what a register is known to point into, and how it flows through moves, sums, spills and fills.
 import {
   FAULT_UNINITIALISED_REGISTER,
+  FRAME_INDEX_MASK,
   FRAME_SPILLED,
   FRAME_SPILLS,
   FRAME_STRIDE,
@@ -94,7 +95,7 @@ export function spill(s: usize, d: usize, address: usize, r: usize): void {
   const relative = address - load<u32>(d, REGISTER_BASE);
   if ((relative & 7) != 0) return;
   const slot = relative >> 3;
-  const frame = frameAt(s, load<u32>(d, REGISTER_AUX) & 15);
+  const frame = frameAt(s, load<u32>(d, REGISTER_AUX) & FRAME_INDEX_MASK);
   store<u64>(frame, load<u64>(frame, FRAME_SPILLED) | ((<u64>1) << slot), FRAME_SPILLED);
   v128.store(frame + (slot << 4), v128.load(r, REGISTER_TAG), FRAME_SPILLS);
 }
@@ -103,7 +104,7 @@ export function spill(s: usize, d: usize, address: usize, r: usize): void {
 export function fill(s: usize, r: usize, address: usize, d: usize): void {
   const relative = address - load<u32>(r, REGISTER_BASE);
   const slot = relative >> 3;
-  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & 15);
+  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK);
   if ((relative & 7) == 0 && (load<u64>(frame, FRAME_SPILLED) & ((<u64>1) << slot)) != 0) {
     v128.store(d, v128.load(frame + (slot << 4), FRAME_SPILLS), REGISTER_TAG);
   } else {

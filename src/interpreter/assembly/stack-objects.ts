@@ -2,6 +2,7 @@
 // written there since; a dynptr's marks also say what it is over.
 import {
   FRAME_IDENTITY,
+  FRAME_INDEX_MASK,
   FRAME_SPILLED,
   FRAME_SPILLS,
   HELPER_DYNPTR_CLONE,
@@ -37,14 +38,14 @@ const MARK_AUX: usize = REGISTER_AUX - REGISTER_TAG;
 /** First of the marks of the object that register `r` points to; 0 where it points to no live, aligned place on the stack. */
 function marksAt(s: usize, r: usize): usize {
   if ((tagOf(r) & 0xff) != KIND_STACK) return 0;
-  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & 15);
+  const frame = frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK);
   const relative = <u32>load<u64>(r) - load<u32>(r, REGISTER_BASE);
   if (load<u32>(frame, FRAME_IDENTITY) != load<u32>(r, REGISTER_AUX) || (relative & 7) != 0) return 0;
   return frame + FRAME_SPILLS + (<usize>(relative >> 3) << 4);
 }
 
 @inline function frameOf(s: usize, r: usize): usize {
-  return frameAt(s, load<u32>(r, REGISTER_AUX) & 15);
+  return frameAt(s, load<u32>(r, REGISTER_AUX) & FRAME_INDEX_MASK);
 }
 
 @inline function bitsOf(r: usize, size: u32): u64 {
