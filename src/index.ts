@@ -23,8 +23,9 @@ import type { ObjectSpec } from './object/spec.ts';
 import type { LoadedObject } from './runtime/handles.ts';
 import type { Hook } from './runtime/hook.ts';
 import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.ts';
+import { type PinFiles, pinOwner, pinsOf } from './runtime/maps/pins.ts';
 import { checkLayout, type ObjectLayout, type ObjectShape, type Shaped } from './runtime/object-layout.ts';
-import { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
+import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
 export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
@@ -116,7 +117,32 @@ export async function load(
   if (options.layout !== undefined) checkLayout(spec, options.layout);
   if (options.target === 'linux') {
     const { loadLinux } = await import('./linux/load.ts');
-    return loadLinux(spec, options.programs === undefined ? {} : { programs: options.programs });
+    const { programs, maps, pinFolder } = options;
+    return loadLinux(spec, {
+      ...(programs === undefined ? {} : { programs }),
+      ...(maps === undefined ? {} : { maps }),
+      ...(pinFolder === undefined ? {} : { pinFolder }),
+    });
   }
-  return loadUser(options.runtime ?? new Runtime(options), hooks, spec, options);
+  const files = await filesOfMachine();
+  const runtime = options.runtime ?? pinnedRuntime(spec, options, files) ?? new Runtime(options);
+  pinsOf(runtime.plane).files = files;
+  return loadUser(runtime, hooks, spec, options);
+}
+
+/** Undefined where there are none, as in a browser. */
+async function filesOfMachine(): Promise<PinFiles | undefined> {
+  if (typeof process === 'undefined' || process.versions?.node === undefined) return undefined;
+  return (await import('./linux/pin-files.ts')).pinFiles;
+}
+
+/** The runtime of this process that holds a map that the object is to share. */
+function pinnedRuntime(spec: ObjectSpec, { pinFolder }: LoadOptions, files: PinFiles | undefined): Runtime | undefined {
+  if (pinFolder === undefined || files === undefined) return undefined;
+  const pinned = [...spec.maps.values()].filter(({ pinning }) => pinning === 'by-name');
+  const owner = pinOwner(
+    files,
+    pinned.map(({ name }) => `${pinFolder}/${name}`),
+  );
+  return owner === undefined ? undefined : runtimeOf(owner.plane);
 }

@@ -39,6 +39,7 @@ interface RunOptions {
   readonly clock?: Clock;
   readonly cpu?: number;
   readonly task?: Task;
+  readonly pinPath?: string;
   readonly record?: string;
   readonly coverage?: string;
   readonly json?: boolean;
@@ -64,6 +65,10 @@ export const runVerb: Verb = (program, finish) => {
     .option('--engine <list>', 'jit, interpreter (for target user)', listOption(['jit', 'interpreter']), ['jit'])
     .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option(
+      '--pin-path <dir>',
+      'folder of maps that are pinned by name: files, or with --target linux a bpf file system',
+    )
     .option('--record <file>', 'everything that `sluice replay` needs to run it again and compare')
     .option('--coverage <file>', 'with --engine interpreter: lines and functions that ran, as lcov')
     .option('--json', 'result as JSON');
@@ -77,12 +82,17 @@ export const runVerb: Verb = (program, finish) => {
       const names = options.target.flatMap((target): readonly SubjectName[] =>
         target === 'linux' ? ['linux'] : options.engine,
       );
+      if (options.pinPath !== undefined && names.length > 1)
+        throw new UsageError('--pin-path takes one target and one engine: several would share the pinned maps');
+      const pinned = options.pinPath === undefined ? {} : { pinPath: options.pinPath };
       const maps = options.maps === undefined ? {} : readMapInput(options.maps);
       const surroundings = surroundingsOf(options, options.record !== undefined);
       const subjects: Subject[] = [];
       try {
         for (const name of names)
-          subjects.push(await createSubject(object, spec, name, { seed: BigInt(options.seed), maps, surroundings }));
+          subjects.push(
+            await createSubject(object, spec, name, { seed: BigInt(options.seed), maps, surroundings, ...pinned }),
+          );
         const coverage = options.coverage === undefined ? undefined : coverSubject(subjects, options.coverage);
         const recording = options.record === undefined ? undefined : recordSubject(subjects, options.record);
         const code =

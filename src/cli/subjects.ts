@@ -26,6 +26,8 @@ export interface SubjectOptions {
   readonly seed: bigint;
   /** Initial contents of maps. */
   readonly maps: MapInput;
+  /** Folder of maps that are pinned by name. */
+  readonly pinPath?: string;
   /** Clock, CPU and task that programs see in user space; by default the machine's clock and CPU 0. */
   readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task'>;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
@@ -59,9 +61,10 @@ async function loadSubject(
   options: SubjectOptions,
 ): Promise<Subject> {
   const programs = withTailCallTargets(object, program);
+  const pins = options.pinPath === undefined ? {} : { pinFolder: options.pinPath };
   if (name === 'linux') {
     pinToCpu(0);
-    const loaded = await load(object, { target: 'linux', programs });
+    const loaded = await load(object, { target: 'linux', programs, ...pins });
     return {
       name,
       object: loaded,
@@ -76,6 +79,7 @@ async function loadSubject(
     seed: options.seed,
     cpus: possibleCpus(),
     ...options.surroundings,
+    ...pins,
     ...(options.budget === undefined ? {} : { budget: options.budget }),
   });
   return {

@@ -88,7 +88,7 @@ async function loadFilled(
   options: AfXdpSessionOptions,
 ): Promise<UserObject> {
   const programs = withTailCallTargets(object, program);
-  const loaded = await load(object, { runtime, engine: options.engine, programs });
+  const loaded = await load(object, { runtime, engine: options.engine, programs, ...options.pins });
   try {
     fillMaps(loaded, options.maps);
   } catch (error) {

@@ -62,7 +62,7 @@ export class KernelSession implements LiveSession {
 
   #load(object: ObjectSpec, program: ProgramSpec): LinuxObject {
     const counting = withVerdictCounter(object, program.name);
-    const loaded = loadLinux(counting, { programs: withTailCallTargets(object, program) });
+    const loaded = loadLinux(counting, { programs: withTailCallTargets(object, program), ...this.#options.pins });
     try {
       fillMaps(loaded, this.#options.maps);
     } catch (error) {

@@ -25,6 +25,8 @@ export interface LiveSession {
 export interface SessionOptions {
   readonly interfaceName: string;
   readonly maps: MapInput;
+  /** Where maps that are pinned by name lie. */
+  readonly pins: { readonly pinFolder?: string };
   /** Packets after which serve ends. */
   readonly count: number;
   /** Sees frames after the program. */

@@ -31,6 +31,7 @@ interface AttachOptions {
   readonly out?: string;
   readonly passTo?: string;
   readonly maps?: string;
+  readonly pinPath?: string;
   readonly statsInterval?: number;
   readonly replace?: boolean;
   readonly json?: boolean;
@@ -58,6 +59,7 @@ export const xdpVerb: Verb = (program, finish) => {
     .option('--out <file.pcapng>', 'with afxdp: packets that were passed, sent back or redirected')
     .option('--pass-to <name>', 'with afxdp: interface that passed packets leave by (by default they end here)')
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option('--pin-path <dir>', 'folder of maps that are pinned by name: a bpf file system, or with afxdp files')
     .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
     .option('--replace', 'put the program in again, without a gap, whenever its file changes or SIGHUP comes')
     .option('--json', 'result as JSON (sluice.xdp/1)')
@@ -74,6 +76,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
   const sessionOptions: SessionOptions = {
     interfaceName: options.if,
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
+    pins: options.pinPath === undefined ? {} : { pinFolder: options.pinPath },
     count: options.count ?? Number.POSITIVE_INFINITY,
     each: capture === undefined ? undefined : (frame) => frame.verdict >= xdpAction.pass && capture.add(frame.data),
   };

@@ -190,7 +190,7 @@ describe.skipIf(missing !== undefined)(`loadLinux${missing === undefined ? '' : 
       const second = pinned({});
       expect(second.maps['guarded']!.get(3)).toMatchObject({ count: 6 });
       second.close();
-      expect(() => pinned({ maxEntries: 5 })).toThrow(expect.objectContaining({ code: 'SLUICE_LINUX_PIN' }));
+      expect(() => pinned({ maxEntries: 5 })).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_PIN' }));
     } finally {
       spawnSync('umount', [pins]);
     }

@@ -2,7 +2,7 @@
 import type { Btf } from '../btf/types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import type { LoadedObject } from '../runtime/handles.ts';
+import type { LoadedObject, MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
 import { vmlinuxBtf } from './btf-vmlinux.ts';
 import { type LinuxMap, linuxMap } from './map-handles.ts';
@@ -22,6 +22,8 @@ export interface LinuxLoadOptions {
   readonly kconfig?: KconfigValues;
   /** Folder of a mounted bpf file system for maps that are pinned by name (default /sys/fs/bpf). */
   readonly pinFolder?: string;
+  /** Maps of this target in place of the object's own, by name: shared with whoever else holds them. */
+  readonly maps?: Readonly<Record<string, MapHandle>>;
   /** Initial content of global sections by map name (`.rodata`, …), in place of the object's; of exactly their size. */
   readonly contents?: Readonly<Record<string, Uint8Array>>;
   /** BPF_F_* of BPF_PROG_LOAD besides those that the section names imply, such as BPF_F_TEST_RND_HI32. */
@@ -62,6 +64,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       kconfig: options.kconfig ?? {},
       pinFolder: options.pinFolder ?? '/sys/fs/bpf',
       contents: options.contents ?? {},
+      given: options.maps ?? {},
     });
     const maps: Record<string, LinuxMap> = {};
     for (const map of wanted) {

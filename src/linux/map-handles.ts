@@ -4,6 +4,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type {
+  ArrayHandle,
   BloomFilterHandle,
   MapHandle,
   MapOfMapsHandle,
@@ -18,7 +19,7 @@ import { RecordStream } from '../runtime/maps/record-stream.ts';
 import { recordEncoder } from '../runtime/maps/user-ringbuf.ts';
 import { TypedMap } from '../runtime/typed-map.ts';
 import { openById } from './bpf.ts';
-import { KernelMap } from './maps.ts';
+import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
 import { KernelProgram } from './programs.ts';
 import { KernelRingbuf } from './ringbuf.ts';
 import { KernelProducerRing } from './user-ringbuf.ts';
@@ -30,6 +31,24 @@ export class LinuxMap extends TypedMap {
   constructor(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined) {
     super(kernel, spec, 'linux', btf);
     this.kernel = kernel;
+  }
+}
+
+export class LinuxArray extends LinuxMap implements ArrayHandle {
+  get stride(): number {
+    return (this.spec.valueSize + 7) & ~7;
+  }
+
+  bytes(): Uint8Array {
+    if ((this.kernel.flags & BPF_F_MMAPABLE) === 0)
+      throw new InputError(
+        'SLUICE_MAP_EPERM',
+        `map ${this.name}: only arrays with BPF_F_MMAPABLE can be mapped: EPERM`,
+      );
+    // Constants of an object are frozen, and then mapped for reading alone.
+    return this.kernel
+      .mapped((this.kernel.flags & BPF_F_RDONLY_PROG) === 0)
+      .subarray(0, this.stride * this.kernel.maxEntries);
   }
 }
 
@@ -178,6 +197,8 @@ export class LinuxProgArray extends LinuxMap {
 
 export function linuxMap(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined): LinuxMap {
   switch (spec.type) {
+    case 'array':
+      return new LinuxArray(kernel, spec, btf);
     case 'ringbuf':
       return new LinuxRingbuf(kernel, spec, btf);
     case 'user_ringbuf':

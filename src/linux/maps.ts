@@ -1,8 +1,10 @@
 /** Maps of the kernel: created from a MapSpec, read and written by bytes. The typed view is in map-handle.ts. */
+import { unlinkSync } from 'node:fs';
 import type { MapTypeName } from '../abi/map-types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../runtime/handles.ts';
+import { pinObject } from './bpf.ts';
 import { createMap, deleteBatch, freezeMap, lookupBatch, MapElements, updateBatch } from './bpf-maps.ts';
 import { possibleCpus } from './cpus.ts';
 import {
@@ -205,6 +207,21 @@ export class KernelMap implements TargetMap {
     return this.#elements.key.slice();
   }
 
+  /** `path`: in a bpf file system. The pin holds the map until it is taken away. */
+  pin(path: string): void {
+    this.#alive();
+    this.#tell(() => pinObject(path, this.fd), 'pin');
+  }
+
+  unpin(path: string): void {
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      const errno = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
+      throw this.#error(errno, `unpin ${path}`);
+    }
+  }
+
   /** No more writes by system calls; content of a read-only map becomes known to the verifier. */
   freeze(): void {
     this.#alive();
@@ -247,11 +264,11 @@ export class KernelMap implements TargetMap {
   }
 
   /** What bpf(2) refuses as the map's error. */
-  #tell<T>(call: () => T): T {
+  #tell<T>(call: () => T, what = 'batch'): T {
     try {
       return call();
     } catch (error) {
-      if (error instanceof SyscallError) throw this.#error(error.errno, 'batch');
+      if (error instanceof SyscallError) throw this.#error(error.errno, what);
       throw error;
     }
   }

@@ -1,9 +1,11 @@
 /** The maps of an object in the kernel: created, pinned or found, filled. */
+import { mapTypes } from '../abi/map-types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import { kconfigLayout } from '../object/externs.ts';
 import type { MapSpec, ObjectSpec } from '../object/spec.ts';
+import type { MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
-import { openPinned, pinObject } from './bpf.ts';
+import { openById, openPinned, pinObject } from './bpf.ts';
 import { mapInfoOf } from './info.ts';
 import { kernelKconfigBytes } from './kconfig.ts';
 import { BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
@@ -15,6 +17,8 @@ export interface ObjectMapOptions {
   readonly kconfig: KconfigValues;
   /** Folder of a bpf file system for maps that are pinned by name. */
   readonly pinFolder: string;
+  /** Maps in place of the object's own, by name. */
+  readonly given: Readonly<Record<string, MapHandle>>;
   /** Initial content by map name, in place of the object's: bytes of `.rodata`, `.data`, … */
   readonly contents: Readonly<Record<string, Uint8Array>>;
 }
@@ -27,9 +31,14 @@ export function createObjectMaps(
 ): Map<string, KernelMap> {
   const maps = new Map<string, KernelMap>();
   try {
-    for (const map of wanted) maps.set(map.name, openMap(map, options));
+    const fresh: MapSpec[] = [];
+    for (const map of wanted) {
+      const there = findMap(map, options);
+      if (there === undefined) fresh.push(map);
+      maps.set(map.name, there ?? makeMap(map, options));
+    }
     for (const map of maps.values()) if (map.type === 'arena') map.mapped();
-    for (const map of wanted) fill(spec, map, maps, options);
+    for (const map of fresh) fill(spec, map, maps, options);
     return maps;
   } catch (error) {
     for (const map of maps.values()) map.close();
@@ -37,18 +46,57 @@ export function createObjectMaps(
   }
 }
 
-function openMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
+function pinPath(spec: MapSpec, { pinFolder }: ObjectMapOptions): string | undefined {
+  return spec.pinning === 'by-name' ? `${pinFolder}/${spec.name}` : undefined;
+}
+
+/** The map that the caller gave, or the one that is pinned by this name. */
+function findMap(spec: MapSpec, options: ObjectMapOptions): KernelMap | undefined {
+  const given = options.given[spec.name];
+  const path = pinPath(spec, options);
+  if (given !== undefined) return alike(givenDescriptor(given), spec, `the map given for ${spec.name}`);
+  if (path === undefined) return undefined;
+  try {
+    return alike(openPinned(path), spec, `the map at ${path}`);
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** A descriptor of its own. */
+function givenDescriptor(map: MapHandle): number {
+  const fd = map.raw instanceof KernelMap ? openById('map', mapInfoOf(map.raw.fd).id) : undefined;
+  if (fd === undefined)
+    throw new InputError(
+      'SLUICE_MAP_SHARE',
+      `map ${map.name} is of this process: programs of the kernel cannot reach it`,
+    );
+  return fd;
+}
+
+/** The map behind `fd`, if an object that defines it as `spec` can use it: what libbpf asks of a map that it is to use in place of its own. */
+function alike(fd: number, spec: MapSpec, what: string): KernelMap {
+  const map = new KernelMap(fd, spec);
+  const info = mapInfoOf(fd);
+  const wanted = { ...spec, type: mapTypes[spec.type] };
+  const fields = ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const;
+  const differs = fields
+    .filter((field) => info[field] !== wanted[field] && !(field === 'maxEntries' && wanted[field] === 0))
+    .map((field) => `${field} ${info[field]} and ${wanted[field]}`);
+  if (differs.length === 0) return map;
+  map.close();
+  throw new InputError('SLUICE_MAP_PIN', `${what} is not like the object's: ${differs.join(', ')}`);
+}
+
+function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
   if (spec.type === 'insn_array' || spec.type === 'struct_ops')
     throw new UnsupportedError(
       `map type ${spec.type}`,
       `map ${spec.name}: Linux maps of type ${spec.type} cannot be made yet`,
     );
-  const path = spec.pinning === 'by-name' ? `${options.pinFolder}/${spec.name}` : undefined;
-  if (path !== undefined) {
-    const pinned = findPinned(spec, path);
-    if (pinned !== undefined) return pinned;
-  }
   const map = create(spec, options.btf);
+  const path = pinPath(spec, options);
   if (path !== undefined) {
     try {
       pinObject(path, map.fd);
@@ -58,22 +106,6 @@ function openMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
     }
   }
   return map;
-}
-
-function findPinned(spec: MapSpec, path: string): KernelMap | undefined {
-  let fd: number;
-  try {
-    fd = openPinned(path);
-  } catch (error) {
-    if (error instanceof SyscallError && error.errno === 'ENOENT') return undefined;
-    throw error;
-  }
-  const map = new KernelMap(fd, spec);
-  const info = mapInfoOf(fd);
-  if (info.keySize === spec.keySize && info.valueSize === spec.valueSize && info.maxEntries === spec.maxEntries)
-    return map;
-  map.close();
-  throw new InputError('SLUICE_LINUX_PIN', `the map at ${path} has other sizes than ${spec.name} of the object`);
 }
 
 function create(spec: MapSpec, btf: ObjectBtf | undefined): KernelMap {

@@ -130,6 +130,8 @@ export interface TargetMap extends RawMap {
   deleteBatch(keys: Uint8Array): void;
   /** BPF_MAP_FREEZE: from now on writes of user space throw EPERM; programs may still write. */
   freeze(): void;
+  pin(path: string): void;
+  unpin(path: string): void;
   close(): void;
 }
 
@@ -143,7 +145,36 @@ export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
   set(key: K, value: V, mode?: UpdateMode): void;
   delete(key: K): boolean;
   keys(): IterableIterator<K>;
+  /** Every element, `size` of them a call into the target (default 256). Elements that stay while others change are shown once where the type has batches. */
+  entries(size?: number): IterableIterator<[K, V]>;
+  /** Writes elements in one call, in order; the first that is refused throws, earlier ones stay written. */
+  setMany(entries: Iterable<readonly [K, V]>, mode?: UpdateMode): void;
+  /** Takes elements out in one call; a key that is not there throws SLUICE_MAP_ENOENT, earlier ones are gone. */
+  deleteMany(keys: Iterable<K>): void;
+  /** Takes an element out and gives its value; undefined: no such key. */
+  remove(key: K): V | undefined;
+  /** From now on user space may not write (SLUICE_MAP_EPERM); programs may. */
+  freeze(): void;
+  /**
+   * Keeps the map beyond its handles and programs, by a path. In the kernel: in a bpf file system. Here: in its runtime, and in a file of that path, which is
+   * written now, when a handle is closed and when the process ends; a later load with this path begins with what it holds. Types of programs,
+   * maps, sockets, storage and rings have no elements in a file. Pinning again to the same path writes the file anew. SLUICE_MAP_EEXIST: something is there.
+   */
+  pin(path: string): void;
+  /** Takes the pin away. SLUICE_MAP_ENOENT: there is none. */
+  unpin(path: string): void;
   close(): void;
+}
+
+/** An array whose values lie side by side in memory: variables of an object, and arrays. */
+export interface ArrayHandle<K = Value, V = Value> extends MapHandle<K, V> {
+  /** Bytes from one value to the next: the value's size rounded up to 8. */
+  readonly stride: number;
+  /**
+   * All values, not a copy: programs see what is written there, and the other way round. Good until the map is closed. In the kernel the
+   * array must have BPF_F_MMAPABLE (SLUICE_MAP_EPERM), as global variables of objects have.
+   */
+  bytes(): Uint8Array;
 }
 
 /**
@@ -242,6 +273,10 @@ export interface PerfEventHandle extends MapHandle {
 
 export function isRingbuf(map: MapHandle): map is RingbufHandle {
   return map.type === 'ringbuf' && 'consume' in map;
+}
+
+export function isArray(map: MapHandle): map is ArrayHandle {
+  return map.type === 'array' && 'bytes' in map;
 }
 
 export interface LoadedObject {

@@ -12,12 +12,12 @@ import type { Hook } from './hook.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
 import type { KconfigValues } from './kconfig.ts';
-import { createObjectMaps } from './object-maps.ts';
+import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
-export interface UserLoadOptions {
+export interface UserLoadOptions extends Pick<ObjectMapOptions, 'pinFolder' | 'maps' | 'share'> {
   /** Default `jit`. */
   readonly engine?: EngineName;
   /** Names of the programs to load; by default all that the object loads by itself. */
@@ -55,7 +55,7 @@ export async function loadUser(
     runtime,
     spec,
     chosen.map(({ program }) => program),
-    options.kconfig ?? {},
+    options,
   );
   let loaded: LoadedPrograms;
   try {

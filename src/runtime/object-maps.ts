@@ -1,6 +1,6 @@
 /** The maps of one object in the user-space target: created, filled with their initial contents, addressed for programs. */
 import type { Btf } from '../btf/types.ts';
-import { InternalError, UnsupportedError } from '../errors.ts';
+import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -9,20 +9,13 @@ import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
-import { ArenaMap } from './maps/arena.ts';
-import { BloomFilterMap, QueueMap } from './maps/keyless.ts';
-import { MapOfMaps } from './maps/map-of-maps.ts';
-import { PerfEventMap } from './maps/perf-event.ts';
-import { createMap, type PlaneMap } from './maps/plane-map.ts';
-import { ProgArrayMap } from './maps/prog-array.ts';
-import { RingbufMap } from './maps/ringbuf.ts';
-import { StructOpsMap, structOpsValueSize } from './maps/struct-ops.ts';
-import { UserRingbufMap } from './maps/user-ringbuf.ts';
+import { openMap } from './maps/open.ts';
+import { pinsOf } from './maps/pins.ts';
+import { createMap, PlaneMap } from './maps/plane-map.ts';
+import { structOpsValueSize } from './maps/struct-ops.ts';
 import { fieldOffset } from './maps/value-fields.ts';
-import { UserProgram } from './program.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
-import { TypedMap } from './typed-map.ts';
 
 export interface ObjectMaps {
   readonly handles: Readonly<Record<string, MapHandle>>;
@@ -33,6 +26,15 @@ export interface ObjectMaps {
 }
 
 const BPF_F_RDONLY_PROG = 1 << 7;
+export interface ObjectMapOptions {
+  readonly kconfig?: KconfigValues;
+  /** Folder of the files of maps that are pinned by name. Without one they are shared by the objects of this runtime, and no longer. */
+  readonly pinFolder?: string;
+  /** Maps in place of the object's own, by name: of this runtime, or of the kernel, which `share` maps into this memory. */
+  readonly maps?: Readonly<Record<string, MapHandle>>;
+  share?(runtime: Runtime, map: MapHandle, spec: MapSpec): PlaneMap;
+}
+
 /** Types whose values never move. */
 const fixedValues: ReadonlySet<string> = new Set(['array', 'percpu_array', 'prog_array']);
 
@@ -47,30 +49,29 @@ export function createObjectMaps(
   runtime: Runtime,
   object: ObjectSpec,
   programs: readonly ProgramSpec[],
-  kconfig: KconfigValues,
+  options: ObjectMapOptions = {},
 ): ObjectMaps {
+  checkNames(object, options.maps ?? {});
   const needed = new Set(programs.flatMap(mapsOf));
-  const created = new Map<string, { readonly map: PlaneMap; readonly spec: MapSpec }>();
+  const created = new Map<string, Opened & { readonly spec: MapSpec }>();
   const close = () => {
     for (const { map } of created.values()) map.close();
   };
   try {
     for (const spec of object.maps.values()) {
       try {
-        created.set(spec.name, { map: createOne(runtime, spec, object, kconfig), spec });
+        created.set(spec.name, { ...openOne(runtime, spec, object, options), spec });
       } catch (error) {
         if (!(error instanceof UnsupportedError) || needed.has(spec.name)) throw error;
       }
     }
-    for (const { map, spec } of created.values()) connectMaps(map, spec, created);
+    for (const { map, spec, fresh } of created.values()) if (fresh) connectMaps(map, spec, created);
   } catch (error) {
     close();
     throw error;
   }
   return {
-    handles: Object.fromEntries(
-      [...created].map(([name, { map, spec }]) => [name, openMap(runtime, map, spec, object)]),
-    ),
+    handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     connectPrograms(entry) {
       for (const { map, spec } of created.values()) {
@@ -93,6 +94,73 @@ function mapsOf(program: ProgramSpec): string[] {
         ? ['.kconfig']
         : [],
   );
+}
+
+interface Opened {
+  readonly map: PlaneMap;
+  /** It was made for this object, and begins with what the object says. */
+  readonly fresh: boolean;
+}
+
+function checkNames(object: ObjectSpec, maps: Readonly<Record<string, MapHandle>>): void {
+  for (const name of Object.keys(maps))
+    if (!object.maps.has(name)) {
+      const known = [...object.maps.keys()].join(', ') || 'none';
+      throw new InputError('SLUICE_NO_MAP', `no map ${name}; its maps: ${known}`, { input: object.name });
+    }
+}
+
+/** The map that the caller gave, the one that is pinned by this name, or a new one. */
+function openOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, options: ObjectMapOptions): Opened {
+  const given = options.maps?.[spec.name];
+  if (given !== undefined)
+    return {
+      map: alike(givenMap(runtime, given, spec, options), spec, `the map given for ${spec.name}`),
+      fresh: false,
+    };
+  const create = () => createOne(runtime, spec, object, options.kconfig ?? {});
+  if (spec.pinning !== 'by-name') return { map: create(), fresh: true };
+  const pins = pinsOf(runtime.plane);
+  if (options.pinFolder === undefined) {
+    const there = pins.openByName(spec.name);
+    if (there !== undefined) return { map: alike(there, spec, `the map pinned as ${spec.name}`), fresh: false };
+    const map = create();
+    pins.pinByName(spec.name, map);
+    return { map, fresh: true };
+  }
+  const path = `${options.pinFolder}/${spec.name}`;
+  const there = pins.open(path);
+  if (there !== undefined) return { map: alike(there, spec, `the map at ${path}`), fresh: false };
+  const stored = pins.stored(path);
+  if (stored === undefined) {
+    const map = create();
+    pins.pin(path, map);
+    return { map, fresh: true };
+  }
+  const map = alike(createLike(runtime, spec, object.btf), spec, `the map at ${path}`, stored.attributes);
+  stored.fill(map);
+  pins.adopt(path, map);
+  return { map, fresh: false };
+}
+
+function givenMap(runtime: Runtime, given: MapHandle, spec: MapSpec, { share }: ObjectMapOptions): PlaneMap {
+  const { raw } = given;
+  if (raw instanceof PlaneMap && raw.plane.memory === runtime.plane.memory) return raw.hold();
+  if (given.target === 'linux' && share !== undefined) return share(runtime, given, spec);
+  throw new InputError('SLUICE_MAP_SHARE', `map ${given.name} is of another runtime: load this object into that one`);
+}
+
+/** The map, if an object that defines it as `spec` can use it: what libbpf asks of a map that it is to use in place of its own. */
+function alike(map: PlaneMap, spec: MapSpec, what: string, have: PlaneMap['attributes'] = map.attributes): PlaneMap {
+  const wanted = { ...spec, ...shapeOf(spec) };
+  const fields = ['type', 'keySize', 'valueSize', 'flags', 'mapExtra'] as const;
+  const sized = spec.type === 'perf_event_array' && spec.maxEntries === 0 ? fields : [...fields, 'maxEntries' as const];
+  const differs = sized
+    .filter((field) => String(have[field] ?? 0) !== String(wanted[field] ?? 0))
+    .map((field) => `${field} ${have[field]} and ${wanted[field]}`);
+  if (differs.length === 0) return map;
+  map.close();
+  throw new InputError('SLUICE_MAP_PIN', `${what} is not like the object's: ${differs.join(', ')}`);
 }
 
 function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig: KconfigValues): PlaneMap {
@@ -122,7 +190,7 @@ function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): Plan
     const map = createMap(runtime.plane, {
       ...attributes,
       ...shapeOf(spec),
-      ...(spec.type === 'perf_event_array' && spec.maxEntries === 0 ? { maxEntries: runtime.cpus } : {}),
+      maxEntries: spec.type === 'perf_event_array' && spec.maxEntries === 0 ? runtime.cpus : spec.maxEntries,
       ...(spinLock === undefined ? {} : { spinLock }),
       ...(prototype === undefined ? {} : { prototype }),
     });
@@ -167,35 +235,6 @@ function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues):
   const bytes = map.bytesAt(0);
   for (const [name, offset] of kconfigLayout(object.externs).offsets)
     bytes.set(kconfigBytes(object.externs.get(name)!, kconfig), offset);
-}
-
-function openMap(runtime: Runtime, map: PlaneMap, spec: MapSpec, object: ObjectSpec): MapHandle {
-  switch (spec.type) {
-    case 'ringbuf':
-      return new RingbufMap(map, spec, object.btf);
-    case 'prog_array':
-      return new ProgArrayMap(map, spec, object.btf, (program) =>
-        program instanceof UserProgram && program.runtime === runtime ? program.executable.tailEntry : undefined,
-      );
-    case 'queue':
-    case 'stack':
-      return new QueueMap(map, spec, 'user', object.btf);
-    case 'bloom_filter':
-      return new BloomFilterMap(map, spec, 'user', object.btf);
-    case 'array_of_maps':
-    case 'hash_of_maps':
-      return new MapOfMaps(map, spec, object.btf);
-    case 'perf_event_array':
-      return new PerfEventMap(map, spec, object.btf);
-    case 'user_ringbuf':
-      return new UserRingbufMap(map, spec, object.btf);
-    case 'arena':
-      return new ArenaMap(map, spec, object.btf);
-    case 'struct_ops':
-      return new StructOpsMap(map, spec, object.btf);
-    default:
-      return new TypedMap(map, spec, 'user', object.btf);
-  }
 }
 
 function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {

@@ -22,6 +22,13 @@ export interface RuntimeOptions {
   readonly task?: Task;
 }
 
+const ofMemory = new WeakMap<WebAssembly.Memory, Runtime>();
+
+/** The runtime that made this plane's memory; undefined for a memory without one. */
+export function runtimeOf(plane: PlaneInstance): Runtime | undefined {
+  return ofMemory.get(plane.memory);
+}
+
 export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
@@ -45,6 +52,7 @@ export class Runtime {
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
     this.timers = new Timers(this.plane, options.clock === undefined);
     this.#printk = createPrintkRing(this.plane);
+    ofMemory.set(this.plane.memory, this);
   }
 
   /** Zeroed memory, at least `size` bytes, aligned to 64 KiB; the caller's until `freePages` with the same size. */

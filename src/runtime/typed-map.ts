@@ -5,6 +5,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type { MapHandle, TargetMap, TargetName, UpdateMode, Value } from './handles.ts';
+import { rawEntries } from './maps/entries.ts';
 
 /** Types whose values are arrays with one element a CPU. */
 export const perCpuTypes: ReadonlySet<MapTypeName> = new Set([
@@ -68,6 +69,39 @@ export class TypedMap implements MapHandle {
     }
   }
 
+  *entries(size?: number): IterableIterator<[Value, Value]> {
+    for (const [key, value] of rawEntries(this.raw, size))
+      yield [this.keyCodec.decode(key), this.valueCodec.decode(value)];
+  }
+
+  setMany(entries: Iterable<readonly [Value, Value]>, mode?: UpdateMode): void {
+    const pairs = [...entries].map(([key, value]) => [this.keyCodec.encode(key), this.#encode(value)] as const);
+    if (pairs.length === 0) return;
+    this.raw.updateBatch(join(pairs.map(([key]) => key)), join(pairs.map(([, value]) => value)), mode);
+  }
+
+  deleteMany(keys: Iterable<Value>): void {
+    const encoded = [...keys].map((key) => this.keyCodec.encode(key));
+    if (encoded.length > 0) this.raw.deleteBatch(join(encoded));
+  }
+
+  remove(key: Value): Value | undefined {
+    const bytes = this.raw.take(this.keyCodec.encode(key));
+    return bytes === undefined ? undefined : this.valueCodec.decode(bytes);
+  }
+
+  freeze(): void {
+    this.raw.freeze();
+  }
+
+  pin(path: string): void {
+    this.raw.pin(path);
+  }
+
+  unpin(path: string): void {
+    this.raw.unpin(path);
+  }
+
   close(): void {
     this.raw.close();
   }
@@ -77,6 +111,18 @@ export class TypedMap implements MapHandle {
     const one = (this.spec.valueSize + 7) & ~7;
     return this.valueCodec.encode(Array.from({ length: this.raw.elementSize / one }, () => value));
   }
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const size = parts[0]!.length;
+  const bytes = new Uint8Array(parts.length * size);
+  for (const [i, part] of parts.entries()) {
+    // Lists of values of another length would shift all that follow.
+    if (part.length !== size)
+      throw new InputError('SLUICE_VALUE', `element ${i} has ${part.length} bytes, not ${size}`);
+    bytes.set(part, i * size);
+  }
+  return bytes;
 }
 
 function codecOf(btf: Btf | undefined, typeId: number, size: number): Codec {

@@ -10,9 +10,17 @@ export class MapOfMaps extends TypedMap implements MapOfMapsHandle {
   readonly #map: PlaneMap;
   readonly #btf: Btf | undefined;
 
-  /** Owns `map`. */
-  constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
+  readonly #open: (map: PlaneMap, spec: MapSpec, btf: Btf | undefined) => MapHandle;
+
+  /** Owns `map`. `open` makes handles of what it holds. */
+  constructor(
+    map: PlaneMap,
+    spec: MapSpec,
+    btf: Btf | undefined,
+    open: (map: PlaneMap, spec: MapSpec, btf: Btf | undefined) => MapHandle,
+  ) {
     super(map, spec, 'user', btf);
+    this.#open = open;
     this.#map = map;
     this.#btf = btf;
   }
@@ -34,6 +42,6 @@ export class MapOfMaps extends TypedMap implements MapOfMapsHandle {
     if (address === 0) return undefined;
     const { inner } = this.spec;
     if (inner === undefined) throw new InternalError(`map ${this.name} has no inner map`);
-    return new TypedMap(new PlaneMap(plane, address, inner), inner, 'user', this.#btf);
+    return this.#open(new PlaneMap(plane, address, inner), inner, this.#btf);
   }
 }

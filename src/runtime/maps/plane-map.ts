@@ -16,6 +16,7 @@ import {
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
 import { ENOENT, mapError } from './errno.ts';
+import { pinsOf } from './pins.ts';
 
 /** What a map is made from: the attributes of BPF_MAP_CREATE. */
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
@@ -96,6 +97,8 @@ export function createMap(plane: PlaneInstance, attributes: MapAttributes): Plan
 
 export class PlaneMap implements TargetMap {
   readonly plane: PlaneInstance;
+  /** What it was asked for with. */
+  readonly attributes: Omit<MapAttributes, 'prototype'>;
   /** Address of the header (plane/layout/map.ts): the BPF map pointer. */
   readonly address: number;
   readonly name: string;
@@ -113,7 +116,9 @@ export class PlaneMap implements TargetMap {
 
   /** Takes over one reference to the map at `address`. */
   constructor(plane: PlaneInstance, address: number, attributes: MapAttributes) {
+    const { prototype: _, ...kept } = attributes;
     this.plane = plane;
+    this.attributes = kept;
     this.address = address;
     this.name = attributes.name ?? attributes.type;
     this.type = attributes.type;
@@ -252,6 +257,28 @@ export class PlaneMap implements TargetMap {
     const address =
       view.getUint32(this.#live() + MAP_VALUES, true) + index * view.getUint32(this.address + MAP_STRIDE, true);
     return this.plane.bytes().subarray(address, address + this.valueSize);
+  }
+
+  /** All values of an array in place, MAP_STRIDE apart. Good until the map is closed. */
+  rowBytes(): Uint8Array {
+    const view = this.plane.view();
+    const at = view.getUint32(this.#live() + MAP_VALUES, true);
+    return this.plane.bytes().subarray(at, at + this.maxEntries * view.getUint32(this.address + MAP_STRIDE, true));
+  }
+
+  pin(path: string): void {
+    this.#live();
+    pinsOf(this.plane).pin(path, this);
+  }
+
+  unpin(path: string): void {
+    pinsOf(this.plane).unpin(path);
+  }
+
+  /** Another handle of the same map, with a reference of its own. */
+  hold(): PlaneMap {
+    this.plane.exports.map_hold(this.#live());
+    return new PlaneMap(this.plane, this.address, this.attributes);
   }
 
   get isOpen(): boolean {

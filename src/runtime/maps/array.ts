@@ -1,0 +1,24 @@
+/** Arrays, whose values user space also has in place. */
+import type { Btf } from '../../btf/types.ts';
+import type { MapSpec } from '../../object/spec.ts';
+import type { ArrayHandle } from '../handles.ts';
+import { TypedMap } from '../typed-map.ts';
+import type { PlaneMap } from './plane-map.ts';
+
+export class ArrayMap extends TypedMap implements ArrayHandle {
+  readonly #map: PlaneMap;
+
+  /** Owns `map`. */
+  constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
+    super(map, spec, 'user', btf);
+    this.#map = map;
+  }
+
+  get stride(): number {
+    return (this.spec.valueSize + 7) & ~7;
+  }
+
+  bytes(): Uint8Array {
+    return this.#map.rowBytes();
+  }
+}
