@@ -112,9 +112,11 @@ function readable(register: number): string | undefined {
   return register < REGISTER_COUNT ? undefined : `R${register} is invalid`;
 }
 
+export const FRAME_POINTER_WRITTEN = 'frame pointer is read only';
+
 /** A register that is written. */
 function writable(register: number): string | undefined {
-  return register === FRAME_POINTER ? 'frame pointer is read only' : readable(register);
+  return register === FRAME_POINTER ? FRAME_POINTER_WRITTEN : readable(register);
 }
 
 function checkLddw(insn: Insn, next: Insn | undefined): string | undefined {

@@ -3,9 +3,10 @@ import { enginesExpand } from '../abi/helpers/index.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
+import { FRAME_POINTER } from '../isa/opcodes.ts';
 import { lddwValue, type Operation } from '../isa/operation.ts';
 import { describeInsn } from '../isa/operation-decode.ts';
-import type { ResolvedProgram } from '../object/resolved.ts';
+import { isPoisonedHelper, type ResolvedProgram } from '../object/resolved.ts';
 import type { FunctionSpec } from '../object/spec.ts';
 import { THROW } from './call-plan.ts';
 import { type Block, NO_REGISTER, type Op, type Terminator } from './ir.ts';
@@ -267,6 +268,9 @@ function lowerCall(
     return { slot, kind: 'kfunc', name, args };
   }
   const prototype = program.helpers.get(call.imm);
+  // No path leads to it, which is for the verifier to prove: a call of none of no helpers traps.
+  if (prototype === undefined && isPoisonedHelper(call.imm))
+    return { slot, kind: 'helper-indirect', id: FRAME_POINTER, prototypes: [] };
   if (prototype === undefined)
     throw new UnsupportedError(`helper ${call.imm}`, `${program.name}: insn ${slot}: unknown func unknown#${call.imm}`);
   return { slot, kind: 'helper', prototype };

@@ -76,3 +76,12 @@ export function arenaOf({ mapsAt, valuesAt }: ResolvedProgram): number | undefin
   for (const { arena } of valuesAt.values()) if (arena !== undefined) return arena;
   return undefined;
 }
+
+/** libbpf's immediates for calls that must never run: CO-RE relocations and weak kfuncs that were not found. */
+export const POISONED_CORE_CALL = 195896080;
+export const POISONED_KFUNC_CALL = 2002000000;
+
+/** Of the id in a call of a helper: it stands only in code that is never reached. Reached all the same, it is a fault. */
+export function isPoisonedHelper(id: number): boolean {
+  return id === POISONED_CORE_CALL || id >= POISONED_KFUNC_CALL;
+}

@@ -39,6 +39,26 @@ describe('load', () => {
     await expect(load(spec)).rejects.toMatchObject({ feature: 'kfunc pages_free' });
   });
 
+  it.each(['jit', 'interpreter'] as const)(
+    'runs past what no path leads to, and faults where one does (%s)',
+    async (engine) => {
+      const weak = (jump: string) =>
+        referring(
+          object(`p:\n r2 = 1\n ${jump}\n r1 = 0\n call 0x7\n exit\nend:\n r0 = 2\n exit`),
+          new Map([[3, { kind: 'kfunc', name: 'bpf_no_such_kfunc', weak: true }]]),
+        );
+      const frame = (jump: string) => object(`p:\n r2 = 1\n ${jump}\n r10 = 0\n r0 = 1\n exit\nend:\n r0 = 2\n exit`);
+      for (const made of [weak, frame]) {
+        const past = await load(made('if r2 == 0x1 goto end'), { engine });
+        expect(past.programs['p']!.run({ data: packet }).returnValue).toBe(2);
+        past.close();
+        const into = await load(made('if r2 == 0x0 goto end'), { engine });
+        expect(() => into.programs['p']!.run({ data: packet })).toThrow(ProgramFault);
+        into.close();
+      }
+    },
+  );
+
   it('refuses bad structure with every fault', async () => {
     const { insns, functions } = assemble('p:\n r0 = 0\n goto +5\n exit', { syntax: 'llvm' });
     const spec = readObject(writeObject({ section: 'xdp', license: 'GPL', insns, functions }), 'made.o');

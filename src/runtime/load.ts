@@ -2,8 +2,10 @@
 import { applyCoreRelocations } from '../btf/core.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
+import { FRAME_POINTER_WRITTEN } from '../isa/check.ts';
 import type { Insn } from '../isa/insn.ts';
-import type { ResolvedProgram } from '../object/resolved.ts';
+import { OPCODE } from '../isa/opcodes.ts';
+import { POISONED_CORE_CALL, type ResolvedProgram } from '../object/resolved.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { checkStructure } from '../verifier/structure.ts';
 import type { EngineName, LoadedPrograms } from './engine.ts';
@@ -63,8 +65,8 @@ export async function loadUser(
     const resolved = chosen.map(({ program, hook }) => {
       const insns = relocate(spec, program, options.targetBtf);
       const result = resolveProgram(program, insns, { maps: maps.addresses, declaration: hook.declaration, exports });
-      refuseBadStructure(spec, result);
-      return { program: result, declaration: hook.declaration };
+      const refused = refuseBadStructure(spec, result);
+      return { program: result, declaration: hook.declaration, refused };
     });
     const budget = options.budget ?? DEFAULT_BUDGET;
     loaded =
@@ -72,7 +74,7 @@ export async function loadUser(
         ? await loadIntoInterpreter(runtime, resolved, { budget })
         : await loadIntoJit(
             runtime,
-            resolved.map(({ program }) => program),
+            resolved.map(({ program, refused }) => poison(program, refused)),
             { fuel: budget },
           );
     maps.connectPrograms((name) => loaded.programs.get(name)?.tailEntry);
@@ -130,16 +132,34 @@ function chooseHooks(spec: ObjectSpec, programs: readonly ProgramSpec[], hooks: 
   });
 }
 
+const poisonedCall: Insn = { opcode: OPCODE.CALL, dst: 0, src: 0, off: 0, imm: POISONED_CORE_CALL };
+
 function relocate(spec: ObjectSpec, program: ProgramSpec, targetBtf: Btf | undefined): readonly Insn[] {
   if (program.coreRelocations.length === 0 || spec.btf === undefined) return program.insns;
   return applyCoreRelocations(program, spec.btf, targetBtf ?? spec.btf).insns;
 }
 
-function refuseBadStructure(spec: ObjectSpec, program: ResolvedProgram): void {
-  const problems = checkStructure(program, { kernel: false });
-  if (problems.length === 0) return;
+/** Returns the slots of instructions that only the verifier may let stand, in code that no path leads to. */
+function refuseBadStructure(spec: ObjectSpec, program: ResolvedProgram): readonly number[] {
+  const deferred = new Map<number, string>();
+  const problems: { readonly slot: number | undefined; readonly problem: string }[] = [
+    ...checkStructure(program, { kernel: false, deferred }),
+  ];
+  const dead: number[] = [];
+  for (const [slot, text] of deferred) {
+    if (text === FRAME_POINTER_WRITTEN) dead.push(slot);
+    else problems.push({ slot, problem: text });
+  }
+  if (problems.length === 0) return dead;
   const list = problems
     .map(({ slot, problem }) => `${slot === undefined ? '' : `insn ${slot}: `}${problem}`)
     .join('; ');
   throw new InputError('SLUICE_PROGRAM_REFUSED', `program ${program.name}: ${list}`, { input: spec.name });
+}
+
+/** For the JIT, which has no code for them; the interpreter faults there by itself. */
+function poison(program: ResolvedProgram, slots: readonly number[]): ResolvedProgram {
+  if (slots.length === 0) return program;
+  const insns = program.insns.map((insn, slot) => (slots.includes(slot) ? poisonedCall : insn));
+  return { ...program, insns };
 }

@@ -8,7 +8,14 @@ import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
-import type { JumpTable, MapFacts, ResolvedProgram, ValueFacts } from '../object/resolved.ts';
+import {
+  isPoisonedHelper,
+  type JumpTable,
+  type MapFacts,
+  POISONED_KFUNC_CALL,
+  type ResolvedProgram,
+  type ValueFacts,
+} from '../object/resolved.ts';
 import type { ProgramSpec } from '../object/spec.ts';
 
 /** A created map as programs refer to it. */
@@ -29,10 +36,6 @@ export interface ResolveContext {
   /** Names of plane exports: which helpers there are. */
   readonly exports: ReadonlySet<string>;
 }
-
-/** libbpf's immediates for calls that must never run: CO-RE relocations and weak kfuncs that were not found. */
-export const POISONED_CORE_CALL = 195896080;
-export const POISONED_KFUNC_CALL = 2002000000;
 
 const CALL = 0x85;
 
@@ -122,11 +125,6 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
   };
 }
 
-/** True for a call that stands only in code that is never reached. */
-export function isPoisonedCall(insn: Insn): boolean {
-  return insn.opcode === CALL && insn.src === 0 && (insn.imm === POISONED_CORE_CALL || insn.imm >= POISONED_KFUNC_CALL);
-}
-
 /** True if a call of the helper can run: the plane has its body, or the engines expand it. */
 export function isRunnable(prototype: HelperPrototype, exports: ReadonlySet<string>): boolean {
   return exports.has(prototype.name) || enginesExpand.has(prototype.name);
@@ -144,7 +142,7 @@ function calledHelpers(
 ): ReadonlyMap<number, HelperPrototype> {
   const called = new Map<number, HelperPrototype>();
   for (const [slot, insn] of insns.entries()) {
-    if (insn.opcode !== CALL || insn.src !== 0 || isPoisonedCall(insn)) continue;
+    if (insn.opcode !== CALL || insn.src !== 0 || isPoisonedHelper(insn.imm)) continue;
     const name = helperName(insn.imm);
     const place = `program ${program.name}: insn ${slot}`;
     if (name === undefined) {

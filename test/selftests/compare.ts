@@ -10,7 +10,7 @@ import { readObject } from '../../src/object/index.ts';
 import type { ObjectSpec } from '../../src/object/spec.ts';
 import { keepAfter } from '../parity-page.ts';
 import { KernelVerdicts } from './kernel-verdicts.ts';
-import { type Counts, parityTable, zero } from './page.ts';
+import { type Counts, parityTable, UNEXPLAINED, zero } from './page.ts';
 import { compareRuns, inputOf } from './runs.ts';
 import { type Expectation, expectationsOf } from './tags.ts';
 import { compareVerdicts } from './verdicts.ts';
@@ -40,7 +40,7 @@ const loads: Expectation = { verdict: 'accept', messages: [], returnValue: undef
 const files = new Map<string, Counts>();
 const features = new Map<string, number>();
 const unreadable: string[] = [];
-const differing: string[] = [];
+const differing = new Map<string, readonly string[]>();
 let spent = 0;
 for (const file of readdirSync(dir).sort()) {
   if (!file.endsWith('.o') || (filter !== undefined && !file.includes(filter))) continue;
@@ -61,14 +61,21 @@ for (const file of readdirSync(dir).sort()) {
     const input = running && bpfRefusal() === undefined ? inputOf(object, program) : undefined;
     // What is to be refused, or was, has nothing to run.
     if (input === undefined || expectation?.verdict === 'reject') continue;
-    const { result, detail, returned } = await compareRuns(object, program, input, engine);
+    const { result, detail, returned, reason } = await compareRuns(object, program, input, engine);
     counts.runs[result]++;
     if (expectation?.returnValue !== undefined && result !== 'refused-there') {
       counts.returns++;
       if (expectation.returnValue === 'any' || returned === expectation.returnValue >>> 0) counts.returnsRight++;
+      else if (list.includes('returns'))
+        console.log(`RETURNS ${file}:${name} ${returned ?? detail}, tagged ${expectation.returnValue}`);
     }
-    if (result === 'differs' || result === 'refused-here') differing.push(`${file}:${name}: ${detail}`);
-    if (list.includes(result)) console.log(`${result.toUpperCase()} ${file}:${name} ${detail}`);
+    if (result === 'differs' || result === 'refused-here') {
+      const kind = reason ?? UNEXPLAINED;
+      const known = differing.get(kind) ?? [];
+      differing.set(kind, [...known, reason === undefined ? `${file}:${name} (${detail})` : `${file}:${name}`]);
+    }
+    if (list.includes(result))
+      console.log(`${result.toUpperCase()} ${file}:${name} ${detail}; ${reason ?? UNEXPLAINED}`);
   }
   files.set(file.replace(/\.bpf\.o$/, ''), counts);
 }

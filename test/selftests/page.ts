@@ -14,6 +14,9 @@ export interface Counts {
   readonly runs: Record<'same' | 'differs' | 'refused-here' | 'refused-there', number>;
 }
 
+/** Stands for a reason where there is none. */
+export const UNEXPLAINED = 'not explained';
+
 export function zero(): Counts {
   return {
     agree: 0,
@@ -32,8 +35,8 @@ export interface Findings {
   /** By object, without its ending. */
   readonly files: ReadonlyMap<string, Counts>;
   readonly unreadable: readonly string[];
-  /** Runs that do not give the kernel's result, one a line. */
-  readonly differing: readonly string[];
+  /** Programs that do not give the kernel's result, or do not run here, by the reason. */
+  readonly differing: ReadonlyMap<string, readonly string[]>;
   /** What the verifier does not follow, and in how many programs. */
   readonly features: ReadonlyMap<string, number>;
 }
@@ -92,8 +95,11 @@ export function parityTable({ files, unreadable, differing, features }: Findings
     const most = [...features].sort((a, b) => b[1] - a[1]);
     lines.push('Not followed by the verifier:', '', ...most.map(([feature, count]) => `- ${feature}: ${count}`), '');
   }
-  if (differing.length > 0)
-    lines.push('Not run here, or not with the kernel’s result:', '', ...differing.map((each) => `- ${each}`), '');
+  if (differing.size > 0) {
+    const most = [...differing].sort(([, a], [, b]) => b.length - a.length);
+    const reasons = most.map(([reason, programs]) => `- ${reason} (${programs.length}): ${programs.join(', ')}`);
+    lines.push('Not run here, or not with the kernel’s result, by the reason:', '', ...reasons, '');
+  }
   lines.push(
     row(['object', 'agree', 'stricter', 'laxer', 'not followed', 'runs alike', 'differ', 'not run here']),
     row(Array(8).fill('---')),
