@@ -48,7 +48,7 @@ export function selftestsRefusal(clang = 'clang-22') {
 /**
  * Compiles the programs whose file names have one of `parts` in them (all without), as far as that was not done before; with `tagged` only
  * those that say what is expected of them.
- * Gives the folder of the objects, and the names of sources that the compiler refuses.
+ * Gives the folder of the objects, their names, and the names of sources that the compiler refuses.
  */
 export async function compileSelftests(parts = [], { clang = 'clang-22', tagged = false, note = () => {} } = {}) {
   const refusal = selftestsRefusal(clang);
@@ -77,7 +77,8 @@ export async function compileSelftests(parts = [], { clang = 'clang-22', tagged 
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
-  return { objects, refused };
+  const built = wanted.filter((name) => !refused.includes(name)).map((name) => name.replace(/\.c$/, '.bpf.o'));
+  return { objects, built, refused };
 }
 
 function unpack(cache, note) {
@@ -159,14 +160,13 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const tag = args.indexOf('--tagged');
   const tagged = tag >= 0 && args.splice(tag, 1).length > 0;
   try {
-    const { objects, refused } = await compileSelftests(args, {
+    const { objects, built, refused } = await compileSelftests(args, {
       clang,
       tagged,
       note: (text) => process.stderr.write(`${text}\n`),
     });
-    const built = readdirSync(objects).filter((name) => name.endsWith('.o')).length;
     process.stderr.write(
-      `${built} objects; ${refused.length} sources that ${clang} refuses${refused.length > 0 ? `: ${refused.join(' ')}` : ''}\n`,
+      `${built.length} objects; ${refused.length} sources that ${clang} refuses${refused.length > 0 ? `: ${refused.join(' ')}` : ''}\n`,
     );
     process.stdout.write(`${objects}\n`);
   } catch (error) {

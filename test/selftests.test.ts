@@ -1,6 +1,6 @@
 // The kernel's own selftests: our verdict on every program that is tagged with one, beside this machine's kernel. Nothing of them is here:
 // they are compiled from the distribution's kernel sources into a cache.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compileSelftests, selftestsRefusal } from '../scripts/selftests.mjs';
@@ -25,9 +25,9 @@ describe.skipIf(missing !== undefined)(
     };
 
     beforeAll(async () => {
-      const { objects } = await compileSelftests([], { tagged: true });
+      const { objects, built } = await compileSelftests([], { tagged: true });
       const kernel = new KernelVerdicts(undefined);
-      for (const file of readdirSync(objects).filter((name) => name.endsWith('.o'))) {
+      for (const file of built) {
         const object = readObject(readFileSync(join(objects, file)), file);
         for (const [name, expectation] of expectationsOf(object)) {
           const { kind, said } = compareVerdicts(kernel, object, object.programs.get(name)!, expectation);

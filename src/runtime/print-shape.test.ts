@@ -100,7 +100,7 @@ describe('the layout', () => {
         'program xdp_firewall: expected type sched_cls, found xdp',
         'program gone: expected type xdp, found none',
         'map flows: expected value {packets@8:u64,bytes@0:u64}16, found {packets@0:u64,bytes@8:u64}16',
-        'map other: is missing',
+        'map other: is missing\nif the object is the right one, make them again: sluice gen types',
       ].join('\n  '),
     });
   });
