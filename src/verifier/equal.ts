@@ -73,7 +73,7 @@ export function statesEqual(v: Verification, old: SavedState, comparison: Compar
   }
   for (let depth = 0; depth <= top; depth++) {
     const slot = depth === top ? old.slot : old.frames[depth + 1]!.callsite;
-    const live = comparison === 'covered' ? v.code.live[slot]! : 0x7ff;
+    const live = v.code.live[slot]!;
     if (!framesEqual(v, old.frames[depth]!, depth, live, comparison)) return false;
   }
   return true;

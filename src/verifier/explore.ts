@@ -11,6 +11,7 @@ import { isIteratorActive, iteratorsMoved } from './iterator.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
 import { runKfunc } from './kfunc-call.ts';
 import * as k from './kinds.ts';
+import { isIncomplete, Loops } from './loops.ts';
 import { accessMemory, checkReadable } from './memory.ts';
 import { inheritPrecision } from './precision.ts';
 import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program.ts';
@@ -51,6 +52,7 @@ export function explore(v: Verification, fn: number): void {
   v.slot = code.functions[fn]!.start;
   // The entry is kept, so that precision ends somewhere, but nothing is compared with it.
   keep(v);
+  const loops = new Loops(code, (at) => callsBack(v, at));
   for (;;) {
     const { slot } = v;
     if (++v.instructions > MAX_INSTRUCTIONS)
@@ -72,18 +74,19 @@ export function explore(v: Verification, fn: number): void {
       const wanted = force || (sinceJumps >= 2 && since >= 8);
       const visit =
         list !== undefined
-          ? visitSaved(v, list, how, force, wanted, sinceJumps, since)
+          ? visitSaved(v, loops, list, how, force, wanted, sinceJumps, since)
           : wanted
             ? VISIT_NEW
             : VISIT_NOT_NOW;
       if (visit === VISIT_COVERED) {
-        if (!next(v)) return;
+        if (!next(v, loops)) return;
         continue;
       }
       if (visit === VISIT_NEW) {
         const copy = keep(v);
         if (list === undefined) saved[key] = [copy];
         else list.push(copy);
+        loops.enter(copy);
         v.countSaved();
         v.jumpsBefore = v.jumps;
         v.instructionsBefore = v.instructions;
@@ -104,7 +107,7 @@ export function explore(v: Verification, fn: number): void {
         }
     }
     if (following < 0) {
-      if (!next(v)) return;
+      if (!next(v, loops)) return;
     } else v.slot = following;
   }
 }
@@ -127,6 +130,7 @@ const VISIT_NOT_NOW = 2;
 
 function visitSaved(
   v: Verification,
+  loops: Loops,
   list: SavedState[],
   how: number,
   force: boolean,
@@ -137,10 +141,7 @@ function visitSaved(
   const { state, code, slot } = v;
   let add = wanted;
   const mayGoto = code.op[slot] === OPCODE.MAY_GOTO;
-  const callback =
-    code.op[slot] === OPCODE.CALL &&
-    ((code.src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(code.imm[slot]!)) ||
-      (code.src[slot] === CALL_SOURCE.KFUNC && CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '')));
+  const callback = callsBack(v, slot);
   const iteration =
     code.op[slot] === OPCODE.CALL &&
     code.src[slot] === CALL_SOURCE.KFUNC &&
@@ -151,23 +152,11 @@ function visitSaved(
     if (old.slot !== slot) continue;
     if (old.branches > 0) {
       if (!sameCalls(v, old)) continue;
-      if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) {
-        cutLoop(v, old);
-        v.observer?.covered(v, old, true);
-        return VISIT_COVERED;
-      }
+      if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) return hit(v, loops, old, true);
       if (iteration) {
-        if (statesEqual(v, old, 'range') && isIteratorActive(v)) {
-          cutLoop(v, old);
-          v.observer?.covered(v, old, true);
-          return VISIT_COVERED;
-        }
+        if (statesEqual(v, old, 'range') && isIteratorActive(v)) return hit(v, loops, old, true);
       } else if (callback) {
-        if (statesEqual(v, old, 'range')) {
-          cutLoop(v, old);
-          v.observer?.covered(v, old, true);
-          return VISIT_COVERED;
-        }
+        if (statesEqual(v, old, 'range')) return hit(v, loops, old, true);
       } else if (
         old.frames[old.frames.length - 1]!.entries === state.frames[state.depth]!.entries &&
         old.mayGoto === state.mayGoto &&
@@ -185,13 +174,8 @@ function visitSaved(
       miss(v, list, i, how === 2 ? 64 : 3, add);
       continue;
     }
-    if (statesEqual(v, old, old.incomplete ? 'range' : 'covered')) {
-      old.hits++;
-      if (old.incomplete) cutLoop(v, undefined);
-      inherit(v, old);
-      v.observer?.covered(v, old, old.incomplete);
-      return VISIT_COVERED;
-    }
+    const incomplete = isIncomplete(old);
+    if (statesEqual(v, old, incomplete ? 'range' : 'covered')) return hit(v, loops, old, incomplete);
     miss(v, list, i, 3, add);
   }
   v.maxStatesPerInsn = Math.max(v.maxStatesPerInsn, before);
@@ -221,10 +205,19 @@ function sameDepths(v: Verification, old: SavedState): boolean {
   return v.state.frames.every((frame, i) => frame.depth === old.frames[i]!.depth);
 }
 
-/** States between `header` (or the start) and here do not see all that follows. */
-function cutLoop(v: Verification, header: SavedState | undefined): void {
-  for (let saved = v.state.parent; saved !== undefined && saved !== header; saved = saved.parent)
-    saved.incomplete = true;
+/** The helper or kfunc may run a function of the program any number of times, so that its call is a loop. */
+function callsBack({ code }: Verification, slot: number): boolean {
+  if (code.op[slot] !== OPCODE.CALL) return false;
+  if (code.src[slot] === CALL_SOURCE.HELPER) return CALLBACK_HELPERS.has(code.imm[slot]!);
+  return code.src[slot] === CALL_SOURCE.KFUNC && CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '');
+}
+
+function hit(v: Verification, loops: Loops, old: SavedState, incomplete: boolean): number {
+  old.hits++;
+  inherit(v, old);
+  if (incomplete) loops.end(v, old);
+  v.observer?.covered(v, old, incomplete);
+  return VISIT_COVERED;
 }
 
 /** What was read and precise after `old` is so after the path at hand. */
@@ -239,8 +232,11 @@ function inherit(v: Verification, old: SavedState): void {
 }
 
 /** The path has ended. Goes on with the one left last; false if there is none. */
-function next(v: Verification): boolean {
-  for (let saved = v.state.parent; saved !== undefined; saved = saved.parent) if (--saved.branches > 0) break;
+function next(v: Verification, loops: Loops): boolean {
+  for (let saved = v.state.parent; saved !== undefined; saved = saved.parent) {
+    if (--saved.branches > 0) break;
+    loops.leave(v, saved, inherit);
+  }
   const pending = v.pending.pop();
   if (pending === undefined) return false;
   v.observer?.resumed(pending);

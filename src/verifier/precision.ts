@@ -7,7 +7,7 @@ import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import { SCALAR } from './kinds.ts';
 import { KIND, PRECISE, RECORD } from './layout.ts';
 import { REGISTERS } from './records.ts';
-import type { SavedState } from './state.ts';
+import { marks, type SavedState } from './state.ts';
 import { TOUCHED_STACK, type Verification } from './verification.ts';
 
 const registers = new Int32Array(8);
@@ -138,6 +138,7 @@ function markSaved(saved: SavedState): void {
 function markRecord(data: Int32Array, at: number): boolean {
   if (data[at + KIND / 4] !== SCALAR || data[at + PRECISE / 4] !== 0) return false;
   data[at + PRECISE / 4] = 1;
+  marks.made++;
   return true;
 }
 

@@ -3,6 +3,7 @@
 import type { ResultRange } from './callback.ts';
 import { ITERATOR_BYTE, NOT_INIT } from './kinds.ts';
 import { ID, KIND, RECORD, REFERENCE } from './layout.ts';
+import type { LoopVisit } from './loops.ts';
 import { bytes, frameAt, REGISTERS, slotAt, words } from './records.ts';
 
 const RECORD_WORDS = RECORD / 4;
@@ -97,8 +98,8 @@ export interface SavedState {
   branches: number;
   hits: number;
   misses: number;
-  /** A loop was cut here: what is read and precise after this state is not known in full. */
-  incomplete: boolean;
+  /** Of the loop that the state is in. */
+  visit: LoopVisit | undefined;
 }
 
 /** Arrays of states that were gone on from, by length: allocating them anew is what costs most. */
@@ -214,7 +215,7 @@ export class CurrentState {
       branches: 0,
       hits: 0,
       misses: 0,
-      incomplete: false,
+      visit: undefined,
     };
   }
 
@@ -279,6 +280,9 @@ export class CurrentState {
   }
 }
 
+/** How often something was learnt of a saved state: a slot that is read after it, a scalar that is precise. */
+export const marks = { made: 0 };
+
 /** The slot was read: it counts for the states before, up to the one after which it was written. */
 export function markSlotRead(state: CurrentState, depth: number, slot: number): void {
   const low = slot < 32 ? 1 << slot : 0;
@@ -291,6 +295,7 @@ export function markSlotRead(state: CurrentState, depth: number, slot: number): 
     if ((there.readLow & low) !== 0 || (there.readHigh & high) !== 0) return;
     there.readLow |= low;
     there.readHigh |= high;
+    marks.made++;
     if ((there.writtenLow & low) !== 0 || (there.writtenHigh & high) !== 0) return;
   }
 }
