@@ -1,5 +1,5 @@
 // Bundles test/soundness-main.ts, if wanted with patched lines of the verifier, and runs it.
-// Usage: node scripts/soundness.mjs [SEED [MILLISECONDS [PROGRAMS]]] [--mutation NAME] | node scripts/soundness.mjs FILE (its output once more, every step)
+// Usage: node scripts/soundness.mjs [SEED [MILLISECONDS [PROGRAMS]]] [--mutation NAME] [--objects DIR (mutated besides those of bpf/)] | node scripts/soundness.mjs FILE (its output once more, every step)
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
@@ -87,14 +87,10 @@ async function compile(file, patched) {
 }
 
 /** Runs a bundle of bundleFuzzer. Returns what it printed. */
-export function runFuzzer(bundle, seed, milliseconds, programs) {
-  const arguments_ = [
-    bundle,
-    root,
-    String(seed),
-    String(milliseconds),
-    ...(programs === undefined ? [] : [String(programs)]),
-  ];
+export function runFuzzer(bundle, seed, milliseconds, programs = 1e9, objects) {
+  const arguments_ = [bundle, root, seed, milliseconds, programs, ...(objects === undefined ? [] : [objects])].map(
+    String,
+  );
   const child = spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part) => {
@@ -110,14 +106,20 @@ export function runFuzzer(bundle, seed, milliseconds, programs) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const args = process.argv.slice(2);
-  const at = args.indexOf('--mutation');
-  const name = at < 0 ? undefined : args.splice(at, 2)[1];
+  const option = (option) => {
+    const at = args.indexOf(option);
+    return at < 0 ? undefined : args.splice(at, 2)[1];
+  };
+  const name = option('--mutation');
+  const objects = option('--objects');
   const { mutations } = await import('../test/soundness-mutations.mjs');
   const mutation = name === undefined ? undefined : mutations.find((each) => each.name === name);
   if (name !== undefined && mutation === undefined) throw new Error(`no mutation ${name}`);
   const bundle = await bundleFuzzer(mutation);
   const [seed = '1', milliseconds = '60000', programs] = args;
   if (existsSync(seed)) {
-    spawn(process.execPath, [bundle, root, resolve(seed)], { stdio: 'inherit' });
-  } else console.log(JSON.stringify(await runFuzzer(bundle, seed, milliseconds, programs), undefined, 1));
+    spawn(process.execPath, [bundle, root, resolve(seed), '0', '0', ...(objects === undefined ? [] : [objects])], {
+      stdio: 'inherit',
+    });
+  } else console.log(JSON.stringify(await runFuzzer(bundle, seed, milliseconds, programs, objects), undefined, 1));
 }

@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { disassembleInsn } from '../src/isa/disassembler.ts';
 import type { Insn } from '../src/isa/insn.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
-import { type Finding, fuzz, newTally, randomObject, realObjects, tryProgram } from './soundness.ts';
+import { type Finding, fuzz, newTally, objectsIn, randomObject, realObjects, tryProgram } from './soundness.ts';
 
-const [root = '.', seed = '1', milliseconds = '60000', programs = '1000000000'] = process.argv.slice(2);
-const objects = realObjects(root);
+const [root = '.', seed = '1', milliseconds = '60000', programs = '1000000000', more] = process.argv.slice(2);
+const objects = [...realObjects(root), ...(more === undefined ? [] : objectsIn(more))];
 
 // A file that this wrote: its finding once more, with every step.
 if (existsSync(seed)) {

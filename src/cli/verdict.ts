@@ -1,5 +1,7 @@
 /** A refusal for people: what, where, why, how it came to that, and what to do. */
+import { helperName } from '../abi/helpers/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
+import { CALL_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { LineInfo, ProgramSpec } from '../object/spec.ts';
 import type { CausalStep, Diagnostic, PathStep } from '../verifier/diagnostic.ts';
 
@@ -34,6 +36,7 @@ const notes: Readonly<Record<CausalStep['role'], string>> = {
   loss: 'makes void',
   call: 'passes on',
   acquired: 'acquires',
+  branch: 'this way',
   refused: 'refused here',
 };
 
@@ -77,5 +80,9 @@ function lineOf(program: ProgramSpec, slot: number): LineInfo | undefined {
 
 function text(program: ProgramSpec, slot: number): string {
   const insn = program.insns[slot];
-  return insn === undefined ? '?' : disassembleInsn(insn, program.insns[slot + 1]);
+  if (insn === undefined) return '?';
+  const name = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.HELPER ? helperName(insn.imm) : undefined;
+  return name === undefined
+    ? disassembleInsn(insn, program.insns[slot + 1])
+    : `call bpf_${name.replace(/^bpf_/, '')}#${insn.imm}`;
 }

@@ -1,6 +1,8 @@
 /** `verify` of a refused program: the input on which it really fails, printed, saved as a recording, replayed beside the verifier's states. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { ProgramTypeName } from '../abi/program-types.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import { hooksInForce } from '../index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
@@ -48,7 +50,7 @@ export async function searchWitness(
 }
 
 /** Lines for people. */
-export function describeWitness({ diagnostic, result }: FoundWitness): string[] {
+export function describeWitness({ diagnostic, program, result }: FoundWitness): string[] {
   if (result.kind === 'impossible') return [`  Witness: none can be searched for: ${result.reason}`];
   if (result.kind === 'not-found')
     return [
@@ -68,10 +70,25 @@ export function describeWitness({ diagnostic, result }: FoundWitness): string[] 
       lines.push(`    (at insn ${end.slot}, not where the verifier stopped: insn ${diagnostic.slot})`);
   }
   if (data !== undefined) lines.push(`    packet (${data.length} bytes): ${shortHex(data)}`);
-  if (context !== undefined) lines.push(`    context (${context.length} bytes): ${shortHex(context)}`);
+  if (context !== undefined) lines.push(`    context (${context.length} bytes): ${contextText(context, program.type)}`);
   for (const [map, values] of Object.entries(witness.maps))
     for (const [key, value] of Object.entries(values)) lines.push(`    map ${map}: ${key} = ${shortHex(value)}`);
   return lines;
+}
+
+/** The numbers that are set, by field; the bytes where the context has no fields. */
+function contextText(context: Uint8Array, type: ProgramTypeName | undefined): string {
+  const fields = (type === undefined ? undefined : programDeclarations.get(type))?.context.fields ?? [];
+  const numbers = fields.filter(({ kind }) => kind === 'scalar' || kind === 'packet_end');
+  if (numbers.length === 0) return shortHex(context);
+  const set = numbers.flatMap(({ name, offset, size }) => {
+    const bytes = context.subarray(offset, offset + size);
+    if (bytes.every((byte) => byte === 0)) return [];
+    return [
+      `${name} = ${size > 8 ? shortHex(bytes) : bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n)}`,
+    ];
+  });
+  return set.length === 0 ? 'all zeros' : set.join(', ');
 }
 
 function shortHex(bytes: Uint8Array): string {
@@ -177,7 +194,7 @@ export async function replayBeside(
   let steps = 0;
   try {
     fill(loaded, witness);
-    checkedRun(loaded.runtime, loaded.programs[program.name]!, runInput(witness), (state) => {
+    checkedRun(loaded.runtime, loaded.programs[program.name]!, runInput(witness, program.type), (state) => {
       const beside = shadow.visit(state);
       const insn = program.insns[state.slot]!;
       const node = beside.kind === 'inside' ? beside.node : undefined;

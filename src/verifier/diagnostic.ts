@@ -41,9 +41,9 @@ export interface CausalStep {
   readonly slot: number;
   /**
    * `value` made or moved the value; `proof` narrowed it, `no-proof` compared it and taught nothing; `loss` made what was known void;
-   * `call` took it into or out of a function; `acquired` is where a reference came from; `refused` is the end.
+   * `call` took it into or out of a function; `acquired` is where a reference or a lock came from, `branch` a way that was taken while it was held; `refused` is the end.
    */
-  readonly role: 'value' | 'proof' | 'no-proof' | 'loss' | 'call' | 'acquired' | 'refused';
+  readonly role: 'value' | 'proof' | 'no-proof' | 'loss' | 'call' | 'acquired' | 'branch' | 'refused';
   /** What was known, by register, of what matters here: after the instruction; of the refused one before it. */
   readonly values: Readonly<Record<string, string>>;
   /** Of a branch: whether the path jumps. */

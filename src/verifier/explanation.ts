@@ -1,10 +1,12 @@
 /** Why a program is refused: explored once more with a record, the path sliced, the bounds put into words. */
+import { CALL_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import type { CausalStep, Diagnostic } from './diagnostic.ts';
 import { RECORD } from './layout.ts';
 import { type Node, Recorder } from './recorder.ts';
+import type { Advice } from './refused.ts';
 import { failedOperands, type SliceStep, slice } from './slice.ts';
-import { type Advice, advise } from './suggestion.ts';
+import { advise } from './suggestion.ts';
 import { fieldsOf, valueText } from './value-text.ts';
 import { type VerifyInput, type VerifyOptions, verify } from './verify.ts';
 
@@ -49,14 +51,26 @@ export function explain(
       steps: [],
     };
   const operands = failedOperands(program, slot, diagnostic.problem);
-  const [, acquired] = /alloc_insn=(\d+)/.exec(diagnostic.problem) ?? [];
-  const found = slice(program, path, operands, acquired === undefined ? undefined : Number(acquired));
+  const [, allocated] = /alloc_insn=(\d+)/.exec(diagnostic.problem) ?? [];
+  const acquired = allocated === undefined ? lockedAt(diagnostic, program, path) : Number(allocated);
+  const found = slice(program, path, operands, acquired);
   const register = operands[0];
   const { data } = last.frames.at(-1)!;
   const fields = register === undefined ? undefined : fieldsOf(data, register * WORDS);
   const advice = advise({ program, maps, diagnostic, slot, node: last, steps: found, register, fields });
   return { ...advice, steps: stepsOf(found, maps) };
 }
+
+/** Where the lock was taken that is held. */
+function lockedAt({ id }: Diagnostic, { insns }: ProgramSpec, path: readonly Node[]): number | undefined {
+  if (id !== 'under-lock') return undefined;
+  return path.findLast(({ slot }) => {
+    const { opcode, src, imm } = insns[slot]!;
+    return opcode === OPCODE.CALL && src === CALL_SOURCE.HELPER && imm === SPIN_LOCK;
+  })?.slot;
+}
+
+const SPIN_LOCK = 93;
 
 const nowhere: Node = {
   index: 0,

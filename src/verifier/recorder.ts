@@ -32,6 +32,8 @@ export interface RecordedFrame {
 
 /** What a covering state knows about for certain: registers and slots of each frame as bits; the rest may differ. */
 export interface Certain {
+  /** All of it was compared, what nobody reads included. */
+  readonly whole: boolean;
   readonly registers: Uint16Array;
   readonly low: Int32Array;
   readonly high: Int32Array;
@@ -135,7 +137,7 @@ function framesOf(v: Verification): RecordedFrame[] {
 
 function certainOf(v: Verification, old: SavedState, whole: boolean): Certain {
   const count = old.frames.length;
-  const certain = { registers: new Uint16Array(count), low: new Int32Array(count), high: new Int32Array(count) };
+  const certain = { whole, registers: new Uint16Array(count), low: new Int32Array(count), high: new Int32Array(count) };
   for (const [depth, frame] of old.frames.entries()) {
     const { data, slots, readLow, readHigh } = frame;
     const slot = depth === count - 1 ? old.slot : old.frames[depth + 1]!.callsite;

@@ -106,7 +106,10 @@ export class Shadow {
     if (problem !== undefined) return problem;
     if (node.coveredBy === undefined) return place;
     const covering = nodes[node.coveredBy.node]!;
-    const certain = complement(node.coveredBy.certain);
+    // What is not known of the run is not known to be covered; where only what matters was compared, it should have been known.
+    const certain = node.coveredBy.certain.whole
+      ? union(complement(node.coveredBy.certain), unknown)
+      : complement(node.coveredBy.certain);
     const uncovered = this.#outside(covering, state, certain);
     if (uncovered !== undefined) return `covered by a state that does not hold it: ${uncovered}`;
     return [...place.slice(0, -1), { node: covering.index, unknown: certain }];
@@ -216,6 +219,13 @@ function complement({ registers, low, high }: Certain): Unknowns {
         if ((((slot < 32 ? bits : high[i]!) >>> (slot & 31)) & 1) === 0) unknown |= 0xffn << BigInt(8 * slot);
       return unknown;
     }),
+  };
+}
+
+function union(a: Unknowns, b: Unknowns): Unknowns {
+  return {
+    registers: a.registers.map((bits, i) => bits | (b.registers[i] ?? 0)),
+    bytes: a.bytes.map((bits, i) => bits | (b.bytes[i] ?? 0n)),
   };
 }
 

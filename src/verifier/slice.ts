@@ -52,14 +52,26 @@ export function slice(
     const after = path[i + 1]!;
     if (node.frames.length === 0) break;
     if (acquired !== undefined && node.slot === acquired) {
-      steps.push({ role: 'acquired', slot: node.slot, node, after, registers: [0], taken: undefined });
+      const registers = kindAt(after, 0) === k.NOT_INIT ? [] : [0];
+      steps.push({ role: 'acquired', slot: node.slot, node, after, registers, taken: undefined });
       acquired = undefined;
     }
-    const step = back(program, node, after, wanted);
+    const step = back(program, node, after, wanted) ?? (acquired === undefined ? undefined : way(program, node, after));
     if (step !== undefined) steps.push(step);
     if (acquired === undefined && nothing(wanted)) break;
   }
   return steps.reverse();
+}
+
+/** A branch on the way from where something was acquired to where it is still held: that way nothing gave it back. */
+function way({ insns }: ProgramSpec, node: Node, after: Node): SliceStep | undefined {
+  const { slot } = node;
+  const { opcode, dst, src, off } = insns[slot]!;
+  const operation = opcode & 0xf0;
+  if ((opcode & 7) !== CLASS.JMP && (opcode & 7) !== CLASS.JMP32) return undefined;
+  if (operation === 0 || operation >= 0xe0 || operation === 0x80 || operation === 0x90) return undefined;
+  const registers = (opcode & 8) !== 0 ? [dst, src] : [dst];
+  return { role: 'branch', slot, node, after, registers, taken: after.slot === slot + 1 + off && off !== 0 };
 }
 
 function nothing({ registers, slots }: Wanted): boolean {
@@ -183,7 +195,7 @@ function branch(
   node: Node,
   after: Node,
   wanted: Wanted,
-  { opcode, dst, src, off }: ProgramSpec['insns'][number],
+  { opcode, dst, src, off, imm }: ProgramSpec['insns'][number],
   step: MakeStep,
 ): SliceStep | undefined {
   const depth = node.frames.length - 1;
@@ -193,6 +205,8 @@ function branch(
   const learnt = bitsOf(mask).filter((register) => changed(node, after, register));
   if (learnt.length > 0)
     return step('proof', [...new Set([...learnt, ...operands.filter((r) => (mask & (1 << r)) !== 0)])], taken);
+  // Whether a pointer that cannot be NULL is NULL says nothing.
+  if (operands.length === 1 && imm === 0 && kindAt(node, dst) !== k.SCALAR) return undefined;
   if (operands.some((register) => (mask & (1 << register)) !== 0)) return step('no-proof', operands, taken);
   // A check of the packet's end, when the packet is what matters.
   const packets = bitsOf(mask).some((register) => k.isPacket(kindAt(node, register)));
@@ -251,7 +265,7 @@ export function failedOperands(program: ProgramSpec, slot: number, problem: stri
     case CLASS.ALU64:
       return (opcode & 8) !== 0 ? [dst, src] : [dst];
     default:
-      if (opcode === OPCODE.EXIT) return /leak/.test(problem) ? [] : [0];
+      if (opcode === OPCODE.EXIT) return /leak|lock/.test(problem) ? [] : [0];
       return [];
   }
 }

@@ -1,73 +1,10 @@
 /** What to change so that a refused program is accepted: which check, where, in C. */
-import { helperName } from '../abi/helpers/index.ts';
-import type { ProgramTypeName } from '../abi/program-types.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
-import { CALL_SOURCE, CLASS, OPCODE } from '../isa/opcodes.ts';
-import type { LineInfo, MapSpec, ProgramSpec } from '../object/spec.ts';
-import type { Diagnostic } from './diagnostic.ts';
+import { CLASS, OPCODE } from '../isa/opcodes.ts';
+import { largeOffset, object, packet, size, stack } from './bounds-suggestion.ts';
 import * as k from './kinds.ts';
-import type { Node } from './recorder.ts';
-import type { SliceStep } from './slice.ts';
+import { type Advice, giveUp, helperAt, placeOf, plural, type Refused } from './refused.ts';
 import { type Fields, fieldsOf, numberText } from './value-text.ts';
-
-/** Everything that is known of a refusal. */
-export interface Refused {
-  readonly program: ProgramSpec;
-  readonly maps: readonly MapSpec[];
-  readonly diagnostic: Diagnostic;
-  readonly slot: number;
-  readonly node: Node;
-  readonly steps: readonly SliceStep[];
-  /** The register that failed, and what was known of it. */
-  readonly register: number | undefined;
-  readonly fields: Fields | undefined;
-}
-
-export interface Advice {
-  /** In plain words; takes the place of the diagnostic's reason. */
-  readonly reason?: string;
-  /** What is known, and what the access needs: `14 bytes from the start of the packet`. */
-  readonly proven?: string;
-  readonly needed?: string;
-  readonly suggestion?: string;
-}
-
-/** What a program of the type returns when it gives up. */
-function giveUp(type: ProgramTypeName | undefined): string {
-  if (type === 'xdp') return 'return XDP_DROP;';
-  if (type === 'sched_cls' || type === 'sched_act') return 'return TC_ACT_SHOT;';
-  if (type === 'sk_lookup') return 'return SK_PASS;';
-  return 'return 0;';
-}
-
-/** `line 12 (program.c)` of an instruction, or its number. */
-export function placeOf(program: ProgramSpec, slot: number): string {
-  const line = lineOf(program, slot);
-  return line === undefined ? `insn ${slot}` : `line ${line.line} (insn ${slot})`;
-}
-export function lineOf(program: ProgramSpec, slot: number): LineInfo | undefined {
-  const found = program.lines.findLast((line) => line.slot <= slot);
-  return found === undefined || found.line === 0 ? undefined : found;
-}
-
-function helperAt(program: ProgramSpec, slot: number): string | undefined {
-  const insn = program.insns[slot];
-  if (insn === undefined || insn.opcode !== OPCODE.CALL || insn.src !== CALL_SOURCE.HELPER) return undefined;
-  const name = helperName(insn.imm);
-  return name === undefined ? undefined : `bpf_${name.replace(/^bpf_/, '')}`;
-}
-
-/** Offset from the pointer and size that the problem speaks of. */
-function access({ diagnostic, program, slot, fields }: Refused): { off: number; size: number } | undefined {
-  const [, off, size] = /\boff=(-?\d+) size=(\d+)/.exec(diagnostic.problem) ?? [];
-  if (off !== undefined) return { off: Number(off), size: Number(size) };
-  const insn = program.insns[slot]!;
-  const kind = insn.opcode & 7;
-  if (kind !== CLASS.LDX && kind !== CLASS.ST && kind !== CLASS.STX) return undefined;
-  return { off: insn.off + (fields?.offset ?? 0), size: [4, 2, 1, 8][(insn.opcode >> 3) & 3]! };
-}
-
-const plural = (count: number | bigint, word: string) => `${count} ${word}${count === 1 || count === 1n ? '' : 's'}`;
 
 export function advise(refused: Refused): Advice {
   const { diagnostic, fields } = refused;
@@ -90,18 +27,16 @@ export function advise(refused: Refused): Advice {
     case 'pointer-arithmetic':
       return arithmetic(refused, fields);
     case 'offset-too-large':
-      return {
-        ...(fields === undefined ? {} : { proven: `the offset is ${numberText(fields)}` }),
-        needed: 'an offset between -2^29 and 2^29',
-        suggestion:
-          'bound the number before it is added to the pointer: `if (off > 1500) ' +
-          `${giveUp(refused.program.type)}\`, or \`off &= 0x7ff;\` on the same variable that is added`,
-      };
+      return largeOffset(refused);
     case 'result':
     case 'callback-result':
       return result(refused, fields);
     case 'helper-not-allowed':
       return helper(refused);
+    case 'context-access':
+      return context(refused);
+    case 'under-lock':
+      return underLock(refused);
     case 'size-negative':
     case 'size-unbounded':
     case 'size-zero':
@@ -109,149 +44,6 @@ export function advise(refused: Refused): Advice {
     default:
       return plain(refused);
   }
-}
-
-function packet(refused: Refused, fields: Fields): Advice {
-  const { program, steps } = refused;
-  const found = access(refused);
-  if (found === undefined) return {};
-  const { off, size } = found;
-  const end = giveUp(program.type);
-  const bytes = off + size;
-  const meta = fields.kind === k.PACKET_META;
-  const start = meta ? 'data_meta' : 'data';
-  const limit = meta ? 'data' : 'data_end';
-  if (fields.constant && off < 0)
-    return {
-      needed: `an offset from 0 up`,
-      proven: `the offset is ${off}`,
-      suggestion: `programs may not read before \`${start}\`: correct the offset, or make room with bpf_xdp_adjust_head first`,
-    };
-  if (fields.smin < 0n)
-    return {
-      needed: 'an offset from 0 up',
-      proven: `the offset is ${numberText(fields)}`,
-      suggestion: `make the offset unsigned, or check \`if (off < 0) ${end}\` before it is added to the pointer`,
-    };
-  const variable = !fields.constant;
-  const checks = steps.filter(({ role, node, slot }) => {
-    const insn = program.insns[slot]!;
-    return (
-      (role === 'proof' || role === 'no-proof') &&
-      (insn.opcode & 8) !== 0 &&
-      [insn.dst, insn.src].every((r) => k.isPacket(fieldsOf(node.frames.at(-1)!.data, r * 32).kind))
-    );
-  });
-  const check = checks.at(-1);
-  const where = placeOf(program, refused.slot);
-  const what = variable ? '(void *)p' : start;
-  const condition = `if (${what} + ${bytes} > ${limit}) ${end}`;
-  const base: Advice = {
-    needed: `${plural(bytes, 'byte')} from ${variable ? 'the pointer (its variable offset comes on top)' : `the start of the ${meta ? 'metadata' : 'packet'}`}: the access is to ${size === 1 ? `byte ${off}` : `bytes ${off} to ${bytes - 1}`}`,
-    proven:
-      fields.aux > 0
-        ? plural(fields.aux, 'byte')
-        : fields.aux < 0
-          ? 'on this path the pointer is at or beyond the end'
-          : 'none: no comparison of this pointer with the end of the packet on this path',
-  };
-  if (fields.aux < 0)
-    return {
-      ...base,
-      suggestion: `the comparison at ${check === undefined ? where : placeOf(program, check.slot)} goes the other way: read where \`${what} + ${bytes} <= ${limit}\``,
-    };
-  if (fields.aux > 0 && check !== undefined)
-    return {
-      ...base,
-      suggestion: `the check at ${placeOf(program, check.slot)} proves ${plural(fields.aux, 'byte')}; make it \`${condition}\``,
-    };
-  if (variable && fields.umax + BigInt(fields.offset) > 0xffffn)
-    return {
-      ...base,
-      reason: `The variable part of the offset is ${numberText(fields)}; comparisons prove nothing for packet pointers that may be more than 65535 bytes in.`,
-      suggestion: `bound the offset first (\`if (off > 1500) ${end}\`), then compare: \`${condition}\``,
-    };
-  const beyond = check?.registers.some((r) => {
-    const data = check.after?.frames.at(-1)?.data;
-    return data !== undefined && fieldsOf(data, r * 32).kind === fields.kind && fieldsOf(data, r * 32).aux < 0;
-  });
-  if (check !== undefined && beyond === true)
-    return {
-      ...base,
-      reason: `On this path the check at ${placeOf(program, check.slot)} found that the bytes are not there.`,
-      suggestion: `this is the path on which the check at ${placeOf(program, check.slot)} failed: leave on it (\`${condition}\`), and read on the other`,
-    };
-  if (check !== undefined)
-    return {
-      ...base,
-      suggestion: `the check at ${placeOf(program, check.slot)} is of another pointer, or proves nothing here; compare the pointer that is read through, just before ${where}: \`${condition}\``,
-    };
-  return { ...base, suggestion: `before ${where} add \`${condition}\`` };
-}
-
-function object(refused: Refused, fields: Fields): Advice {
-  const { program, maps, diagnostic } = refused;
-  const found = access(refused);
-  const isMap = fields.kind === k.MAP_VALUE;
-  const map = maps[fields.aux];
-  const all = isMap
-    ? map?.valueSize
-    : fields.kind === k.MAP_KEY
-      ? map?.keySize
-      : fields.kind === k.MEM
-        ? fields.aux
-        : undefined;
-  if (found === undefined || all === undefined) return {};
-  const insn = program.insns[refused.slot]!;
-  const helper = helperAt(program, refused.slot);
-  const size = found.size;
-  const off = fields.offset + (helper === undefined ? insn.off : 0);
-  const name = isMap ? `value of map ${map?.name}` : fields.kind === k.MAP_KEY ? `key of map ${map?.name}` : 'memory';
-  const most = all - size - off;
-  const end = giveUp(program.type);
-  if (fields.constant)
-    return {
-      needed: `${off + Number(fields.value) + size} bytes: the access is to bytes ${off + Number(fields.value)} to ${off + Number(fields.value) + size - 1}`,
-      proven: `the ${name} has ${plural(all, 'byte')}`,
-      suggestion:
-        helper === undefined
-          ? `the offset is outside of the ${name}: correct it, or make the ${isMap ? 'value type of the map' : 'memory'} at least ${off + Number(fields.value) + size} bytes`
-          : `give ${helper} a size of at most ${all - off - Number(fields.value)}`,
-    };
-  const index = `the variable offset is ${numberText(fields)}`;
-  const needed = `at most ${most} for the variable offset: ${plural(size, 'byte')} at constant offset ${off} of the ${name} with ${plural(all, 'byte')}`;
-  if (diagnostic.id === 'negative-offset' || fields.smin < 0n)
-    return {
-      needed: `an offset from 0 to ${most}`,
-      proven: index,
-      suggestion: `make the index unsigned, or check both sides before ${placeOf(program, refused.slot)}: \`if (i < 0 || i > ${most}) ${end}\` (i in bytes)`,
-    };
-  const power = 2 ** Math.floor(Math.log2(Math.max(1, most + 1))) - 1;
-  return {
-    needed,
-    proven: index,
-    suggestion: `before ${placeOf(program, refused.slot)} add \`if (i > ${most}) ${end}\`${power > 0 ? ` or \`i &= 0x${power.toString(16)};\`` : ''} (i in bytes), on the variable itself and after its last change`,
-  };
-}
-
-function stack(refused: Refused, fields: Fields | undefined): Advice {
-  const { program } = refused;
-  const found = access(refused);
-  const size = found?.size ?? 1;
-  if (fields === undefined || fields.kind !== k.STACK) return {};
-  if (fields.constant)
-    return {
-      needed: 'offsets from -512 to -1',
-      proven: `offset ${found?.off ?? fields.offset + Number(fields.value)}`,
-      suggestion:
-        'a function has 512 bytes of stack: move large variables to a per-CPU array map, or pass a smaller size',
-    };
-  const length = -(fields.offset + program.insns[refused.slot]!.off);
-  return {
-    needed: `a variable offset from 0 to ${Math.max(0, length - size)}`,
-    proven: `the variable offset is ${numberText(fields)}`,
-    suggestion: `check the index before ${placeOf(program, refused.slot)}: \`if (i > ${Math.max(0, length - size)}) ${giveUp(program.type)}\` (i in bytes)`,
-  };
 }
 
 function pointer(refused: Refused, fields: Fields | undefined): Advice {
@@ -274,6 +66,14 @@ function pointer(refused: Refused, fields: Fields | undefined): Advice {
   const loss = steps.find(({ role }) => role === 'loss');
   if (loss !== undefined) {
     const helper = helperAt(program, loss.slot) ?? 'the call';
+    const lost = fieldsOf(loss.node.frames.at(-1)!.data, (loss.registers[0] ?? 0) * 32);
+    if (!k.isPacket(lost.kind))
+      return {
+        reason: `${helper} at ${placeOf(program, loss.slot)} gave back what the pointer points to; nobody may use it after that.`,
+        needed: 'a pointer that has not been released',
+        proven: 'a number that was a pointer once',
+        suggestion: `do everything with the pointer before ${helper} at ${placeOf(program, loss.slot)}`,
+      };
     return {
       reason: `${helper} at ${placeOf(program, loss.slot)} may move the packet, so pointers into it from before are void.`,
       needed: 'a pointer made after that call',
@@ -334,6 +134,58 @@ function leak(refused: Refused): Advice {
   };
 }
 
+function context({ program, slot, diagnostic }: Refused): Advice {
+  const declaration = program.type === undefined ? undefined : programDeclarations.get(program.type)?.context;
+  const [, at, bytes] = /off=(-?\d+) size=(\d+)/.exec(diagnostic.problem) ?? [];
+  if (declaration === undefined || at === undefined || (declaration.layout ?? 'struct') !== 'struct') return {};
+  const off = Number(at);
+  const size = Number(bytes);
+  const { struct, fields } = declaration;
+  const write = (program.insns[slot]!.opcode & 7) !== CLASS.LDX;
+  const place = `bytes ${off} to ${off + size - 1}`;
+  const field = fields.find((each) => each.offset <= off && off < each.offset + each.size);
+  const writable = fields.filter((each) => each.write).map(({ name }) => name);
+  const all = fields.map(({ name }) => name);
+  const list = (names: readonly string[]) =>
+    names.length === 0 ? 'none' : `${names.slice(0, 12).join(', ')}${names.length > 12 ? ' …' : ''}`;
+  if (field === undefined)
+    return {
+      needed: `a field of struct ${struct}: ${list(all)}`,
+      proven:
+        off >= declaration.size
+          ? `${place}; the struct has ${declaration.size}`
+          : `${place}, where there is none of them`,
+      suggestion: `read a field by its name; what the type does not have must come from elsewhere (the packet, a helper, a map)`,
+    };
+  if (write && !field.write)
+    return {
+      needed: `a field that may be written: ${list(writable)}`,
+      proven: `${field.name} may only be read`,
+      suggestion:
+        writable.length === 0
+          ? `programs of type ${program.type} change nothing in struct ${struct}: keep the value in a variable or a map`
+          : `write one of those fields, or keep the value in a variable or a map`,
+    };
+  const loads = field.loads ?? [field.element ?? field.size];
+  return {
+    needed: `${field.name} of struct ${struct} at byte ${field.offset}, in ${[...new Set(loads)].join(', ')} bytes at a time`,
+    proven: `${plural(size, 'byte')} at byte ${off}`,
+    suggestion: `${write ? 'write' : 'read'} the whole field into a variable and take the part from there`,
+  };
+}
+
+function underLock({ program, slot, diagnostic, steps }: Refused): Advice {
+  const lock = steps.find(({ role }) => role === 'acquired');
+  const since = lock === undefined ? '' : ` since ${placeOf(program, lock.slot)}`;
+  const base = { needed: 'no lock', proven: `a spin lock is held${since}` };
+  if (program.insns[slot]?.opcode === OPCODE.EXIT || /BPF_EXIT/.test(diagnostic.problem))
+    return {
+      ...base,
+      suggestion: `on the path that is shown, add \`bpf_spin_unlock(&p->lock);\` before ${placeOf(program, slot)}`,
+    };
+  return { ...base, suggestion: 'call the function before bpf_spin_lock() or after bpf_spin_unlock()' };
+}
+
 function arithmetic(refused: Refused, fields: Fields | undefined): Advice {
   if (/null-check it first/.test(refused.diagnostic.problem))
     return {
@@ -375,24 +227,6 @@ function helper({ program, slot, diagnostic }: Refused): Advice {
   };
 }
 
-function size(refused: Refused, fields: Fields | undefined): Advice {
-  if (fields === undefined) return {};
-  const { id } = refused.diagnostic;
-  return {
-    proven: `the size is ${numberText(fields)}`,
-    needed:
-      id === 'size-zero'
-        ? 'at least 1'
-        : id === 'size-negative'
-          ? 'from 0 up'
-          : 'a size with a limit, at most that of the buffer',
-    suggestion:
-      id === 'size-zero'
-        ? `before ${placeOf(refused.program, refused.slot)} add \`if (len == 0) ${giveUp(refused.program.type)}\``
-        : `bound the size with its type unsigned: \`if (len > sizeof(buf)) len = sizeof(buf);\` or \`len &= sizeof(buf) - 1;\` before ${placeOf(refused.program, refused.slot)}`,
-  };
-}
-
 const plainSuggestions: Readonly<Record<string, string>> = {
   'infinite-loop':
     'make something change with each round that ends the loop: `for (int i = 0; i < 64; i++)`, or use bpf_loop(), bpf_for() or may_goto',
@@ -411,7 +245,6 @@ const plainSuggestions: Readonly<Record<string, string>> = {
   'fill-size': 'read a saved pointer back whole, in 8 bytes',
   'spin-lock':
     'take one lock at a time, give it back on every path, and call nothing but bpf_spin_unlock() while it is held',
-  'under-lock': 'call the function before bpf_spin_lock() or after bpf_spin_unlock()',
   'size-not-constant': 'pass a constant: `sizeof(x)`',
   'call-stack-too-deep': 'inline functions, or move one into a tail call',
   'unreachable-insn': 'remove the code that no path reaches (compilers do, with -O2)',

@@ -3,6 +3,7 @@
  * path: where a run leaves it, the comparison that decided is solved for the input; at its end the operand that failed is pushed out
  * of its bounds. What remains of the time goes into random inputs. Whatever is found has been run.
  */
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { JUMP } from '../isa/opcodes.ts';
 import { generatePackets } from '../net/generator.ts';
@@ -15,7 +16,7 @@ import type { Diagnostic } from '../verifier/diagnostic.ts';
 import { Recorder } from '../verifier/recorder.ts';
 import { type VerifyOptions, verify } from '../verifier/verify.ts';
 import { checkedRun, type RunEnd } from './checked-run.ts';
-import { changed, fill, resized, runInput, type TrialInput } from './input.ts';
+import { changed, contextNumbers, contextSize, fill, resized, runInput, type TrialInput } from './input.ts';
 import { solve, u64 } from './origin.ts';
 import { type Decision, Tracer, toHex } from './tracer.ts';
 
@@ -55,8 +56,21 @@ const MAX_TRACE = 6000;
 const MAX_NODES = 60_000;
 const ROUNDS = 60;
 
-const overContext: Readonly<Record<string, number>> = { raw_tracepoint: 96, syscall: 1024, sk_lookup: 72 };
+const overContext: ReadonlySet<ProgramTypeName> = new Set(['raw_tracepoint', 'syscall', 'sk_lookup']);
+const packetTypes: ReadonlySet<ProgramTypeName> = new Set([
+  ...(['xdp', 'sched_cls', 'sched_act', 'socket_filter', 'cgroup_skb', 'sk_skb', 'flow_dissector'] as const),
+  ...(['lwt_in', 'lwt_out', 'lwt_xmit', 'lwt_seg6local'] as const),
+]);
 const endless = new Set(['infinite-loop', 'too-many-instructions', 'too-many-branches']);
+
+/** Refusals of what harms nothing when it is run, or that no run shows. */
+const rules: Readonly<Record<string, string>> = {
+  'too-many-branches': 'it is a limit of the verifier that was met, not something that the program does',
+  'gpl-only': 'it is a matter of the license',
+  'pointer-arithmetic': 'arithmetic alone faults nowhere; the rule keeps addresses from being computed with',
+  'under-lock': 'a lock that is kept is no fault in one run: the next that wants it waits for ever',
+  'spin-lock': 'a lock that is kept is no fault in one run: the next that wants it waits for ever',
+};
 
 /** Steps after which a run for a witness of this refusal is a fault. */
 export function witnessBudget({ id }: Diagnostic): number {
@@ -75,6 +89,8 @@ export async function findWitness(
 ): Promise<WitnessResult> {
   if (diagnostic.slot === undefined)
     return { kind: 'impossible', reason: 'what is refused is the program as a whole, not something that it does' };
+  const rule = rules[diagnostic.id];
+  if (rule !== undefined) return { kind: 'impossible', reason: rule };
   const search = new Search(object, program, diagnostic, options);
   try {
     await search.load();
@@ -167,18 +183,31 @@ class Search {
   }
 
   #starts(rng: Random): TrialInput[] {
-    const context = overContext[this.#program.type ?? ''];
-    if (context !== undefined) {
-      const make = (fill: (at: number) => number) => ({
-        data: undefined,
-        context: Uint8Array.from({ length: context }, (_, at) => fill(at)),
-        maps: {},
-      });
-      return [make(() => 0), make(() => rng.below(256)), make(() => 0xff)];
-    }
+    const { type } = this.#program;
+    const size = contextSize(type);
+    if (type !== undefined && overContext.has(type))
+      return this.#contexts(rng).map((context) => ({ data: undefined, context, maps: {} }));
     const packets = [...generatePackets({ seed: 11, count: 6 })].map(({ data }) => data);
     const all = [new Uint8Array(64), new Uint8Array(14), ...packets, new Uint8Array(1500).fill(0xff)];
-    return all.map((data) => ({ data, context: undefined, maps: {} }));
+    const plain = all.map((data): TrialInput => ({ data, context: undefined, maps: {} }));
+    if (type === undefined || packetTypes.has(type) || size === 0) return plain;
+    // Sockets and control groups: with data or without, whichever the hook takes.
+    const contexts = [undefined, ...this.#contexts(rng)];
+    return [undefined, new Uint8Array(64), new Uint8Array(), packets[0]!].flatMap((data) =>
+      contexts.map((context) => ({ data, context, maps: {} })),
+    );
+  }
+
+  #contexts(rng: Random): Uint8Array[] {
+    const { type } = this.#program;
+    const size = contextSize(type);
+    const numbers = type === 'raw_tracepoint' || type === 'syscall' ? [[0, size] as const] : contextNumbers(type);
+    const make = (value: () => number) => {
+      const context = new Uint8Array(size);
+      for (const [from, to] of numbers) for (let at = from; at < to; at++) context[at] = value();
+      return context;
+    };
+    return [make(() => 0), make(() => rng.below(256)), make(() => 0xff)];
   }
 
   /** Runs the input, and inputs that are made of it to follow the refused path; a witness if one of them is. */
@@ -223,7 +252,7 @@ class Search {
       const handle = programs[this.#program.name]!;
       // Programs that may not end are not followed: a million steps are to be run.
       const visit = endless.has(this.#diagnostic.id) ? undefined : tracer.visit.bind(tracer);
-      return { end: checkedRun(runtime, handle, runInput(input), visit), tracer };
+      return { end: checkedRun(runtime, handle, runInput(input, this.#program.type), visit), tracer };
     } catch (error) {
       if (error instanceof InputError) return undefined;
       throw error;
@@ -231,7 +260,8 @@ class Search {
   }
 
   #judge(end: RunEnd, input: TrialInput): Witness | undefined {
-    const { data, context, maps } = input;
+    const { maps } = input;
+    const { data, context } = runInput(input, this.#program.type);
     const is = (what: Witness['end']): Witness => ({ data, context, maps, seed: SEED, end: what });
     if (end.kind === 'fault') {
       const { code, message } = end.fault;
@@ -263,6 +293,7 @@ class Search {
       const found = run === undefined ? undefined : this.#judge(run.end, input);
       if (found !== undefined && sameEnd(found, witness)) best = found;
     };
+    if (best.context !== undefined && best.data !== undefined) attempt({ ...best, context: undefined });
     for (const map of Object.keys(best.maps)) {
       const { [map]: _, ...rest } = best.maps;
       attempt({ ...best, maps: rest });
@@ -296,7 +327,12 @@ class Search {
     const loaded = await loadChecked(this.#object, this.#program, this.#options.hooks, budget);
     try {
       fill(loaded, witness);
-      const end = checkedRun(loaded.runtime, loaded.programs[this.#program.name]!, runInput(witness), undefined);
+      const end = checkedRun(
+        loaded.runtime,
+        loaded.programs[this.#program.name]!,
+        runInput(witness, this.#program.type),
+        undefined,
+      );
       const again = this.#judge(end, witness);
       return again !== undefined && sameEnd(again, witness);
     } finally {
@@ -307,16 +343,17 @@ class Search {
   /** Inputs that go the other way at the first place where the run left the path; at its end, ones that push the operands out. */
   #proposals(input: TrialInput, tracer: Tracer, reached: number): TrialInput[] {
     const specs = this.#object.maps;
+    const { type } = this.#program;
     const found: TrialInput[] = [];
     const put = (decision: Decision['leftSymbol'], target: bigint) => {
       if (decision === undefined) return;
       if (decision.source.kind === 'presence') {
-        const next = changed(input, decision.source, target, specs);
+        const next = changed(input, decision.source, target, specs, type);
         if (next !== undefined) found.push(next);
         return;
       }
       const value = solve(decision, target);
-      const next = value === undefined ? undefined : changed(input, decision.source, value, specs);
+      const next = value === undefined ? undefined : changed(input, decision.source, value, specs, type);
       if (next !== undefined) found.push(next);
     };
     const flip = (decision: Decision) => {
@@ -334,6 +371,7 @@ class Search {
       const last = tracer.operands.filter(({ step }) => step >= this.#path.length - 1).slice(0, 8);
       for (const { register, symbol, size, off } of last.flatMap(({ operands }) => operands)) {
         const { object } = register;
+        if (symbol?.source.kind === 'presence') put(symbol, 0n);
         if (object === undefined) {
           for (const target of [1n << 32n, (1n << 64n) - 1n, 0n, 513n, 4096n, 1n << 29n, 65536n]) put(symbol, target);
           continue;
@@ -359,18 +397,21 @@ class Search {
   }
 
   #mutated(input: TrialInput, rng: Random): TrialInput {
-    const change = (bytes: Uint8Array | undefined) => {
-      if (bytes === undefined) return undefined;
-      const copy = bytes.slice(
-        0,
-        input.data === undefined
-          ? bytes.length
-          : Math.max(14, rng.chance(1, 2) ? bytes.length : rng.below(bytes.length + 1)),
-      );
-      for (let i = rng.below(12); i > 0; i--)
-        copy[rng.below(copy.length)] = rng.chance(1, 3) ? rng.pick([0, 1, 6, 17, 127, 128, 255]) : rng.below(256);
-      return copy;
-    };
+    const { type } = this.#program;
+    const byte = () => (rng.chance(1, 3) ? rng.pick([0, 1, 6, 17, 127, 128, 255]) : rng.below(256));
+    let { data, context } = input;
+    if (data !== undefined && data.length > 0) {
+      data = data.slice(0, Math.max(14, rng.chance(1, 2) ? data.length : rng.below(data.length + 1)));
+      for (let i = rng.below(12); i > 0; i--) data[rng.below(data.length)] = byte();
+    }
+    const numbers = contextNumbers(type);
+    if (context !== undefined || (numbers.length > 0 && rng.chance(1, 3))) {
+      context = context?.slice() ?? new Uint8Array(contextSize(type));
+      for (let i = 1 + rng.below(3); i > 0; i--) {
+        const [from, to] = numbers[rng.below(numbers.length)] ?? [0, context.length];
+        context[rng.chance(1, 2) ? from : from + rng.below(to - from)] = byte();
+      }
+    }
     const maps: Record<string, Record<string, Uint8Array>> = {};
     for (const spec of this.#object.maps.values()) {
       if (!/^(array|hash|lru_hash)$/.test(spec.type) || spec.name.startsWith('.') || !rng.chance(1, 2)) continue;
@@ -378,7 +419,7 @@ class Search {
       key[0] = rng.below(Math.min(4, spec.maxEntries));
       maps[spec.name] = { [toHex(key)]: rng.bytes(spec.valueSize) };
     }
-    return { data: change(input.data), context: change(input.context), maps };
+    return { data, context, maps };
   }
 }
 

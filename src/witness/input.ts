@@ -1,8 +1,10 @@
 /** An input of one run: packet, context and contents of maps, and how to change it in one place. */
+import type { ProgramTypeName } from '../abi/program-types.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type { RunInput, TargetMap } from '../runtime/handles.ts';
 import type { UserObject } from '../runtime/load.ts';
-import type { Origin } from './origin.ts';
+import { type Origin, solve } from './origin.ts';
 
 /** Never changed once it is made. */
 export interface TrialInput {
@@ -15,8 +17,39 @@ export interface TrialInput {
 const MIN_PACKET = 14;
 const MAX_PACKET = 3000;
 
-export function runInput({ data, context }: TrialInput): RunInput {
-  return { ...(data === undefined ? {} : { data }), ...(context === undefined ? {} : { context }) };
+/** struct xdp_md of a test run. */
+const XDP = { dataEnd: 4, ingressIfindex: 12, rxQueueIndex: 16 };
+const OTHER_DEVICE = 2;
+
+/** What the hook takes: fields of the context that follow from others are filled in. */
+export function runInput({ data, context }: TrialInput, type: ProgramTypeName | undefined): RunInput {
+  return {
+    ...(data === undefined ? {} : { data }),
+    ...(context === undefined ? {} : { context: type === 'xdp' ? xdpContext(context, data) : context }),
+  };
+}
+
+/** data_end is the length of the packet; only another device than loopback has more than one queue. */
+function xdpContext(given: Uint8Array, data: Uint8Array | undefined): Uint8Array {
+  const context = given.slice();
+  const view = new DataView(context.buffer);
+  view.setUint32(XDP.dataEnd, data?.length ?? 0, true);
+  if (view.getUint32(XDP.rxQueueIndex, true) !== 0 && view.getUint32(XDP.ingressIfindex, true) < OTHER_DEVICE)
+    view.setUint32(XDP.ingressIfindex, OTHER_DEVICE, true);
+  return context;
+}
+
+/** Bytes of the context that are numbers, as [first, one past the last]; what the caller may not set, the hook refuses. */
+export function contextNumbers(type: ProgramTypeName | undefined): readonly (readonly [number, number])[] {
+  const fields = (type === undefined ? undefined : programDeclarations.get(type))?.context.fields ?? [];
+  return fields.filter(({ kind }) => kind === 'scalar').map(({ offset, size }) => [offset, offset + size]);
+}
+
+/** Size of the context that a caller may give; 0 for types without a struct. */
+export function contextSize(type: ProgramTypeName | undefined): number {
+  if (type === 'raw_tracepoint') return 96;
+  if (type === 'syscall') return 1024;
+  return (type === undefined ? undefined : programDeclarations.get(type))?.context.size ?? 0;
 }
 
 export function fromHex(hex: string): Uint8Array {
@@ -29,11 +62,12 @@ export function changed(
   source: Origin['source'],
   value: bigint,
   specs: ReadonlyMap<string, MapSpec>,
+  type: ProgramTypeName | undefined,
 ): TrialInput | undefined {
   switch (source.kind) {
     case 'data':
     case 'context': {
-      const bytes = source.kind === 'data' ? input.data : input.context;
+      const bytes = source.kind === 'data' ? input.data : (input.context ?? new Uint8Array(contextSize(type)));
       if (bytes === undefined || source.offset < 0 || source.offset + source.size > bytes.length) return undefined;
       const copy = write(bytes, source.offset, source.size, value);
       return source.kind === 'data' ? { ...input, data: copy } : { ...input, context: copy };
@@ -49,7 +83,13 @@ export function changed(
     case 'presence': {
       const spec = specs.get(source.map);
       const size = valueBytes(spec);
-      if (size === undefined || !/hash/.test(spec!.type)) return undefined;
+      if (size === undefined) return undefined;
+      if (!/hash/.test(spec!.type)) {
+        // An array has all its keys and no other: the key itself must be another.
+        const wanted = value === 0n ? BigInt(spec!.maxEntries) : 0n;
+        const number = source.by === undefined ? undefined : solve(source.by, wanted);
+        return number === undefined ? undefined : changed(input, source.by!.source, number, specs, type);
+      }
       if (value !== 0n) return withValue(input, source.map, source.key, new Uint8Array(size));
       const { [source.key]: _, ...rest } = input.maps[source.map] ?? {};
       return { ...input, maps: { ...input.maps, [source.map]: rest } };

@@ -7,8 +7,8 @@ export type Source =
   | { readonly kind: 'map'; readonly map: string; readonly key: string; readonly offset: number; readonly size: number }
   /** Length of the packet. */
   | { readonly kind: 'length' }
-  /** Whether the map has the key: the address of the value, or 0. */
-  | { readonly kind: 'presence'; readonly map: string; readonly key: string };
+  /** Whether the map has the key: the address of the value, or 0. `by`: where the key came from. */
+  | { readonly kind: 'presence'; readonly map: string; readonly key: string; readonly by: Origin | undefined };
 
 export type OperationName =
   | 'add'

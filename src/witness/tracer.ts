@@ -100,9 +100,9 @@ export class Tracer {
     if (map === undefined || key === undefined || key < 65536n) return;
     const size = this.#keySize(map);
     const at = Number(key);
-    this.#lookup = { map, key: toHex(this.#bytes(at, size)), keySymbol: this.#memory.get(at)?.symbol };
+    this.#lookup = { map, key: toHex(this.#bytes(at, size)), by: this.#memory.get(at)?.symbol };
   }
-  #lookup: { readonly map: string; readonly key: string; readonly keySymbol: Origin | undefined } | undefined;
+  #lookup: { readonly map: string; readonly key: string; readonly by: Origin | undefined } | undefined;
 
   #operands(insn: Insn, state: ConcreteState): Operand[] {
     const of = (number: number, size: number, off: number): Operand[] => {
@@ -271,8 +271,8 @@ export class Tracer {
       for (let i = 0; i < 6; i++) r[i] = undefined;
       const result = now.registers[0];
       if (this.#lookup !== undefined && result !== undefined) {
-        const { map, key } = this.#lookup;
-        r[0] = { source: { kind: 'presence', map, key }, operations: [], value: u64(result.value) };
+        const { map, key, by } = this.#lookup;
+        r[0] = { source: { kind: 'presence', map, key, by }, operations: [], value: u64(result.value) };
         if (result.object !== undefined && result.value !== 0n) this.#values.set(result.object.base, { map, key });
       }
       return;
