@@ -1,8 +1,7 @@
-// The stepping loop: one case an operation. Provenance is looked at first where an operand is not a plain scalar; a case that ends in
-// `continue` goes on, one that ends in `break` stops at this slot with the fault that a check has recorded.
+// The stepping loop: one case an operation, whose work stands in alu.ts, move.ts, jump.ts, memory.ts, frames.ts, helpers.ts. Provenance is
+// looked at first where an operand is not a plain scalar; a case that ends in `continue` goes on, one that ends in `break` stops at this slot
+// with the fault that a check has recorded.
 import {
-  ACCESS_READ,
-  ACCESS_WRITE,
   FAULT_BUDGET,
   FAULT_FALL_OFF,
   FAULT_INVALID_INSN,
@@ -12,7 +11,6 @@ import {
   FAULT_UNSUPPORTED,
   FRAME_CALL,
   FRAME_MAY_GOTO,
-  IMAGE_ARENA,
   IMAGE_ORIGINALS,
   IMAGE_SLOTS,
   IMAGE_TARGETS,
@@ -21,11 +19,7 @@ import {
   INSN_OFF,
   INSN_SIZE,
   INSN_SRC,
-  INSN_TARGET,
-  KIND_ARENA,
-  KIND_CONTEXT,
   KIND_SCALAR,
-  KIND_STACK,
   OP_ADDR_SPACE_CAST,
   OP_BREAKPOINT,
   OP_CALL_FUNCTION,
@@ -64,58 +58,37 @@ import {
   STATUS_BREAKPOINT,
   STATUS_PAUSED,
   STATUS_THROWN,
-  WIDE_AUX,
-  WIDE_BASE,
-  WIDE_OBJECT_SIZE,
-  WIDE_TAG,
 } from '../layout';
-import { MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
-import { ARENA_PAGE } from '../../plane/layout/map-arena';
-import { contextField, resolve } from './access';
-import { divide32, divide64, remainder32, remainder64, sdivide32, sdivide64, smodulo32, smodulo64, swap } from './arithmetic';
 import { atomicStep } from './atomics';
 import { stop } from './fault';
-import { beginLoop, enter, leave, tailCall, register, clobber, unwind } from './frames';
+import { beginLoop, enter, leave, tailCall, register, unwind } from './frames';
 import { callHelper, checkArguments, helperByNumber } from './helpers';
 import { PACKET_FAULT, PACKET_LOADED, packetLoad } from './packet-load';
+import { frameAt, readable, setTag } from './provenance';
+import { imm64, imm32, jumpTarget, comparable } from './operand';
 import {
-  blend,
-  blend1,
-  blendAdd,
-  blendSub,
-  copyProvenance,
-  copyRegister,
-  fill,
-  frameAt,
-  plain2,
-  readable,
-  setObject,
-  setTag,
-  spill,
-  tagOf,
-} from './provenance';
-
-@inline function imm64(e: usize): u64 {
-  return load<u64>(e, INSN_IMM);
-}
-
-@inline function imm32(e: usize): u32 {
-  return load<u32>(e, INSN_IMM);
-}
-
-/** Constant of a conditional jump, whose upper half is the target. */
-@inline function jumpImm(e: usize): i64 {
-  return <i64>load<i32>(e, INSN_IMM);
-}
-
-@inline function jumpTarget(e: usize): u32 {
-  return load<u32>(e, INSN_TARGET);
-}
-
-/** Both operands of a comparison may be read. */
-@inline function comparable(s: usize, d: usize, r: usize): bool {
-  return plain2(d, r) || (readable(s, d) && readable(s, r));
-}
+  add64K, add64X, add32K, add32X, sub64K, sub64X, sub32K, sub32X, mul64K, mul64X,
+  mul32K, mul32X, div64K, div64X, div32K, div32X, or64K, or64X, or32K, or32X,
+  and64K, and64X, and32K, and32X, lsh64K, lsh64X, lsh32K, lsh32X, rsh64K, rsh64X,
+  rsh32K, rsh32X, neg64, neg32, mod64K, mod64X, mod32K, mod32X, xor64K, xor64X,
+  xor32K, xor32X, arsh64K, arsh64X, arsh32K, arsh32X, sdiv64K, sdiv64X, sdiv32K, sdiv32X,
+  smod64K, smod64X, smod32K, smod32X,
+} from './alu';
+import {
+  equal64K, equal64X, equal32K, equal32X, above64K, above64X, above32K, above32X, aboveOrEqual64K, aboveOrEqual64X,
+  aboveOrEqual32K, aboveOrEqual32X, anyBit64K, anyBit64X, anyBit32K, anyBit32X, unequal64K, unequal64X, unequal32K, unequal32X,
+  greater64K, greater64X, greater32K, greater32X, greaterOrEqual64K, greaterOrEqual64X, greaterOrEqual32K, greaterOrEqual32X, below64K, below64X,
+  below32K, below32X, belowOrEqual64K, belowOrEqual64X, belowOrEqual32K, belowOrEqual32X, less64K, less64X, less32K, less32X,
+  lessOrEqual64K, lessOrEqual64X, lessOrEqual32K, lessOrEqual32X,
+} from './jump';
+import {
+  load8, load16, load32, load64, loadSigned8, loadSigned16, loadSigned32, store8K, store16K, store32K,
+  store64K, store8, store16, store32, store64,
+} from './memory';
+import {
+  mov64K, mov64X, mov32K, mov32X, extend32From8, extend32From16, extend64From8, extend64From16, extend64From32, castAddress,
+  toLittleEndian, swapBytes, loadWide,
+} from './move';
 
 /** Runs from STATE_SLOT until the program exits, pauses or faults: see STATE_STATUS. */
 export function loop(s: usize): void {
@@ -160,708 +133,117 @@ export function loop(s: usize): void {
     const d = s + <usize>load<u16>(e, INSN_DST);
     const r = s + <usize>load<u16>(e, INSN_SRC);
     switch (op) {
-      case 0x07: { // add 64
-        if (tagOf(d) != KIND_SCALAR && !readable(s, d)) break;
-        store<u64>(d, load<u64>(d) + imm64(e));
-        continue;
-      }
-      case 0x0f: {
-        if (!plain2(d, r) && !blendAdd(s, d, r)) break;
-        store<u64>(d, load<u64>(d) + load<u64>(r));
-        continue;
-      }
-      case 0x04: { // add 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) + imm32(e)));
-        continue;
-      }
-      case 0x0c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) + load<u32>(r)));
-        continue;
-      }
-      case 0x17: { // sub 64
-        if (tagOf(d) != KIND_SCALAR && !readable(s, d)) break;
-        store<u64>(d, load<u64>(d) - imm64(e));
-        continue;
-      }
-      case 0x1f: {
-        if (!plain2(d, r) && !blendSub(s, d, r)) break;
-        store<u64>(d, load<u64>(d) - load<u64>(r));
-        continue;
-      }
-      case 0x14: { // sub 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) - imm32(e)));
-        continue;
-      }
-      case 0x1c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) - load<u32>(r)));
-        continue;
-      }
-      case 0x27: { // mul 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) * imm64(e));
-        continue;
-      }
-      case 0x2f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) * load<u64>(r));
-        continue;
-      }
-      case 0x24: { // mul 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) * imm32(e)));
-        continue;
-      }
-      case 0x2c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) * load<u32>(r)));
-        continue;
-      }
-      case 0x37: { // div 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, divide64(load<u64>(d), imm64(e)));
-        continue;
-      }
-      case 0x3f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, divide64(load<u64>(d), load<u64>(r)));
-        continue;
-      }
-      case 0x34: { // div 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(divide32(load<u32>(d), imm32(e))));
-        continue;
-      }
-      case 0x3c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(divide32(load<u32>(d), load<u32>(r))));
-        continue;
-      }
-      case 0x47: { // or 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) | imm64(e));
-        continue;
-      }
-      case 0x4f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) | load<u64>(r));
-        continue;
-      }
-      case 0x44: { // or 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) | imm32(e)));
-        continue;
-      }
-      case 0x4c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) | load<u32>(r)));
-        continue;
-      }
-      case 0x57: { // and 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) & imm64(e));
-        continue;
-      }
-      case 0x5f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) & load<u64>(r));
-        continue;
-      }
-      case 0x54: { // and 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) & imm32(e)));
-        continue;
-      }
-      case 0x5c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) & load<u32>(r)));
-        continue;
-      }
-      case 0x67: { // lsh 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) << (imm64(e) & 63));
-        continue;
-      }
-      case 0x6f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) << (load<u64>(r) & 63));
-        continue;
-      }
-      case 0x64: { // lsh 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) << (imm32(e) & 31)));
-        continue;
-      }
-      case 0x6c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) << (load<u32>(r) & 31)));
-        continue;
-      }
-      case 0x77: { // rsh 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) >> (imm64(e) & 63));
-        continue;
-      }
-      case 0x7f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) >> (load<u64>(r) & 63));
-        continue;
-      }
-      case 0x74: { // rsh 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) >> (imm32(e) & 31)));
-        continue;
-      }
-      case 0x7c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) >> (load<u32>(r) & 31)));
-        continue;
-      }
-      case 0x87: { // neg
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, 0 - load<u64>(d));
-        continue;
-      }
-      case 0x84: {
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(0 - load<u32>(d)));
-        continue;
-      }
-      case 0x97: { // mod 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, remainder64(load<u64>(d), imm64(e)));
-        continue;
-      }
-      case 0x9f: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, remainder64(load<u64>(d), load<u64>(r)));
-        continue;
-      }
-      case 0x94: { // mod 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(remainder32(load<u32>(d), imm32(e))));
-        continue;
-      }
-      case 0x9c: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(remainder32(load<u32>(d), load<u32>(r))));
-        continue;
-      }
-      case 0xa7: { // xor 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, load<u64>(d) ^ imm64(e));
-        continue;
-      }
-      case 0xaf: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, load<u64>(d) ^ load<u64>(r));
-        continue;
-      }
-      case 0xa4: { // xor 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) ^ imm32(e)));
-        continue;
-      }
-      case 0xac: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(load<u32>(d) ^ load<u32>(r)));
-        continue;
-      }
-      case 0xb7: { // mov 64
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, imm64(e));
-        continue;
-      }
-      case 0xbf: {
-        if (!readable(s, r)) break;
-        copyRegister(d, r);
-        continue;
-      }
-      case 0xb4: { // mov 32
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64>imm32(e));
-        continue;
-      }
-      case 0xbc: {
-        if (!readable(s, r)) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64>load<u32>(r));
-        continue;
-      }
-      case 0xc7: { // arsh 64
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64>(load<i64>(d) >> (imm64(e) & 63)));
-        continue;
-      }
-      case 0xcf: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64>(load<i64>(d) >> (load<u64>(r) & 63)));
-        continue;
-      }
-      case 0xc4: { // arsh 32
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64><u32>(<u32>(load<i32>(d) >> (imm32(e) & 31))));
-        continue;
-      }
-      case 0xcc: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64><u32>(<u32>(load<i32>(d) >> (load<u32>(r) & 31))));
-        continue;
-      }
-      case OP_SDIV64_K: {
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, sdivide64(load<i64>(d), load<i64>(e, INSN_IMM)));
-        continue;
-      }
-      case OP_SDIV64_X: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, sdivide64(load<i64>(d), load<i64>(r)));
-        continue;
-      }
-      case OP_SDIV32_K: {
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64>sdivide32(load<i32>(d), load<i32>(e, INSN_IMM)));
-        continue;
-      }
-      case OP_SDIV32_X: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64>sdivide32(load<i32>(d), load<i32>(r)));
-        continue;
-      }
-      case OP_SMOD64_K: {
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, smodulo64(load<i64>(d), load<i64>(e, INSN_IMM)));
-        continue;
-      }
-      case OP_SMOD64_X: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, smodulo64(load<i64>(d), load<i64>(r)));
-        continue;
-      }
-      case OP_SMOD32_K: {
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, <u64>smodulo32(load<i32>(d), load<i32>(e, INSN_IMM)));
-        continue;
-      }
-      case OP_SMOD32_X: {
-        if (!plain2(d, r) && !blend(s, d, r)) break;
-        store<u64>(d, <u64>smodulo32(load<i32>(d), load<i32>(r)));
-        continue;
-      }
-      case OP_MOVSX32_8: {
-        if (!readable(s, r)) break;
-        const value = <u64><u32><i32>load<i8>(r);
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case OP_MOVSX32_16: {
-        if (!readable(s, r)) break;
-        const value = <u64><u32><i32>load<i16>(r);
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case OP_MOVSX64_8: {
-        if (!readable(s, r)) break;
-        const value = <u64><i64>load<i8>(r);
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case OP_MOVSX64_16: {
-        if (!readable(s, r)) break;
-        const value = <u64><i64>load<i16>(r);
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case OP_MOVSX64_32: {
-        if (!readable(s, r)) break;
-        const value = <u64><i64>load<i32>(r);
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case OP_ADDR_SPACE_CAST: {
-        if (!readable(s, r)) break;
-        // The address is the lower half, in both address spaces.
-        const value = <u64>load<u32>(r);
-        const arena = load<u32>(<usize>load<u32>(s, STATE_IMAGE), IMAGE_ARENA);
-        copyProvenance(d, r);
-        if (arena != 0 && imm32(e) == 1) setObject(d, KIND_ARENA, load<u32>(arena, MAP_VALUES), load<u32>(arena, MAP_MAX_ENTRIES) * ARENA_PAGE, arena);
-        else if (arena != 0) setTag(d, KIND_SCALAR);
-        store<u64>(d, value);
-        continue;
-      }
-      case 0xd4: { // le
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        const bits = imm32(e);
-        if (bits == 16) store<u64>(d, <u64>load<u16>(d));
-        else if (bits == 32) store<u64>(d, <u64>load<u32>(d));
-        continue;
-      }
+      case 0x07: if (add64K(s, e, d)) continue; break;
+      case 0x0f: if (add64X(s, d, r)) continue; break;
+      case 0x04: if (add32K(s, e, d)) continue; break;
+      case 0x0c: if (add32X(s, d, r)) continue; break;
+      case 0x17: if (sub64K(s, e, d)) continue; break;
+      case 0x1f: if (sub64X(s, d, r)) continue; break;
+      case 0x14: if (sub32K(s, e, d)) continue; break;
+      case 0x1c: if (sub32X(s, d, r)) continue; break;
+      case 0x27: if (mul64K(s, e, d)) continue; break;
+      case 0x2f: if (mul64X(s, d, r)) continue; break;
+      case 0x24: if (mul32K(s, e, d)) continue; break;
+      case 0x2c: if (mul32X(s, d, r)) continue; break;
+      case 0x37: if (div64K(s, e, d)) continue; break;
+      case 0x3f: if (div64X(s, d, r)) continue; break;
+      case 0x34: if (div32K(s, e, d)) continue; break;
+      case 0x3c: if (div32X(s, d, r)) continue; break;
+      case 0x47: if (or64K(s, e, d)) continue; break;
+      case 0x4f: if (or64X(s, d, r)) continue; break;
+      case 0x44: if (or32K(s, e, d)) continue; break;
+      case 0x4c: if (or32X(s, d, r)) continue; break;
+      case 0x57: if (and64K(s, e, d)) continue; break;
+      case 0x5f: if (and64X(s, d, r)) continue; break;
+      case 0x54: if (and32K(s, e, d)) continue; break;
+      case 0x5c: if (and32X(s, d, r)) continue; break;
+      case 0x67: if (lsh64K(s, e, d)) continue; break;
+      case 0x6f: if (lsh64X(s, d, r)) continue; break;
+      case 0x64: if (lsh32K(s, e, d)) continue; break;
+      case 0x6c: if (lsh32X(s, d, r)) continue; break;
+      case 0x77: if (rsh64K(s, e, d)) continue; break;
+      case 0x7f: if (rsh64X(s, d, r)) continue; break;
+      case 0x74: if (rsh32K(s, e, d)) continue; break;
+      case 0x7c: if (rsh32X(s, d, r)) continue; break;
+      case 0x87: if (neg64(s, d)) continue; break;
+      case 0x84: if (neg32(s, d)) continue; break;
+      case 0x97: if (mod64K(s, e, d)) continue; break;
+      case 0x9f: if (mod64X(s, d, r)) continue; break;
+      case 0x94: if (mod32K(s, e, d)) continue; break;
+      case 0x9c: if (mod32X(s, d, r)) continue; break;
+      case 0xa7: if (xor64K(s, e, d)) continue; break;
+      case 0xaf: if (xor64X(s, d, r)) continue; break;
+      case 0xa4: if (xor32K(s, e, d)) continue; break;
+      case 0xac: if (xor32X(s, d, r)) continue; break;
+      case 0xb7: mov64K(e, d); continue;
+      case 0xbf: if (mov64X(s, d, r)) continue; break;
+      case 0xb4: mov32K(e, d); continue;
+      case 0xbc: if (mov32X(s, d, r)) continue; break;
+      case 0xc7: if (arsh64K(s, e, d)) continue; break;
+      case 0xcf: if (arsh64X(s, d, r)) continue; break;
+      case 0xc4: if (arsh32K(s, e, d)) continue; break;
+      case 0xcc: if (arsh32X(s, d, r)) continue; break;
+      case OP_SDIV64_K: if (sdiv64K(s, e, d)) continue; break;
+      case OP_SDIV64_X: if (sdiv64X(s, d, r)) continue; break;
+      case OP_SDIV32_K: if (sdiv32K(s, e, d)) continue; break;
+      case OP_SDIV32_X: if (sdiv32X(s, d, r)) continue; break;
+      case OP_SMOD64_K: if (smod64K(s, e, d)) continue; break;
+      case OP_SMOD64_X: if (smod64X(s, d, r)) continue; break;
+      case OP_SMOD32_K: if (smod32K(s, e, d)) continue; break;
+      case OP_SMOD32_X: if (smod32X(s, d, r)) continue; break;
+      case OP_MOVSX32_8: if (extend32From8(s, d, r)) continue; break;
+      case OP_MOVSX32_16: if (extend32From16(s, d, r)) continue; break;
+      case OP_MOVSX64_8: if (extend64From8(s, d, r)) continue; break;
+      case OP_MOVSX64_16: if (extend64From16(s, d, r)) continue; break;
+      case OP_MOVSX64_32: if (extend64From32(s, d, r)) continue; break;
+      case OP_ADDR_SPACE_CAST: if (castAddress(s, e, d, r)) continue; break;
+      case 0xd4: if (toLittleEndian(s, e, d)) continue; break; // le
       case 0xdc: // be
-      case 0xd7: { // bswap
-        if (tagOf(d) != KIND_SCALAR && !blend1(s, d)) break;
-        store<u64>(d, swap(load<u64>(d), imm32(e)));
-        continue;
-      }
-      case 0x15: { // jeq 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) == <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x1d: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) == load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x16: { // jeq 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) == imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x1e: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) == load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x25: { // jgt 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) > <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x2d: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) > load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x26: { // jgt 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) > imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x2e: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) > load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x35: { // jge 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) >= <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x3d: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) >= load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x36: { // jge 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) >= imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x3e: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) >= load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x45: { // jset 64
-        if (!readable(s, d)) break;
-        if ((load<u64>(d) & <u64>jumpImm(e)) != 0) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x4d: {
-        if (!comparable(s, d, r)) break;
-        if ((load<u64>(d) & load<u64>(r)) != 0) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x46: { // jset 32
-        if (!readable(s, d)) break;
-        if ((load<u32>(d) & imm32(e)) != 0) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x4e: {
-        if (!comparable(s, d, r)) break;
-        if ((load<u32>(d) & load<u32>(r)) != 0) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x55: { // jne 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) != <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x5d: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) != load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x56: { // jne 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) != imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x5e: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) != load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x65: { // jsgt 64
-        if (!readable(s, d)) break;
-        if (load<i64>(d) > jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x6d: {
-        if (!comparable(s, d, r)) break;
-        if (load<i64>(d) > load<i64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x66: { // jsgt 32
-        if (!readable(s, d)) break;
-        if (load<i32>(d) > load<i32>(e, INSN_IMM)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x6e: {
-        if (!comparable(s, d, r)) break;
-        if (load<i32>(d) > load<i32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x75: { // jsge 64
-        if (!readable(s, d)) break;
-        if (load<i64>(d) >= jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x7d: {
-        if (!comparable(s, d, r)) break;
-        if (load<i64>(d) >= load<i64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x76: { // jsge 32
-        if (!readable(s, d)) break;
-        if (load<i32>(d) >= load<i32>(e, INSN_IMM)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0x7e: {
-        if (!comparable(s, d, r)) break;
-        if (load<i32>(d) >= load<i32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xa5: { // jlt 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) < <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xad: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) < load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xa6: { // jlt 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) < imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xae: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) < load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xb5: { // jle 64
-        if (!readable(s, d)) break;
-        if (load<u64>(d) <= <u64>jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xbd: {
-        if (!comparable(s, d, r)) break;
-        if (load<u64>(d) <= load<u64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xb6: { // jle 32
-        if (!readable(s, d)) break;
-        if (load<u32>(d) <= imm32(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xbe: {
-        if (!comparable(s, d, r)) break;
-        if (load<u32>(d) <= load<u32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xc5: { // jslt 64
-        if (!readable(s, d)) break;
-        if (load<i64>(d) < jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xcd: {
-        if (!comparable(s, d, r)) break;
-        if (load<i64>(d) < load<i64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xc6: { // jslt 32
-        if (!readable(s, d)) break;
-        if (load<i32>(d) < load<i32>(e, INSN_IMM)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xce: {
-        if (!comparable(s, d, r)) break;
-        if (load<i32>(d) < load<i32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xd5: { // jsle 64
-        if (!readable(s, d)) break;
-        if (load<i64>(d) <= jumpImm(e)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xdd: {
-        if (!comparable(s, d, r)) break;
-        if (load<i64>(d) <= load<i64>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xd6: { // jsle 32
-        if (!readable(s, d)) break;
-        if (load<i32>(d) <= load<i32>(e, INSN_IMM)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
-      case 0xde: {
-        if (!comparable(s, d, r)) break;
-        if (load<i32>(d) <= load<i32>(r)) {
-          slot = jumpTarget(e);
-          jumped = true;
-        }
-        continue;
-      }
+      case 0xd7: if (swapBytes(s, e, d)) continue; break; // bswap
+      case 0x15: if (!readable(s, d)) break; if (equal64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jeq 64
+      case 0x1d: if (!comparable(s, d, r)) break; if (equal64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x16: if (!readable(s, d)) break; if (equal32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jeq 32
+      case 0x1e: if (!comparable(s, d, r)) break; if (equal32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x25: if (!readable(s, d)) break; if (above64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jgt 64
+      case 0x2d: if (!comparable(s, d, r)) break; if (above64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x26: if (!readable(s, d)) break; if (above32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jgt 32
+      case 0x2e: if (!comparable(s, d, r)) break; if (above32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x35: if (!readable(s, d)) break; if (aboveOrEqual64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jge 64
+      case 0x3d: if (!comparable(s, d, r)) break; if (aboveOrEqual64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x36: if (!readable(s, d)) break; if (aboveOrEqual32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jge 32
+      case 0x3e: if (!comparable(s, d, r)) break; if (aboveOrEqual32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x45: if (!readable(s, d)) break; if (anyBit64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jset 64
+      case 0x4d: if (!comparable(s, d, r)) break; if (anyBit64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x46: if (!readable(s, d)) break; if (anyBit32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jset 32
+      case 0x4e: if (!comparable(s, d, r)) break; if (anyBit32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x55: if (!readable(s, d)) break; if (unequal64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jne 64
+      case 0x5d: if (!comparable(s, d, r)) break; if (unequal64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x56: if (!readable(s, d)) break; if (unequal32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jne 32
+      case 0x5e: if (!comparable(s, d, r)) break; if (unequal32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x65: if (!readable(s, d)) break; if (greater64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsgt 64
+      case 0x6d: if (!comparable(s, d, r)) break; if (greater64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x66: if (!readable(s, d)) break; if (greater32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsgt 32
+      case 0x6e: if (!comparable(s, d, r)) break; if (greater32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x75: if (!readable(s, d)) break; if (greaterOrEqual64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsge 64
+      case 0x7d: if (!comparable(s, d, r)) break; if (greaterOrEqual64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0x76: if (!readable(s, d)) break; if (greaterOrEqual32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsge 32
+      case 0x7e: if (!comparable(s, d, r)) break; if (greaterOrEqual32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xa5: if (!readable(s, d)) break; if (below64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jlt 64
+      case 0xad: if (!comparable(s, d, r)) break; if (below64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xa6: if (!readable(s, d)) break; if (below32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jlt 32
+      case 0xae: if (!comparable(s, d, r)) break; if (below32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xb5: if (!readable(s, d)) break; if (belowOrEqual64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jle 64
+      case 0xbd: if (!comparable(s, d, r)) break; if (belowOrEqual64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xb6: if (!readable(s, d)) break; if (belowOrEqual32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jle 32
+      case 0xbe: if (!comparable(s, d, r)) break; if (belowOrEqual32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xc5: if (!readable(s, d)) break; if (less64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jslt 64
+      case 0xcd: if (!comparable(s, d, r)) break; if (less64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xc6: if (!readable(s, d)) break; if (less32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jslt 32
+      case 0xce: if (!comparable(s, d, r)) break; if (less32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xd5: if (!readable(s, d)) break; if (lessOrEqual64K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsle 64
+      case 0xdd: if (!comparable(s, d, r)) break; if (lessOrEqual64X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
+      case 0xd6: if (!readable(s, d)) break; if (lessOrEqual32K(e, d)) { slot = jumpTarget(e); jumped = true; } continue; // jsle 32
+      case 0xde: if (!comparable(s, d, r)) break; if (lessOrEqual32X(d, r)) { slot = jumpTarget(e); jumped = true; } continue;
       case 0x05: // ja, gotol
       case 0x06: {
         slot = jumpTarget(e);
@@ -891,119 +273,22 @@ export function loop(s: usize): void {
         }
         continue;
       }
-      case 0x18: { // lddw
-        const wide = e + INSN_SIZE;
-        store<u64>(d, imm64(e));
-        setObject(d, <u32>load<u16>(wide, WIDE_TAG), load<u32>(wide, WIDE_BASE), load<u32>(wide, WIDE_OBJECT_SIZE), load<u32>(wide, WIDE_AUX));
-        slot++;
-        continue;
-      }
-      case 0x71: { // ldx u8
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 1, ACCESS_READ);
-        if (a == 0) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64>load<u8>(a));
-        continue;
-      }
-      case 0x69: { // ldx u16
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 2, ACCESS_READ);
-        if (a == 0) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64>load<u16>(a));
-        continue;
-      }
-      case 0x61: { // ldx u32
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 4, ACCESS_READ);
-        if (a == 0) break;
-        if ((tagOf(r) & 0xff) == KIND_CONTEXT) contextField(s, r, a, d);
-        else setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64>load<u32>(a));
-        continue;
-      }
-      case 0x79: { // ldx u64
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 8, ACCESS_READ);
-        if (a == 0) break;
-        const kind = tagOf(r) & 0xff;
-        if (kind == KIND_STACK) fill(s, r, a, d);
-        else if (kind == KIND_CONTEXT) contextField(s, r, a, d);
-        else setTag(d, KIND_SCALAR);
-        store<u64>(d, load<u64>(a));
-        continue;
-      }
-      case 0x91: { // ldx s8
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 1, ACCESS_READ);
-        if (a == 0) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64><i64>load<i8>(a));
-        continue;
-      }
-      case 0x89: { // ldx s16
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 2, ACCESS_READ);
-        if (a == 0) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64><i64>load<i16>(a));
-        continue;
-      }
-      case 0x81: { // ldx s32
-        const a = resolve(s, r, <i64>load<i16>(e, INSN_OFF), 4, ACCESS_READ);
-        if (a == 0) break;
-        setTag(d, KIND_SCALAR);
-        store<u64>(d, <u64><i64>load<i32>(a));
-        continue;
-      }
-      case 0x72: { // st u8
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 1, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u8>(a, <u8>imm32(e));
-        continue;
-      }
-      case 0x6a: { // st u16
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 2, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u16>(a, <u16>imm32(e));
-        continue;
-      }
-      case 0x62: { // st u32
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 4, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u32>(a, imm32(e));
-        continue;
-      }
-      case 0x7a: { // st u64
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 8, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u64>(a, imm64(e));
-        continue;
-      }
-      case 0x73: { // stx u8
-        if (!readable(s, r)) break;
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 1, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u8>(a, load<u8>(r));
-        continue;
-      }
-      case 0x6b: { // stx u16
-        if (!readable(s, r)) break;
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 2, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u16>(a, load<u16>(r));
-        continue;
-      }
-      case 0x63: { // stx u32
-        if (!readable(s, r)) break;
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 4, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u32>(a, load<u32>(r));
-        continue;
-      }
-      case 0x7b: { // stx u64
-        if (!readable(s, r)) break;
-        const a = resolve(s, d, <i64>load<i16>(e, INSN_OFF), 8, ACCESS_WRITE);
-        if (a == 0) break;
-        store<u64>(a, load<u64>(r));
-        if (tagOf(r) != KIND_SCALAR && (tagOf(d) & 0xff) == KIND_STACK) spill(s, d, a, r);
-        continue;
-      }
+      case 0x18: loadWide(e, d); slot++; continue; // lddw
+      case 0x71: if (load8(s, e, d, r)) continue; break; // ldx u8
+      case 0x69: if (load16(s, e, d, r)) continue; break; // ldx u16
+      case 0x61: if (load32(s, e, d, r)) continue; break; // ldx u32
+      case 0x79: if (load64(s, e, d, r)) continue; break; // ldx u64
+      case 0x91: if (loadSigned8(s, e, d, r)) continue; break; // ldx s8
+      case 0x89: if (loadSigned16(s, e, d, r)) continue; break; // ldx s16
+      case 0x81: if (loadSigned32(s, e, d, r)) continue; break; // ldx s32
+      case 0x72: if (store8K(s, e, d)) continue; break; // st u8
+      case 0x6a: if (store16K(s, e, d)) continue; break; // st u16
+      case 0x62: if (store32K(s, e, d)) continue; break; // st u32
+      case 0x7a: if (store64K(s, e, d)) continue; break; // st u64
+      case 0x73: if (store8(s, e, d, r)) continue; break; // stx u8
+      case 0x6b: if (store16(s, e, d, r)) continue; break; // stx u16
+      case 0x63: if (store32(s, e, d, r)) continue; break; // stx u32
+      case 0x7b: if (store64(s, e, d, r)) continue; break; // stx u64
       case 0x20: // packet loads
       case 0x28:
       case 0x30:
