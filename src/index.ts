@@ -117,17 +117,20 @@ export async function load(
   if (options.layout !== undefined) checkLayout(spec, options.layout);
   if (options.target === 'linux') {
     const { loadLinux } = await import('./linux/load.ts');
-    const { programs, maps, pinFolder } = options;
+    const { programs, maps, pinFolder, runtime } = options;
     return loadLinux(spec, {
       ...(programs === undefined ? {} : { programs }),
       ...(maps === undefined ? {} : { maps }),
       ...(pinFolder === undefined ? {} : { pinFolder }),
+      ...(runtime === undefined ? {} : { runtime }),
     });
   }
   const files = await filesOfMachine();
   const runtime = options.runtime ?? pinnedRuntime(spec, options, files) ?? new Runtime(options);
   pinsOf(runtime.plane).files = files;
-  return loadUser(runtime, hooks, spec, options);
+  const ofKernel = Object.values(options.maps ?? {}).some(({ target }) => target === 'linux');
+  const share = ofKernel ? { share: (await import('./linux/shared-maps.ts')).shareKernelMap } : {};
+  return loadUser(runtime, hooks, spec, { ...options, ...share });
 }
 
 /** Undefined where there are none, as in a browser. */

@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { LoadedObject, MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { vmlinuxBtf } from './btf-vmlinux.ts';
 import { type LinuxMap, linuxMap } from './map-handles.ts';
 import type { KernelMap } from './maps.ts';
@@ -24,6 +25,8 @@ export interface LinuxLoadOptions {
   readonly pinFolder?: string;
   /** Maps of this target in place of the object's own, by name: shared with whoever else holds them. */
   readonly maps?: Readonly<Record<string, MapHandle>>;
+  /** A runtime here that is to share the arenas of the object: they are mapped into its memory. */
+  readonly runtime?: Runtime;
   /** Initial content of global sections by map name (`.rodata`, …), in place of the object's; of exactly their size. */
   readonly contents?: Readonly<Record<string, Uint8Array>>;
   /** BPF_F_* of BPF_PROG_LOAD besides those that the section names imply, such as BPF_F_TEST_RND_HI32. */
@@ -65,6 +68,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       pinFolder: options.pinFolder ?? '/sys/fs/bpf',
       contents: options.contents ?? {},
       given: options.maps ?? {},
+      runtime: options.runtime,
     });
     const maps: Record<string, LinuxMap> = {};
     for (const map of wanted) {

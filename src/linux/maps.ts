@@ -83,6 +83,7 @@ export class KernelMap implements TargetMap {
   readonly mapExtra: bigint;
   readonly #elements: MapElements;
   #mapping: Mapping | undefined;
+  #unmap: (() => void) | undefined;
   #open = true;
 
   constructor(
@@ -245,10 +246,17 @@ export class KernelMap implements TargetMap {
     return new Uint8Array(memoryAt(this.#mapping.address, length));
   }
 
+  /** It is mapped there already; `unmap` ends that. */
+  place(address: number, length: number, unmap: () => void): void {
+    this.#mapping = { address, length };
+    this.#unmap = unmap;
+  }
+
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    if (this.#mapping !== undefined) munmap(this.#mapping);
+    if (this.#unmap !== undefined) this.#unmap();
+    else if (this.#mapping !== undefined) munmap(this.#mapping);
     close(this.fd);
   }
 

@@ -5,11 +5,13 @@ import { kconfigLayout } from '../object/externs.ts';
 import type { MapSpec, ObjectSpec } from '../object/spec.ts';
 import type { MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { openById, openPinned, pinObject } from './bpf.ts';
 import { mapInfoOf } from './info.ts';
 import { kernelKconfigBytes } from './kconfig.ts';
 import { BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
 import type { ObjectBtf } from './object-btf.ts';
+import { placeArena } from './shared-maps.ts';
 import { SyscallError } from './syscall-error.ts';
 
 export interface ObjectMapOptions {
@@ -18,6 +20,8 @@ export interface ObjectMapOptions {
   /** Folder of a bpf file system for maps that are pinned by name. */
   readonly pinFolder: string;
   /** Maps in place of the object's own, by name. */
+  /** Whose memory arenas are mapped into; by default they lie anywhere in the process. */
+  readonly runtime: Runtime | undefined;
   readonly given: Readonly<Record<string, MapHandle>>;
   /** Initial content by map name, in place of the object's: bytes of `.rodata`, `.data`, … */
   readonly contents: Readonly<Record<string, Uint8Array>>;
@@ -37,7 +41,12 @@ export function createObjectMaps(
       if (there === undefined) fresh.push(map);
       maps.set(map.name, there ?? makeMap(map, options));
     }
-    for (const map of maps.values()) if (map.type === 'arena') map.mapped();
+    for (const map of fresh)
+      if (map.type === 'arena') {
+        const arena = maps.get(map.name)!;
+        if (options.runtime === undefined) arena.mapped();
+        else placeArena(options.runtime, arena);
+      }
     for (const map of fresh) fill(spec, map, maps, options);
     return maps;
   } catch (error) {
@@ -95,7 +104,9 @@ function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
       `map type ${spec.type}`,
       `map ${spec.name}: Linux maps of type ${spec.type} cannot be made yet`,
     );
-  const map = create(spec, options.btf);
+  // An arena in a runtime's memory lies where that memory has room, whatever address the object asks for.
+  const place = spec.type === 'arena' && options.runtime !== undefined ? { ...spec, mapExtra: 0n } : spec;
+  const map = create(place, options.btf);
   const path = pinPath(spec, options);
   if (path !== undefined) {
     try {

@@ -5,7 +5,7 @@ import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
-import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
+import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigBytes } from './kconfig.ts';
@@ -153,7 +153,9 @@ function givenMap(runtime: Runtime, given: MapHandle, spec: MapSpec, { share }: 
 /** The map, if an object that defines it as `spec` can use it: what libbpf asks of a map that it is to use in place of its own. */
 function alike(map: PlaneMap, spec: MapSpec, what: string, have: PlaneMap['attributes'] = map.attributes): PlaneMap {
   const wanted = { ...spec, ...shapeOf(spec) };
-  const fields = ['type', 'keySize', 'valueSize', 'flags', 'mapExtra'] as const;
+  // What map_extra says of an arena is its address, which depends on who maps it.
+  const extra = spec.type === 'arena' ? [] : (['mapExtra'] as const);
+  const fields = ['type', 'keySize', 'valueSize', 'flags', ...extra] as const;
   const sized = spec.type === 'perf_event_array' && spec.maxEntries === 0 ? fields : [...fields, 'maxEntries' as const];
   const differs = sized
     .filter((field) => String(have[field] ?? 0) !== String(wanted[field] ?? 0))
@@ -239,7 +241,9 @@ function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues):
 
 function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   const view = runtime.view();
-  const values = view.getUint32(map.address + MAP_VALUES, true);
+  // Where programs see them: the pointers of a shared arena are the kernel's.
+  const delta = map.type === 'arena' ? view.getUint32(map.address + ARENA_DELTA, true) : 0;
+  const values = (view.getUint32(map.address + MAP_VALUES, true) - delta) >>> 0;
   const { contents } = spec;
   const facts: MapFacts = {
     name: spec.name,

@@ -1,6 +1,6 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
 import { InputError, InternalError } from '../errors.ts';
-import { WASM_PAGE } from '../plane/layout/memory.ts';
+import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
 import { createMemory } from './memory.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
@@ -64,6 +64,25 @@ export class Runtime {
 
   freePages(address: number, size: number): void {
     this.plane.exports.pages_free(address, Math.ceil(size / WASM_PAGE));
+  }
+
+  /**
+   * Grows the memory by `bytes` (address space: what is not written takes no memory) and keeps it from growing further, as growing would end the process
+   * while memory is mapped in it that can only be read. Returns what lets it grow again.
+   */
+  holdSize(bytes: number): () => void {
+    const { memory } = this.plane;
+    const holds = () => this.view().getUint32(ROOT + ROOT_SIZE_HOLDS, true);
+    if (holds() === 0) {
+      const room = 65536 - memory.buffer.byteLength / WASM_PAGE;
+      try {
+        memory.grow(Math.min(room, Math.ceil(bytes / WASM_PAGE)));
+      } catch {
+        throw new InputError('SLUICE_MAP_ENOMEM', `the linear memory cannot grow by ${bytes} bytes: ENOMEM`);
+      }
+    }
+    this.view().setUint32(ROOT + ROOT_SIZE_HOLDS, holds() + 1, true);
+    return () => this.view().setUint32(ROOT + ROOT_SIZE_HOLDS, holds() - 1, true);
   }
 
   bytes(): Uint8Array {

@@ -82,7 +82,7 @@ import {
   TAG_WRITE_ONLY,
 } from '../layout';
 import { MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
-import { ARENA_BITMAP, ARENA_PAGE } from '../../plane/layout/map-arena';
+import { ARENA_BITMAP, ARENA_DELTA, ARENA_PAGE } from '../../plane/layout/map-arena';
 import { FRAME_SIZE } from '../../plane/layout/memory';
 import { FLOW_KEYS_SIZE, SOCK_SIZE } from '../../plane/layout/skb';
 import { fault, registerNumber } from './fault';
@@ -190,7 +190,10 @@ function bad(s: usize, code: u32, r: usize, access: u32, address: u64, size: u32
 }
 
 /** As in Linux any address may be accessed; what is on no page of the arena reads as 0 and forgets what is written. */
-function resolveArena(s: usize, map: usize, address: u64, access: u32): usize {
+function resolveArena(s: usize, map: usize, pointer: u64, access: u32): usize {
+  const delta = load<u32>(map, ARENA_DELTA);
+  // A shared arena's pointers are addresses of the process, of which only the lower half counts.
+  const address = delta == 0 ? pointer : <u64>(<u32>pointer + delta);
   const page = <u32>(address - <u64>load<u32>(map, MAP_VALUES)) / ARENA_PAGE;
   if (address >= <u64>load<u32>(map, MAP_VALUES) && page < load<u32>(map, MAP_MAX_ENTRIES)) {
     const word = load<u32>(<usize>load<u32>(map, ARENA_BITMAP) + (<usize>(page >> 5) << 2));

@@ -1,6 +1,6 @@
 // Pages: whole 64 KiB runs of the heap, first fit over a free list, growing the memory when none fits.
 // One lock word in the root: callers are maps and arenas at creation, never per-event code.
-import { ROOT, ROOT_FREE_RUNS, ROOT_HEAP_TOP, ROOT_PAGE_LOCK, WASM_PAGE } from '../layout/memory';
+import { ROOT, ROOT_FREE_RUNS, ROOT_HEAP_TOP, ROOT_PAGE_LOCK, ROOT_SIZE_HOLDS, WASM_PAGE } from '../layout/memory';
 
 // A free run keeps its own links in its first bytes.
 const RUN_NEXT: usize = 0;
@@ -46,7 +46,9 @@ export function pages_alloc(count: u32): usize {
   const need = (<u64>top + (<u64>count << 16)) >> 16;
   const have = <u64>memory.size();
   // The last page of the 4 GiB stays unused, so that an address just past a run is never 0.
-  if (need > 65535 || (need > have && memory.grow(<i32>(need - have)) < 0)) {
+  const grows = need > have;
+  const held = grows && load<u32>(ROOT, ROOT_SIZE_HOLDS) != 0;
+  if (need > 65535 || held || (grows && memory.grow(<i32>(need - have)) < 0)) {
     unlock();
     return 0;
   }

@@ -8,6 +8,11 @@
 export const ARENA_LOCK = 64;
 export const ARENA_TAKEN = 68;
 export const ARENA_BITMAP = 72;
+/**
+ * u32: added to a program's pointer (to its lower 32 bits) it gives the address of the byte. 0, but in an arena that is shared with the kernel
+ * (linux/shared-maps.ts), whose pointers are addresses of the process.
+ */
+export const ARENA_DELTA = 76;
 /** Bytes of a page, and what MAP_VALUES is aligned to: the largest page of the machines that can map an arena of their kernel there. */
 export const ARENA_PAGE = 4096;
 export const ARENA_ALIGNMENT = 0x1_0000;

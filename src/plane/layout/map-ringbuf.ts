@@ -22,6 +22,15 @@ export const RINGBUF_MASK = 136;
 export const RINGBUF_WAKES = 192;
 export const RINGBUF_WAITERS = 196;
 
+/**
+ * u32: address of the consumer's position, and of the producer's: those above, or in a ring that is shared with the kernel (linux/shared-maps.ts) those
+ * of its pages. u32: 1 in a shared ring, whose producer's position has no lock bit: RINGBUF_PRODUCER_LOCK is the word in its place.
+ */
+export const RINGBUF_CONSUMER_AT = 148;
+export const RINGBUF_PRODUCER_AT = 152;
+export const RINGBUF_SHARED = 156;
+export const RINGBUF_PRODUCER_LOCK = 160;
+
 /** Offset of the data from the header. */
 export const RINGBUF_DATA = 4096;
 

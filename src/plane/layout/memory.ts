@@ -56,6 +56,11 @@ export const POOL_LARGE = 4096;
 export const ROOT_OBJECTS = 96;
 export const ROOT_OBJECTS_LOCK = 100;
 export const ROOT_NEXT_OBJECT_ID = 104;
+/**
+ * u32: number of reasons not to grow the memory. Growing makes all of it writable, and engines end the process where that fails: while pages of the
+ * kernel are mapped that can only be read, the memory keeps its size.
+ */
+export const ROOT_SIZE_HOLDS = 108;
 
 export const MAX_CPUS = 64;
 

@@ -1,6 +1,7 @@
 /** The handle of a map in the linear memory, by its type. */
 import type { Btf } from '../../btf/types.ts';
 import type { MapSpec } from '../../object/spec.ts';
+import { RINGBUF_SHARED } from '../../plane/layout/map-ringbuf.ts';
 import type { MapHandle } from '../handles.ts';
 import { UserProgram } from '../program.ts';
 import { TypedMap } from '../typed-map.ts';
@@ -17,6 +18,9 @@ import { UserRingbufMap } from './user-ringbuf.ts';
 
 /** Owns `map`. */
 export function openMap(map: PlaneMap, spec: MapSpec, btf: Btf | undefined): MapHandle {
+  // Of a ring that is shared with the kernel, programs have this side.
+  if ((spec.type === 'ringbuf' || spec.type === 'user_ringbuf') && isShared(map))
+    return new TypedMap(map, spec, 'user', btf);
   switch (spec.type) {
     case 'ringbuf':
       return new RingbufMap(map, spec, btf);
@@ -47,4 +51,8 @@ export function openMap(map: PlaneMap, spec: MapSpec, btf: Btf | undefined): Map
     default:
       return new TypedMap(map, spec, 'user', btf);
   }
+}
+
+function isShared(map: PlaneMap): boolean {
+  return map.plane.view().getUint32(map.address + RINGBUF_SHARED, true) !== 0;
 }

@@ -10,6 +10,7 @@ import {
   MAP_FLAGS,
   MAP_ID,
   MAP_MAX_ENTRIES,
+  MAP_REFERENCES,
   MAP_STRIDE,
   MAP_VALUES,
 } from '../../plane/layout/map.ts';
@@ -112,10 +113,13 @@ export class PlaneMap implements TargetMap {
   readonly flags: number;
   /** Called before the memory goes back. */
   readonly #closing: (() => void)[] = [];
+  /** Called when the last reference goes; known to all handles that come from one. */
+  readonly #releasing: (() => void)[];
   #open = true;
 
   /** Takes over one reference to the map at `address`. */
-  constructor(plane: PlaneInstance, address: number, attributes: MapAttributes) {
+  constructor(plane: PlaneInstance, address: number, attributes: MapAttributes, releasing: (() => void)[] = []) {
+    this.#releasing = releasing;
     const { prototype: _, ...kept } = attributes;
     this.plane = plane;
     this.attributes = kept;
@@ -278,7 +282,7 @@ export class PlaneMap implements TargetMap {
   /** Another handle of the same map, with a reference of its own. */
   hold(): PlaneMap {
     this.plane.exports.map_hold(this.#live());
-    return new PlaneMap(this.plane, this.address, this.attributes);
+    return new PlaneMap(this.plane, this.address, this.attributes, this.#releasing);
   }
 
   get isOpen(): boolean {
@@ -290,12 +294,19 @@ export class PlaneMap implements TargetMap {
     this.#closing.push(listener);
   }
 
+  /** Has `listener` called once the map is gone: when the last of its handles is closed and no program or map holds it. */
+  onRelease(listener: () => void): void {
+    this.#releasing.push(listener);
+  }
+
   /** Gives the reference back; the handle is dead afterwards. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     for (const listener of this.#closing) listener();
+    const last = this.plane.view().getUint32(this.address + MAP_REFERENCES, true) === 1;
     this.plane.exports.map_destroy(this.address);
+    if (last) for (const listener of this.#releasing.splice(0)) listener();
   }
 
   get #keySpace(): number {

@@ -10,7 +10,7 @@ import {
   MAP_MAX_ENTRIES,
   MAP_VALUES,
 } from '../../layout/map';
-import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_LOCK, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
+import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
 
 // SZ_4G in pages.
 const MOST_PAGES: u32 = 1 << 20;
@@ -75,10 +75,11 @@ function first_fit(map: usize, count: u32): u32 {
   return pages;
 }
 
-/** Number of the page that begins at an address; u32.MAX_VALUE for one that is none. */
-function page_at(map: usize, address: u64): u32 {
-  const distance = <u64><u32>address - load<u32>(map, MAP_VALUES);
-  if (<u32>address < load<u32>(map, MAP_VALUES) || (distance & (ARENA_PAGE - 1)) != 0) return u32.MAX_VALUE;
+/** Number of the page that begins at a program's pointer; u32.MAX_VALUE for one that is none. */
+function page_at(map: usize, pointer: u64): u32 {
+  const address = <u32>pointer + load<u32>(map, ARENA_DELTA);
+  const distance = <u64>address - load<u32>(map, MAP_VALUES);
+  if (address < load<u32>(map, MAP_VALUES) || (distance & (ARENA_PAGE - 1)) != 0) return u32.MAX_VALUE;
   return <u32>(distance / ARENA_PAGE);
 }
 
@@ -95,7 +96,7 @@ export function arena_take(map: usize, at: u64, count: u32): usize {
   if (page >= pages) return 0;
   const address = load<u32>(map, MAP_VALUES) + page * ARENA_PAGE;
   memory.fill(address, 0, <usize>count * ARENA_PAGE);
-  return address;
+  return address - load<u32>(map, ARENA_DELTA);
 }
 
 /** Gives pages back, as far as they lie in the arena; those that are free already stay so. */
@@ -125,7 +126,8 @@ export function arena_reserve(map: usize, at: u64, count: u32): i32 {
 }
 
 /** What an access at `address` of a program's arena pointer reaches: the address, or `nowhere` where no page was taken, as in Linux. */
-export function arena_at(map: usize, address: usize, nowhere: usize): usize {
+export function arena_at(map: usize, pointer: usize, nowhere: usize): usize {
+  const address = pointer + load<u32>(map, ARENA_DELTA);
   const page = <u32>(address - load<u32>(map, MAP_VALUES)) / ARENA_PAGE;
   if (page >= load<u32>(map, MAP_MAX_ENTRIES) || address < <usize>load<u32>(map, MAP_VALUES)) return nowhere;
   return (load<u32>(word_of(map, page)) >> (page & 31)) & 1 ? address : nowhere;

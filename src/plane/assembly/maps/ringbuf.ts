@@ -1,5 +1,6 @@
 // Ring buffer: many producers, one consumer. Layout and its difference from Linux: layout/map-ringbuf.ts. Facts: kernel/bpf/ringbuf.c.
 import { copy_bytes, header_allocate } from './header';
+import { spin_lock, spin_unlock } from './link';
 import { E2BIG, EAGAIN, EINVAL, ENOMEM } from '../errno';
 import { isTooLarge, ringbufDynptr, setNull } from '../kfuncs/dynptr';
 import { DYNPTR_DATA } from '../../layout/dynptr';
@@ -12,12 +13,16 @@ import {
   BPF_RB_PROD_POS,
   BPF_RB_RING_SIZE,
   RINGBUF_CONSUMER,
+  RINGBUF_CONSUMER_AT,
   RINGBUF_DATA,
   RINGBUF_LENGTH_MASK,
   RINGBUF_LOCKED,
   RINGBUF_MASK,
   RINGBUF_PRODUCER,
+  RINGBUF_PRODUCER_AT,
+  RINGBUF_PRODUCER_LOCK,
   RINGBUF_RECORD_HEADER,
+  RINGBUF_SHARED,
   RINGBUF_WAITERS,
   RINGBUF_WAKES,
 } from '../../layout/map-ringbuf';
@@ -36,6 +41,8 @@ export function ringbuf_create(type: u32, key_size: u32, value_size: u32, max_en
   if (map == 0) return <usize>ENOMEM;
   store<u32>(map, <u32>map + RINGBUF_DATA, MAP_VALUES);
   store<u32>(map, max_entries - 1, RINGBUF_MASK);
+  store<u32>(map, <u32>map + RINGBUF_CONSUMER, RINGBUF_CONSUMER_AT);
+  store<u32>(map, <u32>map + RINGBUF_PRODUCER, RINGBUF_PRODUCER_AT);
   return map;
 }
 
@@ -55,6 +62,7 @@ function ringbuf_reserve(map: usize, size: u64): usize {
   const mask = <u64>load<u32>(map, RINGBUF_MASK);
   const length = (size + RINGBUF_RECORD_HEADER + 7) & ~7;
   if (length > mask + 1) return 0;
+  if (load<u32>(map, RINGBUF_SHARED) != 0) return reserve_shared(map, <u32>size, length, mask);
   const consumed = atomic.load<u64>(map, RINGBUF_CONSUMER);
   // The lock is a bit of the producer position, so that storing the new position also lets it go.
   let produced: u64;
@@ -76,6 +84,23 @@ function ringbuf_reserve(map: usize, size: u64): usize {
   store<u32>(record, <u32>map, 4);
   atomic.store<u64>(map, next, RINGBUF_PRODUCER);
   return record + RINGBUF_RECORD_HEADER;
+}
+
+/** In a user ring buffer of the kernel, which drains it: nobody else may see a locked position. */
+function reserve_shared(map: usize, size: u32, length: u64, mask: u64): usize {
+  const consumed = atomic.load<u64>(load<u32>(map, RINGBUF_CONSUMER_AT));
+  const position = <usize>load<u32>(map, RINGBUF_PRODUCER_AT);
+  spin_lock(map + RINGBUF_PRODUCER_LOCK);
+  const produced = atomic.load<u64>(position);
+  const record = <usize>load<u32>(map, MAP_VALUES) + <usize>(produced & mask);
+  const fits = produced + length - consumed <= mask;
+  if (fits) {
+    store<u32>(record, size | BUSY);
+    store<u32>(record, <u32>map, 4);
+    atomic.store<u64>(position, produced + length);
+  }
+  spin_unlock(map + RINGBUF_PRODUCER_LOCK);
+  return fits ? record + RINGBUF_RECORD_HEADER : 0;
 }
 
 function commit(sample: usize, flags: u64, discard: u32): void {
@@ -142,18 +167,18 @@ export function bpf_ringbuf_output(map: u64, data: u64, size: u64, flags: u64): 
 // @ts-ignore: decorator
 @inline
 function producer_of(map: usize): u64 {
-  return atomic.load<u64>(map, RINGBUF_PRODUCER) & ~(<u64>RINGBUF_LOCKED);
+  return atomic.load<u64>(load<u32>(map, RINGBUF_PRODUCER_AT)) & ~(<u64>RINGBUF_LOCKED);
 }
 
 /** What BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE, BPF_RB_CONS_POS or BPF_RB_PROD_POS asks for; 0 for anything else. */
 export function bpf_ringbuf_query(map: u64, flags: u64): u64 {
   const ring = <usize>map;
   if (flags == BPF_RB_AVAIL_DATA) {
-    const consumed = atomic.load<u64>(ring, RINGBUF_CONSUMER);
+    const consumed = atomic.load<u64>(load<u32>(ring, RINGBUF_CONSUMER_AT));
     return producer_of(ring) - consumed;
   }
   if (flags == BPF_RB_RING_SIZE) return <u64>load<u32>(ring, RINGBUF_MASK) + 1;
-  if (flags == BPF_RB_CONS_POS) return atomic.load<u64>(ring, RINGBUF_CONSUMER);
+  if (flags == BPF_RB_CONS_POS) return atomic.load<u64>(load<u32>(ring, RINGBUF_CONSUMER_AT));
   if (flags == BPF_RB_PROD_POS) return producer_of(ring);
   return 0;
 }

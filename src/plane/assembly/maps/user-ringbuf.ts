@@ -7,10 +7,10 @@ import { MAP_VALUES } from '../../layout/map';
 import {
   BPF_RB_FORCE_WAKEUP,
   BPF_RB_NO_WAKEUP,
-  RINGBUF_CONSUMER,
+  RINGBUF_CONSUMER_AT,
   RINGBUF_LENGTH_MASK,
   RINGBUF_MASK,
-  RINGBUF_PRODUCER,
+  RINGBUF_PRODUCER_AT,
   RINGBUF_RECORD_HEADER,
 } from '../../layout/map-ringbuf';
 import { USER_RINGBUF_BUSY, USER_RINGBUF_RECORD_MAX, USER_RINGBUF_SAMPLES } from '../../layout/map-user-ringbuf';
@@ -34,9 +34,10 @@ function space_of(length: u32): u64 {
  * -EINVAL and -E2BIG (the producer wrote nonsense).
  */
 function peek(map: usize): i64 {
-  const produced = atomic.load<u64>(map, RINGBUF_PRODUCER);
+  const produced = atomic.load<u64>(load<u32>(map, RINGBUF_PRODUCER_AT));
   if ((produced & 7) != 0) return EINVAL;
-  const consumed = atomic.load<u64>(map, RINGBUF_CONSUMER);
+  const position = <usize>load<u32>(map, RINGBUF_CONSUMER_AT);
+  const consumed = atomic.load<u64>(position);
   if (consumed >= produced) return ENODATA;
   const record = <usize>load<u32>(map, MAP_VALUES) + <usize>(consumed & load<u32>(map, RINGBUF_MASK));
   const word = atomic.load<u32>(record);
@@ -46,7 +47,7 @@ function peek(map: usize): i64 {
   if (space > <u64>load<u32>(map, RINGBUF_MASK) + 1) return E2BIG;
   if (length > <u32>USER_RINGBUF_RECORD_MAX) return E2BIG;
   if (word & DISCARD) {
-    atomic.store<u64>(map, consumed + space, RINGBUF_CONSUMER);
+    atomic.store<u64>(position, consumed + space);
     return EAGAIN;
   }
   return word & BUSY ? ENODATA : <i64>record;
@@ -79,7 +80,8 @@ export function bpf_user_ringbuf_drain(map: u64, callback: u64, ctx: u64, flags:
     store<u32>(dynptr, length | (DYNPTR_LOCAL << DYNPTR_TYPE_SHIFT), DYNPTR_SIZE);
     store<u32>(dynptr, 0, DYNPTR_OFFSET);
     const stop = call_indirect<i64>(<u32>callback, <i64>dynptr, <i64>ctx, <i64>0, <i64>0, <i64>0);
-    atomic.store<u64>(ring, atomic.load<u64>(ring, RINGBUF_CONSUMER) + space_of(length), RINGBUF_CONSUMER);
+    const position = <usize>load<u32>(ring, RINGBUF_CONSUMER_AT);
+    atomic.store<u64>(position, atomic.load<u64>(position) + space_of(length));
     samples++;
     if (stop != 0) break;
   }

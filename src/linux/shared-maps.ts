@@ -1,0 +1,174 @@
+/**
+ * Maps of the kernel inside the program memory: their pages are mapped over pages of the linear memory, so that programs here and in the kernel
+ * work on the same bytes at once.
+ *
+ * Array: with BPF_F_MMAPABLE. Arena: mapped when the kernel's object is loaded (`loadLinux(spec, { runtime })`), as an arena has one place in a process.
+ * Rings have one side each: a ring buffer of the kernel is a user ring buffer here, which programs drain, and the other way round.
+ */
+import { InputError, UnsupportedError } from '../errors.ts';
+import type { MapSpec } from '../object/spec.ts';
+import { MAP_MAX_ENTRIES, MAP_VALUES } from '../plane/layout/map.ts';
+import { ARENA_BITMAP, ARENA_DELTA, ARENA_PAGE, ARENA_TAKEN } from '../plane/layout/map-arena.ts';
+import { RINGBUF_CONSUMER_AT, RINGBUF_PRODUCER_AT, RINGBUF_SHARED } from '../plane/layout/map-ringbuf.ts';
+import { WASM_PAGE } from '../plane/layout/memory.ts';
+import type { MapHandle } from '../runtime/handles.ts';
+import { createMap, type PlaneMap } from '../runtime/maps/plane-map.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import {
+  addressOf,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  mmap,
+  PROT_READ,
+  PROT_WRITE,
+  pageSize,
+} from './ffi.ts';
+import { BPF_F_MMAPABLE, KernelMap } from './maps.ts';
+
+/** What a memory may still take up once a ring is mapped into it, whose other side can only be read. */
+const ROOM = 2 ** 30;
+/** Runs of pages that an arena may need to try: one lies across a multiple of 4 GiB of the process at most. */
+const ATTEMPTS = 2;
+
+/** The kernel's map as one of this runtime, for an object that defines it as `spec`. The descriptor may be closed afterwards. */
+export function shareKernelMap(runtime: Runtime, handle: MapHandle, spec: MapSpec): PlaneMap {
+  const kernel = handle.raw;
+  if (!(kernel instanceof KernelMap))
+    throw new InputError('SLUICE_MAP_SHARE', `map ${handle.name} is not of the kernel`);
+  if (kernel.type === 'array') return shareArray(runtime, kernel);
+  if (kernel.type === 'arena') return shareArena(runtime, kernel);
+  if (kernel.type === 'ringbuf' || kernel.type === 'user_ringbuf') return shareRing(runtime, kernel, spec);
+  throw new UnsupportedError(
+    `sharing maps of type ${kernel.type}`,
+    `map ${kernel.name}: memory of maps of type ${kernel.type} cannot be mapped: only arrays with BPF_F_MMAPABLE, rings and arenas can`,
+  );
+}
+
+function shareArray(runtime: Runtime, kernel: KernelMap): PlaneMap {
+  if ((kernel.flags & BPF_F_MMAPABLE) === 0)
+    throw new InputError('SLUICE_MAP_SHARE', `map ${kernel.name}: only arrays with BPF_F_MMAPABLE can be mapped`);
+  const pages = new MappedPages(runtime, ((kernel.valueSize + 7) & ~7) * kernel.maxEntries);
+  pages.map(kernel.fd, 0, pages.size, 0, PROT_READ | PROT_WRITE);
+  return pages.back(kernel, kernel.type, (map, view) => view.setUint32(map.address + MAP_VALUES, pages.address, true));
+}
+
+/** kernel/bpf/ringbuf.c: a page with the consumer's position, one with the producer's, then the data, twice in a row. */
+function shareRing(runtime: Runtime, kernel: KernelMap, spec: MapSpec): PlaneMap {
+  const type = kernel.type === 'ringbuf' ? 'user_ringbuf' : 'ringbuf';
+  if (spec.type !== type)
+    throw new InputError(
+      'SLUICE_MAP_SHARE',
+      `map ${spec.name}: what is a ${kernel.type} in the kernel is a ${type} here`,
+    );
+  const page = pageSize();
+  const data = 2 * kernel.maxEntries;
+  const pages = new MappedPages(runtime, 2 * page + data, runtime.holdSize(ROOM));
+  const [consumer, producer] = type === 'user_ringbuf' ? [PROT_WRITE, 0] : [0, PROT_WRITE];
+  pages.map(kernel.fd, 0, page, 0, PROT_READ | consumer);
+  pages.map(kernel.fd, page, page + data, page, PROT_READ | producer);
+  return pages.back(kernel, type, (map, view) => {
+    view.setUint32(map.address + MAP_VALUES, pages.address + 2 * page, true);
+    view.setUint32(map.address + RINGBUF_CONSUMER_AT, pages.address, true);
+    view.setUint32(map.address + RINGBUF_PRODUCER_AT, pages.address + page, true);
+    view.setUint32(map.address + RINGBUF_SHARED, 1, true);
+  });
+}
+
+const arenas = new WeakMap<KernelMap, { readonly runtime: Runtime; readonly pages: MappedPages }>();
+
+/** Gives a new arena of the kernel its place in the process: in the memory of a runtime. Before any program that uses it is loaded. */
+export function placeArena(runtime: Runtime, kernel: KernelMap): void {
+  const size = kernel.maxEntries * ARENA_PAGE;
+  const passed: MappedPages[] = [];
+  let pages = new MappedPages(runtime, size);
+  const crosses = () =>
+    Math.floor(pages.machineAddress / 2 ** 32) !== Math.floor((pages.machineAddress + size - 1) / 2 ** 32);
+  for (let i = 0; crosses() && i < ATTEMPTS; i++) {
+    passed.push(pages);
+    pages = new MappedPages(runtime, size);
+  }
+  for (const each of passed) each.release();
+  pages.map(kernel.fd, 0, size, 0, PROT_READ | PROT_WRITE);
+  kernel.place(pages.machineAddress, size, () => pages.release());
+  arenas.set(kernel, { runtime, pages });
+}
+
+function shareArena(runtime: Runtime, kernel: KernelMap): PlaneMap {
+  const placed = arenas.get(kernel);
+  if (placed === undefined || placed.runtime.plane.memory !== runtime.plane.memory)
+    throw new InputError(
+      'SLUICE_MAP_SHARE',
+      `map ${kernel.name}: an arena is shared with the runtime that its object was loaded for: load(object, { target: 'linux', runtime })`,
+    );
+  const { pages } = placed;
+  pages.hold();
+  return pages.back(kernel, 'arena', (map, view) => {
+    view.setUint32(map.address + MAP_VALUES, pages.address, true);
+    view.setUint32(map.address + ARENA_DELTA, (pages.address - (pages.machineAddress % 2 ** 32)) >>> 0, true);
+    // The kernel knows which pages are taken, and takes those that are touched: none is free to be taken by programs here.
+    view.setUint32(map.address + ARENA_TAKEN, kernel.maxEntries, true);
+    const bitmap = view.getUint32(map.address + ARENA_BITMAP, true);
+    const words = Math.ceil(view.getUint32(map.address + MAP_MAX_ENTRIES, true) / 32);
+    runtime.bytes().fill(0xff, bitmap, bitmap + words * 4);
+  });
+}
+
+/** Pages of the linear memory with something else mapped over them. */
+class MappedPages {
+  readonly address: number;
+  readonly size: number;
+  readonly #runtime: Runtime;
+  readonly #released: () => void;
+  #references = 1;
+
+  /** `released` is called when they are plain memory again. */
+  constructor(runtime: Runtime, size: number, released: () => void = () => {}) {
+    this.#released = released;
+    this.size = Math.ceil(size / pageSize()) * pageSize();
+    this.#runtime = runtime;
+    this.address = runtime.allocatePages(this.size);
+  }
+
+  get machineAddress(): number {
+    return addressOf(this.#runtime.bytes()) + this.address;
+  }
+
+  /** Maps `length` bytes of a descriptor from `offset` on, `at` bytes into the pages. */
+  map(fd: number, at: number, length: number, offset: number, protection: number): void {
+    try {
+      mmap(length, protection, MAP_SHARED | MAP_FIXED, fd, offset, this.machineAddress + at);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** A map of this runtime whose memory they are, which `connect` tells it. */
+  back(kernel: KernelMap, type: PlaneMap['type'], connect: (map: PlaneMap, view: DataView) => void): PlaneMap {
+    try {
+      const { name, keySize, valueSize, maxEntries, flags } = kernel;
+      const map = createMap(this.#runtime.plane, { name, type, keySize, valueSize, maxEntries, flags });
+      connect(map, this.#runtime.view());
+      map.onRelease(() => this.release());
+      return map;
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  hold(): void {
+    this.#references++;
+  }
+
+  /** Puts plain memory in their place and gives them back. */
+  release(): void {
+    if (--this.#references > 0) return;
+    const length = Math.ceil(this.size / WASM_PAGE) * WASM_PAGE;
+    mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0, this.machineAddress);
+    this.#runtime.freePages(this.address, this.size);
+    this.#released();
+  }
+}
