@@ -35,6 +35,7 @@ export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
+export type { Interface, Neighbour, Network, Route } from './runtime/network.ts';
 export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
 export {
   attachCgroup,

@@ -69,7 +69,7 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   skb_cgroup_id: 'control group of the socket, as state of the packet',
   skb_ancestor_cgroup_id: 'the root, which has no ancestor but itself',
   get_route_realm: 'no route is attached: always 0',
-  fib_lookup: 'routes that the run sets',
+  fib_lookup: 'interfaces, routes and neighbours that the run sets; without them, loopback, which forwards nothing',
   check_mtu: 'interfaces that the run sets',
   sk_assign: 'the chosen socket is reported',
   get_current_task_btf: 'a task object of the runtime, for task storage; its fields are zeros',

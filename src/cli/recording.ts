@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { InputError, InternalError, SluiceError } from '../errors.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { ProgramHandle, RunInput } from '../runtime/handles.ts';
+import type { Network } from '../runtime/network.ts';
 import { UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
 import { type Output, toHex, toJson } from './output.ts';
@@ -36,6 +37,7 @@ export interface Recording {
     readonly cpu?: number;
     readonly clock?: { readonly at: string; readonly step?: number };
     readonly task?: { readonly pid?: number; readonly comm?: string };
+    readonly network?: Network;
   };
   /** Content of the --maps file. */
   readonly maps: unknown;
@@ -94,6 +96,7 @@ export function recordSubject(
             ? {}
             : { clock: { at: String(clock.at), ...(clock.step === undefined ? {} : { step: clock.step }) } }),
           ...(surroundings.task === undefined ? {} : { task: surroundings.task }),
+          ...(surroundings.network === undefined ? {} : { network: surroundings.network }),
         },
         maps: maps === undefined ? {} : readJson(maps),
         runs,

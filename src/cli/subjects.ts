@@ -28,8 +28,8 @@ export interface SubjectOptions {
   readonly maps: MapInput;
   /** Folder of maps that are pinned by name. */
   readonly pinPath?: string;
-  /** Clock, CPU and task that programs see in user space; by default the machine's clock and CPU 0. */
-  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task'>;
+  /** Clock, CPU, task and network that programs see in user space; by default the machine's clock and CPU 0. */
+  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network'>;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
   readonly budget?: number;
 }

@@ -2,6 +2,7 @@
 import { InputError, InternalError } from '../errors.ts';
 import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
 import { createMemory } from './memory.ts';
+import { type Network, setNetwork } from './network.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
 import { type Clock, setClock, setTask, steppingClock, type Task } from './surroundings.ts';
@@ -20,6 +21,8 @@ export interface RuntimeOptions {
   readonly cpu?: number;
   /** The task that programs run in (default: pid 0, no name). */
   readonly task?: Task;
+  /** What bpf_fib_lookup and bpf_check_mtu find (default: loopback, which forwards nothing). */
+  readonly network?: Network;
 }
 
 const ofMemory = new WeakMap<WebAssembly.Memory, Runtime>();
@@ -50,6 +53,7 @@ export class Runtime {
     });
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
+    if (options.network !== undefined) setNetwork(this.plane, options.network);
     this.timers = new Timers(this.plane, options.clock === undefined);
     this.#printk = createPrintkRing(this.plane);
     ofMemory.set(this.plane.memory, this);

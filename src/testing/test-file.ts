@@ -5,6 +5,8 @@ import type { Value } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import { readCapture } from '../net/capture.ts';
 import { type MapInput, mapInputFromJson, valueFromJson } from '../runtime/json-value.ts';
+import type { Network } from '../runtime/network.ts';
+import { networkFromJson } from '../runtime/network-json.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
 import type { ContextValues } from './context-fields.ts';
 import { packetFromJson } from './packet-json.ts';
@@ -18,6 +20,7 @@ export interface TestFile {
   readonly program: string | undefined;
   readonly maps: MapInput;
   readonly seed: bigint | undefined;
+  readonly network: Network | undefined;
   readonly clock: Clock | undefined;
   readonly cpu: number | undefined;
   readonly task: Task | undefined;
@@ -48,7 +51,7 @@ export interface Expectation {
 
 type Json = Readonly<Record<string, unknown>>;
 
-const fileMembers = ['object', 'program', 'maps', 'seed', 'clock', 'cpu', 'task', 'cases', '$schema'];
+const fileMembers = ['object', 'program', 'maps', 'seed', 'clock', 'cpu', 'task', 'network', 'cases', '$schema'];
 const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'repeat', 'expect'];
 const expectMembers = ['verdict', 'packet', 'context', 'maps', 'events', 'printk'];
 
@@ -79,6 +82,7 @@ export function readTestFile(path: string): TestFile {
       file['task'] === undefined
         ? undefined
         : (members(file['task'], ['pid', 'tgid', 'uid', 'gid', 'comm'], `${path}: task`) as Task), // numbers and a text, as set
+    network: file['network'] === undefined ? undefined : networkFromJson(file['network'], `${path}: network`),
     cases,
   };
 }

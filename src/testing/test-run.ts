@@ -61,6 +61,7 @@ async function runCase(file: TestFile, spec: ObjectSpec, test: TestCase, engine:
       ...(file.clock === undefined ? {} : { clock: file.clock }),
       ...(file.cpu === undefined ? {} : { cpu: file.cpu }),
       ...(file.task === undefined ? {} : { task: file.task }),
+      ...(file.network === undefined ? {} : { network: file.network }),
     });
     for (const data of test.before) object.run(data);
     const run = object.run({

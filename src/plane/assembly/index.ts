@@ -9,6 +9,7 @@ export * from './helpers/checksum';
 export * from './helpers/clock';
 export * from './helpers/cpu';
 export * from './helpers/message';
+export * from './helpers/fib';
 export * from './helpers/mtu';
 export * from './helpers/printk';
 export * from './helpers/probe-read';
