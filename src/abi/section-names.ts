@@ -1,6 +1,6 @@
 /**
- * What a program's ELF section name says about it: libbpf's table (tools/lib/bpf/libbpf.c, `section_defs`), names as strict as
- * in libbpf 1.x.
+ * What a program's ELF section name says about it: libbpf's table (tools/lib/bpf/libbpf.c, `section_defs`), as libbpf 1.x reads it; then,
+ * for objects that are made for other loaders (libbpf 0.x, bpf2go, iproute2), names that begin with one of it: `xdp_pass`, `classifier/in`.
  */
 import type { AttachTypeName, ProgramTypeName } from './program-types.ts';
 
@@ -135,11 +135,20 @@ for (const row of rows) {
   else whole.set(row[0], row);
 }
 
-/** Undefined for a name that libbpf does not know. `section` without the leading '?'. */
+/** The longest name that `section` begins with, up to the end of a word. */
+function beginning(section: string): Row | undefined {
+  let found: Row | undefined;
+  for (const [name, row] of whole)
+    if (section.startsWith(name) && !/^[a-z]/i.test(section.slice(name.length)))
+      if (found === undefined || name.length > found[0].length) found = row;
+  return found;
+}
+
+/** Undefined for a name that says nothing. `section` without the leading '?'. */
 export function sectionMeaning(section: string): SectionMeaning | undefined {
   const slash = section.indexOf('/');
   const target = slash < 0 ? '' : section.slice(slash + 1);
-  const row = whole.get(section) ?? prefixes.get(slash < 0 ? section : section.slice(0, slash));
+  const row = whole.get(section) ?? prefixes.get(slash < 0 ? section : section.slice(0, slash)) ?? beginning(section);
   if (row === undefined) return undefined;
   return {
     type: row[1],

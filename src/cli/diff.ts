@@ -1,6 +1,7 @@
 /** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
+import { bpfRefusal } from '../linux/features.ts';
 import type { ScenarioName } from '../net/scenarios/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { RunInput } from '../runtime/handles.ts';
@@ -97,8 +98,8 @@ async function diffProgram(
         subjects.push(await createSubject(object, program, name, { seed: BigInt(options.seed), maps }));
       } catch (error) {
         if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
-        // Without bpf(2) nothing can be said at all.
-        if (error instanceof UnsupportedError && error.feature === 'bpf(2)') throw error;
+        // Without bpf(2) nothing can be said at all; a kernel that refuses one type (EPERM for fentry) says nothing of that alone.
+        if (error instanceof UnsupportedError && error.feature === 'bpf(2)' && bpfRefusal() !== undefined) throw error;
         if (name === 'linux') linux = error instanceof UnsupportedError ? 'unsupported' : 'reject';
         reasons.push(`${name}: ${error.message}`);
       }

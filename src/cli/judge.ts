@@ -4,8 +4,9 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
 import { possibleCpus } from '../linux/cpus.ts';
+import { kernelKconfig } from '../linux/kconfig.ts';
 import { kernelSymbols } from '../linux/kernel-symbols.ts';
-import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
 import { explained } from '../verifier/explanation.ts';
 import { type VerifyInput, type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
@@ -32,6 +33,13 @@ export function judge(
   explain = false,
 ): ProgramVerdict {
   const names = { object: object.name, program: program.name };
+  const unjudged = (feature: string): ProgramVerdict => ({
+    ...names,
+    verdict: 'unsupported',
+    diagnostics: [],
+    feature,
+    stats: { insns: 0, states: 0, peakStates: 0, maxStatesPerInsn: 0, time_us: 0 },
+  });
   const vmlinux = options.vmlinux ?? kernelTypes();
   let relocated = program;
   if (program.coreRelocations.length > 0 && object.btf !== undefined) {
@@ -39,17 +47,18 @@ export function judge(
       relocated = { ...program, insns: applyCoreRelocations(program, object.btf, vmlinux ?? object.btf).insns };
     } catch (error) {
       if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
-      return {
-        ...names,
-        verdict: 'unsupported',
-        diagnostics: [],
-        feature: `CO-RE: ${error.message}`,
-        stats: { insns: 0, states: 0, peakStates: 0, maxStatesPerInsn: 0, time_us: 0 },
-      };
+      return unjudged(`CO-RE: ${error.message}`);
     }
   }
+  let maps: ReadonlyMap<string, MapSpec>;
+  try {
+    maps = configured(object);
+  } catch (error) {
+    if (!(error instanceof InputError || error instanceof UnsupportedError)) throw error;
+    return unjudged(`.kconfig: ${error.message}`);
+  }
   const start = performance.now();
-  const input: VerifyInput = { program: relocated, maps: object.maps, license: object.license, btf: object.btf };
+  const input: VerifyInput = { program: relocated, maps, license: object.license, btf: object.btf };
   // A kernel that is not this one has symbols that nobody knows here.
   const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress } : {};
   const asked = { cpus: cpus(), ...symbols, ...options, vmlinux };
@@ -66,6 +75,13 @@ export function judge(
     ...(feature === undefined ? {} : { feature }),
     stats: { ...stats, time_us },
   };
+}
+
+/** The kernel's options are known before programs are verified: branches that its version rules out are not followed. */
+function configured({ maps, externs }: ObjectSpec): ReadonlyMap<string, MapSpec> {
+  const map = maps.get('.kconfig');
+  if (process.platform !== 'linux' || map === undefined) return maps;
+  return new Map(maps).set(map.name, { ...map, contents: { kind: 'bytes', bytes: kernelKconfig(externs) } });
 }
 
 /** undefined for what the kernel does not show. */

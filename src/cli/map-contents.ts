@@ -1,10 +1,38 @@
 /** What a map holds, in a form that can be compared: hex of the key to hex of the value. */
+import type { MapTypeName } from '../abi/map-types.ts';
 import { isRingbuf, type MapHandle } from '../runtime/handles.ts';
 import { toHex } from './output.ts';
 
+/** What they hold belongs to a target (descriptors, ids, sockets, stacks) or cannot be read without a change (queues). */
+const incomparable: ReadonlySet<MapTypeName> = new Set([
+  'prog_array',
+  'perf_event_array',
+  'cgroup_array',
+  'array_of_maps',
+  'hash_of_maps',
+  'xskmap',
+  'sockmap',
+  'sockhash',
+  'reuseport_sockarray',
+  'stack_trace',
+  'queue',
+  'stack',
+  'bloom_filter',
+  'user_ringbuf',
+  'struct_ops',
+  'arena',
+  'insn_array',
+  'sk_storage',
+  'inode_storage',
+  'task_storage',
+  'cgrp_storage',
+  'cgroup_storage',
+  'percpu_cgroup_storage',
+]);
+
 /**
- * Ring buffers are drained: their records count as values by number. Prog arrays hold handles of their target, which differ between
- * targets, so only which slots are taken can be told.
+ * Ring buffers are drained: their records count as values by number. Empty for maps whose contents cannot be
+ * compared.
  */
 export function mapContents(map: MapHandle): Map<string, string> {
   const contents = new Map<string, string>();
@@ -13,7 +41,7 @@ export function mapContents(map: MapHandle): Map<string, string> {
     map.consume((record) => contents.set(`record ${count++}`, toHex(record)));
     return contents;
   }
-  if (map.type === 'prog_array') return contents;
+  if (incomparable.has(map.type)) return contents;
   for (let key = map.raw.nextKey(); key !== undefined; key = map.raw.nextKey(key)) {
     const value = map.raw.lookup(key);
     if (value !== undefined) contents.set(toHex(key), toHex(value));

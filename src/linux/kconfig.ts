@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { gunzipSync } from 'node:zlib';
 import { InputError } from '../errors.ts';
+import { kconfigLayout } from '../object/externs.ts';
 import type { ExternSpec } from '../object/spec.ts';
 import { type KconfigValues, kconfigBytes } from '../runtime/kconfig.ts';
 
@@ -50,4 +51,12 @@ export function kernelKconfigBytes(extern: ExternSpec, given: KconfigValues): Ui
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setUint32(0, number, true);
   return bytes.slice(0, extern.size);
+}
+
+/** Contents of the map `.kconfig` on this machine. Throws InputError for an option that must be there and is not. */
+export function kernelKconfig(externs: ReadonlyMap<string, ExternSpec>, given: KconfigValues = {}): Uint8Array {
+  const { offsets, size } = kconfigLayout(externs);
+  const bytes = new Uint8Array(size);
+  for (const [name, offset] of offsets) bytes.set(kernelKconfigBytes(externs.get(name)!, given), offset);
+  return bytes;
 }

@@ -1,14 +1,13 @@
 /** The maps of an object in the kernel: created, pinned or found, filled. */
 import { mapTypes } from '../abi/map-types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
-import { kconfigLayout } from '../object/externs.ts';
 import type { MapSpec, ObjectSpec } from '../object/spec.ts';
 import type { MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { openById, openPinned, pinObject } from './bpf.ts';
 import { mapInfoOf } from './info.ts';
-import { kernelKconfigBytes } from './kconfig.ts';
+import { kernelKconfig } from './kconfig.ts';
 import { BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { placeArena } from './shared-maps.ts';
@@ -141,7 +140,8 @@ function fill(spec: ObjectSpec, map: MapSpec, maps: ReadonlyMap<string, KernelMa
   const kernelMap = maps.get(map.name)!;
   if (contents.kind === 'bytes') {
     const bytes =
-      options.contents[map.name] ?? (map.name === '.kconfig' ? kconfig(spec, map, options) : contents.bytes);
+      options.contents[map.name] ??
+      (map.name === '.kconfig' ? kernelKconfig(spec.externs, options.kconfig) : contents.bytes);
     if (map.type === 'arena') {
       kernelMap.mapped().set(bytes);
       return;
@@ -168,11 +168,4 @@ export function setDescriptor(map: KernelMap, index: number, fd: number): void {
   const value = new Uint8Array(4);
   new DataView(value.buffer).setInt32(0, fd, true);
   map.update(key, value);
-}
-
-function kconfig(spec: ObjectSpec, map: MapSpec, options: ObjectMapOptions): Uint8Array {
-  const bytes = new Uint8Array(map.valueSize);
-  for (const [name, offset] of kconfigLayout(spec.externs).offsets)
-    bytes.set(kernelKconfigBytes(spec.externs.get(name)!, options.kconfig), offset);
-  return bytes;
 }

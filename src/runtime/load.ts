@@ -117,7 +117,7 @@ function chooseHooks(spec: ObjectSpec, programs: readonly ProgramSpec[], hooks: 
     if (program.type === undefined) {
       throw new InputError(
         'SLUICE_UNKNOWN_SECTION',
-        `program ${program.name}: section name ${program.section} is not one that libbpf knows`,
+        `program ${program.name}: section name ${program.section} says no program type: name it xdp, tc, … as libbpf does`,
         { input: spec.name },
       );
     }
