@@ -4,6 +4,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { vmlinuxBtf } from '../linux/btf-vmlinux.ts';
 import { possibleCpus } from '../linux/cpus.ts';
+import { lacksHelper } from '../linux/features.ts';
 import { kernelKconfig } from '../linux/kconfig.ts';
 import { kernelSymbols } from '../linux/kernel-symbols.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -60,7 +61,7 @@ export function judge(
   const start = performance.now();
   const input: VerifyInput = { program: relocated, maps, license: object.license, btf: object.btf };
   // A kernel that is not this one has symbols that nobody knows here.
-  const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress } : {};
+  const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress, lacksHelper } : {};
   const asked = { cpus: cpus(), ...symbols, ...options, vmlinux };
   const { verdict, diagnostics, feature, stats } = verify(input, asked);
   const time_us = Math.round((performance.now() - start) * 1000);

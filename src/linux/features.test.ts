@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bpfRefusal, kernelFeatures, kernelHelpers } from './features.ts';
+import { bpfRefusal, kernelFeatures, kernelHelpers, lacksHelper, lacksProgramType } from './features.ts';
 import { parseOptions, versionCode } from './kconfig.ts';
 
 const refusal = bpfRefusal();
@@ -28,6 +28,10 @@ describe.skipIf(refusal !== undefined)(
       expect(['on', 'off', 'debug', 'unknown']).toContain(features?.jit);
     });
 
+    it('says of a type that loads that the kernel has it', () => {
+      expect(lacksProgramType('xdp')).toBe(false);
+    });
+
     it('keeps apart what is refused and what is not known', () => {
       for (const [type, errno] of Object.entries(features?.refusedProgramTypes ?? {})) {
         expect(features?.programTypes).not.toContain(type);
@@ -40,6 +44,8 @@ describe.skipIf(refusal !== undefined)(
       expect(xdp).toEqual(expect.arrayContaining(['bpf_map_lookup_elem', 'bpf_tail_call', 'bpf_xdp_adjust_head']));
       expect(xdp).not.toContain('bpf_skb_store_bytes');
       expect(xdp).not.toContain('bpf_override_return');
+      expect(lacksHelper('xdp', 'override_return')).toBe(true);
+      expect(lacksHelper('xdp', 'map_lookup_elem')).toBe(false);
       const classifier = kernelHelpers('sched_cls');
       expect(classifier).toContain('bpf_skb_store_bytes');
       expect(classifier).not.toContain('bpf_xdp_adjust_head');

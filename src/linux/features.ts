@@ -201,15 +201,40 @@ export function kernelHelpers(type: ProgramTypeName): string[] {
   for (let id = 1; ; id++) {
     const name = helperName(id);
     if (name === undefined) return allowed;
-    const call = { opcode: 0x85, dst: 0, src: 0, off: 0, imm: id };
-    const insns = encodeInsns([call, { opcode: 0x95, dst: 0, src: 0, off: 0, imm: 0 }]);
-    try {
-      close(loadProgram({ ...probeLoad(type, insns), logLevel: 1, logSize: 4096 }).fd);
-      allowed.push(name);
-    } catch (error) {
-      if (!(error instanceof ProgramRefusedError)) continue;
-      if (error.log !== '' && !/(invalid|unknown) func |cannot use helper|is not allowed/.test(error.log))
-        allowed.push(name);
-    }
+    if (answersHelper(type, id)) allowed.push(name);
   }
+}
+
+function answersHelper(type: ProgramTypeName, id: number): boolean {
+  const call = { opcode: 0x85, dst: 0, src: 0, off: 0, imm: id };
+  const insns = encodeInsns([call, { opcode: 0x95, dst: 0, src: 0, off: 0, imm: 0 }]);
+  try {
+    close(loadProgram({ ...probeLoad(type, insns), logLevel: 1, logSize: 4096 }).fd);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ProgramRefusedError)) return false;
+    return error.log !== '' && !/(invalid|unknown) func |cannot use helper|is not allowed/.test(error.log);
+  }
+}
+
+/** This kernel was built without the type. */
+export function lacksProgramType(type: ProgramTypeName): boolean {
+  return probeProgramType(type) === 'EINVAL';
+}
+
+/** Helpers that a kernel may be built without (CONFIG_BPF_KPROBE_OVERRIDE), or locked down against. */
+const optionalHelpers = new Map([
+  ['probe_write_user', 36],
+  ['override_return', 58],
+]);
+const lacking = new Map<string, boolean>();
+
+/** This kernel does not give programs of the type a helper that others do. @param name without `bpf_`. */
+export function lacksHelper(type: ProgramTypeName, name: string): boolean {
+  const id = optionalHelpers.get(name);
+  if (id === undefined || bpfRefusal() !== undefined) return false;
+  const key = `${type} ${name}`;
+  const known = lacking.get(key) ?? (probeProgramType(type) === undefined && !answersHelper(type, id));
+  lacking.set(key, known);
+  return known;
 }

@@ -11,12 +11,14 @@ import { CALL_SOURCE, LDDW_SOURCE } from '../isa/opcodes.ts';
 import { POISONED_KFUNC_CALL } from '../object/resolved.ts';
 import type { ProgramSpec, Reference } from '../object/spec.ts';
 import { funcInfoRecord, lineInfoRecord } from './attr.ts';
-import { loadProgram } from './bpf.ts';
+import { type LoadedFd, loadProgram, type ProgramLoad } from './bpf.ts';
 import { findKernelType, openModuleBtf, vmlinuxBtf } from './btf-vmlinux.ts';
+import { lacksProgramType } from './features.ts';
 import { close } from './ffi.ts';
 import { kernelSymbols } from './kernel-symbols.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { KernelProgram } from './programs.ts';
+import { ProgramRefusedError } from './syscall-error.ts';
 
 export const BPF_F_SLEEPABLE = 1 << 4;
 export const BPF_F_XDP_HAS_FRAGS = 1 << 5;
@@ -53,7 +55,7 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
   try {
     const insns = resolveReferences(program, relocated(program, context), context, modules);
     const attach = attachTarget(program);
-    const { fd, log } = loadProgram({
+    const { fd, log } = loadKnown({
       type,
       insns: encodeInsns(insns),
       license: context.license,
@@ -69,6 +71,20 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
     return new KernelProgram(fd, program.name, type, log, program);
   } finally {
     modules.close();
+  }
+}
+
+/** A kernel that does not know the type at all says the same EINVAL, without a log, as to a program that it refuses. */
+function loadKnown(load: ProgramLoad): LoadedFd {
+  try {
+    return loadProgram(load);
+  } catch (error) {
+    if (error instanceof ProgramRefusedError && error.log === '' && lacksProgramType(load.type))
+      throw new UnsupportedError(
+        `programs of type ${load.type}`,
+        `this kernel was built without programs of type ${load.type}`,
+      );
+    throw error;
   }
 }
 

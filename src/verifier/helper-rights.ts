@@ -33,6 +33,7 @@ const ofStructs = new Set([
 export function helperRight(v: Verification, name: string): 'fine' | 'absent' | 'refused' {
   const { declaration, program, target } = v;
   const { attachType } = program;
+  if (v.lacksHelper?.(declaration.type, name) === true) return 'absent';
   if (target === undefined) {
     // Programs of user space are attached to nothing that the kernel could look up.
     const needs = name === 'd_path' || name === 'sk_storage_get' || name === 'sk_storage_delete';

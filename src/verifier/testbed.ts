@@ -3,7 +3,7 @@ import type { ProgramTypeName } from '../abi/program-types.ts';
 import { functionsOf } from '../isa/functions.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { MapSpec, ProgramSpec, Reference } from '../object/spec.ts';
-import { verify } from './verify.ts';
+import { type VerifyOptions, verify } from './verify.ts';
 
 export const map: MapSpec = {
   name: 'm',
@@ -33,6 +33,7 @@ export function judge(
   type: ProgramTypeName = 'xdp',
   kfuncs: Readonly<Record<number, string>> = {},
   specs: readonly MapSpec[] = [map, ring],
+  options: VerifyOptions = {},
 ): string {
   const insns: Insn[] = code.map(([opcode, dst = 0, src = 0, off = 0, imm = 0]) => ({ opcode, dst, src, off, imm }));
   const program: ProgramSpec = {
@@ -56,12 +57,8 @@ export function judge(
     coreRelocations: [],
     lines: [],
   };
-  const result = verify({
-    program,
-    maps: new Map(specs.map((m) => [m.name, m])),
-    license: 'GPL',
-    btf: undefined,
-  });
+  const byName = new Map(specs.map((m) => [m.name, m]));
+  const result = verify({ program, maps: byName, license: 'GPL', btf: undefined }, options);
   return result.verdict === 'accept'
     ? 'accept'
     : `${result.verdict} ${result.diagnostics[0]!.slot}: ${result.diagnostics[0]!.problem}`;

@@ -1,5 +1,6 @@
 /** What one verification knows: the program, the current path, the limits and counts; and how it says no. */
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import type { AttachTarget } from './attach-target.ts';
@@ -27,6 +28,7 @@ export class Verification {
   readonly vmlinux: Btf | undefined;
   /** Address of a symbol of the kernel, 0 for a hidden one, undefined for none; all are taken to be there without. */
   readonly symbolAddress: ((name: string) => bigint | undefined) | undefined;
+  readonly lacksHelper: ((type: ProgramTypeName, name: string) => boolean) | undefined;
   /** What the program is attached to, for those whose context BTF describes. */
   readonly target: AttachTarget | undefined;
   /** Reference that each `__ref` argument comes with, by position. */
@@ -81,11 +83,13 @@ export class Verification {
       readonly strictAlignment: boolean;
       readonly vmlinux: Btf | undefined;
       readonly symbolAddress?: ((name: string) => bigint | undefined) | undefined;
+      readonly lacksHelper?: ((type: ProgramTypeName, name: string) => boolean) | undefined;
       readonly target: AttachTarget | undefined;
     },
   ) {
     this.vmlinux = options.vmlinux;
     this.symbolAddress = options.symbolAddress;
+    this.lacksHelper = options.lacksHelper;
     this.target = options.target;
     this.code = code;
     this.program = program;

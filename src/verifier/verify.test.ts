@@ -121,6 +121,14 @@ describe('verdicts', () => {
     expect(judge([[0x85, 0, 0, 0, 158], [0xb7, 0, 0, 0, 0], [0x95]], {}, 'kprobe')).toMatch(
       /^unsupported 0: struct task_struct without the kernel's types/,
     ));
+  it('a helper that the kernel was built without is refused in its words', () => {
+    const code: Short[] = [[0xb7, 2, 0, 0, 1], [0x85, 0, 0, 0, 58], ...EXIT];
+    expect(judge(code, {}, 'kprobe')).toBe('accept');
+    const lacksHelper = (type: string, name: string) => type === 'kprobe' && name === 'override_return';
+    expect(judge(code, {}, 'kprobe', {}, [], { lacksHelper })).toBe(
+      'reject 1: program of this type cannot use helper bpf_override_return#58',
+    );
+  });
   it('a branch that never happens is not looked at', () =>
     expect(judge([[0xb7, 6, 0, 0, 1], [0x15, 6, 0, 2, 0], ...EXIT, [0x79, 0, 9, 0], ...EXIT])).toBe('accept'));
   it('the path tells the decisions', () => {

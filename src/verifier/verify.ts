@@ -1,5 +1,6 @@
 /** The way in: a program and what it refers to -> a verdict. Pure; one verification at a time (records.ts). */
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
@@ -40,6 +41,8 @@ export interface VerifyOptions {
   readonly deviceBound?: boolean;
   /** Address of a symbol of that kernel, 0n where it is hidden, undefined for none; without, all are taken to be there. */
   readonly symbolAddress?: (name: string) => bigint | undefined;
+  /** The kernel was built without a helper (name without `bpf_`) that programs of the type have elsewhere. */
+  readonly lacksHelper?: (type: ProgramTypeName, name: string) => boolean;
   /** Sees every state (recorder.ts); costs much time and memory. */
   readonly observer?: Observer;
 }
@@ -95,6 +98,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       strictAlignment: options.strictAlignment ?? false,
       vmlinux: options.vmlinux,
       symbolAddress: options.symbolAddress,
+      lacksHelper: options.lacksHelper,
       target,
     });
     for (const [slot, text] of deferred) {
