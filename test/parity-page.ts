@@ -4,7 +4,7 @@ import { kfuncs } from '../src/abi/kfuncs.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import { mapRules, type SizeRule } from '../src/abi/map-rules.ts';
 import { type MapTypeName, mapTypes } from '../src/abi/map-types.ts';
-import { instructionLimits, modelledHelpers, refusedHelpers } from '../src/abi/parity.ts';
+import { instructionLimits, modelledHelpers, objectLimits, refusedHelpers, refusedKfuncs } from '../src/abi/parity.ts';
 import type { ReturnRule } from '../src/abi/program-declaration.ts';
 import { programTypes } from '../src/abi/program-types.ts';
 import { programDeclarations } from '../src/abi/programs/index.ts';
@@ -148,12 +148,16 @@ function kfuncTable(exports: ReadonlySet<string>): string {
   const model = (name: string) => kfuncs.get(name)?.modelledWith;
   const state = ({ name }: LinuxKfunc) =>
     runsHere(name, exports) ? (model(name) === undefined ? 'works' : 'modelled') : 'refused';
+  const note = ({ name }: LinuxKfunc) =>
+    runsHere(name, exports)
+      ? (model(name) ?? '')
+      : (refusedKfuncs.find(([start]) => start.test(name))?.[1] ?? 'not there yet');
   const types = ({ hooks }: LinuxKfunc) =>
     hooks.includes('common') ? 'all' : hooks.flatMap((hook) => kfuncHooks[hook]).join(' ');
   const rows = [...linuxKfuncs.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((kfunc) => row(kfunc.name, state(kfunc), model(kfunc.name) ?? '', kfunc.flags.join(' '), types(kfunc)));
-  return table(['kfunc', 'here', 'as', 'flags', 'program types in Linux'], rows);
+    .map((kfunc) => row(kfunc.name, state(kfunc), note(kfunc), kfunc.flags.join(' '), types(kfunc)));
+  return table(['kfunc', 'here', 'with what, or why not', 'flags', 'program types in Linux'], rows);
 }
 
 export function parityPage(): string {
@@ -171,6 +175,15 @@ whether it runs here or not.
 - map types: ${supportedMapTypes.size} of ${Object.keys(mapRules).length} work
 - helpers: ${count.works} work, ${count.modelled} are modelled, ${count.refused} are refused, of ${helperNames.length}
 - kfuncs: ${[...linuxKfuncs.keys()].filter((name) => runsHere(name, exports)).length} of ${linuxKfuncs.size} work or are modelled, and ${own.length} of our own
+
+## Objects
+
+Read are all objects of the kernel's selftests but those that libbpf does not open either.
+
+${table(
+  ['what', 'here', 'why'],
+  objectLimits.map((each) => row(...each)),
+)}
 
 ## Program types
 

@@ -158,3 +158,45 @@ export const instructionLimits: Readonly<Record<string, string>> = {
   'jump-indirect': 'jump tables from an instruction array (Linux 6.19) or a read-only map',
   'call-register': 'raw programs: no Linux has it',
 };
+
+const noObjects = 'objects that programs allocate and own are not there yet';
+const noKernelObject = 'no struct of a kernel stands behind it';
+
+/** Why a kfunc is refused, by the start of its name; the first that fits. */
+export const refusedKfuncs: readonly (readonly [start: RegExp, why: string])[] = [
+  [/^bpf_(obj_new|obj_drop|percpu_obj|refcount_acquire|list_|rbtree_)/, noObjects],
+  [/^(bpf_task_(?!work)|bpf_get_task_|bpf_iter_(task|css_task))/, noTask],
+  [/^bpf_task_work/, noSignal],
+  [/^(bpf_iter_|bpf_cgroup_|bpf_get_mem_cgroup|bpf_put_mem_cgroup|css_|cgroup_|bpf_iter_css)/, noIterator],
+  [
+    /^(bpf_path|bpf_get_file|bpf_put_file|bpf_get_dentry|bpf_set_dentry|bpf_remove_dentry|bpf_cgroup_read_xattr|bpf_file)/,
+    noFile,
+  ],
+  [/^(bpf_ct_|bpf_skb_ct_|bpf_xdp_ct_|bpf_xdp_flow)/, 'there is no connection tracking'],
+  [/^(bpf_(xdp_get|xdp|skb_get|skb_set)_xfrm)/, 'there is no IPsec'],
+  [/^(bpf_crypto|bpf_key_|bpf_lookup_|bpf_verify_)/, 'there are no keys and ciphers of a kernel'],
+  [/^(scx_|bpf_sched_|hid_|tcp_|bbr_|cubictcp_|dctcp_|bpf_qdisc|bpf_kfree_skb|bpf_skb_set_dev)/, noKernelObject],
+];
+
+/** What the reader and the loader do not take, or take otherwise than libbpf and the kernel. */
+export const objectLimits: readonly (readonly [what: string, here: string, why: string])[] = [
+  [
+    'several files of one program',
+    'refused',
+    'link them first: `bpftool gen object OUT.o A.o B.o`; what it writes is read',
+  ],
+  ['pinning other than none and by name', 'refused', 'as libbpf does'],
+  ['map definitions in `maps` (before libbpf 1.0)', 'works', ''],
+  [
+    'kernel options in `.kconfig`',
+    'modelled',
+    'those of src/runtime/kconfig.ts, and what the run sets; on the linux target the kernel’s',
+  ],
+  ['CO-RE', 'modelled', "against the object's own types; on the linux target the kernel's"],
+  ['arenas of 4 GiB', 'refused', 'ENOMEM: the memory that all programs share has 4 GiB'],
+  [
+    'programs of USDT, kprobe and tracepoint sections',
+    'refused',
+    'nothing of a kernel or a process is traced here; they are verified and loaded into the kernel',
+  ],
+];

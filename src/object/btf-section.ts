@@ -63,7 +63,7 @@ function fillIn(
     const symbol = variable.linkage === 'static' ? undefined : symbols.get(section.index, variable.name);
     if (symbol === undefined && variable.linkage !== 'static')
       throw elf.fault(
-        `BTF lists the variable ${variable.name}, which has no symbol`,
+        `BTF lists the variable ${variable.name}, which has no symbol here; if another file defines it, link them first: bpftool gen object OUT.o A.o B.o`,
         section,
         undefined,
         'SLUICE_BTF_VARIABLE',

@@ -52,6 +52,10 @@ export function localTarget(elf: Elf, code: CodeSection, slot: number): Target |
 }
 
 /** Throws InputError `SLUICE_RELOCATION` that names section, offset and symbol. */
+/** What to do about a name that another file may define. */
+const linkFirst = (symbol: ElfRelocation['symbol']) =>
+  symbol.name === '' ? '' : '; if another file defines it, link them first: bpftool gen object OUT.o A.o B.o';
+
 export function relocatedTarget(
   elf: Elf,
   targets: Targets,
@@ -74,7 +78,8 @@ export function relocatedTarget(
     if (insn.src !== CALL_SOURCE.LOCAL) throw bad(`call of source ${insn.src}`);
     if (symbol.section === SHN.UNDEF) {
       const extern = targets.externs.get(symbol.name);
-      if (extern === undefined) throw bad('nothing of that name is defined, nor declared in .ksyms with BTF');
+      if (extern === undefined)
+        throw bad(`nothing of that name is defined, nor declared in .ksyms with BTF${linkFirst(symbol)}`);
       if (!extern.function) throw bad('it is a variable, not a function');
       const reference: Reference = { kind: 'kfunc', name: extern.name, weak: extern.weak };
       return { kind: 'reference', source: CALL_SOURCE.KFUNC, reference };
@@ -130,7 +135,8 @@ export function relocatedTarget(
 
   function externTarget(): Target {
     const extern = targets.externs.get(symbol.name);
-    if (extern === undefined) throw bad('nothing of that name is defined, nor declared in .ksyms or .kconfig with BTF');
+    if (extern === undefined)
+      throw bad(`nothing of that name is defined, nor declared in .ksyms or .kconfig with BTF${linkFirst(symbol)}`);
     const { name, weak } = extern;
     if (extern.section === '.kconfig') {
       const offset = targets.kconfigOffsets.get(name)! + insn.imm;

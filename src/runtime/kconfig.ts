@@ -1,6 +1,7 @@
 /** Values of `.kconfig` externs for the user-space target: libbpf's special names, and options that the caller gives. */
 import { InputError } from '../errors.ts';
 import type { ExternSpec } from '../object/spec.ts';
+import { MAX_CPUS } from '../plane/layout/memory.ts';
 
 /** Linux version that the user-space target answers for, as LINUX_KERNEL_VERSION encodes it. */
 export const MODELLED_KERNEL_VERSION = (6 << 16) | (18 << 8);
@@ -8,12 +9,31 @@ export const MODELLED_KERNEL_VERSION = (6 << 16) | (18 << 8);
 /** By name, without the surrounding quotes: `y`, `m`, `n`, a number in C notation, or text. */
 export type KconfigValues = Readonly<Record<string, string>>;
 
+/** Options of the kernel that the user-space target stands for; the caller's values go before. */
+export const modelledOptions: KconfigValues = {
+  CONFIG_64BIT: 'y',
+  CONFIG_BPF: 'y',
+  CONFIG_BPF_JIT: 'y',
+  CONFIG_BPF_SYSCALL: 'y',
+  CONFIG_DEFAULT_HOSTNAME: '(none)',
+  // As bpf_jiffies64 counts.
+  CONFIG_HZ: '250',
+  CONFIG_INET: 'y',
+  CONFIG_IPV6: 'y',
+  CONFIG_NET: 'y',
+  CONFIG_NR_CPUS: String(MAX_CPUS),
+  CONFIG_XDP_SOCKETS: 'y',
+};
+
 /**
  * The bytes of one extern, `extern.size` of them. A weak one without a value is zero; a strong one throws InputError.
  */
 export function kconfigBytes(extern: ExternSpec, values: KconfigValues): Uint8Array {
   const bytes = new Uint8Array(extern.size);
-  const given = extern.name === 'LINUX_KERNEL_VERSION' ? String(MODELLED_KERNEL_VERSION) : values[extern.name];
+  const given =
+    extern.name === 'LINUX_KERNEL_VERSION'
+      ? String(MODELLED_KERNEL_VERSION)
+      : (values[extern.name] ?? modelledOptions[extern.name]);
   if (given === undefined) {
     if (extern.weak || extern.name.startsWith('LINUX_HAS_')) return bytes;
     throw new InputError(
