@@ -19,12 +19,15 @@ import { syscallHook } from './hooks/syscall/index.ts';
 import { tcHooks } from './hooks/tc/index.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
 import { readObject } from './object/index.ts';
-import type { ObjectSpec } from './object/spec.ts';
-import type { LoadedObject } from './runtime/handles.ts';
+import type { MapSpec, ObjectSpec } from './object/spec.ts';
+import type { LoadedObject, MapHandle } from './runtime/handles.ts';
 import type { Hook } from './runtime/hook.ts';
 import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.ts';
+import { type MapDefinition, specOf } from './runtime/maps/definition.ts';
+import { openMap } from './runtime/maps/open.ts';
 import { type PinFiles, pinOwner, pinsOf } from './runtime/maps/pins.ts';
 import { checkLayout, type ObjectLayout, type ObjectShape, type Shaped } from './runtime/object-layout.ts';
+import { createLike } from './runtime/object-maps.ts';
 import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
@@ -33,8 +36,10 @@ export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
+export { isArray, isRingbuf } from './runtime/handles.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
+export type { MapDefinition } from './runtime/maps/definition.ts';
 export type { Interface, Neighbour, Network, Route } from './runtime/network.ts';
 export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
 export {
@@ -132,6 +137,26 @@ export async function load(
   const ofKernel = Object.values(options.maps ?? {}).some(({ target }) => target === 'linux');
   const share = ofKernel ? { share: (await import('./linux/shared-maps.ts')).shareKernelMap } : {};
   return loadUser(runtime, hooks, spec, { ...options, ...share });
+}
+
+/**
+ * A map that no object defines, in the memory of a runtime or in the kernel: to give to objects (`load(object, { maps })`), or to put into maps of maps
+ * (with the `spec` of the inner map: `outer.spec.inner`). Keys and values of 4 and 8 bytes are numbers and bigints, others bytes.
+ *
+ * Throws UnsupportedError and InputError as `load` does for maps of objects.
+ */
+export async function createMap(
+  definition: MapDefinition | MapSpec,
+  where: { readonly runtime: Runtime } | { readonly target: 'linux' },
+): Promise<MapHandle> {
+  const spec = specOf(definition);
+  if ('runtime' in where) {
+    pinsOf(where.runtime.plane).files ??= await filesOfMachine();
+    return openMap(createLike(where.runtime, spec, undefined), spec, undefined);
+  }
+  const { createKernelMap } = await import('./linux/object-maps.ts');
+  const { linuxMap } = await import('./linux/map-handles.ts');
+  return linuxMap(createKernelMap(spec, undefined), spec, undefined);
 }
 
 /** Undefined where there are none, as in a browser. */

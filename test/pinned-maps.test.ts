@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { load, Runtime } from '../src/index.ts';
+import { createMap, load, type MapOfMapsHandle, Runtime } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { type BloomFilterHandle, isArray, type QueueHandle, type TargetMap } from '../src/runtime/handles.ts';
 import { clangs, compileBpf, noClang, prelude } from './clang.ts';
@@ -263,6 +263,51 @@ describe.skipIf(clangs.length === 0)(`maps beyond their object${noClang}`, () =>
         expect.objectContaining({ code: 'SLUICE_NO_MAP' }),
       );
       first.close();
+    });
+
+    it.skipIf(reason !== undefined)(`maps that no object defines${skipped}`, async () => {
+      const where = target === 'linux' ? ({ target } as const) : { runtime: new Runtime() };
+      const outer = await createMap(
+        { type: 'hash_of_maps', maxEntries: 8, inner: { type: 'array', maxEntries: 2 } },
+        where,
+      );
+      const inner = await createMap(outer.spec.inner!, where);
+      inner.set(1, 7n);
+      (outer as MapOfMapsHandle).put(42, inner);
+      inner.close();
+      expect((outer as MapOfMapsHandle).inner(42)!.get(1)).toBe(7n);
+      expect((outer as MapOfMapsHandle).inner(43)).toBeUndefined();
+      const other = await createMap({ type: 'array', maxEntries: 3 }, where);
+      expect(() => (outer as MapOfMapsHandle).put(1, other)).toThrow(
+        expect.objectContaining({ code: 'SLUICE_MAP_EINVAL' }),
+      );
+      const flows = await createMap({ name: 'flows', type: 'hash', valueSize: 8, maxEntries: 16 }, where);
+      const flowsOf = (await import('../src/index.ts')).readObject(bytes, 'object').maps.get('flows')!;
+      const maps = { flows, cpus: await createMap({ type: 'percpu_array', maxEntries: 2 }, where) };
+      const rest = { fifo: 'queue', lifo: 'stack' } as const;
+      const given = Object.fromEntries(
+        await Promise.all(
+          Object.entries(rest).map(async ([name, type]) => [
+            name,
+            await createMap({ type, valueSize: 4, maxEntries: 8 }, where),
+          ]),
+        ),
+      );
+      const ever = await createMap({ type: 'bloom_filter', valueSize: 4, maxEntries: 64 }, where);
+      const loaded = await load(bytes, {
+        ...(where as { readonly target?: 'user' }),
+        maps: { ...maps, ...given, ever },
+      });
+      loaded.programs['count']!.run(packet(70));
+      expect(loaded.maps['flows']!.get(70)).toEqual({ packets: 1, bytes: 70 });
+      expect((flows.raw as TargetMap).lookup(new Uint8Array(Uint32Array.of(70).buffer))).toEqual(
+        new Uint8Array(Uint32Array.of(1, 70).buffer),
+      );
+      expect(given['fifo']!.type).toBe('queue');
+      expect((given['fifo'] as QueueHandle).peek()).toBe(41);
+      await expect(createMap({ ...flowsOf, maxEntries: 0 }, where)).rejects.toThrow(/EINVAL/);
+      await expect(createMap({ type: 'stack_trace', maxEntries: 1, valueSize: 3 }, where)).rejects.toThrow();
+      loaded.close();
     });
   });
 });

@@ -105,7 +105,7 @@ function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
     );
   // An arena in a runtime's memory lies where that memory has room, whatever address the object asks for.
   const place = spec.type === 'arena' && options.runtime !== undefined ? { ...spec, mapExtra: 0n } : spec;
-  const map = create(place, options.btf);
+  const map = createKernelMap(place, options.btf);
   const path = pinPath(spec, options);
   if (path !== undefined) {
     try {
@@ -118,8 +118,8 @@ function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
   return map;
 }
 
-function create(spec: MapSpec, btf: ObjectBtf | undefined): KernelMap {
-  const inner = spec.inner === undefined ? undefined : create(spec.inner, btf);
+export function createKernelMap(spec: MapSpec, btf: ObjectBtf | undefined): KernelMap {
+  const inner = spec.inner === undefined ? undefined : createKernelMap(spec.inner, btf);
   try {
     const innerMapFd = inner === undefined ? {} : { innerMapFd: inner.fd };
     if (btf === undefined) return KernelMap.create(spec, innerMapFd);

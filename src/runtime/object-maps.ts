@@ -184,7 +184,7 @@ function fillArena(runtime: Runtime, map: PlaneMap, bytes: Uint8Array): void {
 }
 
 /** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
-function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
+export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
   const { inner, ...attributes } = spec;
   const spinLock = btf === undefined ? undefined : fieldOffset(btf, spec.valueTypeId, 'bpf_spin_lock');
   const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf);
