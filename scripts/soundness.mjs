@@ -11,12 +11,13 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
  * Bundles the fuzzer with a mutation ({ name, file, from, to }; file below src/verifier) in the place of the line as it stands; returns
- * the path. Sources stay as they are. Throws where `from` does not stand in the file exactly once.
+ * the path. Sources stay as they are. `write: false`: only whether the line is there. Throws where `from` does not stand in the file exactly once.
  */
-export async function bundleFuzzer(mutation) {
+export async function bundleFuzzer(mutation, { write = true } = {}) {
   const out = join(root, 'node_modules/.cache/soundness', `${mutation?.name ?? 'sound'}.mjs`);
   mkdirSync(dirname(out), { recursive: true });
   const patched = mutation === undefined ? undefined : patch(mutation);
+  if (!write) return out;
   const wasm = mutation?.file.startsWith('assembly/') ? await compile(mutation.file, patched) : undefined;
   const bundle = await rolldown({
     input: join(root, 'test/soundness-main.ts'),
@@ -63,7 +64,7 @@ async function compile(file, patched) {
         '--sharedMemory',
       ],
       ...['--enable', 'threads,bulk-memory,simd', '--initialMemory', '64', '--maximumMemory', '65536'],
-      ...['--memoryBase', '0', '--use', 'abort='],
+      ...['--memoryBase', '0', '--use', 'abort=', '--baseDir', root],
     ],
     {
       readFile(name, base) {
@@ -79,7 +80,6 @@ async function compile(file, patched) {
         if (basename(name) === 'out.wasm') binary = Buffer.from(contents).toString('base64');
       },
       listFiles: () => null,
-      baseDir: root,
     },
   );
   if (error !== null || binary === undefined) throw new Error(`${file}: ${error?.message}\n${stderr.toString()}`);

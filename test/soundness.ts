@@ -193,15 +193,20 @@ function describe(node: Node): string {
   return ` ${node.index}${covered}${registers.join('')}`;
 }
 
+/** Time for making a finding smaller, ms. */
+const SHRINKING = 20_000;
+
 /** The program with what does not matter taken out, one instruction after the other, while something is still wrong with it. */
 export async function shrink(runtime: Runtime, object: ObjectSpec, program: ProgramSpec, found: Finding, runs: number) {
   let best = found;
+  const until = performance.now() + SHRINKING;
   for (let again = true; again; ) {
     again = false;
     for (let slot = best.insns.length - 1; slot >= 0; slot--) {
       const { opcode, imm } = best.insns[slot]!;
       if (opcode === 0 || opcode === 0x18 || opcode === 0x95 || (opcode === 5 && best.insns[slot]!.off === 0)) continue;
       if (opcode === 0x85 && best.insns[slot]!.src === 1 && imm !== 0) continue;
+      if (performance.now() > until) return best;
       const insns = best.insns.with(slot, { opcode: 5, dst: 0, src: 0, off: 0, imm: 0 });
       const less = await tryProgram(runtime, object, { ...program, insns }, found.program, runs, newTally());
       if (less === undefined) continue;

@@ -1,6 +1,7 @@
 /** Refusals as SARIF 2.1.0 (OASIS), which editors and CI services show beside the source. */
 import { isAbsolute, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Diagnostic } from '../verifier/diagnostic.ts';
 import type { JudgedProgram, ObjectVerdicts } from './verify-object.ts';
 
 const SCHEMA = 'https://json.schemastore.org/sarif-2.1.0.json';
@@ -18,6 +19,7 @@ export function sarifLog(results: readonly ObjectVerdicts[], version: string): u
           level: program.verdict.verdict === 'reject' ? 'error' : 'note',
           message: { text: parts.filter((part) => part !== undefined && part !== '').join('\n') },
           locations: [location(selector, program, diagnostic.slot)],
+          ...flowOf(selector, program, diagnostic),
         };
       }),
     ),
@@ -52,9 +54,22 @@ export function sarifLog(results: readonly ObjectVerdicts[], version: string): u
   };
 }
 
+/** The causal path: editors step through it. */
+function flowOf(selector: string, program: JudgedProgram, { steps = [] }: Diagnostic): object {
+  if (steps.length < 2) return {};
+  const locations = steps.map(({ slot, role, values }) => {
+    const known = Object.entries(values).map(([register, value]) => `${register} = ${value}`);
+    const message = { text: [role, ...known].join(', ') };
+    return { location: { ...location(selector, program, slot), message } };
+  });
+  return { codeFlows: [{ threadFlows: [{ locations }] }] };
+}
+
 /** The source line where the object knows it, else the object file; the instruction is always named. */
-function location(selector: string, { verdict, source }: JudgedProgram, slot: number | undefined): unknown {
-  const line = slot === undefined ? undefined : source.findLast((each) => each.slot <= slot);
+function location(selector: string, { verdict, source }: JudgedProgram, slot: number | undefined): object {
+  const last = slot === undefined ? undefined : source.findLast((each) => each.slot <= slot);
+  // Code that the compiler made up has no line.
+  const line = last === undefined || last.line === 0 ? undefined : last;
   const name = slot === undefined ? verdict.program : `${verdict.program}, insn ${slot}`;
   return {
     physicalLocation: {

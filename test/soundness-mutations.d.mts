@@ -1,0 +1,3 @@
+import type { Mutation } from '../scripts/soundness.mjs';
+
+export const mutations: readonly Mutation[];
