@@ -70,7 +70,7 @@ export function explore(v: Verification, fn: number): void {
       const list = saved[key];
       const sinceJumps = v.jumps - v.jumpsBefore;
       const since = v.instructions - v.instructionsBefore;
-      const force = how === 2 || state.history.entries > LONG;
+      const force = how === 2 || v.keepAll || state.history.entries > LONG;
       const wanted = force || (sinceJumps >= 2 && since >= 8);
       const visit =
         list !== undefined

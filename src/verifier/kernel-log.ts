@@ -4,19 +4,22 @@
  */
 import { helperName } from '../abi/helpers/index.ts';
 import { kernelSyntax } from '../isa/kernel-syntax.ts';
+import { CALL_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import { describeInsn } from '../isa/operation-decode.ts';
 import type { LineInfo } from '../object/spec.ts';
 import { MAX_INSTRUCTIONS } from './explore.ts';
 import { STACK } from './kinds.ts';
+import { PrecisionLog } from './precision-log.ts';
+import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program.ts';
 import type { Observer } from './recorder.ts';
 import { auxOf, constantOf, isConstant, kindOf, MAX_STACK, offsetOf, registerAt } from './records.ts';
 import { frameText } from './register-text.ts';
-import type { SavedState } from './state.ts';
+import type { Frame, SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 import type { Verdict, VerifyStats } from './verify.ts';
 
-/** Most characters kept, as UINT_MAX / 4 bounds the kernel's buffer; what is over is cut at the front. */
-const LIMIT = 64 << 20;
+/** Characters kept at least, as UINT_MAX / 4 bounds the kernel's buffer; from twice as many on they are cut at the front. */
+const LIMIT = 16 << 20;
 /** Columns at which a state stands beside its instruction. */
 const COLUMN = 40;
 const TAB = 8;
@@ -24,6 +27,8 @@ const TAB = 8;
 export class KernelLog implements Observer {
   readonly #level: number;
   #text = '';
+  /** Characters that were cut off before it. */
+  #cut = 0;
   /** The instruction that was printed last, while its line is open for the state after it. */
   #open: { readonly slot: number; readonly from: number } | undefined;
   /** The state is at this instruction, which is printed as soon as it is known not to be covered. */
@@ -31,6 +36,7 @@ export class KernelLog implements Observer {
   #depth = 0;
   /** Stack slots of that frame, and the one that the instruction uses, -1 for none. */
   #slots = 0;
+  #frameBefore: Frame | undefined;
   #used = -1;
   #slot = -1;
   /** Source line printed last. */
@@ -39,12 +45,22 @@ export class KernelLog implements Observer {
   #from: number | undefined;
   #state = '';
   #fresh = true;
+  /** The path came back from a function, where it left it: the state is told as soon as the path is known to go on. */
+  #cameFrom: number | undefined;
+  /** What the last instruction did, until it is told. */
+  #after = '';
+  /** Lines were told after the last instruction. */
+  #noted = false;
   #v: Verification | undefined;
   readonly #marks = new WeakMap<SavedState, { readonly length: number; readonly slot: number }>();
+
+  /** Told at level 2. */
+  readonly precision: PrecisionLog | undefined;
 
   /** `level`: 1 or 2, as log_level of BPF_PROG_LOAD. */
   constructor(level: number) {
     this.#level = level;
+    if (level >= 2) this.precision = new PrecisionLog((text, comparing) => this.#note(text, comparing), insnText);
   }
 
   arrive(v: Verification): void {
@@ -54,9 +70,10 @@ export class KernelLog implements Observer {
     if (this.#fresh) this.#begin(v);
     else if (depth > this.#depth) this.#called(v);
     else if (depth < this.#depth) this.#returned(v);
-    else if (this.#open !== undefined) this.#beside(v, this.#open.slot);
+    else if (this.#open !== undefined || this.#noted) this.#stateAfter(v);
     this.#depth = depth;
     this.#slots = v.state.frames[depth]!.slots;
+    this.#frameBefore = v.state.frames[depth];
     this.#used = usedSlot(v);
     this.#slot = v.slot;
     this.#due = v.slot;
@@ -64,23 +81,28 @@ export class KernelLog implements Observer {
 
   covered(): void {
     this.#due = undefined;
-    if (this.#from === undefined) this.#write(`${this.#slot}: safe\n`);
-    else if (this.#level >= 2) this.#write(`\nfrom ${this.#from} to ${this.#slot}: safe\n`);
-    this.#from = undefined;
+    this.#after = '';
+    this.#noted = false;
+    this.precision?.compared();
+    this.#close();
+    const from = this.#from ?? this.#cameFrom;
+    if (from === undefined) this.#write(`${this.#slot}: safe\n`);
+    else if (this.#level >= 2) this.#write(`\nfrom ${from} to ${this.#slot}: safe\n`);
+    this.#from = this.#cameFrom = undefined;
   }
 
   saved(): void {}
 
   pushed(copy: SavedState): void {
     this.#print();
-    this.#marks.set(copy, { length: this.#text.length, slot: this.#slot });
+    this.#marks.set(copy, { length: this.#cut + this.#text.length, slot: this.#slot });
   }
 
   resumed(copy: SavedState): void {
     this.#print();
     this.#close();
     const mark = this.#marks.get(copy);
-    if (this.#level < 2 && mark !== undefined) this.#text = this.#text.slice(0, mark.length);
+    if (this.#level < 2 && mark !== undefined) this.#text = this.#text.slice(0, Math.max(0, mark.length - this.#cut));
     this.#close();
     this.#from = mark?.slot;
     this.#fresh = true;
@@ -97,9 +119,19 @@ export class KernelLog implements Observer {
     return this.#text;
   }
 
+  /** Lines in between. What is told while a state is compared comes before it is known whether its instruction is run. */
+  #note(text: string, comparing: boolean): void {
+    if (!comparing) this.#print();
+    this.#close();
+    this.#noted = true;
+    this.#write(text);
+  }
+
   #write(text: string): void {
     this.#text += text;
-    if (this.#text.length > LIMIT) this.#text = this.#text.slice(-LIMIT);
+    if (this.#text.length <= 2 * LIMIT) return;
+    this.#cut += this.#text.length - LIMIT;
+    this.#text = this.#text.slice(-LIMIT);
   }
 
   /** Ends the line of an instruction. */
@@ -114,6 +146,10 @@ export class KernelLog implements Observer {
     const v = this.#v;
     if (slot === undefined || v === undefined) return;
     this.#due = undefined;
+    this.#beside(slot);
+    if (this.#cameFrom !== undefined && this.#level >= 2)
+      this.#write(`\nfrom ${this.#cameFrom} to ${slot}: ${this.#state}\n`);
+    this.#cameFrom = undefined;
     if (this.#from !== undefined) {
       if (this.#level >= 2) this.#write(`\nfrom ${this.#from} to ${slot}: ${this.#state}\n`);
       this.#write(`${slot}: ${this.#state}\n`);
@@ -154,24 +190,39 @@ export class KernelLog implements Observer {
     this.#close();
     const text = this.#frame(v, v.state.depth);
     // What the callee left is still in the records.
-    this.#write(`returning from callee:\n ${frameText(v, this.#depth, this.#slots)}\n`);
+    this.#write(`returning from callee:\n ${frameText(v, this.#depth, this.#slots, undefined, this.#frameBefore)}\n`);
     this.#write(`to caller at ${v.slot}:\n ${text}\n`);
-    if (this.#level >= 2) this.#write(`\nfrom ${this.#slot} to ${v.slot}: ${text}\n`);
+    this.#cameFrom = this.#slot;
+    this.#state = text;
   }
 
-  /** The state after the instruction, beside it. */
-  #beside(v: Verification, slot: number): void {
-    const text = frameText(v, v.state.depth, v.state.frames[v.state.depth]!.slots, {
-      registers: namedRegisters(v, slot),
-      slot: this.#used,
-    });
-    const width = this.#text.length - this.#open!.from;
-    if (text !== '') {
+  /** What the instruction did: told as soon as the path is known to go on. */
+  #stateAfter(v: Verification): void {
+    const { depth } = v.state;
+    const touched = { registers: namedRegisters(v, this.#slot), slot: this.#used };
+    const { slots } = v.state.frames[depth]!;
+    this.#after = callsBack(v, this.#slot) ? frameText(v, depth, slots) : frameText(v, depth, slots, touched);
+  }
+
+  /** The state after the instruction: beside it, or if lines came in between by itself, before the one at `slot`. */
+  #beside(slot: number): void {
+    const text = this.#after;
+    this.#after = '';
+    if (text !== '' && this.#open !== undefined) {
+      const width = this.#text.length - this.#open.from;
       const column = Math.ceil(Math.max(width + 5, COLUMN) / TAB) * TAB - 2;
       this.#write(`${' '.repeat(Math.max(1, column - width))}; ${text}`);
-    }
+    } else if (text !== '') this.#write(`${slot}: ${text}`);
     this.#close();
+    this.#noted = false;
   }
+}
+
+/** After the call of a callback everything is told. */
+function callsBack({ code }: Verification, slot: number): boolean {
+  if (code.op[slot] !== OPCODE.CALL) return false;
+  if (code.src[slot] === CALL_SOURCE.HELPER) return CALLBACK_HELPERS.has(code.imm[slot]!);
+  return CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '');
 }
 
 function processed({ insns, states, peakStates, maxStatesPerInsn }: VerifyStats): string {

@@ -14,7 +14,41 @@ const registers = new Int32Array(8);
 const slotsLow = new Int32Array(8);
 const slotsHigh = new Int32Array(8);
 const RECORD_WORDS = RECORD / 4;
-const _ALL = -1;
+
+/** What is looked for in a frame: registers and stack slots, as bits. */
+export interface Needed {
+  readonly registers: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** What the walk tells as it goes, in the kernel's order. */
+export interface PrecisionObserver {
+  /** It goes through the instructions from `last` back to `first`, with `next` behind them (-1: the one at hand). */
+  begun(frame: number, last: number, first: number, next: number): void;
+  /** It comes to an instruction. */
+  stepped(v: Verification, frame: number, slot: number, needed: Needed): void;
+  /** What is left was marked in a saved state. */
+  reached(v: Verification, saved: SavedState, frame: number, needed: Needed): void;
+  /** A state that is equal needs what this one needs. */
+  inherited(from: SavedState): void;
+  /** It lost track, in that frame; then what it marks instead. Places are registers, then stack slots. */
+  lost(frame: number): void;
+  forced(frame: number, place: number): void;
+}
+
+export function isScalarRecord(data: Int32Array, place: number): boolean {
+  return data[place * RECORD_WORDS + KIND / 4] === SCALAR;
+}
+export function isPrecise(data: Int32Array, place: number): boolean {
+  return data[place * RECORD_WORDS + PRECISE / 4] !== 0;
+}
+
+const neededIn = (depth: number): Needed => ({
+  registers: registers[depth]!,
+  low: slotsLow[depth]!,
+  high: slotsHigh[depth]!,
+});
 
 function nothingLeft(): boolean {
   let any = 0;
@@ -37,13 +71,13 @@ function setSlot(depth: number, slot: number): void {
 export function markPrecise(v: Verification, register: number): void {
   clear();
   registers[v.state.depth] = 1 << register;
-  walk(v);
+  walk(v, true);
 }
 
 export function markSlotPrecise(v: Verification, depth: number, slot: number): void {
   clear();
   setSlot(depth, slot);
-  walk(v);
+  walk(v, true);
 }
 
 /** What was precise in a saved state is so on the path that was found equal to it. */
@@ -57,23 +91,41 @@ export function inheritPrecision(v: Verification, from: SavedState): void {
       else setSlot(depth, i - REGISTERS);
     }
   }
-  if (!nothingLeft()) walk(v);
+  if (nothingLeft()) return;
+  v.observer?.precision?.inherited(from);
+  walk(v, false);
 }
 
-function walk(v: Verification): void {
+/** `running`: the instruction at hand is in the history already; what it does comes after. */
+function walk(v: Verification, running: boolean): void {
   const { history } = v.state;
+  const told = v.observer?.precision;
   let data: Int32Array = history.data;
   let length = history.length;
+  if (running && length > 0 && data[length - 2] === v.slot) length -= 2;
   let nextSlot = v.slot;
   let nextDepth = v.state.depth;
+  let behind = -1;
+  let toldAlready = false;
   for (let saved = v.state.parent; ; saved = saved.parent) {
+    if (told !== undefined && saved !== undefined) {
+      const last = behind < 0 ? v.slot : lastOf(data, length);
+      told.begun(nextDepth, last, saved.slot, behind);
+      behind = saved.slot;
+    }
     for (let at = length - 2; at >= 0; at -= 2) {
       const slot = data[at]!;
       const touched = data[at + 1]!;
       if (slot < 0) {
+        if (told !== undefined && !toldAlready) {
+          told.stepped(v, nextDepth, lastOf(data, at), neededIn(nextDepth));
+          toldAlready = true;
+        }
         markLinked(v.linked[-1 - slot]!);
         continue;
       }
+      if (told !== undefined && !toldAlready) told.stepped(v, nextDepth, slot, neededIn(nextDepth));
+      toldAlready = false;
       const depth = touched & 7;
       if (!stepBack(v, slot, depth, touched, nextSlot, nextDepth)) {
         markEverything(v);
@@ -85,12 +137,20 @@ function walk(v: Verification): void {
     }
     if (saved === undefined) return;
     markSaved(saved);
+    if (told !== undefined && saved.parent !== undefined)
+      for (let depth = nextDepth; depth >= 0; depth--) told.reached(v, saved, depth, neededIn(depth));
     if (nothingLeft()) return;
     data = saved.history;
     length = saved.history.length;
     nextSlot = saved.slot;
     nextDepth = saved.frames.length - 1;
   }
+}
+
+/** The last instruction of a history. */
+function lastOf(data: Int32Array, length: number): number {
+  for (let at = length - 2; at >= 0; at -= 2) if (data[at]! >= 0) return data[at]!;
+  return -1;
 }
 
 /** Registers that were narrowed together: what one needs, all need. Layout: frame << 8 | register, or slot + 16. */
@@ -144,10 +204,15 @@ function markRecord(data: Int32Array, at: number): boolean {
 
 /** When the walk loses track, every scalar of every state before counts. */
 export function markEverything(v: Verification): void {
+  const told = v.observer?.precision;
+  told?.lost(v.state.depth);
   for (let saved = v.state.parent; saved !== undefined; saved = saved.parent)
-    for (const { data } of saved.frames)
-      for (let at = 0; at < data.length; at += RECORD_WORDS)
-        if (data[at + KIND / 4] === SCALAR) data[at + PRECISE / 4] = 1;
+    for (const [depth, { data }] of saved.frames.entries())
+      for (let place = 0; place < data.length / RECORD_WORDS; place++) {
+        if (!isScalarRecord(data, place) || isPrecise(data, place)) continue;
+        data[place * RECORD_WORDS + PRECISE / 4] = 1;
+        if (saved.parent !== undefined) told?.forced(depth, place);
+      }
 }
 
 /** What was needed after the instruction becomes what is needed before it. False: not known. */

@@ -4,12 +4,15 @@
  */
 import { INVALID, MISC, NOT_INIT, SCALAR } from './kinds.ts';
 import { BYTES, KIND, PRECISE, RECORD } from './layout.ts';
+import type { PrecisionObserver } from './precision.ts';
 import { frameAt, REGISTERS, words } from './records.ts';
 import type { Reference, SavedState } from './state.ts';
 import type { Verification } from './verification.ts';
 
 /** What an exploration tells while it goes on. */
 export interface Observer {
+  /** Sees how precision is walked back. */
+  readonly precision?: PrecisionObserver | undefined;
   /** The state at hand is at `v.slot`; the instruction comes next, unless it is covered. */
   arrive(v: Verification): void;
   /** The state at hand needs no exploring: `old` stands for it. `whole`: all of it was compared, not only what matters. */

@@ -18,6 +18,7 @@ import {
   ulongs,
   words,
 } from './records.ts';
+import type { Frame } from './state.ts';
 import type { Verification } from './verification.ts';
 
 /** Numbers of 16 bits are decimal, larger ones hexadecimal. */
@@ -125,12 +126,13 @@ export function slotText(v: Verification, frame: number, slot: number): string |
   return `fp-${(slot + 1) * 8}=${text}`;
 }
 
-/** A frame's registers and slots, and the references held. `touched`: only those (registers as bits, a slot by number). */
+/** A frame's registers and slots, and the references held. `touched`: only those (registers as bits, a slot by number). `of`: the frame, if it was left. */
 export function frameText(
   v: Verification,
   frame: number,
   slots: number,
   touched?: { readonly registers: number; readonly slot: number },
+  of: Frame | undefined = v.state.frames[frame],
 ): string {
   const parts: string[] = [];
   for (let register = 0; register < REGISTERS; register++) {
@@ -145,5 +147,9 @@ export function frameText(
   }
   if (touched === undefined && v.state.references.length > 0)
     parts.push(`refs=${v.state.references.map(({ id }) => id).join(',')}`);
+  if (parts.length > 0) {
+    if (of?.callback === true) parts.push('cb');
+    if (of?.asynchronous === true) parts.push('async_cb');
+  }
   return `${frame === 0 ? '' : `frame${frame}: `}${parts.join(' ')}`;
 }

@@ -44,6 +44,8 @@ export class Verification {
   readonly hasProblem: Uint8Array;
   /** Bits of history for the instruction at hand. */
   touched = 0;
+  /** States are kept wherever they are compared. */
+  keepAll = false;
   nextId = 0;
   cpus = 8192;
   instructions = 0;

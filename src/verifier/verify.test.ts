@@ -116,6 +116,29 @@ describe('references', () => {
     ));
 });
 
+describe('pruning', () => {
+  it('a size that a call was given is not taken for another', () => {
+    const code: readonly Short[] = [
+      [0x85, 0, 0, 0, 7],
+      [0xbf, 6],
+      [0x7a, 10, 0, -8],
+      [0x15, 6, 0, 0, 1],
+      [0x15, 6, 0, 0, 2],
+      [0xb7, 2, 0, 0, 64],
+      [0xb7, 3, 0, 0, 0],
+      [0x15, 6, 0, 1, 3],
+      [0xb7, 2, 0, 0, 8],
+      // Both sizes come by here, the small one first.
+      [0xbf, 1, 10],
+      [0x07, 1, 0, 0, -8],
+      [0x85, 0, 0, 0, 6],
+      ...EXIT,
+    ];
+    const frequent = judge(code, {}, 'xdp', {}, [], { testStateFrequency: true });
+    expect(frequent).toMatch(/^reject 11: invalid .* stack R1 off=-8 size=64$/);
+  });
+});
+
 describe('verdicts', () => {
   it('what is not followed is unsupported, by name', () =>
     expect(judge([[0x85, 0, 0, 0, 158], [0xb7, 0, 0, 0, 0], [0x95]], {}, 'kprobe')).toMatch(

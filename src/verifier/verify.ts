@@ -33,6 +33,8 @@ export interface VerifyOptions {
   readonly declaration?: ProgramDeclaration;
   /** BPF_F_STRICT_ALIGNMENT. */
   readonly strictAlignment?: boolean;
+  /** BPF_F_TEST_STATE_FREQ: states are kept wherever they are compared. */
+  readonly testStateFrequency?: boolean;
   /** Possible CPUs of the kernel: bounds bpf_get_smp_processor_id (default 8192, the most that x86 has). */
   readonly cpus?: number;
   /** Types of the kernel that the program is for (BTF of vmlinux); without, what needs them is `unsupported`. */
@@ -105,6 +107,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       v.problems.set(slot, text);
       v.hasProblem[slot] = 1;
     }
+    v.keepAll = options.testStateFrequency ?? false;
     v.cpus = options.cpus ?? 8192;
     v.observer = options.observer;
     checkFunctionTypes(v);

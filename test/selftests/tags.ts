@@ -11,6 +11,8 @@ export interface Expectation {
   readonly returnValue: number | 'any' | undefined;
   /** BPF_F_* of BPF_PROG_LOAD. */
   readonly flags: number;
+  /** As log_level of BPF_PROG_LOAD. */
+  readonly logLevel?: number;
 }
 
 const PREFIX = 'comment:';
@@ -47,10 +49,12 @@ function expectationOf(tags: readonly string[]): Expectation | undefined {
   const machines = valuesOf(tags, 'test_arch=');
   if (machines.length > 0 && !machines.includes('X86_64')) return undefined;
   const returned = valuesOf(tags, 'test_retval=')[0];
+  const level = valuesOf(tags, 'test_log_level=')[0];
   return {
     verdict: success ? 'accept' : 'reject',
     messages: valuesOf(tags, 'test_expect_msg=').map((text) => text.replace(/^\d+=/, '')),
     returnValue: returned === undefined ? undefined : (values[returned] ?? Number(returned)),
+    ...(level === undefined ? {} : { logLevel: Number(level) }),
     flags: valuesOf(tags, 'test_prog_flags=').reduce((all, name) => all | (loadFlags[name] ?? Number(name)), 0),
   };
 }

@@ -20,7 +20,10 @@ export function compareVerdicts(
 ): VerdictComparison {
   const there = kernel.of(object, program, expectation.flags);
   const expected = there.verdict === 'none' ? expectation.verdict : there.verdict;
-  const ours = judge(object, program, { strictAlignment: (expectation.flags & 1) !== 0 });
+  const ours = judge(object, program, {
+    strictAlignment: (expectation.flags & 1) !== 0,
+    testStateFrequency: (expectation.flags & 8) !== 0,
+  });
   if (ours.verdict === 'unsupported') return { kind: 'unsupported', said: undefined, ours, there };
   if (ours.verdict !== expected)
     return { kind: expected === 'accept' ? 'stricter' : 'laxer', said: undefined, ours, there };
