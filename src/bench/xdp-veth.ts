@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { xdpAction } from '../abi/programs/xdp.ts';
 import { InternalError, UnsupportedError } from '../errors.ts';
 import { load } from '../index.ts';
 import { AfXdpAttachment } from '../linux/af-xdp-attachment.ts';
@@ -12,48 +11,11 @@ import { bpfRefusal } from '../linux/features.ts';
 import { VethPair } from '../linux/veth.ts';
 import type { BenchCase } from './report.ts';
 import { median } from './timing.ts';
-import { assembled } from './xdp.ts';
+import { assembled, vethPrograms } from './xdp-programs.ts';
 
 const ROUNDS = 3;
 const SECONDS = 0.7;
 const BYTES = 64;
-
-/** The same work as the C receiver's. */
-const programs = {
-  drop: `
-    r2 = *(u32 *)(r1 + 0)
-    r3 = *(u32 *)(r1 + 4)
-    r0 = ${xdpAction.pass}
-    r4 = r2
-    r4 += 14
-    if r4 > r3 goto out
-    r5 = *(u8 *)(r2 + 12)
-    if r5 != 8 goto out
-    r0 = ${xdpAction.drop}
-  out:
-    exit`,
-  echo: `
-    r2 = *(u32 *)(r1 + 0)
-    r3 = *(u32 *)(r1 + 4)
-    r0 = ${xdpAction.drop}
-    r4 = r2
-    r4 += 14
-    if r4 > r3 goto out
-    r0 = ${xdpAction.pass}
-    r5 = *(u8 *)(r2 + 12)
-    if r5 != 8 goto out
-    r3 = *(u32 *)(r2 + 0)
-    r4 = *(u16 *)(r2 + 4)
-    r5 = *(u32 *)(r2 + 6)
-    r6 = *(u16 *)(r2 + 10)
-    *(u32 *)(r2 + 0) = r5
-    *(u16 *)(r2 + 4) = r6
-    *(u32 *)(r2 + 6) = r3
-    *(u16 *)(r2 + 10) = r4
-    r0 = ${xdpAction.tx}
-  out:
-    exit`,
-} as const;
 
 /** ns a packet: by the clock, and of this process's CPU time. */
 interface Cost {
@@ -122,8 +84,8 @@ function flood(pair: VethPair): () => Promise<void> {
   };
 }
 
-async function receiveHere(pair: VethPair, work: keyof typeof programs): Promise<Cost> {
-  const object = await load(assembled(work, programs[work]), { cpus: 1, seed: 1n });
+async function receiveHere(pair: VethPair, work: keyof typeof vethPrograms): Promise<Cost> {
+  const object = await load(assembled(work, vethPrograms[work]), { cpus: 1, seed: 1n });
   const { executable } = object.programs[work]!;
   const attachment = new AfXdpAttachment(object.runtime, pair.here, executable, { mode: 'native', copy: 'copy' });
   const end = flood(pair);
@@ -145,7 +107,7 @@ async function receiveHere(pair: VethPair, work: keyof typeof programs): Promise
   }
 }
 
-async function receiveInC(binary: string, pair: VethPair, work: keyof typeof programs): Promise<Cost> {
+async function receiveInC(binary: string, pair: VethPair, work: keyof typeof vethPrograms): Promise<Cost> {
   // The flood finds its way only while the other end has a program, so the receiver comes first; its time begins when packets come.
   const receiver = spawn(binary, [pair.here, String(SECONDS), work], { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = linesOf(receiver);

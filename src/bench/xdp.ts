@@ -9,17 +9,16 @@ import { UnsupportedError } from '../errors.ts';
 import { FramePool, refusal } from '../hooks/xdp/frames.ts';
 import { xdpPlane } from '../hooks/xdp/plane.ts';
 import { load } from '../index.ts';
-import { assemble } from '../isa/assembler.ts';
 import { bpfRefusal } from '../linux/features.ts';
 import { generateCapture } from '../net/generator.ts';
 import { readObject } from '../object/index.ts';
 import type { ObjectSpec } from '../object/spec.ts';
-import { writeObject } from '../object/write.ts';
 import { FRAME_DESCRIPTOR_SIZE, XDP_FRAME_SIZE } from '../plane/layout/frame.ts';
 import { WASM_PAGE } from '../plane/layout/memory.ts';
 import type { ProgramHandle } from '../runtime/handles.ts';
 import { type BenchCase, type BenchResult, benchResult } from './report.ts';
 import { median, medians, type Timed } from './timing.ts';
+import { assembled } from './xdp-programs.ts';
 import { benchVeth } from './xdp-veth.ts';
 
 export interface XdpBenchOptions {
@@ -71,12 +70,6 @@ export async function benchXdp(options: XdpBenchOptions): Promise<BenchResult> {
     }
   }
   return benchResult('xdp', cases, notes);
-}
-
-/** An object of one XDP program. */
-export function assembled(name: string, text: string): ObjectSpec {
-  const { insns, functions } = assemble(`${name}:\n${text}`, { syntax: 'llvm' });
-  return readObject(writeObject({ section: 'xdp', license: 'GPL', insns, functions }), name);
 }
 
 async function captureCase(

@@ -187,9 +187,10 @@ function sample(session: LiveSession, start: number, last: Sample | undefined, o
   const seconds = (performance.now() - start) / 1000;
   const packets = session.verdicts().reduce((sum, count) => sum + count, 0);
   const perSecond = Math.round((packets - (last?.packets ?? 0)) / (seconds - (last?.seconds ?? 0)));
-  output.line(
-    `${seconds.toFixed(1).padStart(7)} s  ${String(packets).padStart(12)} packets  ${String(perSecond).padStart(10)} /s`,
-  );
+  const line = `${seconds.toFixed(1).padStart(7)} s  ${String(packets).padStart(12)} packets  ${String(perSecond).padStart(10)} /s`;
+  // The document comes at the end; who watches wants to see it now.
+  if (output.json) output.note(line);
+  else output.line(line);
   return { seconds, packets, perSecond };
 }
 
