@@ -4,6 +4,8 @@
  * This is the public API: `load` an object, run its programs, read its maps.
  */
 import type { ProgramDeclaration } from './abi/program-declaration.ts';
+import type { Btf } from './btf/types.ts';
+import { InputError, UnsupportedError } from './errors.ts';
 import { cgroupHooks } from './hooks/cgroup/index.ts';
 import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
 import { flowDissectorHook } from './hooks/flow-dissector/index.ts';
@@ -90,6 +92,18 @@ export function hooksInForce(): readonly Hook[] {
   return hooks;
 }
 
+/** Types of this machine's kernel; undefined in a browser, and on a kernel that does not show them. */
+async function machineTypes(): Promise<Btf | undefined> {
+  if (globalThis.process?.versions?.node === undefined) return undefined;
+  const { vmlinuxBtf } = await import('./linux/btf-vmlinux.ts');
+  try {
+    return vmlinuxBtf();
+  } catch (error) {
+    if (error instanceof UnsupportedError || error instanceof InputError) return undefined;
+    throw error;
+  }
+}
+
 export interface LoadOptions<P extends ObjectShape = ObjectShape> extends UserLoadOptions, RuntimeOptions {
   /** Name of the object for messages. */
   readonly name?: string;
@@ -136,7 +150,11 @@ export async function load(
   pinsOf(runtime.plane).files = files;
   const ofKernel = Object.values(options.maps ?? {}).some(({ target }) => target === 'linux');
   const share = ofKernel ? { share: (await import('./linux/shared-maps.ts')).shareKernelMap } : {};
-  return loadUser(runtime, hooks, spec, { ...options, ...share });
+  return loadUser(runtime, hooks, spec, {
+    ...options,
+    ...share,
+    kernelTypes: options.kernelTypes ?? (async () => options.targetBtf ?? (await machineTypes())),
+  });
 }
 
 /**

@@ -52,8 +52,9 @@ SEC("cgroup/connect4") int connect(struct bpf_sock_addr *ctx) {
   out[7] = ctx->sk->src_ip4;
   ctx->user_ip4 = 0x0a00000a; ctx->user_port = 0x5000; return 1; }
 SEC("cgroup/getsockopt") int getopt(struct bpf_sockopt *ctx) {
-  if (ctx->optval + 4 > ctx->optval_end) { ctx->optlen = 99; return 1; }
-  out[0] = get_retval(); ctx->optval[0] = 42; ctx->optlen = 4; ctx->retval = 0;
+  u8 *value = ctx->optval;
+  if (value + 4 > (u8 *)ctx->optval_end) { ctx->optlen = 99; return 1; }
+  out[0] = get_retval(); value[0] = 42; ctx->optlen = 4; ctx->retval = 0;
   return 1; }
 SEC("cgroup/setsockopt") int setopt(struct bpf_sockopt *ctx) { if (ctx->level == 1) return 0; ctx->optlen = -1; return 1; }
 SEC("cgroup/sysctl") int sysctl(struct bpf_sysctl *ctx) {

@@ -23,6 +23,7 @@ import type { Verb } from './verb.ts';
 interface DiffOptions {
   readonly inputs: number;
   readonly seed: number;
+  readonly unverified?: boolean;
   readonly engine: readonly ('jit' | 'interpreter')[];
   readonly traffic: 'mix' | ScenarioName;
   readonly pcap?: string;
@@ -61,6 +62,7 @@ export const diffVerb: Verb = (program, finish) => {
     .option('--pcap <file>', 'a capture as input instead of generated packets')
     .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
+    .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.diff/1)')
     .action((selectors: string[], options: DiffOptions) =>
       finish(options.json === true, async (output) => {
@@ -95,7 +97,13 @@ async function diffProgram(
     );
     for (const name of [...options.engine, 'linux'] as const) {
       try {
-        subjects.push(await createSubject(object, program, name, { seed: BigInt(options.seed), maps }));
+        subjects.push(
+          await createSubject(object, program, name, {
+            seed: BigInt(options.seed),
+            maps,
+            unverified: options.unverified,
+          }),
+        );
       } catch (error) {
         if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
         // Without bpf(2) nothing can be said at all; a kernel that refuses one type (EPERM for fentry) says nothing of that alone.

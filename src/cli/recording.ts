@@ -30,6 +30,8 @@ export interface Recording {
   readonly program: string;
   readonly engine: 'jit' | 'interpreter';
   readonly seed: number;
+  /** The program ran without the verifier's leave: it is replayed so as well. */
+  readonly unverified?: boolean;
   /** Steps after which a run was stopped, where it was not the default. */
   readonly budget?: number;
   readonly surroundings: {
@@ -52,6 +54,7 @@ export interface RecordedInputs {
   readonly program: string;
   readonly seed: number;
   readonly surroundings: Surroundings;
+  readonly unverified: boolean;
   /** The --maps file. */
   readonly maps: string | undefined;
 }
@@ -79,7 +82,7 @@ export function recordSubject(
     },
   };
   return {
-    finish({ selector, program, seed, surroundings, maps }, output) {
+    finish({ selector, program, seed, surroundings, unverified, maps }, output) {
       const { path: objectPath } = select(selector);
       printk.push(...subject.trace());
       const { clock } = surroundings;
@@ -89,6 +92,7 @@ export function recordSubject(
         program,
         engine,
         seed,
+        ...(unverified ? { unverified } : {}),
         surroundings: {
           cpus: surroundings.cpus ?? 1,
           ...(surroundings.cpu === undefined ? {} : { cpu: surroundings.cpu }),

@@ -15,18 +15,25 @@ interface Difference {
   readonly found: string;
 }
 
+interface ReplayOptions {
+  readonly engine?: readonly ('jit' | 'interpreter')[];
+  readonly unverified?: boolean;
+  readonly json?: boolean;
+}
+
 export const replayVerb: Verb = (program, finish) => {
   program
     .command('replay')
     .description('run a recording (run --record) again, and compare return values, packets, maps and traces exactly')
     .argument('<file>', 'recording')
     .option('--engine <name>', 'jit, interpreter; by default that of the recording', listOption(['jit', 'interpreter']))
+    .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.replay/1)')
-    .action((path: string, options: { engine?: readonly ('jit' | 'interpreter')[]; json?: boolean }) =>
+    .action((path: string, options: ReplayOptions) =>
       finish(options.json === true, async (output) => {
         const recording = readRecording(path);
         const engine = options.engine?.[0] ?? recording.engine;
-        const subject = await subjectOf(recording, path, engine);
+        const subject = await subjectOf(recording, path, engine, options.unverified === true);
         try {
           const differences = compare(recording, subject);
           for (const { place, recorded, found } of differences.slice(0, 10))
@@ -44,7 +51,12 @@ export const replayVerb: Verb = (program, finish) => {
 };
 
 /** The program of a recording, loaded with its maps filled. `path` is for messages. */
-export function subjectOf(recording: Recording, path: string, engine: 'jit' | 'interpreter'): Promise<Subject> {
+export function subjectOf(
+  recording: Recording,
+  path: string,
+  engine: 'jit' | 'interpreter',
+  unverified: boolean,
+): Promise<Subject> {
   const { object: file, surroundings, seed } = recording;
   const object = readObject(Buffer.from(file.base64, 'base64'), file.name);
   const spec = object.programs.get(recording.program);
@@ -54,6 +66,7 @@ export function subjectOf(recording: Recording, path: string, engine: 'jit' | 'i
   return createSubject(object, spec, engine, {
     seed: BigInt(seed),
     maps: mapInputFromJson(recording.maps, path),
+    unverified: unverified || recording.unverified === true,
     ...(recording.budget === undefined ? {} : { budget: recording.budget }),
     surroundings: { ...rest, ...(clock === undefined ? {} : { clock: { ...clock, at: BigInt(clock.at) } }) },
   });

@@ -35,6 +35,7 @@ interface RunOptions {
   readonly engine: readonly ('jit' | 'interpreter')[];
   readonly show: number;
   readonly seed: number;
+  readonly unverified?: boolean;
   readonly maps?: string;
   readonly clock?: Clock;
   readonly cpu?: number;
@@ -70,6 +71,7 @@ export const runVerb: Verb = (program, finish) => {
       'folder of maps that are pinned by name: files, or with --target linux a bpf file system',
     )
     .option('--record <file>', 'everything that `sluice replay` needs to run it again and compare')
+    .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--coverage <file>', 'with --engine interpreter: lines and functions that ran, as lcov')
     .option('--json', 'result as JSON');
   addSurroundings(command);
@@ -91,7 +93,13 @@ export const runVerb: Verb = (program, finish) => {
       try {
         for (const name of names)
           subjects.push(
-            await createSubject(object, spec, name, { seed: BigInt(options.seed), maps, surroundings, ...pinned }),
+            await createSubject(object, spec, name, {
+              seed: BigInt(options.seed),
+              maps,
+              surroundings,
+              unverified: options.unverified,
+              ...pinned,
+            }),
           );
         const coverage = options.coverage === undefined ? undefined : coverSubject(subjects, options.coverage);
         const recording = options.record === undefined ? undefined : recordSubject(subjects, options.record);
@@ -101,7 +109,14 @@ export const runVerb: Verb = (program, finish) => {
             : runCapture(subjects, options.pcap, options, output);
         coverage?.finish(output);
         recording?.finish(
-          { selector, program: spec.name, seed: options.seed, surroundings, maps: options.maps },
+          {
+            selector,
+            program: spec.name,
+            seed: options.seed,
+            surroundings,
+            unverified: options.unverified === true,
+            maps: options.maps,
+          },
           output,
         );
         return code;

@@ -29,6 +29,7 @@ interface StepOptions extends SurroundingsOptions {
   readonly until?: string;
   readonly maps?: string;
   readonly seed: number;
+  readonly unverified?: boolean;
   readonly run: number;
   readonly interactive?: boolean;
   readonly json?: boolean;
@@ -61,6 +62,7 @@ export const stepVerb: Verb = (program, finish) => {
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--seed <n>', 'of the random numbers that programs see', integerOption(0, 0xffff_ffff), 1)
     .option('-i, --interactive', 'forward and back by keys, or by lines of standard input; h lists the commands')
+    .option('--unverified', 'runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.step/1)');
   addSurroundings(command);
   command.action((selector: string, options: StepOptions) =>
@@ -113,7 +115,13 @@ function fresh(selector: string, options: StepOptions): SteppedInput {
   const surroundings = surroundingsOf(options, true);
   const maps = options.maps === undefined ? {} : readMapInput(options.maps);
   return {
-    subject: () => createSubject(object, program, 'interpreter', { seed: BigInt(options.seed), maps, surroundings }),
+    subject: () =>
+      createSubject(object, program, 'interpreter', {
+        seed: BigInt(options.seed),
+        maps,
+        surroundings,
+        unverified: options.unverified,
+      }),
     input: inputOf(options),
   };
 }
@@ -123,7 +131,7 @@ function recorded(recording: Recording, path: string, options: StepOptions): Ste
   if (run === undefined) throw new UsageError(`--run ${options.run}: ${path} has ${recording.runs.length} runs`);
   return {
     async subject() {
-      const subject = await subjectOf(recording, path, 'interpreter');
+      const subject = await subjectOf(recording, path, 'interpreter', options.unverified === true);
       for (const { input } of recording.runs.slice(0, options.run)) runRecorded(subject.program, input);
       return subject;
     },

@@ -28,6 +28,8 @@ export interface SubjectOptions {
   readonly maps: MapInput;
   /** Folder of maps that are pinned by name. */
   readonly pinPath?: string;
+  /** User space runs what the verifier refuses or does not follow. */
+  readonly unverified?: boolean | undefined;
   /** Clock, CPU, task and network that programs see in user space; by default the machine's clock and CPU 0. */
   readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network'>;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
@@ -76,6 +78,7 @@ async function loadSubject(
   const loaded = await load(object, {
     engine: name,
     programs,
+    unverified: options.unverified === true,
     seed: options.seed,
     cpus: possibleCpus(),
     ...options.surroundings,

@@ -13,6 +13,7 @@ interface TestOptions {
   readonly target: readonly ('user' | 'linux')[];
   readonly reporter: readonly Reporter[];
   readonly watch?: boolean;
+  readonly unverified?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,6 +28,7 @@ export const testVerb: Verb = (program, finish) => {
     .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
     .option('--engine <list>', 'jit, interpreter, linux (default: both engines; conformance: jit)', listOption(engines))
     .option('--reporter <name>', reporters.join(', '), listOption(reporters), ['text'])
+    .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--watch', 'run again whenever a test, its object or its capture changes')
     .option('--json', 'result as JSON (sluice.test/1)')
     .action((glob: string, options: TestOptions) =>
@@ -44,7 +46,7 @@ export const testVerb: Verb = (program, finish) => {
           ),
         );
         const run = options.watch === true ? watchPrograms : testPrograms;
-        return run(glob, { engines: [...chosen], reporter }, output);
+        return run(glob, { engines: [...chosen], reporter, unverified: options.unverified === true }, output);
       }),
     );
 };

@@ -125,6 +125,7 @@ export async function saveWitness(selector: string, found: FoundWitness, path: s
     maps,
     surroundings,
     budget,
+    unverified: true,
   });
   try {
     const outcome = runRecorded(subject.program, input);
@@ -134,6 +135,7 @@ export async function saveWitness(selector: string, found: FoundWitness, path: s
       program: program.name,
       engine: 'interpreter',
       seed: Number(witness.seed),
+      unverified: true,
       budget,
       surroundings: { cpus: 1, clock: { at: String(clock.at), step: clock.step } },
       maps: JSON.parse(mapJson(maps)),

@@ -10,6 +10,7 @@ import type { LiveSession, SessionOptions } from './xdp-session.ts';
 
 export interface AfXdpSessionOptions extends SessionOptions {
   readonly engine: EngineName;
+  readonly unverified: boolean;
   readonly attach: AfXdpAttachOptions;
 }
 
@@ -88,7 +89,13 @@ async function loadFilled(
   options: AfXdpSessionOptions,
 ): Promise<UserObject> {
   const programs = withTailCallTargets(object, program);
-  const loaded = await load(object, { runtime, engine: options.engine, programs, ...options.pins });
+  const loaded = await load(object, {
+    runtime,
+    engine: options.engine,
+    programs,
+    unverified: options.unverified,
+    ...options.pins,
+  });
   try {
     fillMaps(loaded, options.maps);
   } catch (error) {

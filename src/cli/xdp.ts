@@ -34,6 +34,7 @@ interface AttachOptions {
   readonly pinPath?: string;
   readonly statsInterval?: number;
   readonly replace?: boolean;
+  readonly unverified?: boolean;
   readonly json?: boolean;
 }
 
@@ -62,6 +63,7 @@ export const xdpVerb: Verb = (program, finish) => {
     .option('--pin-path <dir>', 'folder of maps that are pinned by name: a bpf file system, or with afxdp files')
     .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
     .option('--replace', 'put the program in again, without a gap, whenever its file changes or SIGHUP comes')
+    .option('--unverified', 'with afxdp: runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.xdp/1)')
     .action((selector: string, options: AttachOptions) =>
       finish(options.json === true, (output) => attach(selector, options, output)),
@@ -85,6 +87,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
       ? await AfXdpSession.start(object, program, {
           ...sessionOptions,
           engine: options.engine,
+          unverified: options.unverified === true,
           attach: { copy: options.copy, ...(options.passTo === undefined ? {} : { passTo: options.passTo }) },
         })
       : new KernelSession(object, program, options.mode === 'kernel' ? 'auto' : options.mode, sessionOptions);

@@ -153,7 +153,9 @@ describe.skipIf(missing !== undefined)(
       const { insns, functions } = assemble('fault:\nr1 = 0xfffffff0 ll\nr0 = *(u64 *)(r1 + 0)\nexit', {
         syntax: 'llvm',
       });
-      const loaded = await load(writeObject({ section: 'xdp', license: 'MIT', insns, functions }));
+      const loaded = await load(writeObject({ section: 'xdp', license: 'MIT', insns, functions }), {
+        unverified: true,
+      });
       const attachment = new AfXdpAttachment(loaded.runtime, pair.here, loaded.programs['fault']!.executable, {
         frames: 128,
       });

@@ -52,7 +52,7 @@ describe('load', () => {
         const past = await load(made('if r2 == 0x1 goto end'), { engine });
         expect(past.programs['p']!.run({ data: packet }).returnValue).toBe(2);
         past.close();
-        const into = await load(made('if r2 == 0x0 goto end'), { engine });
+        const into = await load(made('if r2 == 0x0 goto end'), { engine, unverified: true });
         expect(() => into.programs['p']!.run({ data: packet })).toThrow(ProgramFault);
         into.close();
       }
@@ -66,7 +66,11 @@ describe('load', () => {
   });
 
   it.each(['jit', 'interpreter'] as const)('stops an endless loop at the budget (%s)', async (engine) => {
-    const loaded = await load(object('p:\n r0 = 0\nagain:\n r0 += 1\n goto again'), { engine, budget: 100_000 });
+    const loaded = await load(object('p:\n r0 = 0\nagain:\n r0 += 1\n goto again'), {
+      engine,
+      budget: 100_000,
+      unverified: true,
+    });
     const run = () => loaded.programs['p']!.run({ data: packet });
     expect(run).toThrow(ProgramFault);
     expect(run).toThrow(expect.objectContaining({ code: 'SLUICE_FAULT_BUDGET' }));
@@ -74,12 +78,27 @@ describe('load', () => {
   });
 
   it('puts an access outside of the memory down to the program, and runs on', async () => {
-    const loaded = await load(object('p:\n r2 = 0xfffffff0 ll\n r0 = *(u64 *)(r2 + 0x0)\n exit'));
+    const loaded = await load(object('p:\n r2 = 0xfffffff0 ll\n r0 = *(u64 *)(r2 + 0x0)\n exit'), { unverified: true });
     expect(() => loaded.programs['p']!.run({ data: packet })).toThrow(/stopped by the sandbox/);
     loaded.close();
     const after = await load(object('p:\n r0 = 1\n exit'));
     expect(after.programs['p']!.run({ data: packet }).returnValue).toBe(1);
   });
+
+  it.each(['jit', 'interpreter'] as const)(
+    'runs only what the verifier accepts, unless told otherwise (%s)',
+    async (engine) => {
+      const wild = object('p:\n r2 = *(u32 *)(r1 + 0x0)\n r0 = *(u8 *)(r2 + 0x0)\n exit');
+      for (let again = 0; again < 2; again++)
+        await expect(load(wild, { engine })).rejects.toMatchObject({
+          code: 'SLUICE_PROGRAM_REFUSED',
+          message: expect.stringMatching(/insn 1: invalid access to packet.*sluice verify made\.o:p/),
+        });
+      const loaded = await load(wild, { engine, unverified: true });
+      expect(loaded.programs['p']!.run({ data: new Uint8Array(64).fill(7) }).returnValue).toBe(7);
+      loaded.close();
+    },
+  );
 
   it('loads a program that is not loaded by itself when asked for', async () => {
     const spec = object('p:\n r0 = 1\n exit', '?xdp');

@@ -1,4 +1,5 @@
 /** ObjectSpec -> programs and maps of the user-space target: creates maps, resolves references, checks structure, hands over to an engine. */
+import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
@@ -8,6 +9,7 @@ import { OPCODE } from '../isa/opcodes.ts';
 import { POISONED_CORE_CALL, type ResolvedProgram } from '../object/resolved.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { checkStructure } from '../verifier/structure.ts';
+import { admit } from './admission.ts';
 import type { EngineName, LoadedPrograms } from './engine.ts';
 import type { LoadedObject } from './handles.ts';
 import type { Hook } from './hook.ts';
@@ -26,13 +28,23 @@ export interface UserLoadOptions extends Pick<ObjectMapOptions, 'pinFolder' | 'm
   readonly programs?: readonly string[];
   /** Types that CO-RE relocations are resolved against; by default the object's own. */
   readonly targetBtf?: Btf;
+  /**
+   * Types of the kernel, for programs that the verifier cannot judge without (pointers to kernel structs); asked for only then.
+   * By default `targetBtf`, else those of the machine, where it has any.
+   */
+  readonly kernelTypes?: () => Promise<Btf | undefined>;
   /** Kernel options for `.kconfig` externs. */
   readonly kconfig?: KconfigValues;
   /**
-   * Back edges and calls after which one run in the JIT is stopped, instructions in the interpreter. Without a verifier nothing else ends
-   * an endless loop. Default 1e9.
+   * Back edges and calls after which one run in the JIT is stopped, instructions in the interpreter. Verified programs end by themselves,
+   * but may take long: bpf_loop, may_goto and iterators go on for millions of rounds, nested for ever. Default 1e9.
    */
   readonly budget?: number;
+  /**
+   * Runs programs that the verifier has not judged: those that it refuses or does not follow. They reach what is in the sandbox, the maps of
+   * other programs included, and nothing beyond it. Default false.
+   */
+  readonly unverified?: boolean;
 }
 
 const DEFAULT_BUDGET = 1_000_000_000;
@@ -43,8 +55,8 @@ export interface UserObject extends LoadedObject {
 }
 
 /**
- * Throws UnsupportedError naming the program type, map type, helper or kfunc that is not there; InputError
- * `SLUICE_PROGRAM_REFUSED` with every structural fault.
+ * Throws UnsupportedError naming the program type, map type, helper or kfunc that is not there, or what the verifier does not follow;
+ * InputError `SLUICE_PROGRAM_REFUSED` with the verifier's first diagnostic, or every structural fault of an unverified program.
  */
 export async function loadUser(
   runtime: Runtime,
@@ -62,12 +74,15 @@ export async function loadUser(
   let loaded: LoadedPrograms;
   try {
     const exports = new Set(Object.keys(runtime.plane.exports));
-    const resolved = chosen.map(({ program, hook }) => {
+    const resolved: { program: ResolvedProgram; declaration: ProgramDeclaration; refused: readonly number[] }[] = [];
+    for (const { program, hook } of chosen) {
       const insns = relocate(spec, program, options.targetBtf);
-      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration: hook.declaration, exports });
-      const refused = refuseBadStructure(spec, result);
-      return { program: result, declaration: hook.declaration, refused };
-    });
+      const { declaration } = hook;
+      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration, exports });
+      if (options.unverified !== true)
+        await admit(spec, program, insns, { declaration, cpus: runtime.cpus, kernelTypes: options.kernelTypes });
+      resolved.push({ program: result, declaration, refused: refuseBadStructure(spec, result) });
+    }
     const budget = options.budget ?? DEFAULT_BUDGET;
     loaded =
       options.engine === 'interpreter'

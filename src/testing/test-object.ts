@@ -17,7 +17,8 @@ import { verdictName } from './verdict.ts';
 /** Where a test runs. */
 export type TestEngine = EngineName | 'linux';
 
-export interface TestLoadOptions extends Pick<LoadOptions, 'seed' | 'clock' | 'cpu' | 'task' | 'kconfig'> {
+export interface TestLoadOptions
+  extends Pick<LoadOptions, 'seed' | 'clock' | 'cpu' | 'task' | 'kconfig' | 'unverified'> {
   /** Default: what SLUICE_ENGINE says, else `jit`. */
   readonly engine?: TestEngine;
   /** Program that `run` runs; needed where the object has several. The others that it tail-calls are loaded with it. */
@@ -123,10 +124,11 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     pinToCpu(options.cpu ?? 0);
     return { object: await load(spec, { target: 'linux', programs }), printk: () => undefined };
   }
-  const { seed = 1n, clock, cpu, task, kconfig } = options;
+  const { seed = 1n, clock, cpu, task, kconfig, unverified = false } = options;
   const object = await load(spec, {
     engine,
     programs,
+    unverified,
     seed,
     cpus: Math.max(possibleCpus(), (cpu ?? 0) + 1),
     ...(clock === undefined ? {} : { clock }),

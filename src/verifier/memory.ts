@@ -227,11 +227,11 @@ export function checkPlain(v: Verification, number: number, pointer: number, off
     );
 }
 
-/** Alignment where it matters: always on the stack, elsewhere if asked for. */
+/** Alignment where it matters: always on the stack, never in an arena, elsewhere if asked for. */
 export function checkAlignment(v: Verification, pointer: number, off: number, size: number, strictOnce: boolean): void {
   const kind = kindOf(pointer);
   const strict = v.strictAlignment || strictOnce || kind === k.STACK;
-  if (!strict || size === 1) return;
+  if (!strict || size === 1 || kind === k.ARENA) return;
   const packet = kind === k.PACKET || kind === k.PACKET_META;
   const extra = packet && v.strictAlignment ? 2 : 0;
   arithmetic.unknown(SCRATCH_SUM);

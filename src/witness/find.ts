@@ -115,7 +115,7 @@ export function loadChecked(
   runtime = new Runtime({ seed: SEED, clock: { at: 1_000_000_000n, step: 1000 } }),
 ): Promise<UserObject> {
   const alone: ObjectSpec = { ...object, programs: new Map([[program.name, { ...program, coreRelocations: [] }]]) };
-  return loadUser(runtime, hooks, alone, { engine: 'interpreter', programs: [program.name], budget });
+  return loadUser(runtime, hooks, alone, { engine: 'interpreter', programs: [program.name], budget, unverified: true });
 }
 
 class Search {

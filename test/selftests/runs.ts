@@ -53,6 +53,7 @@ export async function runHere(
   engine: EngineName,
 ): Promise<Outcome> {
   const loaded = await load(object, {
+    unverified: true, // verdicts are compared apart from runs
     engine,
     programs: withTailCallTargets(object, program),
     cpus: possibleCpus(),
