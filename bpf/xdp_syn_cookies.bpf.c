@@ -2,7 +2,7 @@
 /*
  * SYN cookies on XDP: answers SYNs to protected ports in the place of the kernel's stack, without keeping anything, and lets through what
  * belongs to a client that has proven by its ACK that it gets our packets. The cookies are those of the kernel, so its listening socket
- * takes the ACK and makes the connection from it (sysctls: docs/syn-cookies.md).
+ * takes the ACK and makes the connection from it (sysctls: docs/programs.md).
  *
  * The kernel's socket believes in cookies only as long as it has had reason to send one itself in the last two minutes: so one SYN each
  * `refresh` passes.
