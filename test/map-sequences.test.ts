@@ -2,11 +2,13 @@
 // SLUICE_PARITY_OPS: operations a type (default 3000; a million was run for every type, see docs/maps.md); SLUICE_SEED: start of the sequences.
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { load, Runtime } from '../src/index.ts';
+import { createMap, load, type MapHandle, Runtime, type TargetName } from '../src/index.ts';
 import { possibleCpus } from '../src/linux/cpus.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { close } from '../src/linux/ffi.ts';
+import type { KernelMap } from '../src/linux/maps.ts';
 import { openSocket, SOCK_RAW } from '../src/linux/sockets.ts';
+import { PlaneMap } from '../src/runtime/maps/plane-map.ts';
 import { clangs } from './clang.ts';
 import { compileSequence, runSequence, type SequenceCase } from './map-sequences.ts';
 
@@ -25,6 +27,29 @@ const prefix = (bytes: number) => (n: number, random: () => number) => {
   for (let i = 0; i < bytes; i++) key[4 + i] = (n >> (i & 7)) & 1 ? [0, 0x80, 0xc0, 0xff][random() % 4]! : 0;
   return key;
 };
+let inners: Record<TargetName, readonly MapHandle[]> = { user: [], linux: [] };
+
+/** Maps to put into maps of maps, told apart by what is in them. */
+async function innerMaps(count: number, runtime: Runtime): Promise<typeof inners> {
+  const make = (where: Parameters<typeof createMap>[1]) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const map = await createMap({ type: 'array', maxEntries: 1 }, where);
+        map.set(0, BigInt(i + 1) << 32n);
+        return map;
+      }),
+    );
+  return { user: await make({ runtime }), linux: await make({ target: 'linux' }) };
+}
+
+/** One of them as user space names it: by id here, by descriptor in the kernel. Now and then none. */
+function innerMap(random: () => number, target: TargetName): Uint8Array {
+  const draw = random();
+  if (draw % 32 === 31) return u32s(1_000_000);
+  const { raw } = inners[target][draw % inners[target].length]!;
+  return u32s(raw instanceof PlaneMap ? raw.id : (raw as KernelMap).fd);
+}
+
 /** An unbound AF_XDP socket, of which an xskmap of Linux is made; here its elements are numbers of queues. */
 function xdpSocket(): number {
   socket ??= openSocket(AF_XDP, SOCK_RAW, 0);
@@ -160,6 +185,41 @@ const cases: readonly SequenceCase[] = [
     ordered: true,
     batch: true,
   },
+  {
+    title: 'array of maps',
+    type: 'array_of_maps',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 6,
+    keys: 8,
+    inner: 4,
+    value: innerMap,
+    ordered: true,
+    program: 'inner',
+  },
+  {
+    title: 'hash of maps',
+    type: 'hash_of_maps',
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 6,
+    keys: 9,
+    inner: 4,
+    value: innerMap,
+    program: 'inner',
+  },
+  {
+    title: 'hash of maps without prealloc',
+    type: 'hash_of_maps',
+    keySize: 8,
+    valueSize: 4,
+    maxEntries: 6,
+    flags: 1,
+    keys: 9,
+    inner: 4,
+    value: innerMap,
+    program: 'inner',
+  },
   { title: 'queue', type: 'queue', keySize: 0, valueSize: 7, maxEntries: 20, keys: 1, take: true, program: 'keyless' },
   { title: 'stack', type: 'stack', keySize: 0, valueSize: 7, maxEntries: 20, keys: 1, take: true, program: 'keyless' },
   { title: 'bloom filter', type: 'bloom_filter', keySize: 0, valueSize: 8, maxEntries: 100, keys: 1, program: 'bloom' },
@@ -246,7 +306,9 @@ describe.skipIf(missing !== undefined)(
       for (let round = 0; operations < wanted; round++) {
         const ours = await load(bytes, { runtime: new Runtime({ cpus, seed: BigInt(seed) }) });
         const theirs = await load(bytes, { target: 'linux' });
+        inners = await innerMaps(each.inner ?? 0, ours.runtime);
         const result = runSequence(each, ours, theirs, seed + round, Math.min(part, wanted - operations));
+        for (const inner of Object.values(inners).flat()) inner.close();
         ours.close();
         theirs.close();
         expect(

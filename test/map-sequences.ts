@@ -34,8 +34,10 @@ export interface SequenceCase {
   value?(random: () => number, target: TargetName): Uint8Array;
   /** Order of keys is compared too. */
   readonly ordered?: boolean;
+  /** Of maps of maps: the maps that they may hold; by bytes an element is a descriptor or an id, so only which one a program finds is compared. */
+  readonly inner?: number;
   /** What a program may do; default all of a table: lookup, update, delete. */
-  readonly program?: 'table' | 'fixed' | 'read' | 'redirect' | 'keyless' | 'bloom' | 'ring' | 'drain';
+  readonly program?: 'table' | 'fixed' | 'read' | 'redirect' | 'keyless' | 'bloom' | 'ring' | 'drain' | 'inner';
   /** Lookup-and-delete of user space. */
   readonly take?: boolean;
   /** Batches of user space. */
@@ -71,6 +73,15 @@ function bodyOf(kind: SequenceCase['program']): string {
   if (kind === 'redirect')
     return `
     case 0: op->result = redirect(&map, *(u32 *)op->key, op->flags); break;`;
+  if (kind === 'inner')
+    return `
+    case 0: {
+      u32 zero = 0; void *inner = bpf_map_lookup_elem(&map, op->key);
+      if (!inner) { op->result = -1; break; }
+      u64 *v = bpf_map_lookup_elem(inner, &zero);
+      op->result = v ? (s64)(*v)++ : -2;
+      break;
+    }`;
   if (kind === 'keyless')
     return `
     case 0: { u8 v[VALUE] = {}; op->result = peek(&map, v); __builtin_memcpy(op->value, v, VALUE); break; }
@@ -102,7 +113,9 @@ export function sequenceSource({
   program = 'table',
 }: SequenceCase): string {
   const sizes =
-    program === 'ring' || program === 'drain' ? '' : `__uint(key_size, ${keySize}); __uint(value_size, ${valueSize});`;
+    program === 'ring' || program === 'drain'
+      ? ''
+      : `__uint(key_size, ${keySize}); ${program === 'inner' ? '' : `__uint(value_size, ${valueSize});`}`;
   return `${prelude}
 #define VALUE ${Math.max(1, valueSize)}
 struct xdp_md { u32 data, data_end, data_meta, ifindex, queue, egress; };
@@ -120,7 +133,8 @@ static void (*discard)(void *record, u64 flags) = (void *)133;
 static u64 (*query)(void *map, u64 flags) = (void *)134;
 static long (*dynptr_read)(void *to, u32 size, const struct bpf_dynptr *from, u32 offset, u64 flags) = (void *)201;
 static long (*drain)(void *map, void *callback, void *ctx, u64 flags) = (void *)209;
-struct { __uint(type, ${mapTypes[type]}); ${sizes} __uint(max_entries, ${maxEntries}); __uint(map_flags, ${flags}); } map SEC(".maps");
+struct inner { __uint(type, 2); __uint(max_entries, 1); __type(key, u32); __type(value, u64); };
+struct { __uint(type, ${mapTypes[type]}); ${sizes} __uint(max_entries, ${maxEntries}); __uint(map_flags, ${flags}); ${program === 'inner' ? '__array(values, struct inner);' : ''} } map SEC(".maps");
 struct op { u32 op, flags; s64 result; u64 sum; u8 key[${Math.max(8, pad(keySize))}]; u8 value[${Math.max(16, pad(valueSize))}]; };
 struct run { struct xdp_md *ctx; };
 struct sum { u64 total; u32 count, stop; };
@@ -154,7 +168,7 @@ function packetOf(each: SequenceCase, random: () => number, count: number): { pa
   const size = 24 + keySpace + Math.max(16, pad(each.valueSize));
   const packet = new Uint8Array(16 + size * count);
   const view = new DataView(packet.buffer);
-  const choices = { table: 4, fixed: 3, read: 1, redirect: 1, keyless: 3, bloom: 2, ring: 5, drain: 1 }[
+  const choices = { table: 4, fixed: 3, read: 1, redirect: 1, keyless: 3, bloom: 2, ring: 5, drain: 1, inner: 1 }[
     each.program ?? 'table'
   ];
   for (let i = 0; i < count; i++) {
@@ -292,6 +306,7 @@ function contents(map: MapHandle, each: SequenceCase): string {
 /** Bytes of a value; what lies between the values of two CPUs is nobody's: Linux shows what was there before. */
 function text(each: SequenceCase | undefined, bytes: Uint8Array | undefined): string {
   if (bytes === undefined) return 'none';
+  if (each?.inner !== undefined) return 'some';
   const stride = pad(each?.valueSize ?? 0);
   if (each === undefined || bytes.length < 2 * stride || stride === 0) return hex(bytes);
   return hex(bytes.map((byte, i) => (i % stride < each.valueSize ? byte : 0)));
