@@ -142,13 +142,14 @@ class InterpretedExecutable implements EngineProgram {
     const args: readonly Argument[] = this.#hooked ? [{ kind: 'context', address }] : rawArguments(address, size);
     const interpreter = this.#interpreter;
     const observer = observers.get(this.#runtime);
-    if (observer === undefined) {
-      const result = this.#finish(interpreter.run(this.#image, args, options));
-      this.#runtime.timers.arm();
-      return result;
-    }
-    const visit = (position: Position) => observer(position, () => interpreter.registers());
-    return this.#finish(interpreter.trace(this.#image, args, visit, options));
+    const visit = (position: Position) => observer?.(position, () => interpreter.registers());
+    const outcome =
+      observer === undefined
+        ? interpreter.run(this.#image, args, options)
+        : interpreter.trace(this.#image, args, visit, options);
+    const result = this.#finish(outcome);
+    this.#runtime.timers.arm();
+    return result;
   }
 
   enter<T>(call: () => T): T {

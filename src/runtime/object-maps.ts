@@ -186,7 +186,7 @@ function fillArena(runtime: Runtime, map: PlaneMap, bytes: Uint8Array): void {
 /** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
 export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
   const { inner, ...attributes } = spec;
-  const spinLock = btf === undefined ? undefined : fieldOffset(btf, spec.valueTypeId, 'bpf_spin_lock');
+  const spinLock = btf === undefined ? undefined : fieldOffset(btf, spec.valueTypeId, 'bpf_spin_lock', spec.valueSize);
   const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf);
   try {
     const map = createMap(runtime.plane, {
@@ -207,8 +207,8 @@ export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined
 const timed: ReadonlySet<string> = new Set(['hash', 'lru_hash', 'array']);
 
 function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): void {
-  const timer = fieldOffset(btf, spec.valueTypeId, 'bpf_timer');
-  const work = fieldOffset(btf, spec.valueTypeId, 'bpf_wq');
+  const timer = fieldOffset(btf, spec.valueTypeId, 'bpf_timer', spec.valueSize);
+  const work = fieldOffset(btf, spec.valueTypeId, 'bpf_wq', spec.valueSize);
   if (timer !== undefined) runtime.view().setUint32(map.address + MAP_TIMER, timer + 1, true);
   if (work !== undefined) runtime.view().setUint32(map.address + MAP_WORK, work + 1, true);
 }
