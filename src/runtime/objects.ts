@@ -3,9 +3,16 @@
  * them, or hold them, take their ids where Linux takes descriptors.
  */
 import { InputError, InternalError } from '../errors.ts';
+import { parseIpv4, parseIpv6 } from '../net/addresses.ts';
 import {
+  BPF_SOCK_DST_IP4,
+  BPF_SOCK_DST_IP6,
+  BPF_SOCK_DST_PORT,
   BPF_SOCK_FAMILY,
   BPF_SOCK_PROTOCOL,
+  BPF_SOCK_SRC_IP4,
+  BPF_SOCK_SRC_IP6,
+  BPF_SOCK_SRC_PORT,
   BPF_SOCK_STATE,
   BPF_SOCK_TYPE,
   OBJECT_CGROUP,
@@ -59,6 +66,10 @@ function create(runtime: Runtime, kind: ObjectKind): ModelledObject {
 export interface SocketOptions {
   /** AF_INET (2, the default) or AF_INET6 (10). */
   readonly family?: number;
+  /** Where it is bound: bpf_sk_lookup_* find it by that. Without an address, or with one of zeros, on all. */
+  readonly local?: SocketEnd;
+  /** The other end of a connection. */
+  readonly remote?: SocketEnd;
   readonly protocol?: 'tcp' | 'udp';
   /** Of TCP; default `established`. */
   readonly state?: 'established' | 'listen' | 'close';
@@ -67,6 +78,12 @@ export interface SocketOptions {
   /** Default: a number that no other socket of the runtime has. */
   readonly cookie?: bigint;
   readonly cgroup?: ModelledObject;
+}
+
+export interface SocketEnd {
+  /** Text of the socket's family; default: all addresses. */
+  readonly address?: string;
+  readonly port: number;
 }
 
 const states = { established: 1, close: 7, listen: 10 } as const;
@@ -81,6 +98,15 @@ export function createSocket(runtime: Runtime, options: SocketOptions = {}): Mod
   view.setUint32(at + BPF_SOCK_TYPE, protocol === 'tcp' ? 1 : 2, true);
   view.setUint32(at + BPF_SOCK_PROTOCOL, protocol === 'tcp' ? 6 : 17, true);
   view.setUint32(at + BPF_SOCK_STATE, state, true);
+  const v4 = family === 2;
+  const place = (end: SocketEnd | undefined, to: number) => {
+    if (end?.address !== undefined) runtime.bytes().set(v4 ? parseIpv4(end.address) : parseIpv6(end.address), at + to);
+    if (end !== undefined && !(Number.isInteger(end.port) && end.port >= 0 && end.port <= 0xffff))
+      throw new InputError('SLUICE_OBJECT', `a port is 0 to 65535, not ${end.port}`);
+    return end?.port ?? 0;
+  };
+  view.setUint32(at + BPF_SOCK_SRC_PORT, place(options.local, v4 ? BPF_SOCK_SRC_IP4 : BPF_SOCK_SRC_IP6), true);
+  view.setUint16(at + BPF_SOCK_DST_PORT, place(options.remote, v4 ? BPF_SOCK_DST_IP4 : BPF_SOCK_DST_IP6), false);
   view.setBigUint64(at + SOCKET_COOKIE, options.cookie ?? BigInt(socket.id), true);
   view.setBigUint64(at + SOCKET_CGROUP, BigInt(options.cgroup?.id ?? 1), true);
   view.setUint32(at + SOCKET_REUSEPORT, reuseport ? 1 : 0, true);

@@ -20,6 +20,7 @@ export const EBADMSG: i64 = -74;
 export const EOVERFLOW: i64 = -75;
 export const EBADFD: i64 = -77;
 export const EPROTOTYPE: i64 = -91;
+export const EPROTONOSUPPORT: i64 = -93;
 export const ESOCKTNOSUPPORT: i64 = -94;
 export const EOPNOTSUPP: i64 = -95;
 export const EAFNOSUPPORT: i64 = -97;

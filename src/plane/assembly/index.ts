@@ -10,6 +10,7 @@ export * from './helpers/clock';
 export * from './helpers/cpu';
 export * from './helpers/message';
 export * from './helpers/fib';
+export * from './helpers/sk-lookup';
 export * from './helpers/mtu';
 export * from './helpers/printk';
 export * from './helpers/probe-read';

@@ -14,6 +14,7 @@ export const SOCKHASH_KEY_MAX = 512;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const TCP_ESTABLISHED = 1;
+export const TCP_CLOSE = 7;
 export const TCP_LISTEN = 10;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;

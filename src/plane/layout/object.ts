@@ -32,6 +32,13 @@ export const BPF_SOCK_FAMILY = 4;
 export const BPF_SOCK_TYPE = 8;
 export const BPF_SOCK_PROTOCOL = 12;
 export const BPF_SOCK_STATE = 72;
+/** Addresses and ports of struct bpf_sock: own ones (port: u32 in host order), and the other end's (port: u16 in network order). */
+export const BPF_SOCK_SRC_IP4 = 24;
+export const BPF_SOCK_SRC_IP6 = 28;
+export const BPF_SOCK_SRC_PORT = 44;
+export const BPF_SOCK_DST_PORT = 48;
+export const BPF_SOCK_DST_IP4 = 52;
+export const BPF_SOCK_DST_IP6 = 56;
 
 /** Bytes of a body: more than any struct that programs look into has. */
 export const OBJECT_BODY_SIZE = 0xff00;

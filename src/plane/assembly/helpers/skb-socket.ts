@@ -1,4 +1,4 @@
-// Sockets of sk_buffs: struct bpf_sock in the descriptor. It is a full socket that is not of TCP, and no other socket exists here.
+// Sockets of sk_buffs: struct bpf_sock in the descriptor. It is a full socket that is not of TCP.
 
 export function bpf_sk_fullsock(sock: u64): u64 {
   return sock;
@@ -9,24 +9,6 @@ export function bpf_tcp_sock(_sock: u64): u64 {
 }
 
 export function bpf_get_listener_sock(_sock: u64): u64 {
-  return 0;
-}
-
-// Lookups find nothing: no tuple of a valid length belongs to a socket.
-export function bpf_sk_lookup_tcp(_ctx: u64, _tuple: u64, _size: u64, _netns: u64, _flags: u64): u64 {
-  return 0;
-}
-
-export function bpf_sk_lookup_udp(_ctx: u64, _tuple: u64, _size: u64, _netns: u64, _flags: u64): u64 {
-  return 0;
-}
-
-export function bpf_skc_lookup_tcp(_ctx: u64, _tuple: u64, _size: u64, _netns: u64, _flags: u64): u64 {
-  return 0;
-}
-
-// Only what a lookup found may be released, and none finds anything.
-export function bpf_sk_release(_sock: u64): i64 {
   return 0;
 }
 

@@ -103,3 +103,9 @@ export function bpf_skb_cgroup_classid(_ctx: u64): u64 {
 export function bpf_get_route_realm(_ctx: u64): u64 {
   return 0;
 }
+
+// No packet came through IPsec: there is no security path.
+export function bpf_skb_get_xfrm_state(_skb: u64, _index: u64, state: u64, size: u64, _flags: u64): i64 {
+  memory.fill(<usize>state, 0, <u32>size);
+  return EINVAL;
+}

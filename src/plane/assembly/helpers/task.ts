@@ -21,6 +21,11 @@ export function bpf_get_current_task_btf(): u64 {
   return made;
 }
 
+/** The same object, as a number. */
+export function bpf_get_current_task(): u64 {
+  return bpf_get_current_task_btf();
+}
+
 export function bpf_get_current_uid_gid(): u64 {
   return load<u64>(WORKER, WORKER_UID_GID);
 }

@@ -6,7 +6,9 @@ import { spin_lock, spin_unlock } from './link';
 import { socket_drop, socket_hold, socket_named, socket_read, socket_suits } from './socket-map';
 import { SOCKHASH } from './types';
 import { WORKER } from '../worker';
-import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
+import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP } from '../errno';
+import { object_id } from '../objects';
+import { CONTEXT_SOCKET } from '../../layout/context';
 import {
   BPF_EXIST,
   BPF_F_NUMA_NODE,
@@ -121,6 +123,24 @@ export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): 
   spin_unlock(map + SOCKMAP_LOCK);
   if (refused == 0) socket_drop(old);
   return refused;
+}
+
+/** Operations of struct bpf_sock_ops under which its socket may go into a map: a connection is made, or a socket listens. */
+const ACTIVE_ESTABLISHED: u32 = 4;
+const PASSIVE_ESTABLISHED: u32 = 5;
+const LISTENS: u32 = 11;
+
+// Only a socket that user space made lives longer than the run.
+export function bpf_sock_map_update(ops: u64, map: u64, key: u64, flags: u64): i64 {
+  const operation = load<u32>(<usize>ops);
+  const socket = <usize>load<u32>(<usize>ops, CONTEXT_SOCKET);
+  if (operation != ACTIVE_ESTABLISHED && operation != PASSIVE_ESTABLISHED && operation != LISTENS) return EOPNOTSUPP;
+  if (socket == 0 || object_id(socket) == 0) return EOPNOTSUPP;
+  return sockmap_put(<usize>map, <usize>key, socket, flags);
+}
+
+export function bpf_sock_hash_update(ops: u64, map: u64, key: u64, flags: u64): i64 {
+  return bpf_sock_map_update(ops, map, key, flags);
 }
 
 /** Takes a socket out: 0; sockmap: -EINVAL for none; sockhash: -ENOENT. */
