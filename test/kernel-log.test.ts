@@ -69,7 +69,7 @@ function kernels(spec: ObjectSpec, name: string, level: number): string[] {
 /** Without what may differ: addresses, ids, and what the kernel tells of its liveness analysis. */
 const comparable = (lines: string[]) =>
   lines
-    .filter((line) => !/^\(\d+\) |^mark_precise|^processed/.test(line))
+    .filter((line) => !/^\(\d+\) |^processed/.test(line))
     .map((line) => line.replace(/= 0x(ffff[0-9a-f]+|0) +;/, '= ADDRESS ;').replace(/\bid=\d+/g, 'id=N'));
 
 const refusal = bpfRefusal();

@@ -117,8 +117,9 @@ function walk(v: Verification, running: boolean): void {
       const slot = data[at]!;
       const touched = data[at + 1]!;
       if (slot < 0) {
-        if (told !== undefined && !toldAlready) {
-          told.stepped(v, nextDepth, lastOf(data, at), neededIn(nextDepth));
+        // It stands on both sides of its jump, which is told without what the one behind it adds.
+        if (told !== undefined && data[at - 4] === slot) {
+          told.stepped(v, nextDepth, data[at - 2]!, neededIn(nextDepth));
           toldAlready = true;
         }
         markLinked(v.linked[-1 - slot]!);
