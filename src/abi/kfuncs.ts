@@ -48,6 +48,7 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag', {
     modelledWith: 'hints of the frame that the run sets; EOPNOTSUPP without',
   }),
+  ...family('bpf_xdp_pull_data', { modelledWith: 'packets are linear: nothing moves' }),
   ...family('bpf_rcu_read_lock bpf_rcu_read_unlock bpf_preempt_disable bpf_preempt_enable', {
     modelledWith: 'nothing interrupts a program of a worker',
   }),

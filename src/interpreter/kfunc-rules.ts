@@ -13,6 +13,7 @@ const flagsByName: Readonly<Record<string, number>> = {
   bpf_dynptr_from_xdp: layout.HELPER_DYNPTR_OF_PACKET,
   bpf_dynptr_from_skb_meta: layout.HELPER_DYNPTR_OF_METADATA,
   bpf_dynptr_clone: layout.HELPER_DYNPTR_CLONE,
+  bpf_xdp_pull_data: layout.HELPER_CHANGES_PACKET,
   bpf_wq_set_callback_impl: layout.HELPER_KEEPS_CALLBACK,
 };
 

@@ -230,102 +230,105 @@ describe.each([0n, 30n, 60n])('exhaustively, for all sets of known bits among 4 
     });
 });
 
-describe.each([0n, 1n << 31n, 1n << 32n, 1n << 63n])('exhaustively, for all ranges of up to 6 numbers around %i', (centre) => {
-  const ranges: bigint[][] = [];
-  for (let least = -3n; least < 3n; least++)
-    for (let most = least; most < 3n; most++) {
-      const all: bigint[] = [];
-      for (let x = least; x <= most; x++) all.push(u64(centre + x));
-      ranges.push(all);
-    }
-  const pairs = (use: (as: readonly bigint[], bs: readonly bigint[]) => void) => {
-    for (const as of ranges) for (const bs of ranges) use(as, bs);
-  };
-
-  it.each(Object.entries(operations))('%s', (_name, op) => {
-    pairs((as, bs) => {
-      if (op === ALU.LSH || op === ALU.RSH || op === ALU.ARSH) return;
-      for (const wide of [true, false]) {
-        abstract(A, as);
-        abstract(B, bs);
-        arithmetic.alu(op, wide ? 1 : 0, A, B);
-        for (const a of as)
-          for (const b of bs) if (!contains(A, evaluate(op, wide, a, b))) expect({ a, b, wide }).toBe('a member');
+describe.each([0n, 1n << 31n, 1n << 32n, 1n << 63n])(
+  'exhaustively, for all ranges of up to 6 numbers around %i',
+  (centre) => {
+    const ranges: bigint[][] = [];
+    for (let least = -3n; least < 3n; least++)
+      for (let most = least; most < 3n; most++) {
+        const all: bigint[] = [];
+        for (let x = least; x <= most; x++) all.push(u64(centre + x));
+        ranges.push(all);
       }
-    });
-    for (const as of ranges)
-      for (let by = 0n; by < 64n; by++)
-        for (const wide of by < 32n ? [true, false] : [true]) {
-          if (op !== ALU.LSH && op !== ALU.RSH && op !== ALU.ARSH) return;
-          abstract(A, as);
-          makeConstant(B, Number(by), 0);
-          arithmetic.alu(op, wide ? 1 : 0, A, B);
-          for (const a of as) if (!contains(A, evaluate(op, wide, a, by))) expect({ a, by, wide }).toBe('a member');
-        }
-  });
+    const pairs = (use: (as: readonly bigint[], bs: readonly bigint[]) => void) => {
+      for (const as of ranges) for (const bs of ranges) use(as, bs);
+    };
 
-  it.each(Object.entries(jumps))('%s', (_name, op) => {
-    pairs((as, bs) => {
-      for (const narrow of [false, true]) {
-        abstract(A, as);
-        abstract(B, bs);
-        const known = arithmetic.taken(op, narrow ? 1 : 0, A, B);
-        for (const holds of [true, false]) {
-          const left = as.flatMap((a) =>
-            bs.filter((b) => compare(op, narrow, a, b) === holds).map((b) => [a, b] as const),
-          );
-          if (known === (holds ? 0 : 1) && left.length > 0) expect({ as, bs, narrow, holds }).toBe('possible');
-          if (left.length === 0) continue;
+    it.each(Object.entries(operations))('%s', (_name, op) => {
+      pairs((as, bs) => {
+        if (op === ALU.LSH || op === ALU.RSH || op === ALU.ARSH) return;
+        for (const wide of [true, false]) {
           abstract(A, as);
           abstract(B, bs);
-          arithmetic.refine(op, narrow ? 1 : 0, A, B, holds ? 1 : 0);
-          for (const [a, b] of left)
-            if (!contains(A, a) || !contains(B, b)) expect({ a, b, narrow, holds }).toBe('kept');
+          arithmetic.alu(op, wide ? 1 : 0, A, B);
+          for (const a of as)
+            for (const b of bs) if (!contains(A, evaluate(op, wide, a, b))) expect({ a, b, wide }).toBe('a member');
         }
-      }
+      });
+      for (const as of ranges)
+        for (let by = 0n; by < 64n; by++)
+          for (const wide of by < 32n ? [true, false] : [true]) {
+            if (op !== ALU.LSH && op !== ALU.RSH && op !== ALU.ARSH) return;
+            abstract(A, as);
+            makeConstant(B, Number(by), 0);
+            arithmetic.alu(op, wide ? 1 : 0, A, B);
+            for (const a of as) if (!contains(A, evaluate(op, wide, a, by))) expect({ a, by, wide }).toBe('a member');
+          }
     });
-  });
 
-  it('extension, truncation, negation, pointer offsets, inclusion', () => {
-    for (const as of ranges)
-      for (const bits of [8, 16, 32]) {
-        const each = (apply: () => void, result: (a: bigint) => bigint) => {
+    it.each(Object.entries(jumps))('%s', (_name, op) => {
+      pairs((as, bs) => {
+        for (const narrow of [false, true]) {
           abstract(A, as);
-          apply();
-          for (const a of as) if (!contains(A, result(a))) expect({ a, bits, apply: String(apply) }).toBe('a member');
-        };
-        each(
-          () => arithmetic.signExtend(A, bits),
-          (a) => u64(BigInt.asIntN(bits, a)),
-        );
-        each(
-          () => arithmetic.coerce(A, bits / 8),
-          (a) => BigInt.asUintN(bits, a),
-        );
-        each(
-          () => arithmetic.negate(A, B, 1),
-          (a) => u64(-a),
-        );
-        each(
-          () => arithmetic.negate(A, B, 0),
-          (a) => u32(-a),
-        );
-        if (bits < 32)
-          each(
-            () => arithmetic.signExtend32(A, bits),
-            (a) => u32(BigInt.asIntN(bits, a)),
-          );
-      }
-    pairs((as, bs) => {
-      abstract(A, as);
-      abstract(B, bs);
-      const inside = bs.every((b) => as.includes(b));
-      // The least record of a range holds all and only what lies in the range, as long as its bits do.
-      if (inside && arithmetic.within(A, B) === 0) expect({ as, bs }).toBe('inside');
-      if (arithmetic.within(A, B) !== 0) for (const b of bs) if (!contains(A, b)) expect({ as, bs }).toBe('outside');
+          abstract(B, bs);
+          const known = arithmetic.taken(op, narrow ? 1 : 0, A, B);
+          for (const holds of [true, false]) {
+            const left = as.flatMap((a) =>
+              bs.filter((b) => compare(op, narrow, a, b) === holds).map((b) => [a, b] as const),
+            );
+            if (known === (holds ? 0 : 1) && left.length > 0) expect({ as, bs, narrow, holds }).toBe('possible');
+            if (left.length === 0) continue;
+            abstract(A, as);
+            abstract(B, bs);
+            arithmetic.refine(op, narrow ? 1 : 0, A, B, holds ? 1 : 0);
+            for (const [a, b] of left)
+              if (!contains(A, a) || !contains(B, b)) expect({ a, b, narrow, holds }).toBe('kept');
+          }
+        }
+      });
     });
-  });
-});
+
+    it('extension, truncation, negation, pointer offsets, inclusion', () => {
+      for (const as of ranges)
+        for (const bits of [8, 16, 32]) {
+          const each = (apply: () => void, result: (a: bigint) => bigint) => {
+            abstract(A, as);
+            apply();
+            for (const a of as) if (!contains(A, result(a))) expect({ a, bits, apply: String(apply) }).toBe('a member');
+          };
+          each(
+            () => arithmetic.signExtend(A, bits),
+            (a) => u64(BigInt.asIntN(bits, a)),
+          );
+          each(
+            () => arithmetic.coerce(A, bits / 8),
+            (a) => BigInt.asUintN(bits, a),
+          );
+          each(
+            () => arithmetic.negate(A, B, 1),
+            (a) => u64(-a),
+          );
+          each(
+            () => arithmetic.negate(A, B, 0),
+            (a) => u32(-a),
+          );
+          if (bits < 32)
+            each(
+              () => arithmetic.signExtend32(A, bits),
+              (a) => u32(BigInt.asIntN(bits, a)),
+            );
+        }
+      pairs((as, bs) => {
+        abstract(A, as);
+        abstract(B, bs);
+        const inside = bs.every((b) => as.includes(b));
+        // The least record of a range holds all and only what lies in the range, as long as its bits do.
+        if (inside && arithmetic.within(A, B) === 0) expect({ as, bs }).toBe('inside');
+        if (arithmetic.within(A, B) !== 0) for (const b of bs) if (!contains(A, b)) expect({ as, bs }).toBe('outside');
+      });
+    });
+  },
+);
 
 describe('byte order', () => {
   const swapped = (x: bigint, bits: number) => {

@@ -414,6 +414,22 @@ int sections(struct __sk_buff *skb)
 }
 
 SEC("xdp")
+int pull(struct xdp_md *ctx)
+{
+	__u32 sum = 1;
+	mix(sum, bpf_xdp_pull_data(ctx, 0));
+	mix(sum, bpf_xdp_pull_data(ctx, 40));
+	mix(sum, bpf_xdp_pull_data(ctx, 64));
+	mix(sum, bpf_xdp_pull_data(ctx, 65));
+	mix(sum, bpf_xdp_pull_data(ctx, 101));
+	mix(sum, bpf_xdp_pull_data(ctx, -1));
+	__u8 *data = xdp_data(ctx);
+	if (data + 60 <= (__u8 *)xdp_data_end(ctx))
+		mix(sum, data[59]);
+	return sum;
+}
+
+SEC("xdp")
 int hints(struct xdp_md *ctx)
 {
 	__u64 timestamp = 0;

@@ -113,6 +113,9 @@ extern bool bpf_cpumask_full(const struct cpumask *mask) __weak __ksym;
 extern void bpf_cpumask_copy(struct bpf_cpumask *to, const struct cpumask *from) __weak __ksym;
 extern __u32 bpf_cpumask_weight(const struct cpumask *mask) __weak __ksym;
 
+/* Makes the first `length` bytes of the packet linear, so that data_end lies behind them; pointers into it are read anew. */
+extern int bpf_xdp_pull_data(struct xdp_md *xdp, __u32 length) __weak __ksym;
+
 /* What the driver knows of a packet: -EOPNOTSUPP if it cannot say, -ENODATA if it does not know. */
 enum xdp_rss_hash_type { XDP_RSS_TYPE_NONE = 0 };
 extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __weak __ksym;

@@ -98,6 +98,11 @@ export function bpf_xdp_get_buff_len(ctx: u64): u64 {
   return <u64>(load<u32>(frame, FRAME_DATA_END) - load<u32>(frame, FRAME_DATA));
 }
 
+/** Packets are linear: what there is lies in front already. Facts: net/core/filter.c. */
+export function bpf_xdp_pull_data(ctx: u64, length: u64): i64 {
+  return <u64><u32>length <= bpf_xdp_get_buff_len(ctx) ? 0 : EINVAL;
+}
+
 // Address of [offset, offset + size) in the packet, or a negative errno.
 function range(frame: usize, offset: u32, size: u32): i64 {
   if (offset > 0xffff || size > 0xffff) return EFAULT;
