@@ -1,6 +1,7 @@
 /** Values of `.kconfig` externs for the user-space target: libbpf's special names, and options that the caller gives. */
 import { InputError } from '../errors.ts';
-import type { ExternSpec } from '../object/spec.ts';
+import { kconfigLayout } from '../object/externs.ts';
+import type { ExternSpec, ObjectSpec } from '../object/spec.ts';
 import { MAX_CPUS } from '../plane/layout/memory.ts';
 
 /** Linux version that the user-space target answers for, as LINUX_KERNEL_VERSION encodes it. */
@@ -53,6 +54,22 @@ export function kconfigBytes(extern: ExternSpec, values: KconfigValues): Uint8Ar
     rest >>= 8n;
   }
   return bytes;
+}
+
+/** Contents of the map `.kconfig`. Throws as `kconfigBytes` does. */
+export function kconfigContents(externs: ReadonlyMap<string, ExternSpec>, values: KconfigValues): Uint8Array {
+  const { offsets, size } = kconfigLayout(externs);
+  const bytes = new Uint8Array(size);
+  for (const [name, offset] of offsets) bytes.set(kconfigBytes(externs.get(name)!, values), offset);
+  return bytes;
+}
+
+/** The object as the verifier has to see it: the options are constants by then, and rule out branches. */
+export function withKconfig(object: ObjectSpec, values: KconfigValues): ObjectSpec {
+  const map = object.maps.get('.kconfig');
+  if (map === undefined) return object;
+  const bytes = kconfigContents(object.externs, values);
+  return { ...object, maps: new Map(object.maps).set(map.name, { ...map, contents: { kind: 'bytes', bytes } }) };
 }
 
 function parseInteger(text: string): bigint | undefined {

@@ -15,7 +15,7 @@ import type { LoadedObject } from './handles.ts';
 import type { Hook } from './hook.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
-import type { KconfigValues } from './kconfig.ts';
+import { type KconfigValues, withKconfig } from './kconfig.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
@@ -79,8 +79,10 @@ export async function loadUser(
       const insns = relocate(spec, program, options.targetBtf);
       const { declaration } = hook;
       const result = resolveProgram(program, insns, { maps: maps.addresses, declaration, exports });
+      const asked = [...program.references.values()].some(({ kind }) => kind === 'kconfig');
+      const judged = asked ? withKconfig(spec, options.kconfig ?? {}) : spec;
       if (options.unverified !== true)
-        await admit(spec, program, insns, { declaration, cpus: runtime.cpus, kernelTypes: options.kernelTypes });
+        await admit(judged, program, insns, { declaration, cpus: runtime.cpus, kernelTypes: options.kernelTypes });
       resolved.push({ program: result, declaration, refused: refuseBadStructure(spec, result) });
     }
     const budget = options.budget ?? DEFAULT_BUDGET;

@@ -1,14 +1,13 @@
 /** The maps of one object in the user-space target: created, filled with their initial contents, addressed for programs. */
 import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
-import { kconfigLayout } from '../object/externs.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
 import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { MapHandle } from './handles.ts';
-import { type KconfigValues, kconfigBytes } from './kconfig.ts';
+import { type KconfigValues, kconfigContents } from './kconfig.ts';
 import { openMap } from './maps/open.ts';
 import { pinsOf } from './maps/pins.ts';
 import { createMap, PlaneMap } from './maps/plane-map.ts';
@@ -168,7 +167,7 @@ function alike(map: PlaneMap, spec: MapSpec, what: string, have: PlaneMap['attri
 function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig: KconfigValues): PlaneMap {
   const map = createLike(runtime, spec, object.btf);
   const { contents } = spec;
-  if (spec.name === '.kconfig') fillKconfig(map, object, kconfig);
+  if (spec.name === '.kconfig') map.bytesAt(0).set(kconfigContents(object.externs, kconfig));
   else if (contents.kind === 'bytes' && spec.type === 'arena') fillArena(runtime, map, contents.bytes);
   else if (contents.kind === 'bytes') map.bytesAt(0).set(contents.bytes);
   else if (contents.kind === 'jump-table')
@@ -231,12 +230,6 @@ function connectMaps(map: PlaneMap, spec: MapSpec, created: ReadonlyMap<string, 
     new DataView(key.buffer).setUint32(0, index, true);
     map.update(key, u32(inner.id));
   }
-}
-
-function fillKconfig(map: PlaneMap, object: ObjectSpec, kconfig: KconfigValues): void {
-  const bytes = map.bytesAt(0);
-  for (const [name, offset] of kconfigLayout(object.externs).offsets)
-    bytes.set(kconfigBytes(object.externs.get(name)!, kconfig), offset);
 }
 
 function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
