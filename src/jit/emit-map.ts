@@ -1,4 +1,4 @@
-/** bpf_map_lookup_elem in an array or per-CPU array, expanded (plane/layout/map.ts). */
+/** bpf_map_lookup_elem in an array, per-CPU array or array of maps, expanded (plane/layout/map.ts, map-inner.ts). */
 import { MAP_VALUES } from '../plane/layout/map.ts';
 import { WORKER_CPU } from '../plane/layout/worker.ts';
 import type { Emitter } from './emitter.ts';
@@ -20,6 +20,7 @@ export function checkedLookup(e: Emitter, number: number): ArrayLookup | undefin
   if (end.op !== 'eq' && end.op !== 'ne') return undefined;
   if (webs.isLive(end.op === 'eq' ? end.taken : end.otherwise, 0)) return undefined;
   const last = block.ops.findLast((op) => definition(op) === 0);
+  if (last?.kind === 'array-lookup' && last.map.type === 'array_of_maps') return undefined;
   return last?.kind === 'array-lookup' && !isAlwaysThere(e, number, last) ? last : undefined;
 }
 
@@ -48,6 +49,10 @@ export function emitArrayLookup(e: Emitter, op: ArrayLookup, checkedLater: boole
   const { code } = e;
   const { map } = op;
   const stride = (map.valueSize + 7) & ~7;
+  // An element of an array of maps is the address of a map, or 0.
+  const follow = (): void => {
+    if (map.type === 'array_of_maps') code.memory(wasm.i32Load, 0);
+  };
   const key = op.key === NO_REGISTER ? undefined : e.fact(op.key);
   if (key?.kind === 'const') {
     const index = Number(BigInt.asUintN(32, key.value));
@@ -56,6 +61,7 @@ export function emitArrayLookup(e: Emitter, op: ArrayLookup, checkedLater: boole
       pushValues(e, op);
       code.i32(index * stride);
       code.op(wasm.i32Add);
+      follow();
     }
     e.define(op, I32);
     return;
@@ -72,6 +78,7 @@ export function emitArrayLookup(e: Emitter, op: ArrayLookup, checkedLater: boole
     code.i32(stride);
     code.op(wasm.i32Mul);
     code.op(wasm.i32Add);
+    follow();
   };
   const index = e.scratch('index', I32);
   const isSafe = e.analysis.ranges.isSafe(op) || (key !== undefined && isBelow(key, map.maxEntries));

@@ -153,6 +153,8 @@ export class Facts {
       case 'atomic':
         return number(op.size * 8);
       case 'array-lookup':
+        // An element of an array of maps may be empty.
+        if (op.map.type === 'array_of_maps') return this.#assumptions.verified ? pointer : number(32);
         if (this.#ranges?.isSafe(op) === true) return object;
         if (op.key !== NO_REGISTER && isBelow(at(op.key), op.map.maxEntries)) return object;
         return this.#assumptions.verified ? pointer : number(32);

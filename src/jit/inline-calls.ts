@@ -20,6 +20,9 @@ export function inlineCalls(webs: Webs, facts: Facts): readonly Block[] {
   return replaced ? blocks : webs.blocks;
 }
 
+/** Types whose lookup is an index into a row. */
+const expanded: ReadonlySet<string> = new Set(['array', 'array_of_maps', 'percpu_array']);
+
 function expand(op: Extract<Op, { kind: 'helper' }>, facts: Facts, cursor: WebCursor): Op | undefined {
   const { slot } = op;
   if (op.prototype.id === HELPER.LOOP) {
@@ -29,6 +32,6 @@ function expand(op: Extract<Op, { kind: 'helper' }>, facts: Facts, cursor: WebCu
   if (op.prototype.id !== HELPER.MAP_LOOKUP) return undefined;
   const fact = facts.of(cursor.web(1));
   const map = fact.kind === 'const' ? fact.map : undefined;
-  if (map === undefined || (map.type !== 'array' && map.type !== 'percpu_array')) return undefined;
+  if (map === undefined || !expanded.has(map.type)) return undefined;
   return { slot, kind: 'array-lookup', map, key: NO_REGISTER };
 }

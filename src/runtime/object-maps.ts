@@ -35,7 +35,7 @@ export interface ObjectMapOptions {
 }
 
 /** Types whose values never move. */
-const fixedValues: ReadonlySet<string> = new Set(['array', 'percpu_array', 'prog_array']);
+const fixedValues: ReadonlySet<string> = new Set(['array', 'array_of_maps', 'percpu_array', 'prog_array']);
 
 /** Types whose values lie in a row from MAP_VALUES on, where programs may refer to them directly. */
 const inRow: ReadonlySet<string> = new Set(['array', 'insn_array']);
