@@ -1,6 +1,7 @@
 /**
  * The kernel's selftests against this machine's kernel and against us: verdicts, messages, return values. Usage (see scripts/
  * selftests-compare.mjs): compare DIR [FILTER] [--list KIND,…] [--cache FILE] [--program NAME] [--run] [--engine E] [--write]
+ * [--log]: counts the lines that the tags expect in the verifier's log; minutes, as programs that never end are logged to the limit.
  * [--untagged]: verdicts of programs without tags too, which are to load where the kernel says nothing.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { readObject } from '../../src/object/index.ts';
 import type { ObjectSpec } from '../../src/object/spec.ts';
 import { keepAfter } from '../parity-page.ts';
 import { KernelVerdicts } from './kernel-verdicts.ts';
+import { linesFound, ourLog } from './log-lines.ts';
 import { type Counts, parityTable, UNEXPLAINED, zero } from './page.ts';
 import { compareRuns, inputOf } from './runs.ts';
 import { type Expectation, expectationsOf } from './tags.ts';
@@ -30,6 +32,7 @@ const only = option('--program');
 const engine = option('--engine') === 'interpreter' ? 'interpreter' : 'jit';
 const running = flag('--run');
 const untagged = flag('--untagged');
+const logging = flag('--log');
 const writing = flag('--write');
 const [dir, filter] = args;
 if (dir === undefined) throw new Error('which folder of objects? node scripts/selftests.mjs makes one');
@@ -42,6 +45,8 @@ const features = new Map<string, number>();
 const unreadable: string[] = [];
 const differing = new Map<string, readonly string[]>();
 let spent = 0;
+let linesWanted = 0;
+let linesSaid = 0;
 for (const file of readdirSync(dir).sort()) {
   if (!file.endsWith('.o') || (filter !== undefined && !file.includes(filter))) continue;
   let object: ObjectSpec;
@@ -56,8 +61,15 @@ for (const file of readdirSync(dir).sort()) {
   for (const [name, program] of object.programs) {
     if (only !== undefined && only !== name) continue;
     const expectation = expectations.get(name);
-    if (expectation !== undefined) countVerdict(object, name, expectation, counts);
-    else if (untagged) countVerdict(object, name, loads, counts);
+    if (expectation !== undefined) {
+      countVerdict(object, name, expectation, counts);
+      if (logging && expectation.messages.length > 0) {
+        const found = linesFound(ourLog(object, program, expectation), expectation.messages);
+        linesWanted += found.length;
+        linesSaid += found.filter(Boolean).length;
+      }
+    }
+    if (expectation === undefined && untagged) countVerdict(object, name, loads, counts);
     const input = running && bpfRefusal() === undefined ? inputOf(object, program) : undefined;
     // What is to be refused, or was, has nothing to run.
     if (input === undefined || expectation?.verdict === 'reject') continue;
@@ -107,4 +119,5 @@ if (writing) {
   const page = readFileSync('docs/parity.md', 'utf8');
   writeFileSync('docs/parity.md', `${page.slice(0, page.indexOf(keepAfter))}${keepAfter}\n\n${text}`);
 } else console.log(text);
+if (logging) console.log(`log: ${linesSaid} of ${linesWanted} expected lines`);
 console.log(`verifying took ${spent.toFixed(0)} ms`);

@@ -1,7 +1,5 @@
-/** The lines that the selftests expect in the verifier's log (`__msg`), in our log and in the kernel's. */
+/** The lines that the selftests expect in the verifier's log (`__msg`), and our log. */
 import { judge } from '../../src/cli/judge.ts';
-import { loadLinux } from '../../src/linux/load.ts';
-import { ProgramRefusedError } from '../../src/linux/syscall-error.ts';
 import type { ObjectSpec, ProgramSpec } from '../../src/object/spec.ts';
 import { KernelLog } from '../../src/verifier/kernel-log.ts';
 import { type Expectation, messagePattern } from './tags.ts';
@@ -14,22 +12,6 @@ export function ourLog(object: ObjectSpec, program: ProgramSpec, { flags, logLev
   const options = { observer: log, strictAlignment: (flags & 1) !== 0, testStateFrequency: (flags & 8) !== 0 };
   const verdict = judge(object, program, options);
   return log.finish(verdict, (logLevel & 4) !== 0 ? verdict.stats : undefined);
-}
-
-/** undefined where the kernel did not come to verify it. */
-export function kernelLog(
-  object: ObjectSpec,
-  program: ProgramSpec,
-  { flags, logLevel = LEVEL }: Expectation,
-): string | undefined {
-  try {
-    const loaded = loadLinux(object, { programs: [program.name], flags, logLevel });
-    const { log } = loaded.programs[program.name]!;
-    loaded.close();
-    return log;
-  } catch (error) {
-    return error instanceof ProgramRefusedError ? error.log : undefined;
-  }
 }
 
 /** Which of the lines are in the log, each behind the one before. */
