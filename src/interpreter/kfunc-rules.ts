@@ -42,10 +42,11 @@ export function kfuncRules(body: string): CallRules | undefined {
 function argument(kfunc: string, param: KfuncParameter, next: KfuncParameter | undefined): CallRules['args'][number] {
   const { type, suffix } = param;
   const rule = (kind: number, size = 0) => ({ kind, size });
-  if (suffix === 'prog') return rule(layout.ARGUMENT_DONTCARE);
+  // The verifier does not look at these, not even whether anything is in the register.
+  if (suffix === 'prog' || suffix === 'ign') return rule(layout.ARGUMENT_DONTCARE);
   if (suffix === 'sz' || suffix === 'szk') return rule(layout.ARGUMENT_SIZE_OR_ZERO);
   if (suffix === 'map') return rule(layout.ARGUMENT_MAP);
-  if (type.kind !== 'pointer' || suffix === 'ign') return rule(layout.ARGUMENT_ANYTHING);
+  if (type.kind !== 'pointer') return rule(layout.ARGUMENT_ANYTHING);
   if (suffix === 'str' || suffix === 'const_str') return rule(layout.ARGUMENT_STRING);
   const { to } = type;
   if (to.kind === 'function') return rule(layout.ARGUMENT_FUNCTION);
