@@ -1,7 +1,8 @@
 /** What `verify` does with one object: judge its programs, and say why those that are refused are. */
-import { SluiceError } from '../errors.ts';
+import { InputError, SluiceError } from '../errors.ts';
 import { btfFile } from '../linux/btf-vmlinux.ts';
 import type { LineInfo } from '../object/spec.ts';
+import type { Replaced } from '../verifier/extension.ts';
 import { KernelLog } from '../verifier/kernel-log.ts';
 import { judge, type ProgramVerdict } from './judge.ts';
 import { select } from './selector.ts';
@@ -31,18 +32,22 @@ export interface JudgeRequest {
   readonly logLevel?: number;
   /** File with the kernel's types; without, this kernel's. */
   readonly btf?: string;
+  /** OBJ:PROGRAM that programs of type ext replace a function of. */
+  readonly replaces?: string;
 }
 
 /** Never throws for what is in a file; what is wrong with Sluice is thrown. */
-export function judgeObject({ selector, logLevel, btf }: JudgeRequest): ObjectVerdicts {
+export function judgeObject({ selector, logLevel, btf, replaces }: JudgeRequest): ObjectVerdicts {
   try {
     const vmlinux = btf === undefined ? undefined : btfFile(btf);
     const { object, programs } = select(selector);
+    const replaced = replaces === undefined ? undefined : replacedProgram(replaces);
     return {
       selector,
       programs: programs.map((program) => {
         const log = logLevel === undefined ? undefined : new KernelLog(logLevel & 3);
-        const verdict = judge(object, program, { vmlinux, ...(log === undefined ? {} : { observer: log }) }, true);
+        const asked = { vmlinux, replaces: replaced };
+        const verdict = judge(object, program, { ...asked, ...(log === undefined ? {} : { observer: log }) }, true);
         const explanation = verdict.diagnostics.flatMap((each) => describeDiagnostic(each, program));
         return {
           verdict,
@@ -56,4 +61,15 @@ export function judgeObject({ selector, logLevel, btf }: JudgeRequest): ObjectVe
     if (!(error instanceof SluiceError) || error.code === 'SLUICE_INTERNAL') throw error;
     return { selector, programs: [], error: { code: error.code, message: error.message } };
   }
+}
+
+function replacedProgram(selector: string): Replaced {
+  const { object, programs } = select(selector);
+  const [program] = programs;
+  if (program === undefined || programs.length > 1)
+    throw new InputError(
+      'SLUICE_WHICH_PROGRAM',
+      `--replaces ${selector}: name one program, as OBJ:PROGRAM, of ${[...object.programs.keys()].join(', ')}`,
+    );
+  return { program, maps: object.maps, btf: object.btf, license: object.license };
 }

@@ -28,6 +28,7 @@ interface VerifyOptions {
   readonly jobs: number;
   readonly logLevel: number;
   readonly btf?: string;
+  readonly replaces?: string;
   readonly witness?: string;
   readonly witnessBudget?: number;
   readonly replay?: boolean;
@@ -52,6 +53,7 @@ export const verifyVerb: Verb = (program, finish) => {
       integerOption(1, 7),
       1,
     )
+    .option('--replaces <obj:program>', 'what programs of freplace sections replace a function of')
     .option('--btf <file>', "types of the kernel to verify for (default: this kernel's, /sys/kernel/btf/vmlinux)")
     .option('--witness <file>', 'save the input on which the (one) refused program really fails, for replay and step')
     .option(
@@ -71,6 +73,7 @@ export const verifyVerb: Verb = (program, finish) => {
             selector,
             ...(format === 'kernel' ? { logLevel: options.logLevel } : {}),
             ...(options.btf === undefined ? {} : { btf: options.btf }),
+            ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
           })),
           options.jobs,
           ({ selector }) => {

@@ -47,7 +47,8 @@ export function explore(v: Verification, fn: number): void {
   state.enter(newFrame(-1, fn, false, ZERO_OR_ONE));
   v.settle();
   makePointer(registerAt(0, 10), k.STACK, 0, 0);
-  if (fn === 0) makePointer(registerAt(0, 1), k.CTX, 0, 0);
+  // What replaces a global function is entered as one.
+  if (fn === 0 && v.program.type !== 'ext') makePointer(registerAt(0, 1), k.CTX, 0, 0);
   else enterGlobal(v, fn);
   v.slot = code.functions[fn]!.start;
   // The entry is kept, so that precision ends somewhere, but nothing is compared with it.

@@ -9,6 +9,7 @@ import { findAttachTarget } from './attach-target.ts';
 import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { findExceptionCallback } from './exceptions.ts';
 import { explore } from './explore.ts';
+import { checkPacketChanges, findReplaced, type Replaced } from './extension.ts';
 import { checkFunctionTypes } from './function-types.ts';
 import { checkKsyms } from './ksym.ts';
 import { findPacketChanges } from './packet-changes.ts';
@@ -45,6 +46,8 @@ export interface VerifyOptions {
   readonly symbolAddress?: (name: string) => bigint | undefined;
   /** The kernel was built without a helper (name without `bpf_`) that programs of the type have elsewhere. */
   readonly lacksHelper?: (type: ProgramTypeName, name: string) => boolean;
+  /** What a program of type ext replaces a function of; without, such programs are `unsupported`. */
+  readonly replaces?: Replaced | undefined;
   /** Sees every state (recorder.ts); costs much time and memory. */
   readonly observer?: Observer;
 }
@@ -79,8 +82,8 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     maxStatesPerInsn: v?.maxStatesPerInsn ?? 0,
   });
   try {
-    const { program } = input;
-    const declaration =
+    let { program } = input;
+    let declaration =
       options.declaration ?? (program.type === undefined ? undefined : programDeclarations.get(program.type));
     if (declaration === undefined) throw new Unfollowed(`program type ${program.type ?? 'of no hook'}`, undefined);
     const deferred = new Map<number, string>();
@@ -91,6 +94,12 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     if (structure.length > 0) {
       if (program.insns.some(({ opcode }) => opcode === 0x0d)) throw new Unfollowed('gotox', undefined);
       return { verdict: 'reject', diagnostics: structure.slice(0, 1), stats: stats() };
+    }
+    const replaced =
+      program.type === 'ext' ? findReplaced(program, input.btf, options.replaces, options.vmlinux) : undefined;
+    if (replaced !== undefined) {
+      declaration = replaced.declaration;
+      program = { ...program, attachType: options.replaces!.program.attachType };
     }
     checkLoad(program, declaration, input.license);
     const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
@@ -114,6 +123,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     checkOneArena(v);
     checkKsyms(v);
     findPacketChanges(v);
+    if (replaced !== undefined) checkPacketChanges(v, replaced);
     findExceptionCallback(v);
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
