@@ -160,6 +160,9 @@ describe('reporters of program tests', () => {
     expect(text.status).toBe(1);
     expect(text.stdout).toContain('verdict: expected XDP_DROP, found XDP_PASS');
     expect(text.stdout.trimEnd().split('\n').at(-1)).toBe('1 passed, 1 failed, 0 skipped');
+    const lcov = join(scratch, 'tests.lcov');
+    expect(sluice('test', test, '--coverage', lcov).status).toBe(1);
+    expect(readFileSync(lcov, 'utf8')).toContain('FNDA:2,xdp_firewall');
     const tap = sluice('test', test, '--engine', 'jit', '--reporter', 'tap').stdout;
     expect(tap).toMatch(/^TAP version 14\n1\.\.2\nok 1 - a\.bpf\.test\.json: right \(jit\)\nnot ok 2 - /);
     const junit = sluice('test', test, '--engine', 'jit', '--reporter', 'junit').stdout;

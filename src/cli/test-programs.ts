@@ -1,6 +1,7 @@
 /** `sluice test [GLOB]`: program tests (docs/program-tests.md) on our engines or in the kernel, once or whenever a file changes. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { InternalError, SluiceError } from '../errors.ts';
+import { Coverage } from '../interpreter/index.ts';
 import { readTestFile } from '../testing/test-file.ts';
 import type { TestEngine } from '../testing/test-object.ts';
 import { type CaseResult, runTestFile } from '../testing/test-run.ts';
@@ -8,17 +9,23 @@ import { type ExitCode, exitCode } from './exit.ts';
 import type { Output } from './output.ts';
 import { findTestFiles } from './test-files.ts';
 import { countOf, type Reporter, reportTests } from './test-report.ts';
+import { writeText } from './text-file.ts';
 
 export interface ProgramTestOptions {
   readonly engines: readonly TestEngine[];
   readonly reporter: Reporter;
   /** User space runs what the verifier refuses or does not follow. */
   readonly unverified: boolean;
+  /** File for the coverage of what ran in the interpreter. */
+  readonly coverage?: string;
 }
 
 export async function testPrograms(pattern: string, options: ProgramTestOptions, output: Output): Promise<ExitCode> {
-  const { results, bad } = await runFiles(findTestFiles(pattern), options);
+  const coverage = new Map<string, Coverage>();
+  const { results, bad } = await runFiles(findTestFiles(pattern), options, coverage);
   reportTests(results, options.reporter, output);
+  if (options.coverage !== undefined)
+    writeText(options.coverage, [...coverage.values()].map((each) => each.lcov()).join(''), output);
   output.document({
     schema: 'sluice.test/1',
     passed: countOf(results, 'passed'),
@@ -33,19 +40,26 @@ export async function testPrograms(pattern: string, options: ProgramTestOptions,
 /** A file that is bad, or whose object is, is one failure that says so; the others run. */
 async function runFiles(
   paths: readonly string[],
-  { engines, unverified }: ProgramTestOptions,
+  { engines, unverified, coverage: path }: ProgramTestOptions,
+  coverage: Map<string, Coverage>,
 ): Promise<{ results: CaseResult[]; bad: boolean }> {
   const results: CaseResult[] = [];
   let bad = false;
-  for (const path of paths) {
+  for (const test of paths) {
     let engine = engines[0]!; // there is always one
     try {
-      const file = readTestFile(path);
-      for (engine of engines) results.push(...(await runTestFile(file, engine, unverified)));
+      const file = readTestFile(test);
+      // By object: programs of two may have the same name.
+      const counted = path === undefined ? undefined : (coverage.get(file.object) ?? new Coverage());
+      if (counted !== undefined) coverage.set(file.object, counted);
+      for (engine of engines)
+        results.push(
+          ...(await runTestFile(file, engine, unverified, counted && ((position) => counted.visit(position)))),
+        );
     } catch (error) {
       if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
       const name = 'the file and its object can be read';
-      results.push({ file: path, name, engine, status: 'failed', problems: [error.message], durationMs: 0 });
+      results.push({ file: test, name, engine, status: 'failed', problems: [error.message], durationMs: 0 });
       bad = true;
     }
   }

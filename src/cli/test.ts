@@ -14,6 +14,7 @@ interface TestOptions {
   readonly reporter: readonly Reporter[];
   readonly watch?: boolean;
   readonly unverified?: boolean;
+  readonly coverage?: string;
   readonly json?: boolean;
 }
 
@@ -29,6 +30,7 @@ export const testVerb: Verb = (program, finish) => {
     .option('--engine <list>', 'jit, interpreter, linux (default: both engines; conformance: jit)', listOption(engines))
     .option('--reporter <name>', reporters.join(', '), listOption(reporters), ['text'])
     .option('--unverified', 'user space runs what the verifier refuses or does not follow')
+    .option('--coverage <file>', 'what of the source ran in the interpreter, as lcov')
     .option('--watch', 'run again whenever a test, its object or its capture changes')
     .option('--json', 'result as JSON (sluice.test/1)')
     .action((glob: string, options: TestOptions) =>
@@ -46,7 +48,19 @@ export const testVerb: Verb = (program, finish) => {
           ),
         );
         const run = options.watch === true ? watchPrograms : testPrograms;
-        return run(glob, { engines: [...chosen], reporter, unverified: options.unverified === true }, output);
+        if (options.coverage !== undefined && !chosen.has('interpreter'))
+          throw new UsageError('--coverage needs --engine interpreter');
+        const { coverage } = options;
+        return run(
+          glob,
+          {
+            engines: [...chosen],
+            reporter,
+            unverified: options.unverified === true,
+            ...(coverage === undefined ? {} : { coverage }),
+          },
+          output,
+        );
       }),
     );
 };

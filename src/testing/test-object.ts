@@ -10,6 +10,7 @@ import { readObject } from '../object/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import { isRingbuf, type LoadedObject, type RunInput, type RunResult, type Value } from '../runtime/handles.ts';
+import { observeSteps, type StepObserver } from '../runtime/interpreter-engine.ts';
 import { fillMaps, type MapInput } from '../runtime/json-value.ts';
 import { type ContextValues, encodeContext } from './context-fields.ts';
 import { verdictName } from './verdict.ts';
@@ -18,13 +19,15 @@ import { verdictName } from './verdict.ts';
 export type TestEngine = EngineName | 'linux';
 
 export interface TestLoadOptions
-  extends Pick<LoadOptions, 'seed' | 'clock' | 'cpu' | 'task' | 'kconfig' | 'unverified'> {
+  extends Pick<LoadOptions, 'seed' | 'clock' | 'cpu' | 'task' | 'network' | 'kconfig' | 'unverified'> {
   /** Default: what SLUICE_ENGINE says, else `jit`. */
   readonly engine?: TestEngine;
   /** Program that `run` runs; needed where the object has several. The others that it tail-calls are loaded with it. */
   readonly program?: string;
   /** Contents of maps before the first run. */
   readonly maps?: MapInput;
+  /** Called before each step in the interpreter; other engines have none. */
+  readonly observe?: StepObserver;
 }
 
 /** A run with what can be said of it by name. */
@@ -124,7 +127,7 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     pinToCpu(options.cpu ?? 0);
     return { object: await load(spec, { target: 'linux', programs }), printk: () => undefined };
   }
-  const { seed = 1n, clock, cpu, task, kconfig, unverified = false } = options;
+  const { seed = 1n, clock, cpu, task, network, kconfig, unverified = false, observe } = options;
   const object = await load(spec, {
     engine,
     programs,
@@ -134,8 +137,10 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     ...(clock === undefined ? {} : { clock }),
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
+    ...(network === undefined ? {} : { network }),
     ...(kconfig === undefined ? {} : { kconfig }),
   });
+  if (observe !== undefined && engine === 'interpreter') observeSteps(object.runtime, observe);
   return { object, printk: () => object.runtime.printk().lines };
 }
 

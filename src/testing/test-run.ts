@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { InputError, InternalError, SluiceError, UnsupportedError } from '../errors.ts';
 import { readObject } from '../object/index.ts';
 import type { ObjectSpec } from '../object/spec.ts';
+import type { StepObserver } from '../runtime/interpreter-engine.ts';
 import { perCpuTypes } from '../runtime/typed-map.ts';
 import { contextValue } from './context-fields.ts';
 import { differenceOf, show, sumOverCpus } from './expected-value.ts';
@@ -22,7 +23,12 @@ export interface CaseResult {
 }
 
 /** Throws InputError where the object cannot be read; what one case cannot do is that case's result. */
-export async function runTestFile(file: TestFile, engine: TestEngine, unverified = false): Promise<CaseResult[]> {
+export async function runTestFile(
+  file: TestFile,
+  engine: TestEngine,
+  unverified = false,
+  observe?: StepObserver,
+): Promise<CaseResult[]> {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file.object);
@@ -32,7 +38,7 @@ export async function runTestFile(file: TestFile, engine: TestEngine, unverified
   }
   const spec = readObject(bytes, basename(file.object));
   const results: CaseResult[] = [];
-  for (const test of file.cases) results.push(await runCase(file, spec, test, engine, unverified));
+  for (const test of file.cases) results.push(await runCase(file, spec, test, engine, unverified, observe));
   return results;
 }
 
@@ -42,6 +48,7 @@ async function runCase(
   test: TestCase,
   engine: TestEngine,
   unverified: boolean,
+  observe: StepObserver | undefined,
 ): Promise<CaseResult> {
   const start = performance.now();
   const result = (status: CaseResult['status'], problems: readonly string[] = []): CaseResult => ({
@@ -53,7 +60,7 @@ async function runCase(
     durationMs: performance.now() - start,
   });
   if (engine === 'linux') {
-    const set = (['clock', 'seed', 'task'] as const).filter((each) => file[each] !== undefined);
+    const set = (['clock', 'seed', 'task', 'network'] as const).filter((each) => file[each] !== undefined);
     if (set.length > 0) return result('skipped', [`the kernel's ${set.join(', ')} cannot be set`]);
     if (test.expect.printk !== undefined) return result('skipped', ["the kernel's trace pipe is everybody's"]);
   }
@@ -62,6 +69,7 @@ async function runCase(
     object = await loadForTest(spec, {
       engine,
       unverified,
+      ...(observe === undefined ? {} : { observe }),
       maps: { ...file.maps, ...test.maps },
       ...(file.program === undefined ? {} : { program: file.program }),
       ...(file.seed === undefined ? {} : { seed: file.seed }),
