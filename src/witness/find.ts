@@ -66,6 +66,7 @@ const endless = new Set(['infinite-loop', 'too-many-instructions', 'too-many-bra
 /** Refusals of what harms nothing when it is run, or that no run shows. */
 const rules: Readonly<Record<string, string>> = {
   'too-many-branches': 'it is a limit of the verifier that was met, not something that the program does',
+  'map-helper': 'which helper takes which map is a rule, and what others would do with it is not defined',
   'gpl-only': 'it is a matter of the license',
   'pointer-arithmetic': 'arithmetic alone faults nowhere; the rule keeps addresses from being computed with',
   'under-lock': 'a lock that is kept is no fault in one run: the next that wants it waits for ever',
