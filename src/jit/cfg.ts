@@ -117,6 +117,10 @@ function readBlock(
   const ops: Op[] = [];
   const done = (end: Terminator): Block => ({ slot: start, ops, end });
   for (let slot = start; ; ) {
+    if (program.reached?.[slot] === 0) {
+      ops.push(trap(slot));
+      return done({ kind: 'exit' });
+    }
     const operation = operations.get(slot);
     if (operation === undefined) throw fault(program, slot, `control runs past the end of ${fn.name}`);
     const next = slot + (operation.kind === 'lddw' ? 2 : 1);
@@ -158,6 +162,11 @@ function requireNext(
 
 function constant(slot: number, dst: number, value: bigint): Op {
   return { slot, kind: 'const', dst, value: BigInt.asUintN(64, value), map: undefined, address: false };
+}
+
+/** A call of none of no helpers traps. */
+function trap(slot: number): Op {
+  return { slot, kind: 'helper-indirect', id: FRAME_POINTER, prototypes: [] };
 }
 
 type Straight = Exclude<Operation, { kind: 'exit' | 'jump' | 'may-goto' | 'branch' | 'jump-indirect' }>;
@@ -268,9 +277,8 @@ function lowerCall(
     return { slot, kind: 'kfunc', name, args };
   }
   const prototype = program.helpers.get(call.imm);
-  // No path leads to it, which is for the verifier to prove: a call of none of no helpers traps.
-  if (prototype === undefined && isPoisonedHelper(call.imm))
-    return { slot, kind: 'helper-indirect', id: FRAME_POINTER, prototypes: [] };
+  // No path leads to it, which is for the verifier to prove.
+  if (prototype === undefined && isPoisonedHelper(call.imm)) return trap(slot);
   if (prototype === undefined)
     throw new UnsupportedError(`helper ${call.imm}`, `${program.name}: insn ${slot}: unknown func unknown#${call.imm}`);
   return { slot, kind: 'helper', prototype };

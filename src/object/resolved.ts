@@ -30,6 +30,8 @@ export interface ResolvedProgram {
   /** Names of the kfuncs that CALL source 2 refers to by index. */
   readonly kfuncs: readonly string[];
   readonly lines: readonly LineInfo[];
+  /** By slot: 0 where the verifier has proven that no path leads. Such code is not compiled; reached all the same, it is a fault. */
+  readonly reached?: Uint8Array;
 }
 
 /** What an engine may take for granted of a map for the life of the program. */

@@ -29,6 +29,11 @@ describe('admit', () => {
     );
   });
 
+  it('tells what no path leads to', async () => {
+    const spec = object('p:\n r2 = 1\n if r2 == 0x1 goto end\n r0 = 5\n exit\nend:\n r0 = 2\n exit');
+    expect((await admitAgain(spec)).reached).toEqual(Uint8Array.of(1, 1, 0, 0, 1, 1));
+  });
+
   it('says of what the verifier does not follow how to run it all the same', async () => {
     const spec = object('p:\n r1 = 5 ll\n r0 = 0\n exit');
     const program = spec.programs.get('p')!;

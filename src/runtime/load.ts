@@ -9,6 +9,7 @@ import { OPCODE } from '../isa/opcodes.ts';
 import { POISONED_CORE_CALL, type ResolvedProgram } from '../object/resolved.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { checkStructure } from '../verifier/structure.ts';
+import type { Verdict } from '../verifier/verify.ts';
 import { admit } from './admission.ts';
 import type { EngineName, LoadedPrograms } from './engine.ts';
 import type { LoadedObject } from './handles.ts';
@@ -81,9 +82,16 @@ export async function loadUser(
       const result = resolveProgram(program, insns, { maps: maps.addresses, declaration, exports });
       const asked = [...program.references.values()].some(({ kind }) => kind === 'kconfig');
       const judged = asked ? withKconfig(spec, options.kconfig ?? {}) : spec;
-      if (options.unverified !== true)
-        await admit(judged, program, insns, { declaration, cpus: runtime.cpus, kernelTypes: options.kernelTypes });
-      resolved.push({ program: result, declaration, refused: refuseBadStructure(spec, result) });
+      const { kernelTypes, unverified } = options;
+      const verdict =
+        unverified === true
+          ? undefined
+          : await admit(judged, program, insns, { declaration, cpus: runtime.cpus, kernelTypes });
+      resolved.push({
+        program: withFacts(result, program, verdict),
+        declaration,
+        refused: refuseBadStructure(spec, result),
+      });
     }
     const budget = options.budget ?? DEFAULT_BUDGET;
     loaded =
@@ -172,6 +180,15 @@ function refuseBadStructure(spec: ObjectSpec, program: ResolvedProgram): readonl
     .map(({ slot, problem }) => `${slot === undefined ? '' : `insn ${slot}: `}${problem}`)
     .join('; ');
   throw new InputError('SLUICE_PROGRAM_REFUSED', `program ${program.name}: ${list}`, { input: spec.name });
+}
+
+/**
+ * What the verifier has proven. Not of programs that ask what there is (weak symbols): it answers for the kernel, and branches differ
+ * where the runtime lacks it.
+ */
+function withFacts(resolved: ResolvedProgram, program: ProgramSpec, verdict: Verdict | undefined): ResolvedProgram {
+  for (const reference of program.references.values()) if ('weak' in reference && reference.weak) return resolved;
+  return verdict?.reached === undefined ? resolved : { ...resolved, reached: verdict.reached };
 }
 
 /** For the JIT, which has no code for them; the interpreter faults there by itself. */

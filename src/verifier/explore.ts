@@ -63,6 +63,7 @@ export function explore(v: Verification, fn: number): void {
         `BPF program is too large. Processed ${v.instructions} insn`,
         `More than ${MAX_INSTRUCTIONS} instructions were followed, over all paths.`,
       );
+    v.reached[slot] = 1;
     v.observer?.arrive(v);
     const how = code.compare[slot]!;
     if (how !== 0) {

@@ -42,6 +42,8 @@ export class Verification {
   /** What is wrong with instructions, if they are reached. */
   readonly problems = new Map<number, string>();
   readonly hasProblem: Uint8Array;
+  /** By slot: 1 where a path has led to the instruction. */
+  readonly reached: Uint8Array;
   /** Bits of history for the instruction at hand. */
   touched = 0;
   /** States are kept wherever they are compared. */
@@ -100,6 +102,7 @@ export class Verification {
     this.btf = btf;
     this.strictAlignment = options.strictAlignment;
     this.hasProblem = new Uint8Array(code.length);
+    this.reached = new Uint8Array(code.length);
     this.stackDepth = new Int32Array(code.functions.length);
     this.changesPacket = new Uint8Array(code.functions.length);
     this.gplCompatible = [

@@ -67,6 +67,11 @@ export interface Verdict {
   /** What the program needs and the verifier does not follow, where the verdict is `unsupported`. */
   readonly feature?: string;
   readonly stats: VerifyStats;
+  /**
+   * Of an accepted program, by slot: 1 where a path leads to the instruction, 0 where none does. Sound, as every branch that is decided
+   * makes what decides it precise: no state that would go the other way is taken for covered.
+   */
+  readonly reached?: Uint8Array;
 }
 
 /**
@@ -128,7 +133,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
     checkStackDepth(v);
-    return { verdict: 'accept', diagnostics: [], stats: stats() };
+    return { verdict: 'accept', diagnostics: [], stats: stats(), reached: v.reached };
   } catch (error) {
     if (error instanceof Refusal) return { verdict: 'reject', diagnostics: [error.diagnostic], stats: stats() };
     if (error instanceof Unfollowed)
