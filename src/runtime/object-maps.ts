@@ -215,7 +215,7 @@ function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): 
 /** Sizes of a map where they are not those of the definition. */
 function shapeOf(spec: MapSpec): Partial<Pick<MapSpec, 'keySize' | 'valueSize'>> {
   // A ring's value type describes its records.
-  if (spec.type === 'user_ringbuf') return { keySize: 0, valueSize: 0 };
+  if (spec.type === 'ringbuf' || spec.type === 'user_ringbuf') return { keySize: 0, valueSize: 0 };
   if (spec.type === 'insn_array') return { valueSize: INSN_ARRAY_VALUE_SIZE };
   return spec.type === 'struct_ops' ? { valueSize: structOpsValueSize(spec.valueSize) } : {};
 }
