@@ -57,7 +57,7 @@ export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 export type { Clock, Task } from './runtime/surroundings.ts';
 export type { CausalStep, Diagnostic } from './verifier/diagnostic.ts';
-export { type Explanation, explain } from './verifier/explanation.ts';
+export { type Explanation, explain } from './verifier/explanation/explanation.ts';
 
 const hooks: Hook[] = [
   xdpHook,

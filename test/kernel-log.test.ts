@@ -8,7 +8,7 @@ import { loadLinux } from '../src/linux/load.ts';
 import { ProgramRefusedError } from '../src/linux/syscall-error.ts';
 import { readObject } from '../src/object/index.ts';
 import type { ObjectSpec } from '../src/object/spec.ts';
-import { KernelLog } from '../src/verifier/kernel-log.ts';
+import { KernelLog } from '../src/verifier/explanation/kernel-log.ts';
 import { verify } from '../src/verifier/verify.ts';
 import { clangs, compileBpf, noClang, prelude } from './clang.ts';
 

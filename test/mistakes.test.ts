@@ -6,7 +6,7 @@ import { describeDiagnostic } from '../src/cli/verdict.ts';
 import { describeWitness } from '../src/cli/witness.ts';
 import { hooksInForce } from '../src/index.ts';
 import { readObject } from '../src/object/index.ts';
-import { explained } from '../src/verifier/explanation.ts';
+import { explained } from '../src/verifier/explanation/explanation.ts';
 import { verify } from '../src/verifier/verify.ts';
 import { findWitness } from '../src/witness/find.ts';
 import { clangs, compileBpf } from './clang.ts';

@@ -2,7 +2,7 @@
 export const mutations = [
   {
     name: 'map bounds one byte too wide',
-    file: 'memory.ts',
+    file: 'memory/memory.ts',
     from: '(size === 0 && zeroAllowed)) && off + size <= objectSize) return;',
     to: '(size === 0 && zeroAllowed)) && off + size <= objectSize + 1) return;',
   },
@@ -50,7 +50,7 @@ export const mutations = [
   },
   {
     name: 'pointers are not NULL before they are checked',
-    file: 'helper-call.ts',
+    file: 'calls/helper-call.ts',
     from: 'pointer(k.MAP_VALUE, never ? 0 : k.MAYBE_NULL, facts.mapIndex);',
     to: 'pointer(k.MAP_VALUE, 0, facts.mapIndex);',
   },
@@ -68,49 +68,49 @@ export const mutations = [
   },
   {
     name: 'packet pointers outlive a helper that moves the packet',
-    file: 'helper-call.ts',
+    file: 'calls/helper-call.ts',
     from: 'if (k.isPacket(kindOf(r)) || (kindOf(r)',
     to: 'if ((kindOf(r)',
   },
   {
     name: 'precision is not followed through registers',
-    file: 'precision.ts',
+    file: 'states/precision.ts',
     from: 'else if (operation !== 0xd0 && operation !== 0x80 && (opcode & 8) !== 0) registers[depth] = mask | s;',
     to: '',
   },
   {
     name: 'precision is lost at stack slots',
-    file: 'precision.ts',
+    file: 'states/precision.ts',
     from: 'if ((opcode & 7) === CLASS.STX) registers[depth]! |= s;',
     to: '',
   },
   {
     name: 'every scalar is covered by every other',
-    file: 'equal.ts',
+    file: 'states/equal.ts',
     from: "if (comparison === 'covered' && data[at + PRECISE / 4] === 0) return true;",
     to: "if (comparison === 'covered') return true;",
   },
   {
     name: 'linked registers are not told apart when states are compared',
-    file: 'equal.ts',
+    file: 'states/equal.ts',
     from: 'return holds(data, at, r) && scalarIdsMatch(data[at + W.id]!, words[there + W.id]!);',
     to: 'return holds(data, at, r);',
   },
   {
     name: 'a shorter packet range covers a longer one and the other way round',
-    file: 'equal.ts',
+    file: 'states/equal.ts',
     from: 'if (aux > nowAux || (aux < 0 && aux !== nowAux)) return false;',
     to: '',
   },
   {
     name: 'a saved number survives a partial overwrite',
-    file: 'stack.ts',
+    file: 'memory/stack.ts',
     from: 'for (let i = 0; i < size; i++) bytes[r + BYTES + ((byte - i) & 7)] = type;',
     to: '',
   },
   {
     name: 'a variable write leaves saved numbers as they were',
-    file: 'stack.ts',
+    file: 'memory/stack.ts',
     from: `      scrub(r);
       clearRecord(r);
     } else if (spilled(r)) {`,
@@ -118,7 +118,7 @@ export const mutations = [
   },
   {
     name: 'narrow loads of saved numbers keep the whole value',
-    file: 'stack.ts',
+    file: 'memory/stack.ts',
     from: '  arithmetic.signExtend(r, size * 8);\n',
     to: '',
   },

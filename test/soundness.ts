@@ -1,6 +1,6 @@
 /**
  * The soundness of the verifier, tried out: programs that it accepts run in the checked engine over random inputs. They may not fault, and
- * each step must lie inside the state that the verifier had at that instruction (src/verifier/shadow.ts).
+ * each step must lie inside the state that the verifier had at that instruction (src/verifier/recording/shadow.ts).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,10 +14,10 @@ import type { ObjectSpec, ProgramSpec } from '../src/object/spec.ts';
 import type { RunInput } from '../src/runtime/handles.ts';
 import { loadUser, type UserObject } from '../src/runtime/load.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
+import { valueText } from '../src/verifier/explanation/value-text.ts';
 import { RECORD } from '../src/verifier/layout.ts';
-import { type Node, Recorder } from '../src/verifier/recorder.ts';
-import { Shadow } from '../src/verifier/shadow.ts';
-import { valueText } from '../src/verifier/value-text.ts';
+import { type Node, Recorder } from '../src/verifier/recording/recorder.ts';
+import { Shadow } from '../src/verifier/recording/shadow.ts';
 import type { Verification } from '../src/verifier/verification.ts';
 import { type Verdict, verify } from '../src/verifier/verify.ts';
 import { checkedRun, mapNames } from '../src/witness/checked-run.ts';

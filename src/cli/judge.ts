@@ -9,7 +9,7 @@ import { kernelKconfig } from '../linux/kconfig.ts';
 import { kernelSymbols } from '../linux/kernel-symbols.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
-import { explained } from '../verifier/explanation.ts';
+import { explained } from '../verifier/explanation/explanation.ts';
 import { type VerifyInput, type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
 
 export interface ProgramVerdict {

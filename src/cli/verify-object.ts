@@ -2,8 +2,8 @@
 import { InputError, SluiceError } from '../errors.ts';
 import { btfFile } from '../linux/btf-vmlinux.ts';
 import type { LineInfo } from '../object/spec.ts';
-import type { Replaced } from '../verifier/extension.ts';
-import { KernelLog } from '../verifier/kernel-log.ts';
+import { KernelLog } from '../verifier/explanation/kernel-log.ts';
+import type { Replaced } from '../verifier/program/extension.ts';
 import { judge, type ProgramVerdict } from './judge.ts';
 import { select } from './selector.ts';
 import { describeDiagnostic } from './verdict.ts';

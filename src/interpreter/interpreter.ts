@@ -5,7 +5,7 @@ import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { MAP_HEADER_SIZE, MAP_VALUE_SIZE } from '../plane/layout/map.ts';
 import { FRAME_SIZE, STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
-import { MAX_CALL_FRAMES, WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import { WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import { type CoreExports, createCore, type InterpreterHost } from './core.ts';
 import { type BoundFunction, type Context, type Image, writeImage } from './image.ts';
 import { kfuncRules } from './kfunc-rules.ts';

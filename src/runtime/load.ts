@@ -8,7 +8,7 @@ import type { Insn } from '../isa/insn.ts';
 import { OPCODE } from '../isa/opcodes.ts';
 import { POISONED_CORE_CALL, type ResolvedProgram } from '../object/resolved.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import { checkStructure } from '../verifier/structure.ts';
+import { checkStructure } from '../verifier/program/structure.ts';
 import type { Verdict } from '../verifier/verify.ts';
 import { admit } from './admission.ts';
 import type { EngineName, LoadedPrograms } from './engine.ts';

@@ -3,7 +3,7 @@ import { helpers } from '../abi/helpers/index.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { JumpTable, ResolvedProgram } from '../object/resolved.ts';
-import { checkStructure } from '../verifier/structure.ts';
+import { checkStructure } from '../verifier/program/structure.ts';
 import type { EngineName } from './engine.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';

@@ -1,10 +1,11 @@
 /** Arithmetic instructions: on scalars by assembly/, on pointers with the rules of which may be moved, and how far. */
 import { ALU, CLASS } from '../isa/opcodes.ts';
-import { castAddressSpace } from './arena.ts';
 import * as k from './kinds.ts';
 import { AUX, FLAGS, ID, OFFSET, PRECISE, UMAX, VALUE } from './layout.ts';
-import { checkReadable, MAX_OFFSET } from './memory.ts';
-import { markPrecise } from './precision.ts';
+import { castAddressSpace } from './memory/arena.ts';
+import { checkReadable, MAX_OFFSET } from './memory/memory.ts';
+import { shareId } from './memory/stack.ts';
+import { markPrecise } from './states/precision.ts';
 import {
   arithmetic,
   constantOf,
@@ -21,8 +22,7 @@ import {
   set,
   sminOf,
   words,
-} from './records.ts';
-import { shareId } from './stack.ts';
+} from './states/records.ts';
 import type { Verification } from './verification.ts';
 
 const symbols: Readonly<Record<number, string>> = {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ALU, JUMP } from '../isa/opcodes.ts';
 import { MASK, SMAX, SMAX32, SMIN, SMIN32, UMAX, UMAX32, UMIN, UMIN32, VALUE } from './layout.ts';
-import { arithmetic, longs, makeConstant, SCRATCH, SCRATCH2, ulongs, words } from './records.ts';
+import { arithmetic, longs, makeConstant, SCRATCH, SCRATCH2, ulongs, words } from './states/records.ts';
 
 const A = SCRATCH;
 const B = SCRATCH2;

@@ -1,24 +1,24 @@
 /** The walk over all paths: instruction by instruction, depth first, cut short where a state was seen before. */
 import { CALL_SOURCE, CLASS, MODE, OPCODE } from '../isa/opcodes.ts';
 import { runAlu } from './alu.ts';
-import { ZERO_OR_ONE } from './callback.ts';
-import { refuseLeak } from './critical-section.ts';
-import { statesEqual } from './equal.ts';
-import { findBefore, newFrame, runLocalCall, runReturn, widen } from './function-call.ts';
-import { enterGlobal } from './global-function.ts';
-import { runHelper } from './helper-call.ts';
-import { isIteratorActive, iteratorsMoved } from './iterator.ts';
+import { ZERO_OR_ONE } from './calls/callback.ts';
+import { findBefore, newFrame, runLocalCall, runReturn, widen } from './calls/function-call.ts';
+import { enterGlobal } from './calls/global-function.ts';
+import { runHelper } from './calls/helper-call.ts';
+import { runKfunc } from './calls/kfunc-call.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
-import { runKfunc } from './kfunc-call.ts';
 import * as k from './kinds.ts';
-import { isIncomplete, Loops } from './loops.ts';
-import { accessMemory, checkReadable } from './memory.ts';
-import { inheritPrecision } from './precision.ts';
-import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program.ts';
-import { flagsOf, kindOf, makePointer, registerAt } from './records.ts';
+import { accessMemory, checkReadable } from './memory/memory.ts';
+import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program/program.ts';
+import { refuseLeak } from './resources/critical-section.ts';
+import { isIteratorActive, iteratorsMoved } from './resources/iterator.ts';
 import { checkResult } from './result.ts';
 import { runAtomic, runLddw, runPacketLoad } from './special-loads.ts';
-import { discard, markSlotRead, type SavedState } from './state.ts';
+import { statesEqual } from './states/equal.ts';
+import { isIncomplete, Loops } from './states/loops.ts';
+import { inheritPrecision } from './states/precision.ts';
+import { flagsOf, kindOf, makePointer, registerAt } from './states/records.ts';
+import { discard, markSlotRead, type SavedState } from './states/state.ts';
 import type { Verification } from './verification.ts';
 
 export const MAX_INSTRUCTIONS = 1_000_000;

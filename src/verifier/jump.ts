@@ -1,10 +1,11 @@
 /** Conditional jumps: which way they go, and what each way teaches of scalars, packet pointers and pointers that may be NULL. */
 import { CLASS, JUMP } from '../isa/opcodes.ts';
-import { isTrusted, mayPointToLock } from './btf-pointer.ts';
 import * as k from './kinds.ts';
 import { AUX, AUX2, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
-import { checkReadable } from './memory.ts';
-import { markPrecise } from './precision.ts';
+import { isTrusted, mayPointToLock } from './memory/btf-pointer.ts';
+import { checkReadable } from './memory/memory.ts';
+import { needsMapUid } from './memory/value-field.ts';
+import { markPrecise } from './states/precision.ts';
 import {
   arithmetic,
   auxOf,
@@ -27,8 +28,7 @@ import {
   slotAt,
   umaxOf,
   words,
-} from './records.ts';
-import { needsMapUid } from './value-field.ts';
+} from './states/records.ts';
 import type { Verification } from './verification.ts';
 
 const MAX_PACKET = 0xffff;

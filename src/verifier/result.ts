@@ -1,11 +1,12 @@
 /** What a program, a global function or an asynchronous callback may return (check_return_code). */
-import { resultRange, resultStruct } from './context-btf.ts';
-import { checkResultRange, rangeText } from './function-call.ts';
+
+import { checkResultRange, rangeText } from './calls/function-call.ts';
 import * as k from './kinds.ts';
 import { SMAX32, SMIN32 } from './layout.ts';
-import { checkPlain, checkReadable } from './memory.ts';
-import { markPrecise } from './precision.ts';
-import { aux2Of, auxOf, flagsOf, kindOf, referenceOf, smaxOf, sminOf, words } from './records.ts';
+import { resultRange, resultStruct } from './memory/context-btf.ts';
+import { checkPlain, checkReadable } from './memory/memory.ts';
+import { markPrecise } from './states/precision.ts';
+import { aux2Of, auxOf, flagsOf, kindOf, referenceOf, smaxOf, sminOf, words } from './states/records.ts';
 import type { Verification } from './verification.ts';
 
 /** @param number register with the result: 0, or 1 for what is thrown without a callback. */

@@ -1,14 +1,23 @@
 /** Instructions of memory beyond plain loads and stores: atomics, 64-bit constants and what they refer to, loads from the packet. */
 import { MODE } from '../isa/opcodes.ts';
-import { refuseLeak } from './critical-section.ts';
-import { runReturn } from './function-call.ts';
+import { runReturn } from './calls/function-call.ts';
 import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
-import { loadKsym } from './ksym.ts';
 import { OFFSET } from './layout.ts';
-import { accessMemory, checkReadable } from './memory.ts';
-import { clearRecord, flagsOf, kindOf, makeConstant, makePointer, makeUnknown, offsetOf, set } from './records.ts';
-import { checkMapFields } from './value-field.ts';
+import { loadKsym } from './memory/ksym.ts';
+import { accessMemory, checkReadable } from './memory/memory.ts';
+import { checkMapFields } from './memory/value-field.ts';
+import { refuseLeak } from './resources/critical-section.ts';
+import {
+  clearRecord,
+  flagsOf,
+  kindOf,
+  makeConstant,
+  makePointer,
+  makeUnknown,
+  offsetOf,
+  set,
+} from './states/records.ts';
 import type { Verification } from './verification.ts';
 
 const sizes = [4, 2, 1, 8];

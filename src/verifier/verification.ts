@@ -3,15 +3,15 @@ import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { Btf } from '../btf/types.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
-import type { AttachTarget } from './attach-target.ts';
+import type { Parameter } from './calls/parameters.ts';
 import { type DiagnosticCategory, type PathStep, Refusal, Unfollowed } from './diagnostic.ts';
-import { specialFields } from './map-fields.ts';
-import type { Parameter } from './parameters.ts';
-import { markPrecise } from './precision.ts';
-import type { Code } from './program.ts';
-import type { Observer } from './recorder.ts';
-import { registerAt } from './records.ts';
-import { CurrentState, type SavedState } from './state.ts';
+import { specialFields } from './memory/map-fields.ts';
+import type { AttachTarget } from './program/attach-target.ts';
+import type { Code } from './program/program.ts';
+import type { Observer } from './recording/recorder.ts';
+import { markPrecise } from './states/precision.ts';
+import { registerAt } from './states/records.ts';
+import { CurrentState, type SavedState } from './states/state.ts';
 
 /** In flags of an instruction's history entry: it touched a stack slot (frame and slot follow). */
 export const TOUCHED_STACK = 1 << 3;

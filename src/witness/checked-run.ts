@@ -9,7 +9,7 @@ import type { RunInput } from '../runtime/handles.ts';
 import { observeSteps } from '../runtime/interpreter-engine.ts';
 import type { UserProgram } from '../runtime/program.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { ConcreteState } from '../verifier/shadow.ts';
+import type { ConcreteState } from '../verifier/recording/shadow.ts';
 
 /** How a run ended. */
 export type RunEnd =

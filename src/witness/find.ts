@@ -13,7 +13,7 @@ import type { Hook } from '../runtime/hook.ts';
 import { loadUser, type UserObject } from '../runtime/load.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
-import { Recorder } from '../verifier/recorder.ts';
+import { Recorder } from '../verifier/recording/recorder.ts';
 import { type VerifyOptions, verify } from '../verifier/verify.ts';
 import { checkedRun, type RunEnd } from './checked-run.ts';
 import { changed, contextNumbers, contextSize, fill, resized, runInput, type TrialInput } from './input.ts';

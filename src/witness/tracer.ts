@@ -3,8 +3,8 @@ import { helpers } from '../abi/helpers/index.ts';
 import type { Insn } from '../isa/insn.ts';
 import { CALL_SOURCE, CLASS, JUMP, MODE, OPCODE } from '../isa/opcodes.ts';
 import type { ProgramSpec } from '../object/spec.ts';
-import type { ConcreteRegister } from '../verifier/containment.ts';
-import type { ConcreteState } from '../verifier/shadow.ts';
+import type { ConcreteRegister } from '../verifier/recording/containment.ts';
+import type { ConcreteState } from '../verifier/recording/shadow.ts';
 import { after, type Origin, u64 } from './origin.ts';
 
 /** A conditional jump that was run. */

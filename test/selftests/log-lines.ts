@@ -1,7 +1,7 @@
 /** The lines that the selftests expect in the verifier's log (`__msg`), and our log. */
 import { judge } from '../../src/cli/judge.ts';
 import type { ObjectSpec, ProgramSpec } from '../../src/object/spec.ts';
-import { KernelLog } from '../../src/verifier/kernel-log.ts';
+import { KernelLog } from '../../src/verifier/explanation/kernel-log.ts';
 import { type Expectation, messagePattern } from './tags.ts';
 
 /** As log_level of BPF_PROG_LOAD where a program has no tag. */
