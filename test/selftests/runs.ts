@@ -88,7 +88,7 @@ function presetMap(loaded: LoadedObject, { name }: ObjectSpec): void {
   const view = new DataView(value.buffer);
   view.setUint32(0, 28, true);
   view.setUint32(28, 0xabcd_ef12, true);
-  map.set(0, value);
+  map.raw.update(new Uint8Array(map.spec.keySize), value);
 }
 
 function run(loaded: LoadedObject, object: ObjectSpec, program: ProgramSpec, input: RunInput): Outcome {
