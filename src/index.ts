@@ -20,6 +20,7 @@ import { socketFilterHook } from './hooks/socket-filter/index.ts';
 import { syscallHook } from './hooks/syscall/index.ts';
 import { tcHooks } from './hooks/tc/index.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
+import { changeObject, type ObjectChanges } from './object/changes.ts';
 import { readObject } from './object/index.ts';
 import type { MapSpec, ObjectSpec } from './object/spec.ts';
 import type { LoadedObject, MapHandle } from './runtime/handles.ts';
@@ -34,6 +35,7 @@ import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
 export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
+export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';
 export { ProgramFault } from './runtime/fault.ts';
@@ -104,7 +106,10 @@ async function machineTypes(): Promise<Btf | undefined> {
   }
 }
 
-export interface LoadOptions<P extends ObjectShape = ObjectShape> extends UserLoadOptions, RuntimeOptions {
+export interface LoadOptions<P extends ObjectShape = ObjectShape>
+  extends UserLoadOptions,
+    RuntimeOptions,
+    ObjectChanges {
   /** Name of the object for messages. */
   readonly name?: string;
   /** Loads into this runtime, next to what is there, instead of one of its own. */
@@ -133,7 +138,8 @@ export async function load(
   object: Uint8Array | ObjectSpec,
   options: LoadOptions & { readonly target?: 'user' | 'linux' } = {},
 ): Promise<LoadedObject> {
-  const spec = object instanceof Uint8Array ? readObject(object, options.name ?? 'object') : object;
+  const read = object instanceof Uint8Array ? readObject(object, options.name ?? 'object') : object;
+  const spec = changeObject(read, options);
   if (options.layout !== undefined) checkLayout(spec, options.layout);
   if (options.target === 'linux') {
     const { loadLinux } = await import('./linux/load.ts');

@@ -12,6 +12,7 @@ import { type ExitCode, exitCode } from './exit.ts';
 import { describeInput, generateInputs, takesPackets, withContext } from './inputs.ts';
 import { judge } from './judge.ts';
 import { readMapInput } from './map-input.ts';
+import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
@@ -20,7 +21,7 @@ import { createSubject, type Subject } from './subjects.ts';
 import { trafficOption } from './traffic-option.ts';
 import type { Verb } from './verb.ts';
 
-interface DiffOptions {
+interface DiffOptions extends ChangeOptions {
   readonly inputs: number;
   readonly seed: number;
   readonly unverified?: boolean;
@@ -50,7 +51,7 @@ interface ProgramResult {
 type Judgement = 'agree' | 'stricter' | 'laxer' | 'unsupported' | 'diverged';
 
 export const diffVerb: Verb = (program, finish) => {
-  program
+  const command = program
     .command('diff')
     .description('programs here and elsewhere, over many inputs')
     .command('linux')
@@ -63,18 +64,19 @@ export const diffVerb: Verb = (program, finish) => {
     .option('--engine <list>', 'jit, interpreter', listOption(['jit', 'interpreter']), ['jit'])
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--unverified', 'user space runs what the verifier refuses or does not follow')
-    .option('--json', 'result as JSON (sluice.diff/1)')
-    .action((selectors: string[], options: DiffOptions) =>
-      finish(options.json === true, async (output) => {
-        const maps = options.maps === undefined ? {} : readMapInput(options.maps);
-        const results: ProgramResult[] = [];
-        for (const selector of selectors) {
-          const { object, programs } = select(selector);
-          for (const each of programs) results.push(await diffProgram(object, each, options, maps));
-        }
-        return report(results, output);
-      }),
-    );
+    .option('--json', 'result as JSON (sluice.diff/1)');
+  addObjectChanges(command);
+  command.action((selectors: string[], options: DiffOptions) =>
+    finish(options.json === true, async (output) => {
+      const maps = options.maps === undefined ? {} : readMapInput(options.maps);
+      const results: ProgramResult[] = [];
+      for (const selector of selectors) {
+        const { object, programs } = select(selector, changesOf(options));
+        for (const each of programs) results.push(await diffProgram(object, each, options, maps));
+      }
+      return report(results, output);
+    }),
+  );
 };
 
 async function diffProgram(

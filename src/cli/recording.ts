@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError, InternalError, SluiceError } from '../errors.ts';
+import type { ObjectChanges } from '../object/changes.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { ProgramHandle, RunInput } from '../runtime/handles.ts';
 import type { Network } from '../runtime/network.ts';
@@ -27,6 +28,8 @@ export interface RecordedRun {
 export interface Recording {
   readonly schema: typeof RECORDING;
   readonly object: { readonly name: string; readonly base64: string };
+  /** What was changed in the object before it was loaded. */
+  readonly changes?: ObjectChanges;
   readonly program: string;
   readonly engine: 'jit' | 'interpreter';
   readonly seed: number;
@@ -57,6 +60,7 @@ export interface RecordedInputs {
   readonly unverified: boolean;
   /** The --maps file. */
   readonly maps: string | undefined;
+  readonly changes: ObjectChanges | undefined;
 }
 
 /** Records the one subject. Throws UsageError where there are several, or it is the kernel. */
@@ -82,13 +86,14 @@ export function recordSubject(
     },
   };
   return {
-    finish({ selector, program, seed, surroundings, unverified, maps }, output) {
+    finish({ selector, program, seed, surroundings, unverified, maps, changes }, output) {
       const { path: objectPath } = select(selector);
       printk.push(...subject.trace());
       const { clock } = surroundings;
       const recording: Recording = {
         schema: RECORDING,
         object: { name: basename(objectPath), base64: readFileSync(objectPath).toString('base64') },
+        ...(changes === undefined ? {} : { changes }),
         program,
         engine,
         seed,

@@ -1,5 +1,6 @@
 /** `sluice replay FILE`: runs a recording again and compares everything that came out. */
 import { InputError } from '../errors.ts';
+import { changeObject } from '../object/changes.ts';
 import { readObject } from '../object/index.ts';
 import { mapInputFromJson } from '../runtime/json-value.ts';
 import { exitCode } from './exit.ts';
@@ -58,7 +59,7 @@ export function subjectOf(
   unverified: boolean,
 ): Promise<Subject> {
   const { object: file, surroundings, seed } = recording;
-  const object = readObject(Buffer.from(file.base64, 'base64'), file.name);
+  const object = changeObject(readObject(Buffer.from(file.base64, 'base64'), file.name), recording.changes ?? {});
   const spec = object.programs.get(recording.program);
   if (spec === undefined)
     throw new InputError('SLUICE_RECORDING', `has no program ${recording.program}`, { input: path });

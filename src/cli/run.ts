@@ -11,6 +11,7 @@ import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { describeInput, takesPackets, withContext } from './inputs.ts';
 import { mapContents } from './map-contents.ts';
 import { readMapInput } from './map-input.ts';
+import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
@@ -22,7 +23,7 @@ import { addSurroundings, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { bytesKept, verdictName } from './verdicts.ts';
 
-interface RunOptions {
+interface RunOptions extends ChangeOptions {
   readonly dataIn?: string;
   readonly dataOut?: string;
   readonly ctxIn?: string;
@@ -74,10 +75,12 @@ export const runVerb: Verb = (program, finish) => {
     .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--coverage <file>', 'with --engine interpreter: lines and functions that ran, as lcov')
     .option('--json', 'result as JSON');
+  addObjectChanges(command);
   addSurroundings(command);
   command.action((selector: string, options: RunOptions) =>
     finish(options.json === true, async (output) => {
-      const { object, program: spec } = selectOne(selector);
+      const changes = changesOf(options);
+      const { object, program: spec } = selectOne(selector, changes);
       const given = [options.pcap, options.dataIn ?? options.ctxIn].filter((path) => path !== undefined);
       if (given.length !== 1)
         throw new UsageError('give --data-in FILE or --pcap FILE; --ctx-in FILE alone for programs without packets');
@@ -116,6 +119,7 @@ export const runVerb: Verb = (program, finish) => {
             surroundings,
             unverified: options.unverified === true,
             maps: options.maps,
+            changes,
           },
           output,
         );

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '../errors.ts';
+import { changeObject, type ObjectChanges } from '../object/changes.ts';
 import { readObject } from '../object/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 
@@ -12,12 +13,13 @@ export interface Selection {
   readonly programs: readonly ProgramSpec[];
 }
 
-/** Reads the object and picks its programs. Throws InputError where there is no such file or program. */
-export function select(selector: string): Selection {
+/** Reads the object, with `changes`, and picks its programs. Throws InputError where there is no such file or program. */
+export function select(selector: string, changes?: ObjectChanges): Selection {
   const colon = existsSync(selector) ? -1 : selector.lastIndexOf(':');
   const path = colon < 0 ? selector : selector.slice(0, colon);
   const wanted = colon < 0 ? undefined : selector.slice(colon + 1);
-  const object = readObject(readInput(path), basename(path));
+  const read = readObject(readInput(path), basename(path));
+  const object = changes === undefined ? read : changeObject(read, changes);
   const all = [...object.programs.values()];
   if (wanted === undefined) return { path, object, programs: all };
   const programs = all.filter((program) => program.name === wanted);
@@ -32,8 +34,8 @@ export function select(selector: string): Selection {
 }
 
 /** As `select`, for verbs that run one program. */
-export function selectOne(selector: string): Selection & { readonly program: ProgramSpec } {
-  const selection = select(selector);
+export function selectOne(selector: string, changes?: ObjectChanges): Selection & { readonly program: ProgramSpec } {
+  const selection = select(selector, changes);
   const [program, ...others] = selection.programs;
   if (program === undefined) throw new InputError('SLUICE_NO_PROGRAM', 'has no programs', { input: selection.path });
   if (others.length > 0) {

@@ -1,6 +1,7 @@
 /** What `verify` does with one object: judge its programs, and say why those that are refused are. */
 import { InputError, SluiceError } from '../errors.ts';
 import { btfFile } from '../linux/btf-vmlinux.ts';
+import type { ObjectChanges } from '../object/changes.ts';
 import type { LineInfo } from '../object/spec.ts';
 import { KernelLog } from '../verifier/explanation/kernel-log.ts';
 import type { Replaced } from '../verifier/program/extension.ts';
@@ -34,13 +35,14 @@ export interface JudgeRequest {
   readonly btf?: string;
   /** OBJ:PROGRAM that programs of type ext replace a function of. */
   readonly replaces?: string;
+  readonly changes?: ObjectChanges;
 }
 
 /** Never throws for what is in a file; what is wrong with Sluice is thrown. */
-export function judgeObject({ selector, logLevel, btf, replaces }: JudgeRequest): ObjectVerdicts {
+export function judgeObject({ selector, logLevel, btf, replaces, changes }: JudgeRequest): ObjectVerdicts {
   try {
     const vmlinux = btf === undefined ? undefined : btfFile(btf);
-    const { object, programs } = select(selector);
+    const { object, programs } = select(selector, changes);
     const replaced = replaces === undefined ? undefined : replacedProgram(replaces);
     return {
       selector,

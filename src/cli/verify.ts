@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { exitCode, UsageError } from './exit.ts';
 import type { ProgramVerdict } from './judge.ts';
+import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { findObjects } from './object-files.ts';
 import { choiceOption, integerOption } from './options.ts';
 import { type Output, table } from './output.ts';
@@ -22,7 +23,7 @@ import {
 
 const formats = ['text', 'json', 'kernel', 'csv', 'sarif'] as const;
 
-interface VerifyOptions {
+interface VerifyOptions extends ChangeOptions {
   readonly json?: boolean;
   readonly format: (typeof formats)[number];
   readonly jobs: number;
@@ -35,7 +36,7 @@ interface VerifyOptions {
 }
 
 export const verifyVerb: Verb = (program, finish) => {
-  program
+  const command = program
     .command('verify')
     .description("the verdict of Linux 6.18's verifier, without a kernel; what is not followed yet is `unsupported`")
     .argument('<obj...>', 'object files, optionally with :program, and folders of them')
@@ -61,40 +62,43 @@ export const verifyVerb: Verb = (program, finish) => {
       'time to search for such an input for each refused program; 0: none (default: 1000 with text for up to 4 refused programs)',
       integerOption(0, 3_600_000),
     )
-    .option('--replay', 'run that input step by step beside what the verifier knew')
-    .action((selectors: string[], options: VerifyOptions) => {
-      const format = options.json === true ? 'json' : options.format;
-      return finish(format === 'json' || format === 'sarif', async (output) => {
-        const objects = findObjects(selectors);
-        const progress = new Progress('verify', objects.length);
-        let done = 0;
-        const results = await judgeObjects(
-          objects.map((selector) => ({
-            selector,
-            ...(format === 'kernel' ? { logLevel: options.logLevel } : {}),
-            ...(options.btf === undefined ? {} : { btf: options.btf }),
-            ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
-          })),
-          options.jobs,
-          ({ selector }) => {
-            progress.update(++done, selector);
-          },
-        );
-        progress.end();
-        const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
-        const witnesses = await searchAll(results, options, format);
-        if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
-        else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
-        else if (format === 'json') output.document(jsonDocument(results, verdicts, witnesses));
-        else if (format === 'kernel') printLogs(output, results);
-        else printText(output, results, verdicts, witnesses);
-        for (const [judged, found] of witnesses) await replayOrSave(results, judged, found, options, output);
-        for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
-        if (results.some(({ error }) => error !== undefined)) return exitCode.input;
-        if (count(verdicts, 'reject') > 0) return exitCode.no;
-        return count(verdicts, 'unsupported') > 0 ? exitCode.missing : exitCode.yes;
-      });
+    .option('--replay', 'run that input step by step beside what the verifier knew');
+  addObjectChanges(command);
+  command.action((selectors: string[], options: VerifyOptions) => {
+    const format = options.json === true ? 'json' : options.format;
+    return finish(format === 'json' || format === 'sarif', async (output) => {
+      const objects = findObjects(selectors);
+      const changes = changesOf(options);
+      const progress = new Progress('verify', objects.length);
+      let done = 0;
+      const results = await judgeObjects(
+        objects.map((selector) => ({
+          selector,
+          ...(format === 'kernel' ? { logLevel: options.logLevel } : {}),
+          ...(options.btf === undefined ? {} : { btf: options.btf }),
+          ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
+          ...(changes === undefined ? {} : { changes }),
+        })),
+        options.jobs,
+        ({ selector }) => {
+          progress.update(++done, selector);
+        },
+      );
+      progress.end();
+      const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
+      const witnesses = await searchAll(results, options, format);
+      if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
+      else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
+      else if (format === 'json') output.document(jsonDocument(results, verdicts, witnesses));
+      else if (format === 'kernel') printLogs(output, results);
+      else printText(output, results, verdicts, witnesses);
+      for (const [judged, found] of witnesses) await replayOrSave(results, judged, found, options, output);
+      for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
+      if (results.some(({ error }) => error !== undefined)) return exitCode.input;
+      if (count(verdicts, 'reject') > 0) return exitCode.no;
+      return count(verdicts, 'unsupported') > 0 ? exitCode.missing : exitCode.yes;
     });
+  });
 };
 
 type Witnesses = ReadonlyMap<JudgedProgram, FoundWitness>;
@@ -121,7 +125,7 @@ async function searchAll(
   for (const { selector, judged } of refused) {
     const [diagnostic] = judged.verdict.diagnostics;
     if (diagnostic !== undefined)
-      found.set(judged, await searchWitness(selector, judged.verdict.program, diagnostic, budget));
+      found.set(judged, await searchWitness(selector, judged.verdict.program, diagnostic, budget, changesOf(options)));
   }
   return found;
 }
@@ -134,7 +138,7 @@ async function replayOrSave(
   output: Output,
 ): Promise<void> {
   const { selector } = results.find(({ programs }) => programs.includes(judged))!;
-  if (options.witness !== undefined) await saveWitness(selector, found, options.witness, output);
+  if (options.witness !== undefined) await saveWitness(selector, found, options.witness, output, changesOf(options));
   if (options.replay === true) await replayBeside(found, output);
 }
 

@@ -1,4 +1,5 @@
 /** `verify` of a refused program: the input on which it really fails, printed, saved as a recording, replayed beside the verifier's states. */
+
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ProgramTypeName } from '../abi/program-types.ts';
@@ -6,6 +7,7 @@ import { programDeclarations } from '../abi/programs/index.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import { hooksInForce } from '../index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
+import type { ObjectChanges } from '../object/changes.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { UserObject } from '../runtime/load.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
@@ -38,8 +40,9 @@ export async function searchWitness(
   name: string,
   diagnostic: Diagnostic,
   milliseconds: number,
+  changes?: ObjectChanges,
 ): Promise<FoundWitness> {
-  const { object } = select(selector);
+  const { object } = select(selector, changes);
   const spec = object.programs.get(name)!; // just judged
   const program =
     spec.coreRelocations.length > 0 && object.btf !== undefined
@@ -105,7 +108,13 @@ export function witnessDocument({ result }: FoundWitness): unknown {
 }
 
 /** A recording that `sluice replay` and `sluice step` take. */
-export async function saveWitness(selector: string, found: FoundWitness, path: string, output: Output): Promise<void> {
+export async function saveWitness(
+  selector: string,
+  found: FoundWitness,
+  path: string,
+  output: Output,
+  changes?: ObjectChanges,
+): Promise<void> {
   const { object, program, diagnostic, result } = found;
   if (result.kind !== 'found') return;
   const { witness } = result;
@@ -132,6 +141,7 @@ export async function saveWitness(selector: string, found: FoundWitness, path: s
     const recording: Recording = {
       schema: RECORDING,
       object: { name: basename(objectPath), base64: readFileSync(objectPath).toString('base64') },
+      ...(changes === undefined ? {} : { changes }),
       program: program.name,
       engine: 'interpreter',
       seed: Number(witness.seed),

@@ -11,6 +11,7 @@ import { LiveCapture } from './capture-live.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
 import { readMapInput } from './map-input.ts';
+import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { choiceOption, integerOption, secondsOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { selectOne } from './selector.ts';
@@ -21,7 +22,7 @@ import type { LiveSession, SessionOptions } from './xdp-session.ts';
 
 const modes = ['kernel', 'generic', 'native', 'afxdp'] as const;
 
-interface AttachOptions {
+interface AttachOptions extends ChangeOptions {
   readonly if: string;
   readonly mode: (typeof modes)[number];
   readonly engine: 'jit' | 'interpreter';
@@ -47,7 +48,7 @@ interface Sample {
 
 export const xdpVerb: Verb = (program, finish) => {
   const command: Command = program.command('xdp').description('XDP programs on real interfaces');
-  command
+  const attachCommand = command
     .command('attach')
     .description('run a program on an interface until a signal, a time or a number of packets; then detach')
     .argument('<obj:program>', 'object file and program (or section)')
@@ -64,14 +65,15 @@ export const xdpVerb: Verb = (program, finish) => {
     .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
     .option('--replace', 'put the program in again, without a gap, whenever its file changes or SIGHUP comes')
     .option('--unverified', 'with afxdp: runs what the verifier refuses or does not follow')
-    .option('--json', 'result as JSON (sluice.xdp/1)')
-    .action((selector: string, options: AttachOptions) =>
-      finish(options.json === true, (output) => attach(selector, options, output)),
-    );
+    .option('--json', 'result as JSON (sluice.xdp/1)');
+  addObjectChanges(attachCommand);
+  attachCommand.action((selector: string, options: AttachOptions) =>
+    finish(options.json === true, (output) => attach(selector, options, output)),
+  );
 };
 
 async function attach(selector: string, options: AttachOptions, output: Output) {
-  const { object, program, path } = selectOne(selector);
+  const { object, program, path } = selectOne(selector, changesOf(options));
   checkOptions(program, options, selector);
   interfaceIndex(options.if);
   const capture = options.out === undefined ? undefined : new LiveCapture(options.out);
@@ -103,7 +105,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
       ? onChange(
           path,
           async () => {
-            const next = selectOne(selector);
+            const next = selectOne(selector, changesOf(options));
             await session.replace(next.object, next.program);
             output.note(`replaced by ${next.program.name} as it is now`);
             replaced++;
