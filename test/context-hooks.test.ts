@@ -67,6 +67,10 @@ SEC("sockops") int ops(struct bpf_sock_ops *ctx) {
   out[0] = cb_flags_set(ctx, 0x105); out[1] = ctx->cb_flags; out[2] = setsockopt(ctx, 6, 13, name, 5); out[3] = getsockopt(ctx, 6, 13, back, 16);
   out[4] = back[3]; out[5] = setsockopt(ctx, 6, 9999, name, 4);
   *(u32 *)&ctx->args = 77; return ctx->op == 3; }
+SEC("sockops") int keep(struct bpf_sock_ops *ctx) {
+  u32 zero = 0; void *sk = *(void *volatile *)((u8 *)ctx + 184);
+  out[0] = sk ? ((long (*)(void *map, void *key, void *value, u64 flags))2)(&streams, &zero, sk, 0) : 1;
+  return 1; }
 SEC("sk_msg") int message(struct sk_msg_md *ctx) {
   out[0] = ctx->size; apply(ctx, 5); cork(ctx, 6);
   out[1] = push(ctx, 1, 2, 0); out[2] = pop(ctx, 0, 1, 0); out[3] = pull(ctx, 0, 100, 0); out[4] = pull(ctx, 0, 3, 0);
@@ -96,8 +100,8 @@ describe.skipIf(clangs.length === 0)(`contexts${noClang}`, () => {
   let object: UserObject | undefined;
   afterEach(() => object?.close());
   for (const engine of ['jit', 'interpreter'] as const) {
-    const loaded = async (name: string) => {
-      object = await load(bytes, { engine, seed: 1n, programs: [name] });
+    const loaded = async (name: string, unverified = false) => {
+      object = await load(bytes, { engine, seed: 1n, programs: [name], unverified });
       const { programs, maps, runtime } = object;
       const out = () =>
         [...(maps['.bss']!.get(0) as unknown as { out: bigint[] }).out].map((value) =>
@@ -181,6 +185,20 @@ describe.skipIf(clangs.length === 0)(`contexts${noClang}`, () => {
         expect([result.returnValue, u32(result.context, 1)]).toEqual([1, 77]);
         program.run({ context: words(56, { 0: 3 }) });
         expect(out()[0]).toBe(-22);
+      });
+
+      it('sockets of a run alone do not go into maps that outlive it, those that user space made do', async () => {
+        const { program, out, runtime, maps } = await loaded('keep', true);
+        for (let run = 0; run < 3; run++) {
+          program.run({ data: new Uint8Array(20) });
+          expect(out()[0]).toBe(-95);
+        }
+        const socket = createSocket(runtime, { cookie: 99n });
+        for (let run = 0; run < 3; run++) {
+          program.run({ data: new Uint8Array(20), socket: socket.address });
+          expect(out()[0]).toBe(0);
+        }
+        expect(maps['streams']!.get(0)).toBe(99n);
       });
 
       it('messages', async () => {

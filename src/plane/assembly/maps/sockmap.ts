@@ -98,11 +98,15 @@ function find(map: usize, key: usize): usize {
   return load<u32>(map, MAP_TYPE) == SOCKHASH ? sockhash_lookup(map, key) : sockmap_lookup(map, key);
 }
 
-/** Puts a socket into the element, from a program or from user space. */
+/**
+ * Puts a socket into the element, from a program or from user space. The socket of a run that user space did not make (CONTEXT_OWN_SOCKET)
+ * ends with the run, and has no count of references: -EOPNOTSUPP.
+ */
 export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): i64 {
   const unsuitable = socket_suits(socket);
   if (unsuitable != 0) return unsuitable;
   if (flags > <u64>BPF_EXIST) return EINVAL;
+  if (object_id(socket) == 0) return EOPNOTSUPP;
   const hashed = load<u32>(map, MAP_TYPE) == SOCKHASH;
   if (!hashed && load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return E2BIG;
   spin_lock(map + SOCKMAP_LOCK);
@@ -130,12 +134,11 @@ const ACTIVE_ESTABLISHED: u32 = 4;
 const PASSIVE_ESTABLISHED: u32 = 5;
 const LISTENS: u32 = 11;
 
-// Only a socket that user space made lives longer than the run.
 export function bpf_sock_map_update(ops: u64, map: u64, key: u64, flags: u64): i64 {
   const operation = load<u32>(<usize>ops);
   const socket = <usize>load<u32>(<usize>ops, CONTEXT_SOCKET);
   if (operation != ACTIVE_ESTABLISHED && operation != PASSIVE_ESTABLISHED && operation != LISTENS) return EOPNOTSUPP;
-  if (socket == 0 || object_id(socket) == 0) return EOPNOTSUPP;
+  if (socket == 0) return EOPNOTSUPP;
   return sockmap_put(<usize>map, <usize>key, socket, flags);
 }
 
