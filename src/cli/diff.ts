@@ -111,7 +111,8 @@ async function diffProgram(
         // Without bpf(2) nothing can be said at all; a kernel that refuses one type (EPERM for fentry) says nothing of that alone.
         if (error instanceof UnsupportedError && error.feature === 'bpf(2)' && bpfRefusal() !== undefined) throw error;
         if (name === 'linux') linux = error instanceof UnsupportedError ? 'unsupported' : 'reject';
-        reasons.push(`${name}: ${error.message}`);
+        // An engine that keeps to our verdict adds nothing to it.
+        if (error.code !== 'SLUICE_PROGRAM_REFUSED') reasons.push(`${name}: ${error.message}`);
       }
     }
     const result = {

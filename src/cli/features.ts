@@ -34,10 +34,16 @@ export const featuresVerb: Verb = (program, finish) => {
           mapTypes: Object.keys(mapTypes).filter((type) => (supportedMapTypes as ReadonlySet<string>).has(type)),
         };
         output.line(bold('Sluice, in user space'));
-        output.line(`  program types  ${here.programTypes.join(' ')}`);
-        output.line(`  map types      ${here.mapTypes.join(' ')}`);
-        for (const [type, names] of Object.entries(here.helpers))
-          output.line(`  helpers (${type})  ${names.join(' ')}`);
+        const names = (label: string, list: readonly string[]) => output.line(wrapped(label, list));
+        names('program types', here.programTypes);
+        names('map types', here.mapTypes);
+        const everywhere = common(Object.values(here.helpers));
+        names('helpers of all program types', everywhere);
+        for (const [type, helpers] of Object.entries(here.helpers))
+          names(
+            `${type}, beyond those`,
+            helpers.filter((name) => !everywhere.includes(name)),
+          );
         output.line(`\n${bold('Linux, on this machine')}`);
         if (refusal !== undefined) {
           output.line(`  ${refusal}`);
@@ -48,10 +54,28 @@ export const featuresVerb: Verb = (program, finish) => {
         output.line(`  kernel         ${linux.release}, ${linux.cpus} CPUs`);
         output.line(`  JIT            ${linux.jit}`);
         output.line(`  BTF            ${linux.btf ? '/sys/kernel/btf/vmlinux' : 'none'}`);
-        output.line(`  program types  ${linux.programTypes.join(' ')}`);
-        output.line(`  map types      ${linux.mapTypes.join(' ')}`);
+        names('program types', linux.programTypes);
+        names('map types', linux.mapTypes);
         output.document({ schema: 'sluice.features/1', sluice: here, linux });
         return exitCode.yes;
       }),
     );
 };
+
+function common([first = [], ...others]: readonly (readonly string[])[]): string[] {
+  return first.filter((name) => others.every((list) => list.includes(name)));
+}
+
+/** The label, and below it the names in lines of up to 100 columns. */
+function wrapped(label: string, names: readonly string[]): string {
+  const lines = [`  ${label}: ${names.length}`];
+  let line = '   ';
+  for (const name of names) {
+    if (line.length + 1 + name.length > 100) {
+      lines.push(line);
+      line = '   ';
+    }
+    line += ` ${name}`;
+  }
+  return [...lines, ...(names.length === 0 ? [] : [line])].join('\n');
+}

@@ -46,9 +46,10 @@ export async function admit(
       return verdict;
     case 'reject': {
       const { slot, problem } = verdict.diagnostics[0]!;
+      const hint = `why, and what to do: sluice verify ${spec.name}:${program.name}; to run it nevertheless: --unverified, or unverified: true`;
       throw new InputError(
         'SLUICE_PROGRAM_REFUSED',
-        `program ${program.name}: ${placeOf(program, slot)}${problem.replaceAll('\n', '; ')} (why: sluice verify ${spec.name}:${program.name})`,
+        `program ${program.name}: the verifier refuses it: ${placeOf(program, slot)}${problem.replaceAll('\n', '; ')}\n${hint}`,
         { input: spec.name },
       );
     }
