@@ -1,6 +1,7 @@
 // One map, a program of the kernel and one of ours: arrays, rings and arenas of the kernel inside the program memory.
 import { describe, expect, it } from 'vitest';
 import {
+  createMap,
   type LoadedObject,
   load,
   type MapHandle,
@@ -9,6 +10,8 @@ import {
   type UserRingbufHandle,
 } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
+import { shareKernelMap } from '../src/linux/shared-maps.ts';
+import { ROOT, ROOT_SIZE_HOLDS } from '../src/plane/layout/memory.ts';
 import { isArray } from '../src/runtime/handles.ts';
 import { clangs, compileBpf, prelude } from './clang.ts';
 
@@ -122,6 +125,25 @@ describe.skipIf(missing !== undefined)(`maps shared with the kernel${missing ? `
     const after = await load(bytes, { runtime: ours.runtime });
     expect(after.programs['add']!.run(packet(60)).returnValue).toBe(60);
     after.close();
+  });
+
+  it('a ring that finds no room lets the memory grow again', async () => {
+    const runtime = new Runtime();
+    const { byteLength } = runtime.plane.memory.buffer;
+    const holds = () => runtime.view().getUint32(ROOT + ROOT_SIZE_HOLDS, true);
+    // All but some pages of the 4 GiB are taken: address space, never written.
+    const taken = 2 ** 32 - byteLength - 8 * 65536;
+    const address = runtime.allocatePages(taken);
+    const kernel = await createMap({ type: 'ringbuf', maxEntries: 1 << 20 }, { target: 'linux' });
+    const { spec } = await createMap({ type: 'user_ringbuf', maxEntries: 4096 }, { runtime });
+    expect(() => shareKernelMap(runtime, kernel, spec)).toThrow('no room');
+    expect(holds()).toBe(0);
+    runtime.freePages(address, taken);
+    const shared = shareKernelMap(runtime, kernel, spec);
+    expect(holds()).toBe(1);
+    shared.close();
+    expect(holds()).toBe(0);
+    kernel.close();
   });
 
   it.each(engines)(

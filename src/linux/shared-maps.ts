@@ -123,12 +123,17 @@ class MappedPages {
   readonly #released: () => void;
   #references = 1;
 
-  /** `released` is called when they are plain memory again. */
+  /** `released` is called when they are plain memory again, or if there are none. */
   constructor(runtime: Runtime, size: number, released: () => void = () => {}) {
     this.#released = released;
     this.size = Math.ceil(size / pageSize()) * pageSize();
     this.#runtime = runtime;
-    this.address = runtime.allocatePages(this.size);
+    try {
+      this.address = runtime.allocatePages(this.size);
+    } catch (error) {
+      released();
+      throw error;
+    }
   }
 
   get machineAddress(): number {

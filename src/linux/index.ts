@@ -1,0 +1,24 @@
+/**
+ * linux/: the system-call layer of the target `linux`.
+ *
+ * This file: `sluice/linux`, what programs of the kernel are attached with. Their handles come from `load(object, { target: 'linux' })`, or
+ * from `loadLinux`, whose options only the kernel has. Importing it loads the system-call layer: in Node on Linux only.
+ */
+export {
+  AfXdpAttachment,
+  type AfXdpAttachOptions,
+} from './af-xdp-attachment.ts';
+export { bpfRefusal, type KernelFeatures, kernelFeatures } from './features.ts';
+export {
+  attachCgroup,
+  attachNetns,
+  attachRawTracepoint,
+  attachTcx,
+  attachXdp,
+  type KernelLink,
+  type XdpMode,
+} from './links.ts';
+export { type LinuxLoadOptions, type LinuxObject, loadLinux } from './load.ts';
+export { interfaceIndex, interfaceName, interfaceNames } from './netdev.ts';
+export type { KernelProgram } from './programs.ts';
+export { ProgramRefusedError, SyscallError } from './syscall-error.ts';
