@@ -36,6 +36,7 @@ const allowed = {
     'runtime',
     'hooks',
     'linux',
+    'testing',
     '.',
   ],
   cli: [

@@ -1,4 +1,4 @@
-/** The program tests of bpf/, on both engines and in the kernel. */
+/** The program tests of bpf/ and the benchmarks with maps, on both engines and in the kernel. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -8,8 +8,12 @@ import { runTestFile } from '../src/testing/test-run.ts';
 
 const refusal = bpfRefusal();
 
-const folder = fileURLToPath(new URL('../bpf/tests/', import.meta.url));
-const names = readdirSync(folder).filter((name) => name.endsWith('.bpf.test.json'));
+const folder = fileURLToPath(new URL('../bpf/', import.meta.url));
+const names = ['tests/', 'bench/'].flatMap((below) =>
+  readdirSync(`${folder}${below}`)
+    .filter((name) => name.endsWith('.bpf.test.json'))
+    .map((name) => `${below}${name}`),
+);
 
 describe.each(names)('%s', (name) => {
   const file = readTestFile(`${folder}${name}`);

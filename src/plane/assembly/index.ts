@@ -31,6 +31,7 @@ export * from './helpers/strings';
 export * from './helpers/syncookie';
 export * from './helpers/task';
 export { context_begin, context_finish, context_repeat } from './hooks/context';
+export * from './hooks/sk-lookup';
 export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
