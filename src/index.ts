@@ -41,6 +41,7 @@ export type * from './object/spec.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export { isArray, isRingbuf } from './runtime/handles.ts';
+export type { HelperResults } from './runtime/helper-results.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { MapDefinition } from './runtime/maps/definition.ts';

@@ -49,6 +49,26 @@ describe('recordings', () => {
     writeFileSync(file, '{}');
     expect(sluice('replay', file).status).toBe(3);
   });
+
+  it('keep the results that helpers were given', () => {
+    const file = join(scratch, 'results.json');
+    const given = ['--helper-result', 'bpf_get_prandom_u32=10,-1,7', '--helper-result', 'bpf_ktime_get_ns=0x64'];
+    const input = ['--data-in', packet, '--repeat', '2'];
+    expect(sluice('run', clockObject(), ...input, ...given, '--record', file)).toMatchObject({ status: 0 });
+    const recording = JSON.parse(readFileSync(file, 'utf8'));
+    expect(recording.runs[0].outcome.r0).toBe('99');
+    expect(recording.surroundings.helperResults).toEqual({
+      bpf_get_prandom_u32: ['10', '-1', '7'],
+      bpf_ktime_get_ns: ['100'],
+    });
+    for (const engine of ['jit', 'interpreter']) expect(sluice('replay', file, '--engine', engine).status).toBe(0);
+    recording.surroundings.helperResults.bpf_ktime_get_ns = ['101'];
+    writeFileSync(file, JSON.stringify(recording));
+    expect(sluice('replay', file).status).toBe(1);
+    const bad = (text: string) => sluice('run', clockObject(), '--data-in', packet, '--helper-result', text);
+    expect(bad('bpf_get_prandom_u32=x').status).toBe(2);
+    expect(bad('bpf_map_lookup_elem=1').stderr).toContain('its result is a pointer');
+  });
 });
 
 describe('coverage', () => {

@@ -5,6 +5,7 @@ import { InputError, InternalError, SluiceError } from '../errors.ts';
 import type { ObjectChanges } from '../object/changes.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { ProgramHandle, RunInput } from '../runtime/handles.ts';
+import { helperResultsToJson } from '../runtime/helper-results.ts';
 import type { Network } from '../runtime/network.ts';
 import { UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
@@ -43,6 +44,7 @@ export interface Recording {
     readonly clock?: { readonly at: string; readonly step?: number };
     readonly task?: { readonly pid?: number; readonly comm?: string };
     readonly network?: Network;
+    readonly helperResults?: Readonly<Record<string, readonly string[]>>;
   };
   /** Content of the --maps file. */
   readonly maps: unknown;
@@ -106,6 +108,9 @@ export function recordSubject(
             : { clock: { at: String(clock.at), ...(clock.step === undefined ? {} : { step: clock.step }) } }),
           ...(surroundings.task === undefined ? {} : { task: surroundings.task }),
           ...(surroundings.network === undefined ? {} : { network: surroundings.network }),
+          ...(surroundings.helperResults === undefined
+            ? {}
+            : { helperResults: helperResultsToJson(surroundings.helperResults) }),
         },
         maps: maps === undefined ? {} : readJson(maps),
         runs,

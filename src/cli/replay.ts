@@ -2,6 +2,7 @@
 import { InputError } from '../errors.ts';
 import { changeObject } from '../object/changes.ts';
 import { readObject } from '../object/index.ts';
+import { helperResultsFromJson } from '../runtime/helper-results.ts';
 import { mapInputFromJson } from '../runtime/json-value.ts';
 import { exitCode } from './exit.ts';
 import { listOption } from './options.ts';
@@ -63,13 +64,17 @@ export function subjectOf(
   const spec = object.programs.get(recording.program);
   if (spec === undefined)
     throw new InputError('SLUICE_RECORDING', `has no program ${recording.program}`, { input: path });
-  const { clock, ...rest } = surroundings;
+  const { clock, helperResults, ...rest } = surroundings;
   return createSubject(object, spec, engine, {
     seed: BigInt(seed),
     maps: mapInputFromJson(recording.maps, path),
     unverified: unverified || recording.unverified === true,
     ...(recording.budget === undefined ? {} : { budget: recording.budget }),
-    surroundings: { ...rest, ...(clock === undefined ? {} : { clock: { ...clock, at: BigInt(clock.at) } }) },
+    surroundings: {
+      ...rest,
+      ...(clock === undefined ? {} : { clock: { ...clock, at: BigInt(clock.at) } }),
+      ...(helperResults === undefined ? {} : { helperResults: helperResultsFromJson(helperResults, path) }),
+    },
   });
 }
 

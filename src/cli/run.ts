@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { InputError } from '../errors.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
+import type { HelperResults } from '../runtime/helper-results.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
@@ -41,6 +42,7 @@ interface RunOptions extends ChangeOptions {
   readonly clock?: Clock;
   readonly cpu?: number;
   readonly task?: Task;
+  readonly helperResult?: HelperResults;
   readonly pinPath?: string;
   readonly record?: string;
   readonly coverage?: string;

@@ -30,8 +30,8 @@ export interface SubjectOptions {
   readonly pinPath?: string;
   /** User space runs what the verifier refuses or does not follow. */
   readonly unverified?: boolean | undefined;
-  /** Clock, CPU, task and network that programs see in user space; by default the machine's clock and CPU 0. */
-  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network'>;
+  /** Clock, CPU, task, network and results of helpers that programs see in user space; by default the machine's clock and CPU 0. */
+  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
   readonly budget?: number;
 }

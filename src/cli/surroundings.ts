@@ -1,6 +1,7 @@
 /** Options for what programs see of the machine: clock, CPU, task, network. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { possibleCpus } from '../linux/cpus.ts';
+import { type HelperResults, parseHelperResult } from '../runtime/helper-results.ts';
 import type { Network } from '../runtime/network.ts';
 import { networkFromJson } from '../runtime/network-json.ts';
 import type { RuntimeOptions } from '../runtime/runtime.ts';
@@ -14,9 +15,10 @@ export interface SurroundingsOptions {
   readonly task?: Task;
   /** JSON file. */
   readonly network?: string;
+  readonly helperResult?: HelperResults;
 }
 
-export type Surroundings = Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network'>;
+export type Surroundings = Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
 
 export function addSurroundings(command: Command): void {
   command
@@ -27,11 +29,17 @@ export function addSurroundings(command: Command): void {
     )
     .option('--cpu <n>', 'CPU that programs see in user space', integerOption(0, 63))
     .option('--task <pid[:comm]>', 'task that programs see in user space', taskOption)
-    .option('--network <file>', 'interfaces, routes and neighbours that bpf_fib_lookup finds in user space, as JSON');
+    .option('--network <file>', 'interfaces, routes and neighbours that bpf_fib_lookup finds in user space, as JSON')
+    .option(
+      '--helper-result <name=v,…>',
+      'what a helper returns in user space, call by call, the last one from then on; several times for several helpers',
+      helperResultOption,
+    );
 }
 
 /** @param repeatable without --clock, one that steps by 1 µs from now, because the machine's cannot be had again. */
-export function surroundingsOf({ clock, cpu, task, network }: SurroundingsOptions, repeatable: boolean): Surroundings {
+export function surroundingsOf(options: SurroundingsOptions, repeatable: boolean): Surroundings {
+  const { clock, cpu, task, network, helperResult } = options;
   const set = clock ?? (repeatable ? { at: process.hrtime.bigint(), step: 1000 } : undefined);
   return {
     cpus: Math.max(possibleCpus(), (cpu ?? 0) + 1),
@@ -39,6 +47,7 @@ export function surroundingsOf({ clock, cpu, task, network }: SurroundingsOption
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
     ...(network === undefined ? {} : { network: networkOf(network) }),
+    ...(helperResult === undefined ? {} : { helperResults: helperResult }),
   };
 }
 
@@ -51,6 +60,15 @@ function clockOption(text: string): Clock {
   if (at === undefined || BigInt(at) < 1n || BigInt(at) >= 1n << 64n)
     throw new InvalidArgumentError('must be ns from 1 up, or ns+step.');
   return { at: BigInt(at), ...(step === undefined ? {} : { step: Number(step) }) };
+}
+
+function helperResultOption(text: string, before: HelperResults = {}): HelperResults {
+  const [, name, list] = /^(\w+)=(.+)$/.exec(text) ?? [];
+  const values = list?.split(',').map(parseHelperResult) ?? [];
+  const numbers = values.filter((value) => value !== undefined);
+  if (name === undefined || numbers.length !== values.length)
+    throw new InvalidArgumentError('must be the name of a helper, =, and numbers with commas between them.');
+  return { ...before, [name]: numbers };
 }
 
 function taskOption(text: string): Task {

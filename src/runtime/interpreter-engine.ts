@@ -33,12 +33,12 @@ const interpreters = new WeakMap<Runtime, Interpreter>();
 export function interpreterOf(runtime: Runtime): Interpreter {
   let interpreter = interpreters.get(runtime);
   if (interpreter === undefined) {
-    const { memory, table, worker, exports } = runtime.plane;
+    const { memory, table, worker } = runtime.plane;
     interpreter = new Interpreter({
       memory,
       table,
       worker,
-      functions: exports,
+      functions: runtime.functions,
       allocate: (bytes) => runtime.allocatePages(bytes),
       free: (address, bytes) => runtime.freePages(address, bytes),
       reserveEntries: (count) => runtime.reserveEntries(count),

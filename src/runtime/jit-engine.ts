@@ -27,7 +27,7 @@ export async function loadIntoJit(
     programs: compiled,
   } = compileModule(programs, {
     fuel: options.fuel !== undefined,
-    planeExports: new Set(Object.keys(plane.exports)),
+    planeExports: new Set(Object.keys(runtime.functions)),
     // Functions that a module exports have as many parameters as their type.
     kfuncArguments: (name) => plane.exports[name]?.length,
   });
@@ -40,7 +40,7 @@ export async function loadIntoJit(
         worker: new WebAssembly.Global({ value: 'i32' }, plane.worker),
         table_base: new WebAssembly.Global({ value: 'i32' }, base),
       },
-      plane: plane.exports as unknown as WebAssembly.ModuleImports, // all of them are functions
+      plane: runtime.functions as WebAssembly.ModuleImports, // all of them are functions
     });
     return {
       programs: new Map(

@@ -74,7 +74,7 @@ export async function loadUser(
   );
   let loaded: LoadedPrograms;
   try {
-    const exports = new Set(Object.keys(runtime.plane.exports));
+    const exports = new Set(Object.keys(runtime.functions));
     const resolved: { program: ResolvedProgram; declaration: ProgramDeclaration; refused: readonly number[] }[] = [];
     for (const { program, hook } of chosen) {
       const insns = relocate(spec, program, options.targetBtf);

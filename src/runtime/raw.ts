@@ -44,7 +44,7 @@ export async function runRaw(
   try {
     if (memory !== undefined) runtime.bytes().set(memory, address);
     const resolved = resolve(runtime, program, address + size - tableBytes - ((size - tableBytes) % 8));
-    refuse(resolved, new Set(Object.keys(runtime.plane.exports)));
+    refuse(resolved, new Set(Object.keys(runtime.functions)));
     const loaded =
       engine === 'jit'
         ? await loadIntoJit(runtime, [resolved], { fuel: BUDGET })
@@ -86,7 +86,7 @@ function resolve(runtime: Runtime, program: RawProgram, tablesAt: number): Resol
   const called = new Set(insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0).map((insn) => insn.imm));
   // `call %rN` may call any helper that has a body.
   const byNumber = insns.some((insn) => insn.opcode === 0x8d);
-  const exports = new Set(Object.keys(runtime.plane.exports));
+  const exports = new Set(Object.keys(runtime.functions));
   return {
     name: program.name,
     type: undefined,

@@ -1,6 +1,7 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
 import { InputError, InternalError } from '../errors.ts';
 import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
+import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
@@ -23,6 +24,8 @@ export interface RuntimeOptions {
   readonly task?: Task;
   /** What bpf_fib_lookup and bpf_check_mtu find (default: loopback, which forwards nothing). */
   readonly network?: Network;
+  /** Results of helpers, in place of what they would do. */
+  readonly helperResults?: HelperResults;
 }
 
 const ofMemory = new WeakMap<WebAssembly.Memory, Runtime>();
@@ -36,6 +39,8 @@ export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
   readonly timers: Timers;
+  /** What programs call: what the plane exports, and helpers whose results are set. */
+  readonly functions: Readonly<Record<string, unknown>>;
   readonly #printk: number;
   readonly #freeEntries: { index: number; count: number }[] = [];
 
@@ -54,6 +59,7 @@ export class Runtime {
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
     if (options.network !== undefined) setNetwork(this.plane, options.network);
+    this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);
     this.#printk = createPrintkRing(this.plane);
     ofMemory.set(this.plane.memory, this);

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import type { Value } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import { readCapture } from '../net/capture.ts';
+import { type HelperResults, helperResultsFromJson } from '../runtime/helper-results.ts';
 import { type MapInput, mapInputFromJson, valueFromJson } from '../runtime/json-value.ts';
 import type { Network } from '../runtime/network.ts';
 import { networkFromJson } from '../runtime/network-json.ts';
@@ -24,6 +25,7 @@ export interface TestFile {
   readonly clock: Clock | undefined;
   readonly cpu: number | undefined;
   readonly task: Task | undefined;
+  readonly helperResults: HelperResults | undefined;
   readonly cases: readonly TestCase[];
 }
 
@@ -51,7 +53,19 @@ export interface Expectation {
 
 type Json = Readonly<Record<string, unknown>>;
 
-const fileMembers = ['object', 'program', 'maps', 'seed', 'clock', 'cpu', 'task', 'network', 'cases', '$schema'];
+const fileMembers = [
+  'object',
+  'program',
+  'maps',
+  'seed',
+  'clock',
+  'cpu',
+  'task',
+  'network',
+  'helperResults',
+  'cases',
+  '$schema',
+];
 const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'repeat', 'expect'];
 const expectMembers = ['verdict', 'packet', 'context', 'maps', 'events', 'printk'];
 
@@ -82,6 +96,10 @@ export function readTestFile(path: string): TestFile {
       file['task'] === undefined
         ? undefined
         : (members(file['task'], ['pid', 'tgid', 'uid', 'gid', 'comm'], `${path}: task`) as Task), // numbers and a text, as set
+    helperResults:
+      file['helperResults'] === undefined
+        ? undefined
+        : helperResultsFromJson(file['helperResults'], `${path}: helperResults`),
     network: file['network'] === undefined ? undefined : networkFromJson(file['network'], `${path}: network`),
     cases,
   };

@@ -19,7 +19,10 @@ import { verdictName } from './verdict.ts';
 export type TestEngine = EngineName | 'linux';
 
 export interface TestLoadOptions
-  extends Pick<LoadOptions, 'seed' | 'clock' | 'cpu' | 'task' | 'network' | 'kconfig' | 'unverified'> {
+  extends Pick<
+    LoadOptions,
+    'seed' | 'clock' | 'cpu' | 'task' | 'network' | 'helperResults' | 'kconfig' | 'unverified'
+  > {
   /** Default: what SLUICE_ENGINE says, else `jit`. */
   readonly engine?: TestEngine;
   /** Program that `run` runs; needed where the object has several. The others that it tail-calls are loaded with it. */
@@ -127,7 +130,7 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     pinToCpu(options.cpu ?? 0);
     return { object: await load(spec, { target: 'linux', programs }), printk: () => undefined };
   }
-  const { seed = 1n, clock, cpu, task, network, kconfig, unverified = false, observe } = options;
+  const { seed = 1n, clock, cpu, task, network, helperResults, kconfig, unverified = false, observe } = options;
   const object = await load(spec, {
     engine,
     programs,
@@ -138,6 +141,7 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
     ...(network === undefined ? {} : { network }),
+    ...(helperResults === undefined ? {} : { helperResults }),
     ...(kconfig === undefined ? {} : { kconfig }),
   });
   if (observe !== undefined && engine === 'interpreter') observeSteps(object.runtime, observe);

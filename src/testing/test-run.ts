@@ -60,7 +60,9 @@ async function runCase(
     durationMs: performance.now() - start,
   });
   if (engine === 'linux') {
-    const set = (['clock', 'seed', 'task', 'network'] as const).filter((each) => file[each] !== undefined);
+    const set = (['clock', 'seed', 'task', 'network', 'helperResults'] as const).filter(
+      (each) => file[each] !== undefined,
+    );
     if (set.length > 0) return result('skipped', [`the kernel's ${set.join(', ')} cannot be set`]);
     if (test.expect.printk !== undefined) return result('skipped', ["the kernel's trace pipe is everybody's"]);
   }
@@ -77,6 +79,7 @@ async function runCase(
       ...(file.cpu === undefined ? {} : { cpu: file.cpu }),
       ...(file.task === undefined ? {} : { task: file.task }),
       ...(file.network === undefined ? {} : { network: file.network }),
+      ...(file.helperResults === undefined ? {} : { helperResults: file.helperResults }),
     });
     for (const data of test.before) object.run(data);
     const run = object.run({

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { HelperResults } from '../index.ts';
 import { assemble } from '../isa/assembler.ts';
 import { writeObject } from '../object/write.ts';
 import { differenceOf } from './expected-value.ts';
@@ -62,6 +63,10 @@ describe.each(['jit', 'interpreter'] as const)('matchers: %s', (engine) => {
     const comm = 'r1 = r10\nr1 += -8\nr2 = 8\ncall 16\nr0 = *(u32 *)(r10 - 4)';
     // "sluice-test" cut to 7 letters and a NUL: "ce-\0" in the upper half.
     expect(await result(comm, { task: { comm: 'sluice-test' } })).toEqual([0x002d6563, 0x002d6563]);
+    const results = (given: HelperResults) => ({ helperResults: given });
+    expect(await result('call 7', results({ bpf_get_prandom_u32: [4, 5n] }))).toEqual([4, 5]);
+    expect(await result('call 7\ncall 7', results({ bpf_get_prandom_u32: [4, 5n] }))).toEqual([5, 5]);
+    expect(await result('call 14', results({ bpf_get_current_pid_tgid: -2 }))).toEqual([0xffff_fffe, 0xffff_fffe]);
     const random = await result('call 7', { seed: 9n });
     expect(random[0]).not.toBe(random[1]);
     expect(await result('call 7', { seed: 9n })).toEqual(random);

@@ -42,7 +42,11 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
 }
 
 function runRepeatedly(runtime: Runtime, program: Executable, frame: number, repeat: number): bigint {
-  if (program.entry !== 0) return program.enter(() => xdpPlane(runtime).xdp_repeat(program.entry, frame, repeat));
+  if (program.entry !== 0)
+    return BigInt.asUintN(
+      64,
+      program.enter(() => xdpPlane(runtime).xdp_repeat(program.entry, frame, repeat)),
+    );
   let r0 = 0n;
   const plane = xdpPlane(runtime);
   plane.xdp_begin(frame);
