@@ -28,6 +28,12 @@ export const HASH_CAPACITY = 100;
 /** u32: address of one slot a CPU, HASH_EXTRA_STRIDE bytes apart: the spare element that a replacing update takes. */
 export const HASH_EXTRAS = 104;
 export const HASH_EXTRA_STRIDE = 64;
+/**
+ * Where there is no slab (BPF_F_NO_PREALLOC, and more than a chunk of elements), MAP_VALUES has the addresses of chunks, u32 each, 0 where there is none
+ * yet. u32: power of two of the elements in a chunk, plus 1; 0 with a slab. u32: lock of who makes a chunk. Elements in numbers as in the slab.
+ */
+export const HASH_CHUNK_SHIFT = 120;
+export const HASH_CHUNK_LOCK = 124;
 
 /** Bit of a bucket. */
 export const HASH_LOCKED = 1;

@@ -1,5 +1,5 @@
-// Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements come from a slab of max_entries, with or without
-// BPF_F_NO_PREALLOC; the slab's memory is first touched when it is first used.
+// Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements come from a slab of max_entries, whose memory is first touched when it is first used;
+// with BPF_F_NO_PREALLOC from chunks, so that a map may have room for more than the memory could hold.
 import {
   bucket_insert,
   bucket_lock,
@@ -18,8 +18,11 @@ import {
   hash_of,
   next_of,
 } from './chain';
+import { pages_free } from '../pages';
+import { chunk_count, chunk_element, chunk_shift, chunks_release, wants_chunks } from './chunk';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
+import { HASH, PERCPU_HASH } from './types';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_EXIST,
@@ -35,11 +38,14 @@ import {
   KMALLOC_MAX_SIZE,
   MAP_HEADER_SIZE,
   MAP_KEY_SIZE,
+  MAP_PAGES,
+  MAP_PAGE_COUNT,
   MAP_VALUES,
 } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_CAPACITY,
+  HASH_CHUNK_SHIFT,
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_KEY,
   HASH_ELEMENT_SIZE,
@@ -96,7 +102,11 @@ export function hash_allocate(
   const value_offset = key_offset + round_up_8(key_size);
   const element_size = value_offset + round_up_8(value_size) * copies;
   const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
-  const map = header_allocate(type, key_size, value_size, max_entries, flags, before + <u64>element_size * capacity);
+  const plain = type == HASH || type == PERCPU_HASH;
+  const chunked = plain && (flags & BPF_F_NO_PREALLOC) != 0 && wants_chunks(element_size, capacity);
+  const shift = chunk_shift(element_size);
+  const elements = chunked ? <u64>chunk_count(shift, capacity) * 4 : <u64>element_size * capacity;
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, before + elements);
   if (map == 0) return 0;
   const body = map + MAP_HEADER_SIZE;
   store<u32>(map, <u32>body, HASH_BUCKETS);
@@ -107,6 +117,7 @@ export function hash_allocate(
   store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
   store<u32>(map, <u32>(body + before), MAP_VALUES);
   store<u32>(map, capacity, HASH_CAPACITY);
+  if (chunked) store<u32>(map, shift + 1, HASH_CHUNK_SHIFT);
   return map;
 }
 
@@ -138,14 +149,32 @@ export function hash_create(
   );
   if (map == 0) return <usize>ENOMEM;
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
-    const spare = load<u32>(map, MAP_VALUES) + cpu * load<u32>(map, HASH_ELEMENT_SIZE);
-    store<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE, spare);
+    const spare = element_at(map, cpu);
+    if (spare == 0) {
+      chunks_release(map);
+      pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
+      return <usize>ENOMEM;
+    }
+    store<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE, <u32>spare);
   }
   store<u32>(map, cpus, HASH_UNUSED);
   return map;
 }
 
-/** A free element, 0 if all are in use. */
+/** The element with this number; 0 if the memory has no room for its chunk. */
+// @ts-ignore: decorator
+@inline
+function element_at(map: usize, index: u32): usize {
+  if (load<u32>(map, HASH_CHUNK_SHIFT) != 0) return chunk_element(map, index);
+  return load<u32>(map, MAP_VALUES) + index * load<u32>(map, HASH_ELEMENT_SIZE);
+}
+
+/** Why hash_take gave none: -E2BIG, or -ENOMEM where elements are left and the memory has no room for them. */
+export function hash_refusal(map: usize): i64 {
+  return atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY) ? ENOMEM : E2BIG;
+}
+
+/** A free element, 0 if all are in use or the memory has no room. */
 export function hash_take(map: usize): usize {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
@@ -162,9 +191,10 @@ export function hash_take(map: usize): usize {
       if (<u32>atomic.load<u64>(map, HASH_FREE) == 0) return 0;
       return hash_take(map);
     }
-    if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) == used) {
-      return load<u32>(map, MAP_VALUES) + used * load<u32>(map, HASH_ELEMENT_SIZE);
-    }
+    // Before it counts as used, so that none is lost where there is no memory.
+    const element = element_at(map, used);
+    if (element == 0) return 0;
+    if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) == used) return element;
   }
 }
 
@@ -201,7 +231,7 @@ export function hash_lookup(map: usize, key: usize): usize {
 }
 
 /**
- * 0, -EINVAL (unknown flags, or BPF_F_LOCK without a spin lock), -EEXIST, -ENOENT or -E2BIG. An existing element is replaced; with BPF_F_LOCK
+ * 0, -EINVAL (unknown flags, or BPF_F_LOCK without a spin lock), -EEXIST, -ENOENT, -E2BIG or -ENOMEM. An existing element is replaced; with BPF_F_LOCK
  * it is written over.
  */
 export function hash_update(map: usize, key: usize, value: usize, flags: u64): i64 {
@@ -222,7 +252,7 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
       refused = ENOENT;
     } else {
       element = hash_take(map);
-      if (element == 0) refused = E2BIG;
+      if (element == 0) refused = hash_refusal(map);
     }
   } else if (mode == BPF_NOEXIST) {
     refused = EEXIST;

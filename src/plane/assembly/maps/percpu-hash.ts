@@ -10,10 +10,10 @@ import {
   find_before,
   hash_of,
 } from './chain';
-import { hash_allocate, hash_check_flags, hash_check_sizes, hash_delete, hash_take } from './hash';
+import { hash_allocate, hash_check_flags, hash_check_sizes, hash_delete, hash_refusal, hash_take } from './hash';
 import { copy_bytes, cpu_count, this_cpu } from './header';
 import { percpu_check_flags, percpu_check_size, percpu_copy, percpu_store, percpu_value } from './percpu-value';
-import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
+import { EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_KEY_SIZE } from '../../layout/map';
 import { HASH_ELEMENT_HASH, HASH_ELEMENT_KEY, HASH_VALUE_OFFSET } from '../../layout/map-hash';
 
@@ -90,7 +90,7 @@ function update(map: usize, key: usize, value: usize, flags: u64, all: bool): i6
       refused = ENOENT;
     } else {
       element = hash_take(map);
-      if (element == 0) refused = E2BIG;
+      if (element == 0) refused = hash_refusal(map);
     }
   } else if (flags == BPF_NOEXIST) {
     refused = EEXIST;
