@@ -25,6 +25,11 @@ interface Question {
 const known = new Map<string, Verdict>();
 const MOST_KNOWN = 64;
 
+/** Programs that are loaded from now on are verified anew, as in a new process. */
+export function forgetVerdicts(): void {
+  known.clear();
+}
+
 /**
  * Throws InputError `SLUICE_PROGRAM_REFUSED` with the first diagnostic, and UnsupportedError where the verifier does not follow the
  * program; both say what to do. `insns` are the program's, with CO-RE relocations applied.
