@@ -55,6 +55,8 @@ const LOOP_BUDGET = 1_000_000;
 const MAX_TRACE = 6000;
 const MAX_NODES = 60_000;
 const ROUNDS = 60;
+/** How much longer the search goes on for a fault at the refused instruction, once there is one at another. */
+const ELSEWHERE_MS = 250;
 
 const overContext: ReadonlySet<ProgramTypeName> = new Set(['raw_tracepoint', 'syscall', 'sk_lookup']);
 const packetTypes: ReadonlySet<ProgramTypeName> = new Set([
@@ -157,16 +159,23 @@ class Search {
     this.#until = performance.now() + (this.#options.milliseconds ?? 1000);
     const rng = random(1);
     const starts = this.#starts(rng);
-    for (const start of starts) {
-      if (this.#late) break;
+    let elsewhere: Witness | undefined;
+    for (let at = 0; !this.#late; at++) {
+      const start = starts[at] ?? this.#mutated(starts[rng.below(starts.length)]!, rng);
       const found = this.#guide(start);
-      if (found !== undefined && (await this.#confirmed(found))) return this.#result(await this.#surely(found));
+      if (found === undefined || (elsewhere !== undefined && !this.#isWhereRefused(found))) continue;
+      if (!(await this.#confirmed(found))) continue;
+      if (this.#isWhereRefused(found)) return this.#result(await this.#surely(found));
+      // It fails at another instruction, too: what was refused is worth a little more time.
+      elsewhere = found;
+      this.#until = Math.min(this.#until, performance.now() + ELSEWHERE_MS);
     }
-    while (!this.#late) {
-      const found = this.#guide(this.#mutated(starts[rng.below(starts.length)]!, rng));
-      if (found !== undefined && (await this.#confirmed(found))) return this.#result(await this.#surely(found));
-    }
+    if (elsewhere !== undefined) return this.#result(await this.#surely(elsewhere));
     return { kind: 'not-found', runs: this.#runs, milliseconds: Math.round(performance.now() - this.#started) };
+  }
+
+  #isWhereRefused({ end }: Witness): boolean {
+    return end.kind === 'result' || end.slot === this.#diagnostic.slot;
   }
 
   #result(witness: Witness): WitnessResult {
