@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { judge } from '../src/cli/judge.ts';
 import { load } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { readObject } from '../src/object/index.ts';
@@ -84,6 +85,20 @@ describe.skipIf(noClang !== '')(`kfuncs, from C${noClang}`, () => {
     expect(run({ hints: all })).toBe(mix([0, 0x2345_6789, 0, 0xdeadbeef, 0, 77]));
     expect(run({})).toBe(mix([-95, 0, -95, 0, -95, 0]));
     object.close();
+  });
+
+  it('hints of the frame are judged alike by verify and load, and as by the kernel where no device is said', async () => {
+    const program = spec!.programs.get('hints')!;
+    const loaded = await load(spec!, { programs: ['hints'] });
+    loaded.close();
+    expect(judge(spec!, program)).toMatchObject({ verdict: 'accept', diagnostics: [] });
+    const unbound = judge(spec!, program, { deviceBound: false });
+    expect(unbound.verdict).toBe('reject');
+    expect(unbound.diagnostics[0]!.problem).toBe('metadata kfuncs require device-bound program');
+    if (refusal === undefined)
+      await expect(load(spec!, { target: 'linux', programs: ['hints'] })).rejects.toThrow(
+        unbound.diagnostics[0]!.problem,
+      );
   });
 });
 

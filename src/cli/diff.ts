@@ -92,7 +92,8 @@ async function diffProgram(
     ...(program.type === undefined ? {} : { type: program.type }),
   };
   try {
-    const judged = judge(object, program);
+    // Our loader into the kernel binds no program to a device.
+    const judged = judge(object, program, { deviceBound: false });
     let linux: ProgramResult['linux'] = 'accept';
     const reasons = [judged.feature, judged.diagnostics[0]?.problem].flatMap((each) =>
       each === undefined ? [] : [`here: ${each}`],

@@ -24,7 +24,7 @@ export interface ProgramVerdict {
 }
 
 /**
- * Judges as Linux 6.18 does for a loader with all capabilities. CO-RE and kernel types are those of `options.vmlinux`, or else this
+ * Judges as Linux 6.18 does for a loader with all capabilities that binds the program to its device. CO-RE and kernel types are those of `options.vmlinux`, or else this
  * kernel's where it shows them.
  */
 export function judge(

@@ -76,11 +76,7 @@ function judge(spec: ObjectSpec, program: ProgramSpec, question: Question): Verd
   const key = keyOf(spec, program, question);
   let verdict = known.get(key);
   if (verdict === undefined) {
-    // Frames of the user-space target bring their hints with them: every program is bound to its one device.
-    verdict = verify(
-      { program, maps: spec.maps, license: spec.license, btf: spec.btf },
-      { ...question, deviceBound: true },
-    );
+    verdict = verify({ program, maps: spec.maps, license: spec.license, btf: spec.btf }, question);
     if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
   } else known.delete(key);
   known.set(key, verdict);

@@ -40,7 +40,10 @@ export interface VerifyOptions {
   readonly cpus?: number;
   /** Types of the kernel that the program is for (BTF of vmlinux); without, what needs them is `unsupported`. */
   readonly vmlinux?: Btf | undefined;
-  /** Loaded for one device (prog_ifindex with BPF_F_XDP_DEV_BOUND_ONLY): only then it may ask for the device's metadata. */
+  /**
+   * Loaded for one device (prog_ifindex with BPF_F_XDP_DEV_BOUND_ONLY): only then it may ask for the device's metadata. That is said at the
+   * load, not in the object: by default (true) the program is taken to be bound.
+   */
   readonly deviceBound?: boolean;
   /** Address of a symbol of that kernel, 0n where it is hidden, undefined for none; without, all are taken to be there. */
   readonly symbolAddress?: (name: string) => bigint | undefined;
@@ -109,7 +112,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     checkLoad(program, declaration, input.license);
     const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
     const code = prepare(program, input.maps);
-    if (options.deviceBound !== true) refuseMetadata(code);
+    if (options.deviceBound === false) refuseMetadata(code);
     v = new Verification(code, program, declaration, input.license, input.btf, {
       strictAlignment: options.strictAlignment ?? false,
       vmlinux: options.vmlinux,

@@ -9,7 +9,12 @@ const LEVEL = 1;
 
 export function ourLog(object: ObjectSpec, program: ProgramSpec, { flags, logLevel = LEVEL }: Expectation): string {
   const log = new KernelLog(logLevel);
-  const options = { observer: log, strictAlignment: (flags & 1) !== 0, testStateFrequency: (flags & 8) !== 0 };
+  const options = {
+    observer: log,
+    deviceBound: false,
+    strictAlignment: (flags & 1) !== 0,
+    testStateFrequency: (flags & 8) !== 0,
+  };
   const verdict = judge(object, program, options);
   return log.finish(verdict, (logLevel & 4) !== 0 ? verdict.stats : undefined);
 }
