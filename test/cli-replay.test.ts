@@ -86,6 +86,17 @@ describe('coverage', () => {
     expect(text).toContain('FNDA:1,xdp_firewall');
     expect(text).toContain(`DA:${lineOf('__u32 length = ctx->data_end - ctx->data;')},1`);
     expect(text).toContain(`DA:${lineOf('*rule = listed->rule;')},0`);
+    // One run, no loop behind that line: each jump goes one way.
+    const end = lineOf('__u32 length = ctx->data_end - ctx->data;');
+    const branches = [...text.matchAll(/^BRDA:(\d+),(\d+),([01]),(-|\d+)$/gm)].map(([, ...each]) => each);
+    expect(branches.length).toBe(Number(/^BRF:(\d+)$/m.exec(text)?.[1]));
+    expect(branches.filter(([, , , count]) => Number(count) > 0)).toHaveLength(Number(/^BRH:(\d+)$/m.exec(text)?.[1]));
+    const later = branches.filter(([line, , , count]) => Number(line) > end && count !== '-');
+    expect(later.length).toBeGreaterThan(0);
+    for (const [line, block, way, count] of later) {
+      const other = later.find((each) => each[0] === line && each[1] === block && each[2] !== way);
+      expect(Number(count) + Number(other?.[3])).toBe(1);
+    }
     expect(sluice('run', firewall, '--data-in', packet, '--coverage', file).status).toBe(2);
   });
 });
@@ -183,6 +194,7 @@ describe('reporters of program tests', () => {
     const lcov = join(scratch, 'tests.lcov');
     expect(sluice('test', test, '--coverage', lcov).status).toBe(1);
     expect(readFileSync(lcov, 'utf8')).toContain('FNDA:2,xdp_firewall');
+    expect(readFileSync(lcov, 'utf8')).toMatch(/^BRDA:\d+,\d+,[01],2$/m);
     const tap = sluice('test', test, '--engine', 'jit', '--reporter', 'tap').stdout;
     expect(tap).toMatch(/^TAP version 14\n1\.\.2\nok 1 - a\.bpf\.test\.json: right \(jit\)\nnot ok 2 - /);
     const junit = sluice('test', test, '--engine', 'jit', '--reporter', 'junit').stdout;

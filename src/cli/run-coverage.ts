@@ -16,11 +16,14 @@ export function coverSubject(subjects: readonly Subject[], path: string): { fini
     finish(output) {
       observeSteps(runtime, undefined);
       writeText(path, coverage.lcov(), output);
-      const rows = [['PROGRAM', 'INSNS', 'COVERED', 'PERCENT', 'EXECUTED']];
-      for (const { program, insns, covered, executed } of coverage.programs())
-        rows.push([program, String(insns), String(covered), ((100 * covered) / insns).toFixed(1), String(executed)]);
+      const rows = [['PROGRAM', 'INSNS', 'COVERED', 'PERCENT', 'BRANCHES', 'TAKEN', 'EXECUTED']];
+      for (const { program, insns, covered, executed, branches, coveredBranches } of coverage.programs())
+        rows.push([
+          ...[program, String(insns), String(covered), ((100 * covered) / insns).toFixed(1)],
+          ...[branches, coveredBranches, executed].map(String),
+        ]);
       for (const row of table(rows)) output.line(row);
-      output.line(`written to ${path}: coverage by line`);
+      output.line(`written to ${path}: coverage by line and branch`);
     },
   };
 }

@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { helpers } from '../abi/helpers/index.ts';
 import { load } from '../index.ts';
 import { assemble } from '../isa/assembler.ts';
 import { writeObject } from '../object/write.ts';
+import { ethernet, ipv4, packet, udp } from '../testing/index.ts';
 import { type HelperResults, helperResultsFromJson } from './helper-results.ts';
 import { Runtime } from './runtime.ts';
 
@@ -10,6 +12,8 @@ function object(section: string, text: string): Uint8Array {
   const { insns, functions } = assemble(`prog:\n${text}\nexit\n`, { syntax: 'llvm', input: 'prog.s' });
   return writeObject({ section, license: 'GPL', insns, functions });
 }
+
+const rateLimit = readFileSync(new URL('../../bpf/objects/xdp_rate_limit.bpf.o', import.meta.url));
 
 const runtime = (helperResults: Readonly<Record<string, unknown>>) =>
   new Runtime({ helperResults: helperResults as HelperResults });
@@ -31,6 +35,24 @@ describe.each(['jit', 'interpreter'] as const)('results of helpers: %s', (engine
     const data = new Uint8Array(64);
     const all = [first, second, first].map(({ programs }) => programs['prog']!.run({ data }).r0);
     expect(all).toEqual([1n, 20n, 3n]);
+  });
+
+  it('stand in for operations on maps that the JIT knows by their type', async () => {
+    const limit = await load(rateLimit, { engine, seed: 1n, helperResults: { bpf_map_update_elem: -7 } });
+    const plain = await load(rateLimit, { engine, seed: 1n });
+    const data = packet(
+      ethernet(),
+      ipv4({ src: '198.51.100.7', dst: '10.0.0.1' }),
+      udp({ srcPort: 1000, dstPort: 53 }),
+    );
+    const entries = [limit, plain].map(({ programs, maps }) => {
+      programs['xdp_rate_limit']!.run({ data });
+      return Object.values(maps).reduce(
+        (sum, map) => sum + (map.spec.type.includes('hash') ? [...map.entries()].length : 0),
+        0,
+      );
+    });
+    expect(entries).toEqual([0, 1]);
   });
 
   it('stand in for helpers that are not there, and with arguments', async () => {
