@@ -54,11 +54,17 @@ export function packet(refused: Refused, fields: Fields): Advice {
       ...base,
       suggestion: `the comparison at ${check === undefined ? where : placeOf(program, check.slot)} goes the other way: read where \`${what} + ${bytes} <= ${limit}\``,
     };
-  if (fields.aux > 0 && check !== undefined)
+  if (fields.aux > 0 && check !== undefined) {
+    const text = lineOf(program, check.slot)?.text.trim() ?? '';
+    // In the program's own words where the number stands in them.
+    const own = text.replace(/\+\s*(\d+)\b/, (sum, number: string) =>
+      Number(number) === fields.aux ? sum.replace(number, String(bytes)) : sum,
+    );
     return {
       ...base,
-      suggestion: `the check at ${placeOf(program, check.slot)} proves ${plural(fields.aux, 'byte')}; make it \`${condition}\``,
+      suggestion: `the check at ${placeOf(program, check.slot)} proves ${plural(fields.aux, 'byte')}; make it \`${own === text ? condition : own}\``,
     };
+  }
   if (variable && fields.umax + BigInt(fields.offset) > 0xffffn)
     return {
       ...base,
