@@ -170,6 +170,7 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         'bloom_filter',
         'devmap',
         'devmap_hash',
+        'cgroup_array',
         'cpumap',
         'xskmap',
         'perf_event_array',

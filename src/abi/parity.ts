@@ -24,8 +24,10 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   msg_push_data: 'the message is one piece of memory',
   msg_pop_data: 'the message is one piece of memory',
   get_ns_current_pid_tgid: 'the first namespace of processes, by its inode number',
-  get_current_cgroup_id: 'the root of the control groups',
-  get_current_ancestor_cgroup_id: 'the root, which has no ancestor but itself',
+  get_current_cgroup_id: 'the control group that the run sets, or the root',
+  get_current_ancestor_cgroup_id: 'the control group that the run sets, a child of the root, or the root',
+  current_task_under_cgroup: 'the control group that the run sets; the map holds cgroup objects that the run makes',
+  skb_under_cgroup: 'the control group that the run sets; the map holds cgroup objects that the run makes',
   probe_read: 'the one memory of programs; outside of it the errno of Linux',
   probe_read_str: 'the one memory of programs; outside of it the errno of Linux',
   probe_read_user: 'the one memory of programs; outside of it the errno of Linux',
@@ -66,8 +68,8 @@ export const modelledHelpers: Readonly<Record<string, string>> = {
   get_netns_cookie: 'one network namespace',
   get_cgroup_classid: 'no class is set: always 0',
   skb_cgroup_classid: 'no class is set: always 0',
-  skb_cgroup_id: 'control group of the socket, as state of the packet',
-  skb_ancestor_cgroup_id: 'the root, which has no ancestor but itself',
+  skb_cgroup_id: 'the control group that the run sets, or the root',
+  skb_ancestor_cgroup_id: 'the control group that the run sets, a child of the root, or the root',
   get_route_realm: 'no route is attached: always 0',
   sk_lookup_tcp: 'sockets that the run makes, by address and port',
   sk_lookup_udp: 'sockets that the run makes, by address and port',
@@ -155,8 +157,6 @@ export const refusedHelpers: Readonly<Record<string, string>> = {
   kallsyms_lookup_name: 'there are no symbols of a kernel',
   per_cpu_ptr: 'there are no percpu variables of a kernel',
   this_cpu_ptr: 'there are no percpu variables of a kernel',
-  skb_under_cgroup: 'maps of control groups are not there yet',
-  current_task_under_cgroup: 'maps of control groups are not there yet',
 };
 
 /** Instructions that are not there for every program, by kind of `Operation` (src/isa/operation.ts). */

@@ -130,7 +130,7 @@ export function currentTask(runtime: Runtime): ModelledObject {
 }
 
 /**
- * The control group that programs run for from now on: bpf_get_local_storage gives its values. Without one (undefined) each run has
+ * The control group that programs run for from now on, a child of the root: packets and the current task are in it, bpf_get_local_storage gives its values. Without one (undefined) each run has
  * storage of its own that begins with zeros, as under BPF_PROG_TEST_RUN.
  */
 export function attachCgroup(runtime: Runtime, cgroup: ModelledObject | undefined): void {

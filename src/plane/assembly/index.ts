@@ -5,6 +5,7 @@
 export * from './objects';
 export * from './pages';
 export * from './helpers/cgroup';
+export * from './helpers/cgroup-hierarchy';
 export * from './helpers/checksum';
 export * from './helpers/clock';
 export * from './helpers/cpu';

@@ -12,12 +12,12 @@ import {
 } from '../layout/object';
 import { ROOT, ROOT_NEXT_OBJECT_ID, ROOT_OBJECTS, ROOT_OBJECTS_LOCK } from '../layout/memory';
 
-/** Address of a new object's body, zeroed, one page in all; 0 if the memory has no room. The caller holds its only reference. */
+/** Address of a new object's body, zeroed, one page in all; 0 if the memory has no room. Ids are from 2: 1 is the root of the control groups. The caller holds its only reference. */
 export function object_create(kind: u32): usize {
   const object = pages_alloc(1);
   if (object == 0) return 0;
   store<u32>(object, kind, OBJECT_KIND);
-  store<u32>(object, atomic.add<u32>(ROOT + ROOT_NEXT_OBJECT_ID, 1) + 1, OBJECT_ID);
+  store<u32>(object, atomic.add<u32>(ROOT + ROOT_NEXT_OBJECT_ID, 1) + 2, OBJECT_ID);
   store<u32>(object, 1, OBJECT_REFERENCES);
   store<u32>(object, 1, OBJECT_PAGE_COUNT);
   spin_lock(ROOT + ROOT_OBJECTS_LOCK);

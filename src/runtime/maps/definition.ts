@@ -30,6 +30,7 @@ const valueless: ReadonlySet<MapTypeName> = new Set(['ringbuf', 'user_ringbuf', 
 /** Types whose values are numbers or descriptors of something. */
 const handles: ReadonlySet<MapTypeName> = new Set([
   'array_of_maps',
+  'cgroup_array',
   'cpumap',
   'devmap',
   'devmap_hash',

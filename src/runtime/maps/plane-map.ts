@@ -34,6 +34,7 @@ export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
   'array',
   'array_of_maps',
   'bloom_filter',
+  'cgroup_array',
   'cgroup_storage',
   'cgrp_storage',
   'cpumap',

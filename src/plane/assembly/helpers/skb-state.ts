@@ -1,6 +1,6 @@
 // What an sk_buff is besides its bytes: type, time, ECN, socket and cgroup. net/core/filter.c; include/net/inet_ecn.h.
 import {
-  SKB_CGROUP_ID, SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_MAC_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
+  SKB_DATA, SKB_DATA_END, SKB_LEN, SKB_MAC_LEN, SKB_NETWORK_HEADER, SKB_PKT_TYPE, SKB_PROTOCOL, SKB_SOCK_COOKIE, SKB_TSTAMP,
   SKB_TSTAMP_TYPE,
 } from '../../layout/skb';
 import { SOCKET_COOKIE } from '../../layout/object';
@@ -79,15 +79,6 @@ export function bpf_get_socket_cookie(target: u64): u64 {
 // The modelled socket belongs to root.
 export function bpf_get_socket_uid(_ctx: u64): u64 {
   return 0;
-}
-
-export function bpf_skb_cgroup_id(ctx: u64): u64 {
-  return load<u64>(<usize>ctx, SKB_CGROUP_ID);
-}
-
-// The modelled cgroup is the root: it has no ancestor but itself.
-export function bpf_skb_ancestor_cgroup_id(ctx: u64, level: u64): u64 {
-  return <i32>level == 0 ? load<u64>(<usize>ctx, SKB_CGROUP_ID) : 0;
 }
 
 // No net_cls class is set for the modelled task and socket.

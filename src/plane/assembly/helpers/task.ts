@@ -55,12 +55,3 @@ export function bpf_get_ns_current_pid_tgid(device: u64, inode: u64, info: u64, 
   memory.fill(<usize>info, 0, <u32>size);
   return EINVAL;
 }
-
-// The task is in the root of the control groups, which has no ancestor but itself.
-export function bpf_get_current_cgroup_id(): u64 {
-  return 1;
-}
-
-export function bpf_get_current_ancestor_cgroup_id(level: u64): u64 {
-  return <i32>level == 0 ? 1 : 0;
-}

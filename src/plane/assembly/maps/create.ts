@@ -3,6 +3,7 @@ import { arena_create } from './arena';
 import { array_create } from './array';
 import { array_of_maps_create } from './array-of-maps';
 import { bloom_filter_create } from './bloom-filter';
+import { cgroup_array_create } from './cgroup-array';
 import { cpumap_create } from './cpumap';
 import { devmap_create, devmap_hash_create } from './devmap';
 import { hash_create } from './hash';
@@ -30,6 +31,7 @@ import {
   ARRAY,
   ARRAY_OF_MAPS,
   BLOOM_FILTER,
+  CGROUP_ARRAY,
   CGROUP_STORAGE,
   CGRP_STORAGE,
   CPUMAP,
@@ -147,6 +149,8 @@ function allocate(
       return insn_array_create(type, key_size, value_size, max_entries, flags);
     case STRUCT_OPS:
       return struct_ops_create(type, key_size, value_size, max_entries, flags);
+    case CGROUP_ARRAY:
+      return cgroup_array_create(type, key_size, value_size, max_entries, flags);
     case SOCKMAP:
       return sockmap_create(type, key_size, value_size, max_entries, flags);
     case SOCKHASH:

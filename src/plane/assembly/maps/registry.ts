@@ -1,5 +1,6 @@
 // All maps of the memory, by id, and how long they live: a map goes when its last reference does.
 import { pages_free } from '../pages';
+import { cgroup_array_release } from './cgroup-array';
 import { chunks_release } from './chunk';
 import { releaseTimersOf } from '../kfuncs/timer';
 import { release_inner } from './inner';
@@ -8,7 +9,7 @@ import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
 import { storage_release } from './storage';
 import { is_storage } from './storage-types';
-import { HASH, PERCPU_HASH, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
+import { CGROUP_ARRAY, HASH, PERCPU_HASH, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { spin_lock, spin_unlock } from './link';
 import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
@@ -57,6 +58,7 @@ export function map_destroy(map: usize): void {
   if (is_storage(type)) storage_release(map);
   else if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
   else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);
+  else if (type == CGROUP_ARRAY) cgroup_array_release(map);
   else if (type == HASH || type == PERCPU_HASH) chunks_release(map);
   else release_inner(map);
   pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));

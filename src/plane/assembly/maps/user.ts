@@ -3,6 +3,7 @@
 import { array_lookup, array_next_key, array_update } from './array';
 import { array_of_maps_read, array_of_maps_remove, array_of_maps_write } from './array-of-maps';
 import { bloom_filter_peek, bloom_filter_push } from './bloom-filter';
+import { cgroup_array_remove, cgroup_array_write } from './cgroup-array';
 import { chain_take } from './chain';
 import { cpumap_lookup, cpumap_write } from './cpumap';
 import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
@@ -46,6 +47,7 @@ import {
   ARRAY,
   ARRAY_OF_MAPS,
   BLOOM_FILTER,
+  CGROUP_ARRAY,
   CPUMAP,
   DEVMAP,
   DEVMAP_HASH,
@@ -209,6 +211,8 @@ export function map_update_user(map: usize, key: usize, value: usize, flags: u32
       return sockmap_write(map, key, value, flags);
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_write(map, key, value, flags);
+    case CGROUP_ARRAY:
+      return cgroup_array_write(map, key, value, flags);
     default:
       return is_storage(load<u32>(map, MAP_TYPE)) ? storage_write(map, key, value, flags) : <i32>ENOTSUPP;
   }
@@ -255,6 +259,8 @@ export function map_delete_user(map: usize, key: usize): i32 {
       return <i32>sockmap_remove(map, key);
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_remove(map, key);
+    case CGROUP_ARRAY:
+      return cgroup_array_remove(map, key);
     default:
       return is_storage(load<u32>(map, MAP_TYPE)) ? storage_remove(map, key) : <i32>ENOTSUPP;
   }
@@ -318,6 +324,7 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
     case XSKMAP:
     case SOCKMAP:
     case REUSEPORT_SOCKARRAY:
+    case CGROUP_ARRAY:
     case INSN_ARRAY:
       return array_next_key(map, key, out);
     case QUEUE:
