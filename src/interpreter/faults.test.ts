@@ -407,13 +407,13 @@ const cases: readonly [
     { code: 'SLUICE_FAULT_STALE_PACKET', slot: 5, register: 7 },
   ],
   [
-    'reading a map itself',
-    'lddw %r1, map array\nldxw %r0, [%r1+4]\nexit',
+    'reading more of a map than struct bpf_map has',
+    'lddw %r1, map array\nldxw %r0, [%r1+44]\nexit',
     [],
     {
       code: 'SLUICE_FAULT_OPAQUE_OBJECT',
       slot: 2,
-      offset: 4n,
+      offset: 44n,
       problem: "R1 invalid mem access 'map_ptr'",
       object: { kind: 'map', name: 'counters', base: maps.array.address, size: 256 },
     },

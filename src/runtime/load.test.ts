@@ -92,7 +92,7 @@ describe('load', () => {
       for (let again = 0; again < 2; again++)
         await expect(load(wild, { engine })).rejects.toMatchObject({
           code: 'SLUICE_PROGRAM_REFUSED',
-          message: expect.stringMatching(/insn 1: invalid access to packet.*sluice verify made\.o:p/),
+          message: expect.stringMatching(/insn 1: invalid access to packet.*sluice verify made\.o:p/s),
         });
       const loaded = await load(wild, { engine, unverified: true });
       expect(loaded.programs['p']!.run({ data: new Uint8Array(64).fill(7) }).returnValue).toBe(7);

@@ -17,6 +17,7 @@ import type { Hook } from './hook.ts';
 import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
 import { type KconfigValues, withKconfig } from './kconfig.ts';
+import { mapFieldViews } from './map-struct.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
@@ -79,14 +80,24 @@ export async function loadUser(
     for (const { program, hook } of chosen) {
       const insns = relocate(spec, program, options.targetBtf);
       const { declaration } = hook;
-      const result = resolveProgram(program, insns, { maps: maps.addresses, declaration, exports });
+      const mapFields = mapFieldViews(spec, program, insns);
+      const result = resolveProgram(program, mapFields?.here ?? insns, {
+        maps: maps.addresses,
+        declaration,
+        exports,
+      });
       const asked = [...program.references.values()].some(({ kind }) => kind === 'kconfig');
       const judged = asked ? withKconfig(spec, options.kconfig ?? {}) : spec;
       const { kernelTypes, unverified } = options;
+      const kernel = mapFields === undefined || unverified === true ? undefined : await kernelTypes?.();
       const verdict =
         unverified === true
           ? undefined
-          : await admit(judged, program, insns, { declaration, cpus: runtime.cpus, kernelTypes });
+          : await admit(judged, program, (kernel && mapFields?.judged(kernel)) ?? insns, {
+              declaration,
+              cpus: runtime.cpus,
+              kernelTypes,
+            });
       resolved.push({
         program: withFacts(result, program, verdict),
         declaration,

@@ -40,6 +40,7 @@ import {
   KIND_CONTEXT,
   KIND_LAST_PLAIN,
   KIND_MEMORY,
+  KIND_MAP,
   KIND_METADATA,
   KIND_NULL_MAP_VALUE,
   KIND_NULL_MEMORY,
@@ -81,7 +82,7 @@ import {
   TAG_READ_ONLY,
   TAG_WRITE_ONLY,
 } from '../layout';
-import { MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
+import { MAP_EXTRA, MAP_ID, MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
 import { ARENA_BITMAP, ARENA_DELTA, ARENA_PAGE } from '../../plane/layout/map-arena';
 import { FRAME_SIZE } from '../../plane/layout/memory';
 import { FLOW_KEYS_SIZE, SOCK_SIZE } from '../../plane/layout/skb';
@@ -150,6 +151,11 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
     return resolveContext(s, r, address - base, address, size, access);
   } else if (kind == KIND_ARENA) {
     return resolveArena(s, load<u32>(r, REGISTER_AUX), address, access);
+  } else if (kind == KIND_MAP) {
+    // Of the header what struct bpf_map has too; the rest are addresses of our own.
+    const offset = address - base;
+    const known = (size == 4 && (offset & 3) == 0 && offset <= <u64>MAP_ID) || (size == 8 && offset == <u64>MAP_EXTRA);
+    if (access != ACCESS_READ || !known) return bad(s, FAULT_OPAQUE_OBJECT, r, access, address, size);
   } else if (kind == KIND_RINGBUF) {
     if (reservation(s, load<u32>(r, REGISTER_AUX)) == 0) return bad(s, FAULT_RELEASED_MEMORY, r, access, address, size);
   } else {
