@@ -171,6 +171,7 @@ describe.skipIf(refusal !== undefined)(`maps here and in the kernel${refusal ? `
         'devmap',
         'devmap_hash',
         'cgroup_array',
+        'stack_trace',
         'cpumap',
         'xskmap',
         'perf_event_array',

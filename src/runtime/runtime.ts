@@ -6,7 +6,7 @@ import { createMemory } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
-import { type Clock, setClock, setTask, steppingClock, type Task } from './surroundings.ts';
+import { type Clock, setClock, setStack, setTask, steppingClock, type Task } from './surroundings.ts';
 import { Timers } from './timers.ts';
 
 export interface RuntimeOptions {
@@ -58,6 +58,8 @@ export class Runtime {
     });
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
+    const stack = options.task?.stack;
+    if (stack !== undefined) setStack(this.plane.view(), this.plane.worker, this.allocatePages(WASM_PAGE), stack);
     if (options.network !== undefined) setNetwork(this.plane, options.network);
     this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);

@@ -1,7 +1,9 @@
 /** What a program can learn of the machine and that is not in its input: clock, CPU and current task, set for runs that repeat exactly. */
+
 import { InputError } from '../errors.ts';
 import { ROOT, ROOT_CLOCK_FROZEN, ROOT_CLOCK_OFFSET } from '../plane/layout/memory.ts';
-import { WORKER_COMM, WORKER_PID_TGID, WORKER_UID_GID } from '../plane/layout/worker.ts';
+import { GIVEN_ADDRESSES, GIVEN_KERNEL, GIVEN_USER, MAX_STACK } from '../plane/layout/stack-trace.ts';
+import { WORKER_COMM, WORKER_PID_TGID, WORKER_STACK_TRACE, WORKER_UID_GID } from '../plane/layout/worker.ts';
 
 /** A clock that does not follow the machine's. */
 export interface Clock {
@@ -20,6 +22,8 @@ export interface Task {
   readonly gid?: number;
   /** At most 15 bytes count. */
   readonly comm?: string;
+  /** Call stacks for bpf_get_stackid and bpf_get_stack: addresses, innermost first, at most 127 each. Default: none. */
+  readonly stack?: { readonly kernel?: readonly bigint[]; readonly user?: readonly bigint[] };
 }
 
 /** The function that the plane reads the raw clock with, for a stepping clock; undefined for one that stands. */
@@ -53,4 +57,16 @@ export function setTask(memory: DataView, worker: number, task: Task): void {
   const bytes = new Uint8Array(16);
   bytes.set(new TextEncoder().encode(comm).subarray(0, 15));
   for (const [i, byte] of bytes.entries()) memory.setUint8(worker + WORKER_COMM + i, byte);
+}
+
+/** Gives the call stacks of a task to programs; `room` is memory for them that stays. Throws InputError `SLUICE_STACK` for one that is too deep. */
+export function setStack(memory: DataView, worker: number, room: number, stack: NonNullable<Task['stack']>): void {
+  const { kernel = [], user = [] } = stack;
+  if (Math.max(kernel.length, user.length) > MAX_STACK)
+    throw new InputError('SLUICE_STACK', `a call stack has at most ${MAX_STACK} addresses`);
+  memory.setUint32(room + GIVEN_KERNEL, kernel.length, true);
+  memory.setUint32(room + GIVEN_USER, user.length, true);
+  for (const [i, address] of [...kernel, ...user].entries())
+    memory.setBigUint64(room + GIVEN_ADDRESSES + i * 8, address, true);
+  memory.setUint32(worker + WORKER_STACK_TRACE, room, true);
 }

@@ -28,6 +28,7 @@ export * from './helpers/skb-state';
 export * from './helpers/skb-tunnel';
 export * from './helpers/skb-vlan';
 export * from './helpers/socket-options';
+export * from './helpers/stack';
 export * from './helpers/strings';
 export * from './helpers/syncookie';
 export * from './helpers/task';

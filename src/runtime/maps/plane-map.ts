@@ -59,6 +59,7 @@ export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
   'sockhash',
   'sockmap',
   'stack',
+  'stack_trace',
   'struct_ops',
   'task_storage',
   'user_ringbuf',

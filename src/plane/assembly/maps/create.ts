@@ -20,6 +20,7 @@ import { registry_add } from './registry';
 import { reuseport_sockarray_create } from './reuseport-sockarray';
 import { ringbuf_create } from './ringbuf';
 import { sockhash_create, sockmap_create } from './sockmap';
+import { stack_trace_create } from './stack-trace';
 import { cgroup_storage_create, storage_create } from './storage';
 import { struct_ops_create } from './struct-ops';
 import { user_ringbuf_create } from './user-ringbuf';
@@ -56,6 +57,7 @@ import {
   SOCKHASH,
   SOCKMAP,
   STACK,
+  STACK_TRACE,
   STRUCT_OPS,
   TASK_STORAGE,
   USER_RINGBUF,
@@ -149,6 +151,8 @@ function allocate(
       return insn_array_create(type, key_size, value_size, max_entries, flags);
     case STRUCT_OPS:
       return struct_ops_create(type, key_size, value_size, max_entries, flags);
+    case STACK_TRACE:
+      return stack_trace_create(type, key_size, value_size, max_entries, flags);
     case CGROUP_ARRAY:
       return cgroup_array_create(type, key_size, value_size, max_entries, flags);
     case SOCKMAP:

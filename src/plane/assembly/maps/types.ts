@@ -5,6 +5,7 @@ export const PROG_ARRAY: u32 = 3;
 export const PERF_EVENT_ARRAY: u32 = 4;
 export const PERCPU_HASH: u32 = 5;
 export const PERCPU_ARRAY: u32 = 6;
+export const STACK_TRACE: u32 = 7;
 export const CGROUP_ARRAY: u32 = 8;
 export const LRU_HASH: u32 = 9;
 export const LRU_PERCPU_HASH: u32 = 10;

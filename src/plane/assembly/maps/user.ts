@@ -23,6 +23,7 @@ import { queue_peek, queue_pop, queue_push } from './queue';
 import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
 import { sockmap_read, sockmap_remove, sockmap_write } from './sockmap';
 import { storage_read, storage_remove, storage_write } from './storage';
+import { stack_trace_next_key, stack_trace_read, stack_trace_remove } from './stack-trace';
 import { is_storage } from './storage-types';
 import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_write } from './struct-ops';
 import { target_array_remove } from './target-array';
@@ -67,6 +68,7 @@ import {
   SOCKHASH,
   SOCKMAP,
   STACK,
+  STACK_TRACE,
   STRUCT_OPS,
   XSKMAP,
 } from './types';
@@ -157,6 +159,8 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
       return sockmap_read(map, key, out);
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_read(map, key, out);
+    case STACK_TRACE:
+      return stack_trace_read(map, key, out);
     default:
       return is_storage(load<u32>(map, MAP_TYPE)) ? storage_read(map, key, out, flags) : <i32>ENOTSUPP;
   }
@@ -211,6 +215,8 @@ export function map_update_user(map: usize, key: usize, value: usize, flags: u32
       return sockmap_write(map, key, value, flags);
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_write(map, key, value, flags);
+    case STACK_TRACE:
+      return <i32>EINVAL;
     case CGROUP_ARRAY:
       return cgroup_array_write(map, key, value, flags);
     default:
@@ -259,6 +265,8 @@ export function map_delete_user(map: usize, key: usize): i32 {
       return <i32>sockmap_remove(map, key);
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_remove(map, key);
+    case STACK_TRACE:
+      return stack_trace_remove(map, key);
     case CGROUP_ARRAY:
       return cgroup_array_remove(map, key);
     default:
@@ -333,6 +341,8 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
     case BLOOM_FILTER:
     case ARENA:
       return <i32>EOPNOTSUPP;
+    case STACK_TRACE:
+      return stack_trace_next_key(map, key, out);
     case STRUCT_OPS:
       return struct_ops_next_key(key, out);
     default:
