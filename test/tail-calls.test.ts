@@ -51,6 +51,30 @@ SEC("tc") int calls(void *ctx)
 	go(ctx, &first);
 	return go(ctx, &second) + 1000;
 }
+int hopped = 0;
+int hop(void *ctx);
+int rest(void *ctx);
+struct { __uint(type, 3); __uint(max_entries, 3); __uint(key_size, 4); __array(values, int (void *)); }
+	hops SEC(".maps") = { .values = { [0] = (void *)&hop, [1] = (void *)&rest } };
+/* Programs that pass the count on in a register: two tail calls, and back to the function that made the first. */
+SEC("tc") int hop(void *ctx)
+{
+	bpf_tail_call(ctx, &hops, 1);
+	return -1;
+}
+SEC("tc") int rest(void *ctx)
+{
+	hopped++;
+	bpf_tail_call(ctx, &hops, 2);
+	return 7;
+}
+SEC("tc") int after_hops(void *ctx)
+{
+	go(ctx, &hops);
+	visits = 0;
+	go(ctx, &first);
+	return hopped * 1000 + visits;
+}
 char _license[] SEC("license") = "GPL";
 `;
 
@@ -66,6 +90,7 @@ describe.skipIf(clangs.length === 0)(`tail calls out of functions${noClang}`, ()
       expect(run('calls')).toBe(1000);
       expect(run('walk')).toBe(33 + 33 + 34);
       expect(run('deep')).toBe(34 * (1000 + 6) + 33 + 33 + 34 + 34);
+      expect(run('after_hops')).toBe(1000 + 33 - 2);
     } finally {
       object.close();
     }

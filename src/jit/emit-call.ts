@@ -229,13 +229,15 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
     code.i32(1);
     code.op(wasm.i32Add);
   };
-  // Programs that know each other pass the count in a register, so that they need not wait for memory. Memory has it as well: what
-  // called this program before the first tail call goes on with the count that its callees left.
-  e.storeWorker(WORKER_TAIL_CALLS, pushCount);
-  if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
-  e.storeFuel();
   const likely = map?.programs?.get(index ?? -1);
   const known = likely === undefined ? undefined : e.scope.tailEntry(likely);
+  // Programs that know each other pass the count in a register, so that they need not wait for memory, and store it where they exit
+  // (Emitter.storeTailCount): what called the first of them goes on with the count that its callees left.
+  const inRegister = known?.counted === true && e.tailCount !== undefined;
+  const storeCount = () => e.storeWorker(WORKER_TAIL_CALLS, pushCount);
+  if (!inRegister) storeCount();
+  if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
+  e.storeFuel();
   if (known !== undefined) {
     // The program that the element held at first is still there: no need for the table's checks.
     code.get(element);
@@ -248,6 +250,7 @@ function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
     if (known.counted) pushCount();
     code.returnCall(known.index);
     code.end();
+    if (inRegister) storeCount();
   }
   e.push(1, I64);
   code.get(element);

@@ -54,6 +54,7 @@ export function emitPacketLoad(e: Emitter, op: PacketLoad): void {
   code.branch(wasm.br, 1);
   code.end();
   e.storeFuel();
+  e.storeTailCount();
   code.i64(0n);
   code.op(wasm.return);
   code.end();

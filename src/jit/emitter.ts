@@ -4,7 +4,7 @@
  */
 import { InternalError } from '../errors.ts';
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
-import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import { WORKER_FUEL, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
 import type { FunctionAnalysis } from './analysis.ts';
 import { constant, type Fact } from './fact.ts';
 import { definition, NO_REGISTER, type Op, type Register } from './ir.ts';
@@ -257,6 +257,12 @@ export class Emitter {
   storeFuel(): void {
     const { fuelLocal } = this;
     if (fuelLocal !== undefined) this.storeWorker(WORKER_FUEL, () => this.code.get(fuelLocal));
+  }
+
+  /** Before the program returns: a function that went on in it may make tail calls again in what called the function. */
+  storeTailCount(): void {
+    const { tailCount } = this;
+    if (tailCount !== undefined) this.storeWorker(WORKER_TAIL_CALLS, () => this.code.get(tailCount));
   }
 
   /** Takes one unit, or branches out: what stops the program is kept out of loops. */

@@ -152,6 +152,7 @@ function writeBody(e: Emitter, planeExports: ReadonlySet<string>): void {
     },
     exit: () => {
       e.storeFuel();
+      e.storeTailCount();
       e.push(0, I64);
       code.op(wasm.return);
     },

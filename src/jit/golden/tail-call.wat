@@ -38,6 +38,9 @@
         (local.get 3)))
     (drop
       (i64.const 0))
+    (i32.store offset=8 align=1
+      (global.get 0)
+      (local.get 1))
     (return
       (i64.const 1))
     (unreachable))
