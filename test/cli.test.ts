@@ -248,6 +248,20 @@ describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' :
     });
   });
 
+  it('compares verdicts alone where the kernel has no test run', () => {
+    const source = join(scratch, 'events.s');
+    const object = join(scratch, 'events.o');
+    writeFileSync(source, 'events:\n r0 = 1\n exit\n');
+    expect(sluice(['asm', source, '-o', object, '--section', 'sockops']).status).toBe(0);
+    const { status, document } = json(['diff', 'linux', object]);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({
+      agree: 1,
+      diverged: 0,
+      programs: [{ runs: 0, reason: expect.stringContaining('no test run for programs of type sock_ops') }],
+    });
+  });
+
   it('a program that both refuse is agreed on, and not run', () => {
     writeFileSync(join(scratch, 'blind.s'), 'blind:\n r2 = *(u32 *)(r1 + 0x0)\n r0 = *(u8 *)(r2 + 0x0)\n exit\n');
     sluice(['asm', 'blind.s', '-o', 'blind.o']);

@@ -1,11 +1,15 @@
 /** `sluice diff linux OBJ…`: every program here and in the kernel of this machine, over many inputs. */
+import { existsSync, readFileSync } from 'node:fs';
 import type { ProgramTypeName } from '../abi/program-types.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
 import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
 import { bpfRefusal } from '../linux/features.ts';
+import { ProgramRefusedError } from '../linux/syscall-error.ts';
 import type { ScenarioName } from '../net/scenarios/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { RunInput } from '../runtime/handles.ts';
 import type { MapInput } from '../runtime/json-value.ts';
+import type { Task } from '../runtime/surroundings.ts';
 import { readEthernetCapture } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, type MapDivergence, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode } from './exit.ts';
@@ -105,13 +109,15 @@ async function diffProgram(
             seed: BigInt(options.seed),
             maps,
             unverified: options.unverified,
+            surroundings: { task: thisTask() },
           }),
         );
       } catch (error) {
         if (!(error instanceof SluiceError) || error instanceof InternalError) throw error;
         // Without bpf(2) nothing can be said at all; a kernel that refuses one type (EPERM for fentry) says nothing of that alone.
         if (error instanceof UnsupportedError && error.feature === 'bpf(2)' && bpfRefusal() !== undefined) throw error;
-        if (name === 'linux') linux = error instanceof UnsupportedError ? 'unsupported' : 'reject';
+        // Only its verifier gives a verdict: a map that it does not make, or a type that it was built without, is none.
+        if (name === 'linux') linux = error instanceof ProgramRefusedError ? 'reject' : 'unsupported';
         // An engine that keeps to our verdict adds nothing to it.
         if (error.code !== 'SLUICE_PROGRAM_REFUSED') reasons.push(`${name}: ${error.message}`);
       }
@@ -124,10 +130,28 @@ async function diffProgram(
     };
     // What is refused on one side is not run on the others.
     if (subjects.length < options.engine.length + 1) return { ...result, runs: 0, agreed: 0, mapEntries: 0 };
+    if (!runsInLinux(program)) {
+      const reason = [...reasons, `Linux has no test run for programs of type ${program.type}: verdicts only`].join(
+        '; ',
+      );
+      return { ...result, reason, runs: 0, agreed: 0, mapEntries: 0 };
+    }
     return { ...result, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
   } finally {
     for (const subject of subjects) subject.close();
   }
+}
+
+/** Programs behind a devmap or cpumap have a context that BPF_PROG_TEST_RUN does not make (bpf_prog_test_run_xdp). */
+function runsInLinux({ type, attachType }: ProgramSpec): boolean {
+  if (attachType === 'xdp_cpumap' || attachType === 'xdp_devmap') return false;
+  return type !== undefined && programDeclarations.get(type)?.testRun === true;
+}
+
+/** What programs in the kernel see as the current task: this process. */
+function thisTask(): Task {
+  const comm = existsSync('/proc/self/comm') ? readFileSync('/proc/self/comm', 'utf8').trim() : '';
+  return { pid: process.pid, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, comm };
 }
 
 function compareRuns(subjects: readonly Subject[], label: string, options: DiffOptions) {
