@@ -58,7 +58,7 @@ export async function benchJit(options: JitBenchOptions): Promise<BenchResult> {
     `subtracted from each side, the cost of an empty program of the type; ${costs.join('; ')}`,
     `each time is the shortest of ${options.rounds} rounds, in which the sides take turns; net times below ${FLOOR} ns count as ${FLOOR} ns`,
     'programs of a few ns overlap with the loop that repeats them, most with the longest one (linux-jit): net times are too small there',
-    'both sides verify the programs; our JIT leaves out the checks and the loop budgets that its verifier has proven needless',
+    'both sides verify the programs; our JIT keeps its budget check in every loop',
     ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
     ...(ubpf === undefined ? ['ubpf-jit is absent: set SLUICE_UBPF to a binary of bench/peers/ubpf-bench.c'] : []),
   ]);
