@@ -172,7 +172,7 @@ refused is refused at load, by name, with exit code 4. Every type and helper can
 whether it runs here or not.
 
 - program types: ${runs.size} of ${programDeclarations.size} run
-- map types: ${supportedMapTypes.size} of ${Object.keys(mapRules).length} work
+- map types: ${supportedMapTypes.size} of ${Object.keys(mapTypes).length} work
 - helpers: ${count.works} work, ${count.modelled} are modelled, ${count.refused} are refused, of ${helperNames.length}
 - kfuncs: ${[...linuxKfuncs.keys()].filter((name) => runsHere(name, exports)).length} of ${linuxKfuncs.size} work or are modelled, and ${own.length} of our own
 
