@@ -148,12 +148,13 @@ function visitSaved(
     code.op[slot] === OPCODE.CALL &&
     code.src[slot] === CALL_SOURCE.KFUNC &&
     code.kfuncs.get(slot)?.signature?.kfunc.flags.includes('iter_next') === true;
+  const { calls } = state;
   const before = list.length;
   for (let i = list.length - 1; i >= 0; i--) {
     const old = list[i]!;
     if (old.slot !== slot) continue;
     if (old.branches > 0) {
-      if (!sameCalls(v, old)) continue;
+      if (old.calls !== calls || !sameCalls(v, old)) continue;
       if (mayGoto && old.mayGoto !== state.mayGoto && statesEqual(v, old, 'range')) return hit(v, loops, old, true);
       if (iteration) {
         if (statesEqual(v, old, 'range') && isIteratorActive(v)) return hit(v, loops, old, true);

@@ -85,6 +85,8 @@ export interface SavedFrame extends Frame {
 export interface SavedState {
   readonly slot: number;
   readonly frames: SavedFrame[];
+  /** Of the call sites of all frames: states with other ones are told apart without looking at their frames. */
+  readonly calls: number;
   readonly references: readonly Reference[];
   readonly locks: readonly HeldLock[];
   readonly preempt: number;
@@ -181,6 +183,13 @@ export class CurrentState {
     if (slots > frame.slots) frame.slots = slots;
   }
 
+  /** See SavedState. */
+  get calls(): number {
+    let key = 0;
+    for (const { callsite } of this.frames) key = (Math.imul(key, 31) + callsite) | 0;
+    return key;
+  }
+
   save(slot: number): SavedState {
     const frames: SavedFrame[] = [];
     for (let depth = 0; depth < this.frames.length; depth++) {
@@ -205,6 +214,7 @@ export class CurrentState {
     return {
       slot,
       frames,
+      calls: this.calls,
       references: this.references,
       locks: this.locks,
       preempt: this.preempt,
