@@ -56,6 +56,22 @@ export const JUMP = {
   JSLE: 0xd0,
   JCOND: 0xe0,
 } as const;
+
+const mirrored: Readonly<Record<number, number>> = {
+  [JUMP.JGT]: JUMP.JLT,
+  [JUMP.JGE]: JUMP.JLE,
+  [JUMP.JLT]: JUMP.JGT,
+  [JUMP.JLE]: JUMP.JGE,
+  [JUMP.JSGT]: JUMP.JSLT,
+  [JUMP.JSGE]: JUMP.JSLE,
+  [JUMP.JSLT]: JUMP.JSGT,
+  [JUMP.JSLE]: JUMP.JSGE,
+};
+
+/** The comparison that holds when its operands change places: of JGT JLT, of JEQ itself. */
+export function mirroredJump(operation: number): number {
+  return mirrored[operation] ?? operation;
+}
 export const OPERATION_MASK = 0xf0;
 
 /** `imm` of an ATOMIC store, section 5.3; LOAD_ACQUIRE and STORE_RELEASE are Linux 6.15. */

@@ -1,5 +1,5 @@
 /** Conditional jumps: which way they go, and what each way teaches of scalars, packet pointers and pointers that may be NULL. */
-import { CLASS, JUMP } from '../isa/opcodes.ts';
+import { CLASS, JUMP, mirroredJump } from '../isa/opcodes.ts';
 import * as k from './kinds.ts';
 import { AUX, AUX2, FLAGS, ID, KIND, OFFSET, PRECISE, RECORD } from './layout.ts';
 import { isTrusted, mayPointToLock } from './memory/btf-pointer.ts';
@@ -49,17 +49,6 @@ function copyFrames(v: Verification, from: number, to: number): void {
     words.copyWithin((to + frameAt(depth)) >> 2, start, start + ((REGISTERS + frames[depth]!.slots) * RECORD) / 4);
   }
 }
-
-const flips: Readonly<Record<number, number>> = {
-  [JUMP.JGT]: JUMP.JLT,
-  [JUMP.JGE]: JUMP.JLE,
-  [JUMP.JLT]: JUMP.JGT,
-  [JUMP.JLE]: JUMP.JGE,
-  [JUMP.JSGT]: JUMP.JSLT,
-  [JUMP.JSGE]: JUMP.JSLE,
-  [JUMP.JSLT]: JUMP.JSGT,
-  [JUMP.JSLE]: JUMP.JSGE,
-};
 
 /** Leaves the state of the path that goes on, and pushes the other. Returns the slot to go on at. */
 export function runConditional(v: Verification): number {
@@ -134,7 +123,7 @@ function packetOutcome(operation: number, d: number, s: number): number {
   let op = operation;
   if (kindOf(d) === k.PACKET_END) {
     pointer = s;
-    op = flips[operation] ?? operation;
+    op = mirroredJump(operation);
   } else if (kindOf(s) !== k.PACKET_END) return -1;
   if (kindOf(pointer) === k.PACKET_END) return -1;
   const range = auxOf(pointer);
@@ -226,7 +215,7 @@ function matchPacket(v: Verification, operation: number, d: number, s: number, h
   if (isBounded(d, s)) pointer = d;
   else if (isBounded(s, d)) {
     pointer = s;
-    op = flips[operation] ?? operation;
+    op = mirroredJump(operation);
   } else return;
   // Now: pointer op end.
   switch (op) {

@@ -5,7 +5,7 @@
  */
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
-import { JUMP } from '../isa/opcodes.ts';
+import { JUMP, mirroredJump } from '../isa/opcodes.ts';
 import { generatePackets } from '../net/generator.ts';
 import { type Random, random } from '../net/random.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -370,7 +370,7 @@ class Search {
     const flip = (decision: Decision) => {
       const { left, right, leftSymbol, rightSymbol, operation, narrow, taken } = decision;
       for (const target of targets(operation, right, !taken, narrow)) put(leftSymbol, target);
-      for (const target of targets(mirrored(operation), left, !taken, narrow)) put(rightSymbol, target);
+      for (const target of targets(mirroredJump(operation), left, !taken, narrow)) put(rightSymbol, target);
     };
     if (reached < this.#path.length) {
       // The last decision before the ways part.
@@ -452,18 +452,6 @@ function fingerprint({ data, context, maps }: TrialInput): string {
   ]);
   return JSON.stringify([data === undefined ? '' : toHex(data), context === undefined ? '' : toHex(context), entries]);
 }
-
-const mirrors: Readonly<Record<number, number>> = {
-  [JUMP.JGT]: JUMP.JLT,
-  [JUMP.JGE]: JUMP.JLE,
-  [JUMP.JLT]: JUMP.JGT,
-  [JUMP.JLE]: JUMP.JGE,
-  [JUMP.JSGT]: JUMP.JSLT,
-  [JUMP.JSGE]: JUMP.JSLE,
-  [JUMP.JSLT]: JUMP.JSGT,
-  [JUMP.JSLE]: JUMP.JSGE,
-};
-const mirrored = (operation: number) => mirrors[operation] ?? operation;
 
 /** Values x for which `x operation c` is as wanted. */
 function targets(operation: number, constant: bigint, holds: boolean, narrow: boolean): bigint[] {

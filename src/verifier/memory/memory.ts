@@ -275,6 +275,12 @@ export interface Access {
   readonly strict: boolean;
 }
 
+function refuseReadOnly(v: Verification, number: number, kind: number, flags: number): void {
+  if ((flags & k.READ_ONLY) === 0) return;
+  const problem = `R${number} cannot write into ${k.kindName(kind, flags)}`;
+  v.refuse('read-only', 'Memory Safety', problem, 'The memory is read only.');
+}
+
 /** One load or store of `size` bytes at `off` from register `pointerNumber`; fills the register that is loaded. */
 export function accessMemory(
   v: Verification,
@@ -324,13 +330,7 @@ export function accessMemory(
       break;
     }
     case k.MEM:
-      if (write && (flags & k.READ_ONLY) !== 0)
-        v.refuse(
-          'read-only',
-          'Memory Safety',
-          `R${pointerNumber} cannot write into ${k.kindName(kind, flags)}`,
-          'The memory is read only.',
-        );
+      if (write) refuseReadOnly(v, pointerNumber, kind, flags);
       // What was loaded from the kernel without a promise is read by an access that cannot fault.
       if ((flags & (k.READ_ONLY | k.UNTRUSTED)) !== (k.READ_ONLY | k.UNTRUSTED))
         checkBounds(v, pointerNumber, pointer, total, size, auxOf(pointer), false);
@@ -339,13 +339,7 @@ export function accessMemory(
       btfPointerAccess(v, pointerNumber, pointer, total, size, write, number, signed);
       return;
     case k.BUF:
-      if (write && (flags & k.READ_ONLY) !== 0)
-        v.refuse(
-          'read-only',
-          'Memory Safety',
-          `R${pointerNumber} cannot write into ${k.kindName(kind, flags)}`,
-          'The memory is read only.',
-        );
+      if (write) refuseReadOnly(v, pointerNumber, kind, flags);
       checkBuffer(v, pointerNumber, pointer, total, size);
       break;
     case k.TP_BUFFER:
