@@ -1,4 +1,5 @@
 // Calls in all their forms: subprograms, callbacks, bpf_loop, tail calls, maps in place, kfuncs; and the budgets.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
@@ -355,6 +356,65 @@ describe('tail calls', () => {
     });
     expect(results).toEqual([1n, 42n, 72n]);
     expect(exports['beyond']!(2n)).toBe(5n);
+  });
+
+  // What stands in one function because the elements led there at first, and what is jumped to, in any graph of programs and with
+  // any elements by now: the same as a model of it.
+  it('give the same wherever elements led at first and lead now', () => {
+    const count = 4;
+    const elements = fc.array(fc.integer({ min: 0, max: count }), { minLength: count, maxLength: count });
+    const property = fc.property(elements, elements, elements, fc.boolean(), (targets, first, now, fuel) => {
+      const bed = new Testbed();
+      const programs = new Map(first.flatMap((which, at) => (which < count ? [[at, `p${which}`]] : [])));
+      const wide = { ...map, maxEntries: count, valuesAddress: values, programs };
+      place(bed, wide);
+      const specs = targets.map((target, at) =>
+        program(
+          `
+          mov %r7, %r10
+          stxdw [%r10-8], %r1
+          ldxdw %r2, [%r1]
+          mul %r2, 3
+          add %r2, ${at + 1}
+          stxdw [%r1], %r2
+          ldxdw %r1, [%r7-8]
+          mov %r6, %r1
+          ${at === 1 ? 'call local sub' : ''}
+          mov %r1, %r6
+          ${target < count ? `lddw %r2, 0x450000\nmov %r3, ${target}\ncall 12` : ''}
+          mov %r0, ${at}
+          exit
+          ${at === 1 ? 'sub: mov %r0, 3\nexit' : ''}`,
+          { name: `p${at}`, type: 'xdp' },
+          [wide],
+        ),
+      );
+      const { programs: compiled } = compileModule(specs, { fuel, planeExports: new Set() });
+      const exports = bed.load(specs, {}, { fuel });
+      bed.fuel = 1000;
+      now.forEach((which, at) => {
+        const element = which < count ? bed.tableBase + compiled[which]!.tailElement : 0;
+        bed.view.setUint32(values + 4 * at, element, true);
+      });
+      specs.forEach(({ name }, start) => {
+        let value = 0n;
+        let calls = 0;
+        let at = start;
+        for (;;) {
+          value = BigInt.asUintN(64, value * 3n + BigInt(at + 1));
+          const target = targets[at]!;
+          const next = target < count ? now[target]! : count;
+          if (next === count || calls === MAX_TAIL_CALLS) break;
+          calls++;
+          at = next;
+        }
+        bed.view.setBigUint64(bed.free, 0n, true);
+        expect(exports[name]!(BigInt(bed.free))).toBe(BigInt(at));
+        expect(bed.view.getBigUint64(bed.free, true)).toBe(value);
+        if (targets[start]! < count) expect(bed.view.getUint32(WORKERS + WORKER_TAIL_CALLS, true)).toBe(calls);
+      });
+    });
+    fc.assert(property, { numRuns: 150 });
   });
 
   it('from a subprogram end that only, and leave the stack as it was', () => {

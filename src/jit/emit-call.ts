@@ -1,9 +1,9 @@
-/** Calls: helpers, kfuncs, subprograms, tail calls, and the ones that are expanded in place. */
-import { MAP_MAX_ENTRIES, MAP_VALUES, PROG_ARRAY_STRIDE } from '../plane/layout/map.ts';
+/** Calls that come back: helpers, kfuncs, subprograms, and the ones that are expanded in place. */
 import { FRAME_SIZE } from '../plane/layout/memory.ts';
-import { MAX_TAIL_CALLS, WORKER_CPU, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
+import { WORKER_CPU } from '../plane/layout/worker.ts';
 import { passesFunction } from './analysis.ts';
 import { HELPER, plainCall, planHelper, THROW } from './call-plan.ts';
+import { emitTailCall } from './emit-tail-call.ts';
 import type { Emitter } from './emitter.ts';
 import { emitRethrow, emitThrow } from './exceptions.ts';
 import type { Op } from './ir.ts';
@@ -198,85 +198,4 @@ function callbackCall(e: Emitter, op: OpOf<'loop'>, round: number): CallbackCall
       code.call(index);
     },
   };
-}
-
-/** bpf_tail_call(ctx, map, index): goes on in another program, or with the next instruction where it cannot. */
-function emitTailCall(e: Emitter, op: OpOf<'helper'>): void {
-  const { code } = e;
-  const element = e.scratch('index', I32);
-  const count = e.scratch('tail-calls', I32);
-  const mapFact = e.fact(2);
-  const map = mapFact.kind === 'const' ? mapFact.map : undefined;
-  const indexFact = e.fact(3);
-  const index = indexFact.kind === 'const' ? Number(BigInt.asUintN(32, indexFact.value)) : undefined;
-  code.open(wasm.block);
-  if (map?.valuesAddress !== undefined && index !== undefined) {
-    if (index >= map.maxEntries) code.branch(wasm.br, 0);
-    code.i32(map.valuesAddress + index * PROG_ARRAY_STRIDE);
-  } else pushElementAddress(e);
-  code.memory(wasm.i32Load, 0);
-  code.tee(element);
-  code.op(wasm.i32Eqz);
-  code.branch(wasm.brIf, 0);
-  if (e.tailCount === undefined) e.loadWorker(WORKER_TAIL_CALLS);
-  else code.get(e.tailCount);
-  code.tee(count);
-  code.i32(MAX_TAIL_CALLS);
-  code.op(wasm.i32GeU);
-  code.branch(wasm.brIf, 0);
-  const pushCount = () => {
-    code.get(count);
-    code.i32(1);
-    code.op(wasm.i32Add);
-  };
-  const likely = map?.programs?.get(index ?? -1);
-  const known = likely === undefined ? undefined : e.scope.tailEntry(likely);
-  // Programs that know each other pass the count in a register, so that they need not wait for memory, and store it where they exit
-  // (Emitter.storeTailCount): what called the first of them goes on with the count that its callees left.
-  const inRegister = known?.counted === true && e.tailCount !== undefined;
-  const storeCount = () => e.storeWorker(WORKER_TAIL_CALLS, pushCount);
-  if (!inRegister) storeCount();
-  if (!e.isEntry) e.storeWorker(WORKER_STACK_TOP, () => e.pushFrame(0));
-  e.storeFuel();
-  if (known !== undefined) {
-    // The program that the element held at first is still there: no need for the table's checks.
-    code.get(element);
-    code.global(e.scope.tableBase);
-    code.i32(known.element);
-    code.op(wasm.i32Add);
-    code.op(wasm.i32Eq);
-    code.open(wasm.if);
-    e.push(1, I64);
-    if (known.counted) pushCount();
-    code.returnCall(known.index);
-    code.end();
-    if (inRegister) storeCount();
-  }
-  e.push(1, I64);
-  code.get(element);
-  code.returnCallIndirect(e.scope.entryType);
-  code.end();
-  code.i64(0n);
-  e.define(op, I64);
-}
-
-/** Address of the element that r3 names in the map in r2, or goes to label 0. */
-function pushElementAddress(e: Emitter): void {
-  const { code } = e;
-  const map = e.scratch('map', I32);
-  const element = e.scratch('index', I32);
-  e.push(2, I32);
-  code.set(map);
-  e.push(3, I32);
-  code.tee(element);
-  code.get(map);
-  code.memory(wasm.i32Load, MAP_MAX_ENTRIES);
-  code.op(wasm.i32GeU);
-  code.branch(wasm.brIf, 0);
-  code.get(map);
-  code.memory(wasm.i32Load, MAP_VALUES);
-  code.get(element);
-  code.i32(PROG_ARRAY_STRIDE);
-  code.op(wasm.i32Mul);
-  code.op(wasm.i32Add);
 }

@@ -31,7 +31,7 @@ export function keepRawPacket(e: Emitter): void {
 }
 
 export function emitPacketLoad(e: Emitter, op: PacketLoad): void {
-  if (!op.fromContext && !e.isEntry)
+  if (!op.fromContext && e.entry === undefined)
     throw new UnsupportedError(
       'packet loads in subprograms',
       `insn ${op.slot}: BPF_LD ABS and IND in a subprogram need a program type`,

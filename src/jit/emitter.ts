@@ -8,44 +8,43 @@ import { WORKER_FUEL, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layou
 import type { FunctionAnalysis } from './analysis.ts';
 import { constant, type Fact } from './fact.ts';
 import { definition, NO_REGISTER, type Op, type Register } from './ir.ts';
+import type { ModuleScope } from './scope.ts';
 import type { Code } from './wasm/encoder.ts';
 import { I32, I64, type ValueType, wasm } from './wasm/opcodes.ts';
 import type { WebCursor } from './webs.ts';
 
-/** What a body refers to outside of itself. */
-export interface ModuleScope {
-  readonly fuel: boolean;
-  /** Globals env.worker and env.table_base. */
-  readonly worker: number;
-  readonly tableBase: number;
-  /** Type (i64) -> i64 of program entries, and (i64 x 5) -> i64 of callbacks. */
-  readonly entryType: number;
-  readonly callbackType: number;
-  /** Exception tag with the cookie (i64); undefined where no program of the module throws. */
-  readonly tag: number | undefined;
-  /** Index of an imported plane function. */
-  plane(name: string): number;
-  /** A function of the program at hand, by slot. */
-  callee(slot: number): { readonly index: number; readonly analysis: FunctionAnalysis };
-  /** Element, counted from env.table_base, of the callback at a slot. */
-  tableElement(slot: number): number;
-  /**
-   * Element of the tail entry of another program of the module, and the function to go on in: with `counted`, (ctx, tail calls so
-   * far), else (ctx).
-   */
-  tailEntry(
-    program: string,
-  ): { readonly index: number; readonly element: number; readonly counted: boolean } | undefined;
+/** Programs whose bodies stand in one function, each where the one before goes on in it. */
+export interface Chain {
+  readonly programs: readonly ModuleScope[];
+  /** Operations that the function still takes; one for all of its chains. */
+  readonly room: { left: number };
+  writeBody(e: Emitter): void;
+}
+
+/** Of a function that a hook or a tail call enters. */
+export interface Entry {
+  /** Local that holds the tail calls so far; undefined: they are counted in the worker block. */
+  readonly tailCount: number | undefined;
+  readonly chain: Chain;
+}
+
+/** A local with the first byte of the frame of a program that is entered from outside. */
+export function pushEntryFrame(code: Code, { worker }: ModuleScope): number {
+  const frame = code.local(I32);
+  code.global(worker);
+  code.memory(wasm.i32Load, WORKER_STACK_TOP);
+  code.i32(FRAME_SIZE);
+  code.op(wasm.i32Sub);
+  code.set(frame);
+  return frame;
 }
 
 export class Emitter {
   readonly code: Code;
   readonly analysis: FunctionAnalysis;
   readonly scope: ModuleScope;
-  /** Called from outside by the hook, not by CALL: its frame is at the top of the stack. */
-  readonly isEntry: boolean;
-  /** Local that holds the tail calls so far; undefined: they are counted in the worker block. */
-  readonly tailCount: number | undefined;
+  /** undefined: called by CALL. The frame of an entry is at the top of the stack. */
+  readonly entry: Entry | undefined;
   readonly #locals = new Map<number, number>();
   readonly #scratch = new Map<string, number>();
   readonly #frame: number | undefined;
@@ -60,17 +59,15 @@ export class Emitter {
     code: Code,
     analysis: FunctionAnalysis,
     scope: ModuleScope,
-    isEntry: boolean,
     parameters: readonly number[],
     frame: number | undefined,
-    tailCount: number | undefined,
+    entry: Entry | undefined,
   ) {
     this.code = code;
     this.analysis = analysis;
     this.scope = scope;
-    this.isEntry = isEntry;
     this.#frame = frame;
-    this.tailCount = tailCount;
+    this.entry = entry;
     this.#cursor = analysis.webs.cursor(0);
     this.fuelLocal = scope.fuel && analysis.burnsFuel ? code.local(I32) : undefined;
     parameters.forEach((local, at) => {
@@ -261,7 +258,7 @@ export class Emitter {
 
   /** Before the program returns: a function that went on in it may make tail calls again in what called the function. */
   storeTailCount(): void {
-    const { tailCount } = this;
+    const tailCount = this.entry?.tailCount;
     if (tailCount !== undefined) this.storeWorker(WORKER_TAIL_CALLS, () => this.code.get(tailCount));
   }
 

@@ -8,9 +8,11 @@ import { emitCondition, emitSwitchIndex } from './emit-jump.ts';
 import { checkedLookup, emitArrayLookup, emitIndexCheck } from './emit-map.ts';
 import { emitAtomic, emitLoad, emitLoadAcquire, emitStore, emitStoreRelease } from './emit-memory.ts';
 import { emitPacketLoad, keepRawPacket } from './emit-packet.ts';
-import { Emitter, type ModuleScope } from './emitter.ts';
+import { MOST_CHAINED } from './emit-tail-call.ts';
+import { type Chain, Emitter, pushEntryFrame } from './emitter.ts';
 import { writeCatchingAdapter, writeCatchingEntry } from './exceptions.ts';
 import type { Op } from './ir.ts';
+import type { ModuleScope } from './scope.ts';
 import { writeStructured } from './structure.ts';
 import { Code } from './wasm/encoder.ts';
 import { I32, I64, type ValueType, wasm } from './wasm/opcodes.ts';
@@ -32,17 +34,15 @@ export function writeEntry(
 ): Code {
   const types = new Array<ValueType>(parameters).fill(I64);
   const code = new Code(counted ? [...types, I32] : types);
-  let frame: number | undefined;
-  if (analysis.needsFrame) {
-    frame = code.local(I32);
-    code.global(scope.worker);
-    code.memory(wasm.i32Load, WORKER_STACK_TOP);
-    code.i32(FRAME_SIZE);
-    code.op(wasm.i32Sub);
-    code.set(frame);
-  }
+  const frame = analysis.needsFrame ? pushEntryFrame(code, scope) : undefined;
   const locals = Array.from({ length: parameters }, (_, at) => at);
-  const emitter = new Emitter(code, analysis, scope, true, locals, frame, counted ? parameters : undefined);
+  const chain: Chain = {
+    programs: [scope],
+    room: { left: MOST_CHAINED },
+    writeBody: (emitter) => writeBody(emitter, planeExports),
+  };
+  const tailCount = counted ? parameters : undefined;
+  const emitter = new Emitter(code, analysis, scope, locals, frame, { tailCount, chain });
   if (parameters === 2) keepRawPacket(emitter);
   writeBody(emitter, planeExports);
   return code;
@@ -53,7 +53,7 @@ export function writeInternal(analysis: FunctionAnalysis, scope: ModuleScope, pl
   const code = new Code(internalParameters(analysis));
   const locals = Array.from({ length: analysis.args }, (_, at) => at);
   const frame = analysis.needsFrame ? analysis.args : undefined;
-  writeBody(new Emitter(code, analysis, scope, false, locals, frame, undefined), planeExports);
+  writeBody(new Emitter(code, analysis, scope, locals, frame, undefined), planeExports);
   return code;
 }
 

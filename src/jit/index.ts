@@ -8,14 +8,15 @@
 import { UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
-import { analyseProgram, type FunctionAnalysis } from './analysis.ts';
+import { analyseProgram } from './analysis.ts';
 import { ARENA_AT } from './arena.ts';
 import { type CallPlan, HELPER, plainCall, planHelper, THROW, typeOf } from './call-plan.ts';
-import type { ModuleScope } from './emitter.ts';
-import { internalParameters, writeAdapter, writeEntry, writeGuard, writeInternal } from './function.ts';
+import { type Analysed, CALLBACK_TYPE, declarePrograms, tailEntryOf, throws, usesTailCalls } from './declared.ts';
+import { writeAdapter, writeEntry, writeGuard, writeInternal } from './function.ts';
+import type { ModuleScope, TailEntry } from './scope.ts';
 import { Code } from './wasm/encoder.ts';
 import { type FunctionType, ModuleBuilder } from './wasm/module.ts';
-import { I32, I64, wasm } from './wasm/opcodes.ts';
+import { I64, wasm } from './wasm/opcodes.ts';
 
 export interface CompileOptions {
   /**
@@ -52,7 +53,6 @@ export interface CompiledModule {
 /** Pages of 64 KiB that env.memory has at least and at most. */
 const MEMORY_MINIMUM = 64;
 const MEMORY_MAXIMUM = 65536;
-const CALLBACK_TYPE: FunctionType = { parameters: [I64, I64, I64, I64, I64], results: [I64] };
 
 /**
  * @throws InputError SLUICE_JIT_PROGRAM: an unknown instruction, a jump or call to nowhere; UnsupportedError: a helper or kfunc
@@ -75,17 +75,13 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
   const entryType = module.type({ parameters: [I64], results: [I64] });
   const callbackType = module.type(CALLBACK_TYPE);
   const declared = declarePrograms(module, analysed);
-  // Raw programs take two arguments and are not tail-called.
-  const tails = new Map(
-    declared
-      .filter(({ type }) => type.parameters.length === 1)
-      .map(({ program, tailEntry, counted, element }) => [program.name, { tailEntry, counted, element }]),
-  );
   const tag = declared.some(({ functions }) => throws(functions)) ? module.tag([I64]) : undefined;
   const elements: number[] = [];
   const compiled: CompiledProgram[] = [];
-  for (const { program, functions, type, tailEntry, counted, guarded, indices, adapters, element } of declared) {
-    const entryAnalysis = functions.get(program.functions[0]!.start)!;
+  const scopes = new Map<string, ModuleScope>();
+  const tails = new Map<string, TailEntry>();
+  for (const each of declared) {
+    const { program, functions, indices, adapters, element } = each;
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
       fuel: options.fuel,
@@ -97,13 +93,15 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
       plane: (name) => planeFunctions.get(name)!,
       callee: (slot) => ({ index: indices.get(slot)!, analysis: functions.get(slot)! }),
       tableElement: (slot) => element + 2 + adapterSlots.indexOf(slot),
-      tailEntry: (name) => {
-        const tail = tails.get(name);
-        if (tail === undefined) return undefined;
-        const { counted, tailEntry } = tail;
-        return { index: counted ?? tailEntry, element: tail.element + 1, counted: counted !== undefined };
-      },
+      tailEntry: (name) => tails.get(name),
     };
+    scopes.set(program.name, scope);
+    // Raw programs take two arguments and are not tail-called.
+    if (program.type !== undefined) tails.set(program.name, tailEntryOf(each, scope));
+  }
+  for (const { program, functions, type, tailEntry, counted, guarded, indices, adapters, element } of declared) {
+    const entryAnalysis = functions.get(program.functions[0]!.start)!;
+    const scope = scopes.get(program.name)!;
     const body = writeEntry(entryAnalysis, scope, options.planeExports, type.parameters.length, counted !== undefined);
     module.define(guarded ?? counted ?? tailEntry, body);
     if (guarded !== undefined && tag !== undefined) {
@@ -134,44 +132,6 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
   }
   module.elements(tableBase, elements);
   return { bytes: module.finish(), imports: module.imports, programs: compiled, tableSize: elements.length };
-}
-
-interface Analysed {
-  readonly program: ResolvedProgram;
-  readonly functions: ReadonlyMap<number, FunctionAnalysis>;
-}
-
-interface Declared extends Analysed {
-  readonly type: FunctionType;
-  readonly tailEntry: number;
-  /** The body, where it takes the tail calls so far as its last argument; undefined: the tail entry is the body. */
-  readonly counted: number | undefined;
-  /** The body, where the program may throw and the tail entry catches; undefined otherwise. */
-  readonly guarded: number | undefined;
-  readonly indices: ReadonlyMap<number, number>;
-  readonly adapters: ReadonlyMap<number, number>;
-  /** First of its elements: the entry, the tail entry, the adapters. */
-  readonly element: number;
-}
-
-/** Every function gets its index before any is written: programs go on in one another. */
-function declarePrograms(module: ModuleBuilder, analysed: readonly Analysed[]): Declared[] {
-  let element = 0;
-  return analysed.map(({ program, functions }) => {
-    const start = program.functions[0]!.start;
-    const parameters = program.type === undefined ? 2 : 1;
-    const type: FunctionType = { parameters: new Array<typeof I64>(parameters).fill(I64), results: [I64] };
-    const tailEntry = module.declare(program.name, type);
-    const indices = declareInternal(module, program, functions, start);
-    const adapters = declareAdapters(module, program, functions);
-    const counted = countsInRegister(program, functions, indices.has(start))
-      ? module.declare(`${program.name}:counted`, { parameters: [...type.parameters, I32], results: [I64] })
-      : undefined;
-    const guarded = throws(functions) ? module.declare(`${program.name}:guarded`, type) : undefined;
-    const declared = { program, functions, type, tailEntry, counted, guarded, indices, adapters, element };
-    element += 2 + adapters.size;
-    return declared;
-  });
 }
 
 /** Imports every plane function that is called, in the order of the calls. */
@@ -210,60 +170,6 @@ function importPlane(
 
 function isExpanded(helper: number): boolean {
   return helper === HELPER.SMP_PROCESSOR_ID || helper === HELPER.TAIL_CALL;
-}
-
-function throws(functions: ReadonlyMap<number, FunctionAnalysis>): boolean {
-  return [...functions.values()].some(({ mayThrow }) => mayThrow);
-}
-
-function usesTailCalls(functions: ReadonlyMap<number, FunctionAnalysis>): boolean {
-  return [...functions.values()].some(({ mayTailCall }) => mayTailCall);
-}
-
-/** Only the entry makes tail calls, so nothing that it calls has to see or change their count. */
-function countsInRegister(
-  program: ResolvedProgram,
-  functions: ReadonlyMap<number, FunctionAnalysis>,
-  entryIsCalled: boolean,
-): boolean {
-  if (program.type === undefined || entryIsCalled || throws(functions)) return false;
-  const [entry, ...others] = program.functions.flatMap(({ start }) => functions.get(start) ?? []);
-  return entry!.mayTailCall && others.every(({ mayTailCall }) => !mayTailCall);
-}
-
-/** Functions that CALL, bpf_loop or a callback reaches, by slot: all but the entry, and that too if something calls it. */
-function declareInternal(
-  module: ModuleBuilder,
-  program: ResolvedProgram,
-  functions: ReadonlyMap<number, FunctionAnalysis>,
-  entry: number,
-): Map<number, number> {
-  const reached = new Set<number>();
-  for (const { calls, references } of functions.values())
-    for (const slot of [...calls, ...references]) reached.add(slot);
-  for (const { exceptionCallback, start } of program.functions) if (exceptionCallback === true) reached.add(start);
-  const indices = new Map<number, number>();
-  for (const slot of [...functions.keys()].sort((a, b) => a - b)) {
-    if (slot === entry && !reached.has(slot)) continue;
-    const analysis = functions.get(slot)!;
-    const type: FunctionType = { parameters: internalParameters(analysis), results: [I64] };
-    indices.set(slot, module.declare(`${program.name}.${analysis.spec.name}`, type));
-  }
-  return indices;
-}
-
-/** Functions whose address the program takes, by slot. */
-function declareAdapters(
-  module: ModuleBuilder,
-  program: ResolvedProgram,
-  functions: ReadonlyMap<number, FunctionAnalysis>,
-): Map<number, number> {
-  const referenced = new Set<number>();
-  for (const { references } of functions.values()) for (const slot of references) referenced.add(slot);
-  const adapters = new Map<number, number>();
-  for (const slot of [...referenced].sort((a, b) => a - b))
-    adapters.set(slot, module.declare(`${program.name}.${functions.get(slot)!.spec.name}:callback`, CALLBACK_TYPE));
-  return adapters;
 }
 
 /** The two entries of a body that takes the count: the first begins at 0, the tail entry with what the worker block says. */

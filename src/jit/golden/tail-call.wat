@@ -12,25 +12,25 @@
       (i32.load offset=8 align=1
         (global.get 0))))
   (func $tail-call:counted (type 2) (param i64 i32) (result i64)
-    (local i32 i32 i32)
+    (local i32 i32)
     (local.set 2
       (i32.wrap_i64
         (local.get 0)))
     (block  ;; label = @1
+      (local.set 3
+        (i32.load align=1
+          (i32.const 4587532)))
       (br_if 0 (;@1;)
         (i32.eqz
-          (local.tee 3
-            (i32.load align=1
-              (i32.const 4587532)))))
+          (local.get 3)))
       (br_if 0 (;@1;)
         (i32.ge_u
-          (local.tee 4
-            (local.get 1))
+          (local.get 1)
           (i32.const 33)))
       (i32.store offset=8 align=1
         (global.get 0)
         (i32.add
-          (local.get 4)
+          (local.get 1)
           (i32.const 1)))
       (return_call_indirect (type 0)
         (i64.extend_i32_u
