@@ -156,7 +156,9 @@ describe.skipIf(clangs.length === 0)(`maps with objects${noClang}`, () => {
     const socket = createSocket(runtime);
     const storage = object.maps['of_socket']!;
     expect(() => storage.get(4711)).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_EBADF' }));
-    expect(() => storage.get(currentTask(runtime).id)).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_EBADF' }));
+    expect(() => storage.get(currentTask(runtime).id)).toThrow(
+      expect.objectContaining({ code: 'SLUICE_MAP_ENOTSOCK' }),
+    );
     expect(storage.get(socket.id)).toBeUndefined();
     storage.set(socket.id, 7n, 'noexist');
     expect(() => storage.set(socket.id, 8n, 'noexist')).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_EEXIST' }));

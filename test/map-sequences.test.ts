@@ -1,22 +1,14 @@
 // Every map type that both have, through long random sequences from user space and from a program: results, contents, errno, evictions.
-// SLUICE_PARITY_OPS: operations a type (default 3000; a million was run for every type, see docs/maps.md); SLUICE_SEED: start of the sequences.
-import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, it } from 'vitest';
 import { createMap, load, type MapHandle, Runtime, type TargetName } from '../src/index.ts';
 import { possibleCpus } from '../src/linux/cpus.ts';
-import { bpfRefusal } from '../src/linux/features.ts';
 import { close } from '../src/linux/ffi.ts';
 import type { KernelMap } from '../src/linux/maps.ts';
 import { openSocket, SOCK_RAW } from '../src/linux/sockets.ts';
 import { PlaneMap } from '../src/runtime/maps/plane-map.ts';
-import { clangs } from './clang.ts';
 import { compileSequence, runSequence, type SequenceCase } from './map-sequences.ts';
+import { agree, count, HOURS, missing, pinToOurCpu, seed } from './sequence-rounds.ts';
 
-const missing =
-  bpfRefusal() ??
-  (clangs.length === 0 ? 'no clang' : spawnSync('taskset', ['-V']).status === 0 ? undefined : 'no taskset');
-const count = Number(process.env['SLUICE_PARITY_OPS'] ?? 3000);
-const seed = Number(process.env['SLUICE_SEED'] ?? (Math.random() * 2 ** 32) >>> 0);
 const cpus = missing === undefined ? possibleCpus() : 1;
 
 const u32s = (...words: number[]) => new Uint8Array(Uint32Array.from(words).buffer);
@@ -264,7 +256,6 @@ const cases: readonly SequenceCase[] = [
     value: oneOf(...[0, 1, 192, 16384, 16385].map((each) => u32s(each))),
     ordered: true,
     program: 'redirect',
-    most: 10_000,
   },
   {
     title: 'xskmap',
@@ -282,47 +273,23 @@ const cases: readonly SequenceCase[] = [
 describe.skipIf(missing !== undefined)(
   `sequences of ${count} operations from seed ${seed}${missing ? ` (skipped: ${missing})` : ''}`,
   () => {
-    let before = '';
-    // What is of a CPU must be of ours, which is CPU 0.
-    beforeAll(() => {
-      before = spawnSync('taskset', ['-p', String(process.pid)], { encoding: 'utf8' })
-        .stdout.split(' ')
-        .at(-1)!
-        .trim();
-      expect(spawnSync('taskset', ['-p', '1', String(process.pid)]).status).toBe(0);
-    });
+    pinToOurCpu();
     afterAll(() => {
       if (socket !== undefined) close(socket);
-      spawnSync('taskset', ['-p', before, String(process.pid)]);
     });
 
-    it.each(cases)('$title', { timeout: 3_600_000 }, async (each) => {
+    it.each(cases)('$title', { timeout: HOURS }, async (each) => {
       const bytes = compileSequence(each);
-      // A new map now and then: most differences show while one fills.
-      const wanted = Math.min(count, each.most ?? count);
-      const part = Math.max(1500, Math.ceil(wanted / 50));
-      let operations = 0;
-      const start = performance.now();
-      for (let round = 0; operations < wanted; round++) {
-        const ours = await load(bytes, { runtime: new Runtime({ cpus, seed: BigInt(seed) }) });
-        const theirs = await load(bytes, { target: 'linux' });
-        inners = await innerMaps(each.inner ?? 0, ours.runtime);
-        const result = runSequence(each, ours, theirs, seed + round, Math.min(part, wanted - operations));
+      await agree(each.title, async (start, operations) => {
+        const user = await load(bytes, { runtime: new Runtime({ cpus, seed: BigInt(seed) }) });
+        const linux = await load(bytes, { target: 'linux' });
+        inners = await innerMaps(each.inner ?? 0, user.runtime);
+        const result = runSequence(each, { user, linux }, start, operations);
         for (const inner of Object.values(inners).flat()) inner.close();
-        ours.close();
-        theirs.close();
-        expect(
-          result.difference === undefined
-            ? ''
-            : `seed ${seed}, round ${round}, operation ${result.operations}:\n${result.difference}`,
-        ).toBe('');
-        operations += result.operations;
-      }
-      expect(operations).toBeGreaterThanOrEqual(wanted);
-      if (process.env['SLUICE_PARITY_OPS'] !== undefined)
-        process.stderr.write(
-          `${each.title}: ${operations} operations agree, ${((performance.now() - start) / 1000).toFixed(1)} s\n`,
-        );
+        user.close();
+        linux.close();
+        return result;
+      });
     });
   },
 );

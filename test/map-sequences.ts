@@ -42,8 +42,6 @@ export interface SequenceCase {
   readonly take?: boolean;
   /** Batches of user space. */
   readonly batch?: boolean;
-  /** At most so many operations, where each takes the kernel long. */
-  readonly most?: number;
 }
 
 /** Small and fast, and the same everywhere: mulberry32. */
@@ -312,6 +310,12 @@ function text(each: SequenceCase | undefined, bytes: Uint8Array | undefined): st
   return hex(bytes.map((byte, i) => (i % stride < each.valueSize ? byte : 0)));
 }
 
+/** One draw: what it does on a target, and how many operations that is. */
+export interface Step {
+  readonly count: number;
+  run(target: TargetName): string;
+}
+
 export interface SequenceResult {
   readonly operations: number;
   /** The first difference, with what came right before it. */
@@ -319,36 +323,36 @@ export interface SequenceResult {
 }
 
 /** Runs `count` operations on both, until one differs. */
+export function runSteps(count: number, draw: () => Step): SequenceResult {
+  const recent: string[] = [];
+  let operations = 0;
+  while (operations < count) {
+    const step = draw();
+    const here = step.run('user');
+    const there = step.run('linux');
+    operations += step.count;
+    if (here !== there) return { operations, difference: [...recent, `here:  ${here}`, `linux: ${there}`].join('\n') };
+    recent.push(here);
+    if (recent.length > 6) recent.shift();
+  }
+  return { operations, difference: undefined };
+}
+
 export function runSequence(
   each: SequenceCase,
-  ours: LoadedObject,
-  theirs: LoadedObject,
+  objects: Readonly<Record<TargetName, LoadedObject>>,
   seed: number,
   count: number,
 ): SequenceResult {
   const random = generator(seed);
-  const recent: string[] = [];
-  let done = 0;
-  while (done < count) {
-    let here: string;
-    let there: string;
+  return runSteps(count, () => {
     if (random() % 8 === 0) {
       const { packet, size } = packetOf(each, random, RUN);
-      here = programRun(ours, packet, size, each);
-      there = programRun(theirs, packet, size, each);
-      done += RUN;
-    } else {
-      const operation = userOperation(each, random);
-      here = operation(ours.maps['map']!);
-      there = operation(theirs.maps['map']!);
-      done++;
+      return { count: RUN, run: (target) => programRun(objects[target], packet, size, each) };
     }
-    if (here !== there)
-      return { operations: done, difference: [...recent, `here:  ${here}`, `linux: ${there}`].join('\n') };
-    recent.push(here);
-    if (recent.length > 6) recent.shift();
-  }
-  return { operations: done, difference: undefined };
+    const operation = userOperation(each, random);
+    return { count: 1, run: (target) => operation(objects[target].maps['map']!) };
+  });
 }
 
 function programRun(object: LoadedObject, packet: Uint8Array, size: number, each: SequenceCase): string {

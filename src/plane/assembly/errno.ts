@@ -19,6 +19,7 @@ export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;
 export const EOVERFLOW: i64 = -75;
 export const EBADFD: i64 = -77;
+export const ENOTSOCK: i64 = -88;
 export const EPROTOTYPE: i64 = -91;
 export const EPROTONOSUPPORT: i64 = -93;
 export const ESOCKTNOSUPPORT: i64 = -94;

@@ -9,13 +9,18 @@ const names: Readonly<Record<number, string>> = {
   9: 'EBADF',
   11: 'EAGAIN',
   12: 'ENOMEM',
+  13: 'EACCES',
+  14: 'EFAULT',
   16: 'EBUSY',
   17: 'EEXIST',
   19: 'ENODEV',
   22: 'EINVAL',
   28: 'ENOSPC',
+  34: 'ERANGE',
   75: 'EOVERFLOW',
+  88: 'ENOTSOCK',
   95: 'EOPNOTSUPP',
+  115: 'EINPROGRESS',
   524: 'ENOTSUPP',
 };
 

@@ -4,8 +4,8 @@ import { header_allocate } from './header';
 import { socket_drop, socket_hold, socket_named, socket_read } from './socket-map';
 import { E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES } from '../../layout/map';
-import { IPPROTO_TCP, IPPROTO_UDP, SOCKET_SLOT_SIZE } from '../../layout/map-socket';
-import { BPF_SOCK_PROTOCOL, SOCKET_IN_ARRAY, SOCKET_REUSEPORT } from '../../layout/object';
+import { IPPROTO_TCP, IPPROTO_UDP, SOCKET_SLOT_SIZE, TCP_LISTEN } from '../../layout/map-socket';
+import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, SOCKET_IN_ARRAY, SOCKET_REUSEPORT } from '../../layout/object';
 
 export function reuseport_sockarray_create(
   type: u32,
@@ -58,7 +58,9 @@ export function reuseport_sockarray_write(map: usize, key: usize, value: usize, 
   if (old != 0 && flags == BPF_NOEXIST) return <i32>EEXIST;
   if (old == 0 && flags == BPF_EXIST) return <i32>ENOENT;
   if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) return <i32>ENOTSUPP;
+  // Those that share a port are a group only once they are bound (UDP) or listen (TCP).
   if (load<u32>(socket, SOCKET_REUSEPORT) == 0) return <i32>EINVAL;
+  if (protocol == IPPROTO_TCP && load<u32>(socket, BPF_SOCK_STATE) != TCP_LISTEN) return <i32>EINVAL;
   if (atomic.xchg<u32>(socket, 1, SOCKET_IN_ARRAY) != 0) return <i32>EBUSY;
   socket_hold(socket);
   leave(atomic.xchg<u32>(slot(map, index), <u32>socket));

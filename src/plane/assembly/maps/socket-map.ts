@@ -1,6 +1,6 @@
 // What maps of sockets share (layout/map-socket.ts): which sockets they take, and how user space names them.
 import { object_by_id, object_hold, object_release } from '../objects';
-import { EBADF, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
+import { EBADF, EINVAL, ENOENT, ENOSPC, ENOTSOCK, EOPNOTSUPP } from '../errno';
 import { MAP_VALUE_SIZE } from '../../layout/map';
 import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, OBJECT_SOCKET, SOCKET_COOKIE } from '../../layout/object';
 import { IPPROTO_TCP, IPPROTO_UDP, TCP_ESTABLISHED, TCP_LISTEN } from '../../layout/map-socket';
@@ -8,8 +8,14 @@ import { IPPROTO_TCP, IPPROTO_UDP, TCP_ESTABLISHED, TCP_LISTEN } from '../../lay
 /** Body of the socket that a value of user space names; errors are at or above ERROR_FLOOR as u32. */
 export function socket_named(map: usize, value: usize): usize {
   if (load<u32>(map, MAP_VALUE_SIZE) == 8 && load<u64>(value) > 0x7fff_ffff) return <usize>EINVAL;
-  const socket = object_by_id(load<u32>(value), OBJECT_SOCKET);
-  return socket == 0 ? <usize>EBADF : socket;
+  return socket_by_id(load<u32>(value));
+}
+
+/** Body of the socket with this id; as sockfd_lookup -EBADF for none, -ENOTSOCK for another kind of object. */
+export function socket_by_id(id: u32): usize {
+  const socket = object_by_id(id, OBJECT_SOCKET);
+  if (socket != 0) return socket;
+  return object_by_id(id, 0) == 0 ? <usize>EBADF : <usize>ENOTSOCK;
 }
 
 /** 0 if sockmaps take the socket: TCP that listens or is established, UDP (sock_map_sk_is_suitable, sock_map_sk_state_allowed). */

@@ -14,6 +14,7 @@ import {
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
 import { spin_lock, spin_unlock } from './link';
+import { socket_by_id } from './socket-map';
 import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
 import { has_spin_lock, value_copy_locked, value_init } from './value';
@@ -280,6 +281,7 @@ export function storage_end_run(): void {
 /** User space: owner by the key of bpf(2), an object's id; errors are at or above ERROR_FLOOR as u32. */
 function owner_by_key(map: usize, key: usize): usize {
   const type = load<u32>(map, MAP_TYPE);
+  if (type == SK_STORAGE) return socket_by_id(load<u32>(key));
   // cgroup_storage: u64 id of the group; behind it the attach type, of which one is modelled.
   const body = object_by_id(load<u32>(key), kind_of(type));
   if (body != 0) return body;

@@ -1,0 +1,53 @@
+// Maps of objects and maps that hang on objects, through long random sequences from user space and from a program, as test/map-sequences.test.ts does for the others.
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { type Bed, runBed } from './object-sequences/bed.ts';
+import {
+  compileSocketMap,
+  type KernelSockets,
+  openSockets,
+  type SocketMap,
+  socketBed,
+} from './object-sequences/sockets.ts';
+import { agree, count, HOURS, missing, pinToOurCpu, seed } from './sequence-rounds.ts';
+
+/** Rounds of a bed of its own each. */
+function agreeOn(title: string, make: (round: number) => Promise<Bed>): Promise<void> {
+  return agree(title, async (start, operations) => {
+    const bed = await make(start);
+    try {
+      return runBed(bed, start, operations);
+    } finally {
+      bed.close();
+    }
+  });
+}
+
+describe.skipIf(missing !== undefined)(
+  `objects in sequences of ${count} operations from seed ${seed}${missing ? ` (skipped: ${missing})` : ''}`,
+  () => {
+    pinToOurCpu();
+
+    describe('sockets', () => {
+      let sockets: KernelSockets;
+      beforeAll(async () => {
+        sockets = await openSockets();
+      });
+      afterAll(() => sockets.close());
+
+      const maps: readonly SocketMap[] = [
+        { type: 'sockmap', keySize: 4, valueSize: 4, maxEntries: 6 },
+        { type: 'sockmap', keySize: 4, valueSize: 8, maxEntries: 6 },
+        { type: 'sockhash', keySize: 4, valueSize: 4, maxEntries: 6 },
+        { type: 'sockhash', keySize: 7, valueSize: 8, maxEntries: 6 },
+        { type: 'reuseport_sockarray', keySize: 4, valueSize: 4, maxEntries: 6 },
+        { type: 'reuseport_sockarray', keySize: 4, valueSize: 8, maxEntries: 6 },
+      ];
+      it.each(maps)('$type, values of $valueSize bytes', { timeout: HOURS }, async (each) => {
+        const bytes = compileSocketMap(each);
+        await agreeOn(`${each.type}, values of ${each.valueSize} bytes`, (round) =>
+          socketBed(each, bytes, sockets, BigInt(round)),
+        );
+      });
+    });
+  },
+);
