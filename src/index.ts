@@ -52,6 +52,7 @@ export {
   createCgroup,
   createInode,
   createSocket,
+  createTask,
   currentTask,
   type ModelledObject,
   type SocketOptions,

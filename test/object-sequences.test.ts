@@ -8,6 +8,13 @@ import {
   type SocketMap,
   socketBed,
 } from './object-sequences/sockets.ts';
+import {
+  compileStorageMap,
+  type KernelOwners,
+  openOwners,
+  type StorageMap,
+  storageBed,
+} from './object-sequences/storages.ts';
 import { agree, count, HOURS, missing, pinToOurCpu, seed } from './sequence-rounds.ts';
 
 /** Rounds of a bed of its own each. */
@@ -22,32 +29,50 @@ function agreeOn(title: string, make: (round: number) => Promise<Bed>): Promise<
   });
 }
 
+const socketMaps: readonly SocketMap[] = [
+  { type: 'sockmap', keySize: 4, valueSize: 4, maxEntries: 6 },
+  { type: 'sockmap', keySize: 4, valueSize: 8, maxEntries: 6 },
+  { type: 'sockhash', keySize: 4, valueSize: 4, maxEntries: 6 },
+  { type: 'sockhash', keySize: 7, valueSize: 8, maxEntries: 6 },
+  { type: 'reuseport_sockarray', keySize: 4, valueSize: 4, maxEntries: 6 },
+  { type: 'reuseport_sockarray', keySize: 4, valueSize: 8, maxEntries: 6 },
+];
+const storages: readonly StorageMap[] = [
+  { type: 'sk_storage', locked: false },
+  { type: 'sk_storage', locked: true },
+  { type: 'task_storage', locked: false },
+  { type: 'task_storage', locked: true },
+  { type: 'inode_storage', locked: true },
+  { type: 'cgrp_storage', locked: true },
+];
+
 describe.skipIf(missing !== undefined)(
   `objects in sequences of ${count} operations from seed ${seed}${missing ? ` (skipped: ${missing})` : ''}`,
   () => {
     pinToOurCpu();
+    let sockets: KernelSockets;
+    let owners: KernelOwners;
+    beforeAll(async () => {
+      sockets = await openSockets();
+      owners = openOwners();
+    });
+    afterAll(() => {
+      sockets.close();
+      owners.close();
+    });
 
-    describe('sockets', () => {
-      let sockets: KernelSockets;
-      beforeAll(async () => {
-        sockets = await openSockets();
-      });
-      afterAll(() => sockets.close());
+    it.each(socketMaps)('$type, values of $valueSize bytes', { timeout: HOURS }, async (each) => {
+      const bytes = compileSocketMap(each);
+      await agreeOn(`${each.type}, values of ${each.valueSize} bytes`, (round) =>
+        socketBed(each, bytes, sockets, BigInt(round)),
+      );
+    });
 
-      const maps: readonly SocketMap[] = [
-        { type: 'sockmap', keySize: 4, valueSize: 4, maxEntries: 6 },
-        { type: 'sockmap', keySize: 4, valueSize: 8, maxEntries: 6 },
-        { type: 'sockhash', keySize: 4, valueSize: 4, maxEntries: 6 },
-        { type: 'sockhash', keySize: 7, valueSize: 8, maxEntries: 6 },
-        { type: 'reuseport_sockarray', keySize: 4, valueSize: 4, maxEntries: 6 },
-        { type: 'reuseport_sockarray', keySize: 4, valueSize: 8, maxEntries: 6 },
-      ];
-      it.each(maps)('$type, values of $valueSize bytes', { timeout: HOURS }, async (each) => {
-        const bytes = compileSocketMap(each);
-        await agreeOn(`${each.type}, values of ${each.valueSize} bytes`, (round) =>
-          socketBed(each, bytes, sockets, BigInt(round)),
-        );
-      });
+    it.each(storages)('$type, spin lock: $locked', { timeout: HOURS }, async (each) => {
+      const bytes = compileStorageMap(each);
+      await agreeOn(`${each.type}${each.locked ? ' with a spin lock' : ''}`, (round) =>
+        storageBed(each, bytes, owners, sockets, BigInt(round)),
+      );
     });
   },
 );

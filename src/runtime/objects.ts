@@ -121,6 +121,11 @@ export function createInode(runtime: Runtime): ModelledObject {
   return create(runtime, 'inode');
 }
 
+/** A task besides the current one, for user space: programs come to the current one alone. */
+export function createTask(runtime: Runtime): ModelledObject {
+  return create(runtime, 'task');
+}
+
 /** The task that programs run in, as bpf_get_current_task_btf gives it; one for the life of the runtime. */
 export function currentTask(runtime: Runtime): ModelledObject {
   const { plane } = runtime;
