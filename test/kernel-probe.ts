@@ -1,5 +1,5 @@
 /** One-off programs that ask the kernel's verifier a question, for tests that hold abi/ against the kernel of this machine. */
-import type { AttachTypeName, ProgramTypeName } from '../src/abi/program-types.ts';
+import type { AttachTypeName, LinuxProgramTypeName } from '../src/abi/program-types.ts';
 import { UnsupportedError } from '../src/errors.ts';
 import { encodeInsns } from '../src/isa/encode.ts';
 import type { Insn } from '../src/isa/insn.ts';
@@ -8,7 +8,7 @@ import { close } from '../src/linux/ffi.ts';
 import { ProgramRefusedError, SyscallError } from '../src/linux/syscall-error.ts';
 
 export interface Question {
-  readonly type: ProgramTypeName;
+  readonly type: LinuxProgramTypeName;
   readonly attachType?: AttachTypeName | undefined;
   readonly license?: string;
   readonly flags?: number;

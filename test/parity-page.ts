@@ -4,9 +4,10 @@ import { kfuncs } from '../src/abi/kfuncs.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import { mapRules, type SizeRule } from '../src/abi/map-rules.ts';
 import { type MapTypeName, mapTypes } from '../src/abi/map-types.ts';
+import { ownKfuncs } from '../src/abi/own-kfuncs.ts';
 import { instructionLimits, modelledHelpers, objectLimits, refusedHelpers, refusedKfuncs } from '../src/abi/parity.ts';
 import type { ReturnRule } from '../src/abi/program-declaration.ts';
-import { programTypes } from '../src/abi/program-types.ts';
+import { isLinuxProgramType, ownProgramTypes, type ProgramTypeName, programTypes } from '../src/abi/program-types.ts';
 import { programDeclarations } from '../src/abi/programs/index.ts';
 import { hookedDeclarations } from '../src/index.ts';
 import { disassembleInsn } from '../src/isa/disassembler.ts';
@@ -84,9 +85,9 @@ function maps(): string {
 const returns = (rule: ReturnRule) =>
   typeof rule === 'string' ? rule.replace('by_target', 'by target') : `${rule.min} to ${rule.max}`;
 
-function programs(runs: ReadonlySet<string>, exports: ReadonlySet<string>): string {
-  const rows = Object.keys(programTypes).map((type) => {
-    const declaration = programDeclarations.get(type as keyof typeof programTypes)!;
+function programs(types: readonly string[], runs: ReadonlySet<string>, exports: ReadonlySet<string>): string {
+  const rows = types.map((type) => {
+    const declaration = programDeclarations.get(type as ProgramTypeName)!;
     const own = [...declaration.helpers.values()];
     const here = own.filter((prototype) => isRunnable(prototype, exports)).length;
     return row(
@@ -99,12 +100,12 @@ function programs(runs: ReadonlySet<string>, exports: ReadonlySet<string>): stri
       returns(declaration.returns),
     );
   });
-  return table(['type', 'Linux since', 'here', 'test run in Linux', 'context', 'helpers here', 'returns'], rows);
+  return table(['type', 'since', 'here', 'test run in Linux', 'context', 'helpers here', 'returns'], rows);
 }
 
 /** A list that stays readable; ext has the helpers of the program that it replaces. */
 function programTypeNames(types: readonly string[]): string {
-  const missing = [...programDeclarations.keys()].filter((type) => type !== 'ext' && !types.includes(type));
+  const missing = Object.keys(programTypes).filter((type) => type !== 'ext' && !types.includes(type));
   if (missing.length === 0) return 'all';
   return missing.length <= 8 ? `all but ${missing.join(' ')}` : types.join(' ');
 }
@@ -114,7 +115,7 @@ function helperRows(runs: ReadonlySet<string>, exports: ReadonlySet<string>) {
   const rows = helperNames.map((bare, at) => {
     const prototype = helpers.get(at + 1)!;
     const types = [...programDeclarations.values()]
-      .filter((declaration) => declaration.helpers.has(at + 1))
+      .filter(({ type, helpers: own }) => isLinuxProgramType(type) && own.has(at + 1))
       .map(({ type }) => type);
     const reachable = types.some((type) => runs.has(type));
     const model = modelledHelpers[bare];
@@ -160,21 +161,49 @@ function kfuncTable(exports: ReadonlySet<string>): string {
   return table(['kfunc', 'here', 'with what, or why not', 'flags', 'program types in Linux'], rows);
 }
 
+function ownKfuncTable(exports: ReadonlySet<string>): string {
+  const rows = [...ownKfuncs.values()].map(({ name, prototype, flags, hooks, since, stability }) =>
+    row(
+      name,
+      runsHere(name, exports) ? 'works' : 'refused',
+      `\`${prototype}\``,
+      flags.join(' '),
+      hooks.flatMap((hook) => kfuncHooks[hook]).join(' '),
+      since === undefined ? 'Sluice' : `Linux ${since}`,
+      stability.level,
+    ),
+  );
+  return table(['kfunc', 'here', 'prototype', 'flags', 'program types', 'of', 'stability'], rows);
+}
+
+function ownHelperTable(exports: ReadonlySet<string>): string {
+  const rows = ownProgramTypes.flatMap((type) =>
+    [...programDeclarations.get(type)!.helpers.values()]
+      .filter((prototype) => prototype.name !== helperName(prototype.id))
+      .sort((a, b) => a.id - b.id)
+      .map((prototype) =>
+        row(prototype.id, prototype.name, isRunnable(prototype, exports) ? 'works' : 'refused', type),
+      ),
+  );
+  return table(['number', 'helper', 'here', 'program type'], rows);
+}
+
 export function parityPage(): string {
   const exports = planeExports();
   const runs: ReadonlySet<string> = new Set(hookedDeclarations().map(({ type }) => type));
   const { count, text } = helperRows(runs, exports);
-  const own = [...kfuncs.keys()].filter((name) => !linuxKfuncs.has(name));
+  const linuxRuns = Object.keys(programTypes).filter((type) => runs.has(type)).length;
+  const own = [...ownKfuncs.keys()].filter((name) => runsHere(name, exports));
   return `# What Linux 6.18 has, and what runs here
 
 Written by \`node scripts/parity.mjs\` from the declarations in src/abi, the exports of the data plane and the hooks; a test compares. What is
 refused is refused at load, by name, with exit code 4. Every type and helper can be verified and loaded into the kernel (\`--target linux\`)
 whether it runs here or not.
 
-- program types: ${runs.size} of ${programDeclarations.size} run
+- program types: ${linuxRuns} of ${Object.keys(programTypes).length} run
 - map types: ${supportedMapTypes.size} of ${Object.keys(mapTypes).length} work
 - helpers: ${count.works} work, ${count.modelled} are modelled, ${count.refused} are refused, of ${helperNames.length}
-- kfuncs: ${[...linuxKfuncs.keys()].filter((name) => runsHere(name, exports)).length} of ${linuxKfuncs.size} work or are modelled, and ${own.length} of our own
+- kfuncs: ${[...linuxKfuncs.keys()].filter((name) => runsHere(name, exports)).length} of ${linuxKfuncs.size} work or are modelled, and ${own.length} of ${ownKfuncs.size} that Linux 6.18 does not have
 
 ## Objects
 
@@ -187,7 +216,7 @@ ${table(
 
 ## Program types
 
-${programs(runs, exports)}
+${programs(Object.keys(programTypes), runs, exports)}
 
 ## Map types
 
@@ -204,6 +233,16 @@ ${text}
 A kernel has those that it was configured for.
 
 ${kfuncTable(exports)}
+
+## What Linux 6.18 does not have
+
+Program types of Sluice's own run in user space alone; their helpers have numbers of their own.
+
+${programs(ownProgramTypes, runs, exports)}
+
+${ownHelperTable(exports)}
+
+${ownKfuncTable(exports)}
 
 ## Instructions
 

@@ -1,7 +1,7 @@
 /** The same instructions over sk_buffs here (on both engines) and in the kernel, with everything that comes out held against each other. */
 import { expect } from 'vitest';
 import { helperId, helpers } from '../src/abi/helpers/index.ts';
-import type { AttachTypeName, ProgramTypeName } from '../src/abi/program-types.ts';
+import type { AttachTypeName, LinuxProgramTypeName } from '../src/abi/program-types.ts';
 import { InputError } from '../src/errors.ts';
 import { assemble } from '../src/isa/assembler.ts';
 import { BPF_F_SLEEPABLE } from '../src/linux/program-load.ts';
@@ -46,7 +46,7 @@ export function assembleNamed(text: string): ReturnType<typeof assemble> {
 }
 
 export function linuxSubject(
-  type: ProgramTypeName,
+  type: LinuxProgramTypeName,
   text: string,
   attachType?: AttachTypeName,
   options: AgreeOptions = {},
@@ -132,7 +132,8 @@ export async function agree(
   const subjects: Subject[] = [];
   let ran = 0;
   try {
-    subjects.push(linuxSubject(hook.declaration.type, text, attachType, options));
+    // Of packets: a type of Linux's.
+    subjects.push(linuxSubject(hook.declaration.type as LinuxProgramTypeName, text, attachType, options));
     for (const engine of options.engines ?? (['jit', 'interpreter'] as const))
       subjects.push(await userSubject(engine, hook, text));
     for (const input of inputs) {

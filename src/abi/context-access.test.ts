@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { fieldOfAccess, helperOf, returnRuleOf } from './context-access.ts';
 import { helperId } from './helpers/index.ts';
-import type { AttachTypeName } from './program-types.ts';
-import { programTypes } from './program-types.ts';
+import { type AttachTypeName, type ProgramTypeName, programTypeNames } from './program-types.ts';
 import { programDeclarations } from './programs/index.ts';
 
-const of = (type: keyof typeof programTypes) => programDeclarations.get(type)!;
+const of = (type: ProgramTypeName) => programDeclarations.get(type)!;
 
 describe('context accesses', () => {
   const fields = of('sched_cls').context.fields;
@@ -80,7 +79,7 @@ describe('helpers of a program', () => {
 
 describe('program types', () => {
   it('are all declared', () => {
-    expect([...programDeclarations.keys()].sort()).toEqual(Object.keys(programTypes).sort());
+    expect([...programDeclarations.keys()].sort()).toEqual([...programTypeNames].sort());
     for (const [type, declaration] of programDeclarations) expect(declaration.type).toBe(type);
   });
 

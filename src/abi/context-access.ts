@@ -1,4 +1,5 @@
 /** Look-ups in declarations: which field an access of the context meets, which prototype a call has. */
+import { helperName } from './helpers/names.ts';
 import type { ContextField, ProgramDeclaration, ReturnRule } from './program-declaration.ts';
 import type { AttachTypeName } from './program-types.ts';
 import type { HelperPrototype } from './prototype.ts';
@@ -31,6 +32,11 @@ function permits(field: ContextField, { offset, size, write, signed, attachType 
   if (!sizes.includes(size)) return false;
   if (field.narrowAtStart === true && offset !== field.offset) return false;
   return offset + size <= field.offset + field.size || (offset === field.offset && size > field.size);
+}
+
+/** `bpf_…` name that a helper's number has in programs of the type: Linux's, or one of the type's own. */
+export function helperNameIn(declaration: ProgramDeclaration | undefined, id: number): string | undefined {
+  return declaration?.helpers.get(id)?.name ?? helperName(id);
 }
 
 /** The prototype that a call of helper `id` has in a program loaded for `attachType`; undefined where the type may not call it. */

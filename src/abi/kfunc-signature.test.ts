@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { kfuncAllowed, kfuncArgumentCount, kfuncSignature } from './kfunc-signature.ts';
 import { linuxKfuncs } from './linux-kfuncs.ts';
+import { ownKfuncs } from './own-kfuncs.ts';
 
 describe('kfunc signatures', () => {
-  it('exist for every kfunc of 6.18, with at most five arguments', () => {
-    for (const name of linuxKfuncs.keys()) {
+  it('exist for every kfunc of 6.18 and of our own, with at most five arguments', () => {
+    for (const name of [...linuxKfuncs.keys(), ...ownKfuncs.keys()]) {
       const signature = kfuncSignature(name);
       expect(signature, name).toBeDefined();
       expect(signature!.params.length, name).toBeLessThanOrEqual(5);
@@ -36,5 +37,11 @@ describe('kfunc signatures', () => {
     expect(kfuncAllowed(linuxKfuncs.get('bpf_dynptr_from_xdp')!, 'xdp')).toBe(true);
     expect(kfuncAllowed(linuxKfuncs.get('bpf_dynptr_from_xdp')!, 'sched_cls')).toBe(false);
     expect(kfuncAllowed(linuxKfuncs.get('bpf_dynptr_size')!, 'raw_tracepoint')).toBe(true);
+    expect(kfuncAllowed(ownKfuncs.get('bpf_ring_submit')!, 'iouring')).toBe(true);
+    expect(kfuncAllowed(ownKfuncs.get('bpf_ring_submit')!, 'xdp')).toBe(false);
+  });
+
+  it('are not declared twice', () => {
+    for (const name of ownKfuncs.keys()) expect(linuxKfuncs.has(name), name).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
-/** The prototypes of kfunc-prototypes.ts as data: number of arguments, what each is, what its name's suffix says of it. */
+/** The prototypes of kfunc-prototypes.ts and own-kfuncs.ts as data: number of arguments, what each is, what its name's suffix says of it. */
 import { kfuncPrototypes, kfuncStructs } from './kfunc-prototypes.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from './linux-kfuncs.ts';
+import { ownKfuncs } from './own-kfuncs.ts';
 import type { ProgramTypeName } from './program-types.ts';
 
 export type KfuncType =
@@ -84,12 +85,13 @@ function parseParameter(text: string): KfuncParameter {
 
 const known = new Map<string, KfuncSignature>();
 
-/** Undefined for what Linux 6.18 has no kfunc of. */
+/** Undefined for what neither Linux 6.18 nor Sluice has a kfunc of. */
 export function kfuncSignature(name: string): KfuncSignature | undefined {
   const before = known.get(name);
   if (before !== undefined) return before;
-  const kfunc = linuxKfuncs.get(name);
-  const text = kfuncPrototypes[name];
+  const own = ownKfuncs.get(name);
+  const kfunc = linuxKfuncs.get(name) ?? own;
+  const text = kfuncPrototypes[name] ?? own?.prototype;
   if (kfunc === undefined || text === undefined) return undefined;
   const open = text.indexOf('(');
   const params = text.slice(open + 1, -1);

@@ -1,8 +1,9 @@
 /**
  * The kfuncs that programs may call in the user-space target, by name, and what they work on where that is a model. Prototypes stand in
- * kfunc-prototypes.ts, bodies in plane/assembly/kfuncs/. A name that is not in here is refused at load, even if the plane exports a function
+ * kfunc-prototypes.ts and own-kfuncs.ts, bodies in plane/assembly/kfuncs/. A name that is not in here is refused at load, even if the plane exports a function
  * of that name: what the plane exports is for the runtime as well.
  */
+import { ownKfuncs } from './own-kfuncs.ts';
 import type { ProgramTypeName } from './program-types.ts';
 
 export interface KfuncState {
@@ -59,6 +60,7 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_wq_init bpf_wq_set_callback_impl bpf_wq_start', {
     modelledWith: 'work runs once the program has ended, as timers do that are due',
   }),
+  ...family([...ownKfuncs.keys()].join(' ')),
 ]);
 
 /** Program types that may not write to their packets by a dynptr (may_access_direct_pkt_data, kernel/bpf/verifier.c). */

@@ -22,7 +22,7 @@ export type KfuncFlag =
   | 'arena_ret'
   | 'arena_arg2';
 
-/** Program types of each hook that kfuncs are registered for: bpf_prog_type_to_kfunc_hook, kernel/bpf/btf.c. */
+/** Program types of each hook that kfuncs are registered for: bpf_prog_type_to_kfunc_hook, kernel/bpf/btf.c; the last is Sluice's own. */
 export const kfuncHooks = {
   common: 'all',
   xdp: ['xdp'],
@@ -45,6 +45,7 @@ export const kfuncHooks = {
   lwt: ['lwt_in', 'lwt_out', 'lwt_xmit', 'lwt_seg6local'],
   netfilter: ['netfilter'],
   kprobe: ['kprobe'],
+  iouring: ['iouring'],
 } as const satisfies Readonly<Record<string, 'all' | readonly ProgramTypeName[]>>;
 
 export type KfuncHook = keyof typeof kfuncHooks;

@@ -1,6 +1,6 @@
 /**
  * Program types and attach types by name, with the numbers of `enum bpf_prog_type` and `enum bpf_attach_type`
- * (include/uapi/linux/bpf.h, Linux 6.18).
+ * (include/uapi/linux/bpf.h, Linux 6.18); and the types of Sluice's own, which no kernel has a number for.
  */
 export const programTypes = {
   socket_filter: 1,
@@ -37,7 +37,27 @@ export const programTypes = {
   netfilter: 32,
 } as const;
 
-export type ProgramTypeName = keyof typeof programTypes;
+/** A type that bpf(2) knows. */
+export type LinuxProgramTypeName = keyof typeof programTypes;
+
+/** Types of Sluice's own: their programs run in user space alone. */
+export const ownProgramTypes = ['iouring'] as const;
+
+export type ProgramTypeName = LinuxProgramTypeName | (typeof ownProgramTypes)[number];
+
+export const programTypeNames: readonly ProgramTypeName[] = [
+  // Keys of the table above.
+  ...(Object.keys(programTypes) as LinuxProgramTypeName[]),
+  ...ownProgramTypes,
+];
+
+export function isProgramType(name: string): name is ProgramTypeName {
+  return (programTypeNames as readonly string[]).includes(name);
+}
+
+export function isLinuxProgramType(name: string): name is LinuxProgramTypeName {
+  return Object.hasOwn(programTypes, name);
+}
 
 export const attachTypes = {
   cgroup_inet_ingress: 0,

@@ -96,6 +96,8 @@ export interface HelperPrototype {
   readonly id: number;
   /** With the prefix: `bpf_map_lookup_elem`. */
   readonly name: string;
+  /** The plane's function, where it is not of that name: helpers that do the same under two numbers. */
+  readonly body?: string;
   /** At most five. */
   readonly args: readonly ArgType[];
   readonly returns: ReturnType;

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
-import { attachTypes, programTypes } from './program-types.ts';
+import { attachTypes, isLinuxProgramType, programTypes } from './program-types.ts';
 import { sectionMeaning } from './section-names.ts';
 
 type TypeByName = (name: string, type: Uint32Array, attach: Uint32Array) => number;
@@ -41,6 +41,15 @@ describe('section names', () => {
       attachTo: 'bpf',
     });
     expect(sectionMeaning('syscall')).toMatchObject({ type: 'syscall', sleepable: true });
+  });
+
+  it('say it of the programs of rings', () => {
+    const none = { attachType: undefined, attachTo: undefined, frags: false };
+    expect(sectionMeaning('iouring')).toEqual({ type: 'iouring', sleepable: false, ...none });
+    expect(sectionMeaning('iouring.s/')).toEqual({ type: 'iouring', sleepable: true, ...none });
+    expect(sectionMeaning('iouring.s/split')).toMatchObject({ type: 'iouring', sleepable: true, attachTo: 'split' });
+    expect(sectionMeaning('iouring/cat')).toMatchObject({ type: 'iouring', sleepable: false, attachTo: 'cat' });
+    expect(sectionMeaning('iourings')).toBeUndefined();
   });
 
   it.each(['xdpdump', 'tcp', 'kprobe_multi', 'sockopt', '', '.text', 'prog', 'constructor', 'classifiers'])(
@@ -167,7 +176,7 @@ describe('section names', () => {
         const known = typeByName!(name, type, attach) === 0;
         const ours = sectionMeaning(name);
         const numbers = ours && [
-          programTypes[ours.type],
+          isLinuxProgramType(ours.type) ? programTypes[ours.type] : ours.type,
           ours.attachType === undefined ? 0 : attachTypes[ours.attachType],
         ];
         expect(numbers, name).toEqual(known ? [type[0], attach[0]] : undefined);

@@ -1,6 +1,7 @@
 /**
  * What a program's ELF section name says about it: libbpf's table (tools/lib/bpf/libbpf.c, `section_defs`), as libbpf 1.x reads it; then,
  * for objects that are made for other loaders (libbpf 0.x, bpf2go, iproute2), names that begin with one of it: `xdp_pass`, `classifier/in`.
+ * Those of Sluice's own program types stand at the end.
  */
 import type { AttachTypeName, ProgramTypeName } from './program-types.ts';
 
@@ -126,6 +127,9 @@ const rows: readonly Row[] = [
   ['struct_ops.s+', 'struct_ops', undefined, 'sleepable'],
   ['sk_lookup', 'sk_lookup', 'sk_lookup'],
   ['netfilter', 'netfilter', 'netfilter'],
+  // As the patches of 2021 named them.
+  ['iouring+', 'iouring'],
+  ['iouring.s+', 'iouring', undefined, 'sleepable'],
 ];
 
 const whole = new Map<string, Row>();

@@ -1,4 +1,5 @@
 /** The engine: loads programs as images, runs and steps them, reads out registers and faults. */
+import { helperBody } from '../abi/helpers/index.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -75,7 +76,7 @@ export class Interpreter {
     }
     const helpers = new Map<number, BoundFunction>();
     for (const [id, prototype] of program.helpers)
-      helpers.set(id, { rules: helperRules(prototype), index: this.#bind(prototype.name) });
+      helpers.set(id, { rules: helperRules(prototype), index: this.#bind(helperBody(prototype)) });
     const kfuncs = program.kfuncs.map((name) => {
       const prototype = options.kfuncs?.get(name);
       const rules = prototype === undefined ? kfuncRules(name) : helperRules(prototype);

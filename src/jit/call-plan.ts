@@ -2,6 +2,7 @@
  * Which plane function a helper call becomes, and with which arguments. The map's own operation (`hash_lookup`) is called
  * where the map is known and the plane exports it; the helper by its name otherwise.
  */
+import { helperBody } from '../abi/helpers/index.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
 import type { Fact } from './fact.ts';
 import type { FunctionType } from './wasm/module.ts';
@@ -37,7 +38,7 @@ export function planHelper(
   fact: (register: number) => Fact,
   planeExports: ReadonlySet<string>,
 ): CallPlan {
-  return planMapCall(prototype.id, fact, planeExports) ?? plainCall(prototype.name, prototype.args.length);
+  return planMapCall(prototype.id, fact, planeExports) ?? plainCall(helperBody(prototype), prototype.args.length);
 }
 
 export function plainCall(name: string, args: number): CallPlan {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { LinuxProgramTypeName } from '../abi/program-types.ts';
 import { assemble } from '../isa/assembler.ts';
 import { bindMap, enableRunTimeStats, loadBtf, objectIds, openById, openPinned, pinObject } from './bpf.ts';
 import { createMap, MapElements } from './bpf-maps.ts';
@@ -17,7 +17,7 @@ import { errnoName, ProgramRefusedError } from './syscall-error.ts';
 const refusal = bpfRefusal();
 const skipped = refusal === undefined ? '' : ` (skipped: ${refusal})`;
 
-function load(type: ProgramTypeName, text: string, options: RawProgramOptions = {}): KernelProgram {
+function load(type: LinuxProgramTypeName, text: string, options: RawProgramOptions = {}): KernelProgram {
   return loadRaw(assemble(text, { syntax: 'llvm' }).insns, type, 'GPL', options);
 }
 

@@ -2,7 +2,7 @@
  * bpf(2), one typed function a command. Each throws `UnsupportedError` (feature `bpf(2)`) where the kernel says EPERM or ENOSYS, and
  * `SyscallError` for any other refusal. Descriptors belong to the caller.
  */
-import { type AttachTypeName, attachTypes, type ProgramTypeName, programTypes } from '../abi/program-types.ts';
+import { type AttachTypeName, attachTypes, type LinuxProgramTypeName, programTypes } from '../abi/program-types.ts';
 import {
   Attr,
   type BpfCommand,
@@ -43,7 +43,7 @@ export function bpf(command: BpfCommand, attr: Attr, detail = ''): number {
 // ---- programs
 
 export interface ProgramLoad {
-  readonly type: ProgramTypeName;
+  readonly type: LinuxProgramTypeName;
   /** Encoded instructions, 8 bytes a slot. */
   readonly insns: Uint8Array;
   readonly license: string;

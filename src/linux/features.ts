@@ -3,7 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { helperName } from '../abi/helpers/index.ts';
 import { type MapTypeName, mapTypes } from '../abi/map-types.ts';
-import { type AttachTypeName, type ProgramTypeName, programTypes } from '../abi/program-types.ts';
+import {
+  type AttachTypeName,
+  isLinuxProgramType,
+  type LinuxProgramTypeName,
+  type ProgramTypeName,
+  programTypes,
+} from '../abi/program-types.ts';
 import { SluiceError, UnsupportedError } from '../errors.ts';
 import { encodeInsns } from '../isa/encode.ts';
 import { loadBtf, loadProgram, type ProgramLoad } from './bpf.ts';
@@ -40,9 +46,9 @@ export interface KernelFeatures {
   readonly btf: boolean;
   /** Modules with BTF. */
   readonly btfModules: readonly string[];
-  readonly programTypes: readonly ProgramTypeName[];
+  readonly programTypes: readonly LinuxProgramTypeName[];
   /** Types that the kernel knows and does not load here, with its errno: a hardened kernel refuses tracing with EPERM. */
-  readonly refusedProgramTypes: Readonly<Partial<Record<ProgramTypeName, string>>>;
+  readonly refusedProgramTypes: Readonly<Partial<Record<LinuxProgramTypeName, string>>>;
   readonly mapTypes: readonly MapTypeName[];
 }
 
@@ -50,9 +56,9 @@ export interface KernelFeatures {
 export function kernelFeatures(): KernelFeatures {
   const refusal = bpfRefusal();
   if (refusal !== undefined) throw new UnsupportedError('bpf(2)', refusal);
-  const loaded: ProgramTypeName[] = [];
-  const refused: Partial<Record<ProgramTypeName, string>> = {};
-  for (const type of Object.keys(programTypes) as ProgramTypeName[]) {
+  const loaded: LinuxProgramTypeName[] = [];
+  const refused: Partial<Record<LinuxProgramTypeName, string>> = {};
+  for (const type of Object.keys(programTypes) as LinuxProgramTypeName[]) {
     const errno = probeProgramType(type);
     if (errno === undefined) loaded.push(type);
     else if (errno !== 'EINVAL') refused[type] = errno;
@@ -89,7 +95,7 @@ const nothing = encodeInsns([
 const BPF_F_SLEEPABLE = 1 << 4;
 
 /** Types that are not loaded without saying where they will be attached. */
-const probeAttachTypes: Readonly<Partial<Record<ProgramTypeName, AttachTypeName>>> = {
+const probeAttachTypes: Readonly<Partial<Record<LinuxProgramTypeName, AttachTypeName>>> = {
   cgroup_sock_addr: 'cgroup_inet4_connect',
   cgroup_sockopt: 'cgroup_getsockopt',
   sk_lookup: 'sk_lookup',
@@ -98,12 +104,12 @@ const probeAttachTypes: Readonly<Partial<Record<ProgramTypeName, AttachTypeName>
   netfilter: 'netfilter',
 };
 /** What tracing and LSM programs are verified against: functions that exist for such tests, or in every kernel. */
-const probeTargets: Readonly<Partial<Record<ProgramTypeName, readonly string[]>>> = {
+const probeTargets: Readonly<Partial<Record<LinuxProgramTypeName, readonly string[]>>> = {
   tracing: ['bpf_fentry_test1', 'vfs_read'],
   lsm: ['bpf_lsm_file_open'],
 };
 
-function probeLoad(type: ProgramTypeName, insns: Uint8Array): ProgramLoad {
+function probeLoad(type: LinuxProgramTypeName, insns: Uint8Array): ProgramLoad {
   const attach = probeAttachTypes[type];
   const targets = probeTargets[type] ?? [];
   const target = existsSync('/sys/kernel/btf/vmlinux')
@@ -121,7 +127,7 @@ function probeLoad(type: ProgramTypeName, insns: Uint8Array): ProgramLoad {
 }
 
 /** Undefined: loads. Otherwise the errno; EINVAL is what the kernel says to a type that it does not know. */
-function probeProgramType(type: ProgramTypeName): string | undefined {
+function probeProgramType(type: LinuxProgramTypeName): string | undefined {
   try {
     // Both need another program or type to work on: how the kernel refuses void (BTF id 1) shows whether it knows them.
     const load = probeLoad(type, nothing);
@@ -195,7 +201,7 @@ function probeMapType(type: MapTypeName): boolean {
  * not know or allow before it looks at arguments. Empty for types that cannot be loaded
  * here, or not by themselves (struct_ops, ext).
  */
-export function kernelHelpers(type: ProgramTypeName): string[] {
+export function kernelHelpers(type: LinuxProgramTypeName): string[] {
   const allowed: string[] = [];
   if (type === 'struct_ops' || type === 'ext' || probeProgramType(type) !== undefined) return allowed;
   for (let id = 1; ; id++) {
@@ -205,7 +211,7 @@ export function kernelHelpers(type: ProgramTypeName): string[] {
   }
 }
 
-function answersHelper(type: ProgramTypeName, id: number): boolean {
+function answersHelper(type: LinuxProgramTypeName, id: number): boolean {
   const call = { opcode: 0x85, dst: 0, src: 0, off: 0, imm: id };
   const insns = encodeInsns([call, { opcode: 0x95, dst: 0, src: 0, off: 0, imm: 0 }]);
   try {
@@ -218,7 +224,7 @@ function answersHelper(type: ProgramTypeName, id: number): boolean {
 }
 
 /** This kernel was built without the type. */
-export function lacksProgramType(type: ProgramTypeName): boolean {
+export function lacksProgramType(type: LinuxProgramTypeName): boolean {
   return probeProgramType(type) === 'EINVAL';
 }
 
@@ -232,7 +238,7 @@ const lacking = new Map<string, boolean>();
 /** This kernel does not give programs of the type a helper that others do. @param name without `bpf_`. */
 export function lacksHelper(type: ProgramTypeName, name: string): boolean {
   const id = optionalHelpers.get(name);
-  if (id === undefined || bpfRefusal() !== undefined) return false;
+  if (id === undefined || !isLinuxProgramType(type) || bpfRefusal() !== undefined) return false;
   const key = `${type} ${name}`;
   const known = lacking.get(key) ?? (probeProgramType(type) === undefined && !answersHelper(type, id));
   lacking.set(key, known);

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { LinuxProgramTypeName } from '../abi/program-types.ts';
 import { assemble } from '../isa/assembler.ts';
 import { attachedPrograms, createLink } from './bpf.ts';
 import { createMap, MapElements } from './bpf-maps.ts';
@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(
     const programs: KernelProgram[] = [];
 
     /** Counts UDP datagrams to PORT in the map's element `slot`; gives `verdict` for them and `otherwise` for the rest. */
-    function counter(type: ProgramTypeName, slot: number, verdict: number, otherwise: number): KernelProgram {
+    function counter(type: LinuxProgramTypeName, slot: number, verdict: number, otherwise: number): KernelProgram {
       const [data, end] = type === 'xdp' ? [0, 4] : [76, 80];
       const text = `
       r2 = *(u32 *)(r1 + ${data})

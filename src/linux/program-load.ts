@@ -1,7 +1,7 @@
 /**
  * ProgramSpec -> program of the kernel: CO-RE against the kernel's types, descriptors and BTF ids in place of names, function and line records.
  */
-import type { AttachTypeName } from '../abi/program-types.ts';
+import { type AttachTypeName, isLinuxProgramType } from '../abi/program-types.ts';
 import { applyCoreRelocations } from '../btf/core.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -50,6 +50,11 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
       {
         input: context.object,
       },
+    );
+  if (!isLinuxProgramType(type))
+    throw new UnsupportedError(
+      `programs of type ${type} in the kernel`,
+      `program ${program.name}: type ${type} is Sluice's own, and no kernel loads it; run it in user space`,
     );
   const modules = new ModuleBtfs();
   try {

@@ -1,5 +1,5 @@
 /** Programs of the kernel: descriptors with what can be done to them. How a ProgramSpec becomes one is in program-load.ts. */
-import type { ProgramTypeName } from '../abi/program-types.ts';
+import type { LinuxProgramTypeName, ProgramTypeName } from '../abi/program-types.ts';
 import { InputError, UnsupportedError } from '../errors.ts';
 import { encodeInsns } from '../isa/encode.ts';
 import type { Insn } from '../isa/insn.ts';
@@ -124,7 +124,7 @@ export interface RawProgramOptions extends Omit<ProgramLoad, 'type' | 'insns' | 
  */
 export function loadRaw(
   insns: readonly Insn[] | Uint8Array,
-  type: ProgramTypeName,
+  type: LinuxProgramTypeName,
   license = 'GPL',
   options: RawProgramOptions = {},
 ): KernelProgram {

@@ -1,5 +1,5 @@
 /** What a loader changes in an object before it loads it: sizes of maps (libbpf: bpf_map__set_max_entries, bpf_map__set_value_size), types of programs. */
-import { type ProgramTypeName, programTypes } from '../abi/program-types.ts';
+import { isProgramType, programTypeNames } from '../abi/program-types.ts';
 import { sectionMeaning } from '../abi/section-names.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
@@ -76,11 +76,10 @@ type Meaning = Pick<ProgramSpec, 'type' | 'attachType' | 'attachTo' | 'sleepable
 function meaningOf(type: string): Meaning {
   const meaning = sectionMeaning(type);
   if (meaning !== undefined) return meaning;
-  if (!Object.hasOwn(programTypes, type))
+  if (!isProgramType(type))
     throw new InputError(
       'SLUICE_PROGRAM_TYPE',
-      `no program type ${type}: name a section of libbpf (xdp, sk_msg, cgroup/connect4, …) or one of ${Object.keys(programTypes).join(', ')}`,
+      `no program type ${type}: name a section of libbpf (xdp, sk_msg, cgroup/connect4, …) or one of ${programTypeNames.join(', ')}`,
     );
-  // Checked above: a key of the table.
-  return { type: type as ProgramTypeName, attachType: undefined, attachTo: undefined, sleepable: false, frags: false };
+  return { type, attachType: undefined, attachTo: undefined, sleepable: false, frags: false };
 }

@@ -1,7 +1,7 @@
 /** ProgramSpec -> ResolvedProgram: every reference becomes an address, a table index or a number of this runtime. */
 
-import { helperOf } from '../abi/context-access.ts';
-import { enginesExpand, helperName } from '../abi/helpers/index.ts';
+import { helperNameIn, helperOf } from '../abi/context-access.ts';
+import { enginesExpand, helperBody } from '../abi/helpers/index.ts';
 import { kfuncBody, kfuncs as runnableKfuncs } from '../abi/kfuncs.ts';
 import { refusedHelpers } from '../abi/parity.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
@@ -84,8 +84,9 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         break; // linked by the object reader
       case 'kfunc': {
         const insn = resolved[slot]!;
-        if (runnableKfuncs.has(reference.name)) {
-          const body = kfuncBody(reference.name, context.declaration.type);
+        const body = kfuncBody(reference.name, context.declaration.type);
+        const runnable = runnableKfuncs.get(reference.name);
+        if (runnable !== undefined && (runnable.engine === true || context.exports.has(body))) {
           const known = kfuncs.indexOf(body);
           resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(body) - 1 : known };
         } else if (reference.weak) {
@@ -127,7 +128,7 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
 
 /** True if a call of the helper can run: the plane has its body, or the engines expand it. */
 export function isRunnable(prototype: HelperPrototype, exports: ReadonlySet<string>): boolean {
-  return exports.has(prototype.name) || enginesExpand.has(prototype.name);
+  return exports.has(helperBody(prototype)) || enginesExpand.has(prototype.name);
 }
 
 /** Why a helper is refused, for messages. */
@@ -143,7 +144,7 @@ function calledHelpers(
   const called = new Map<number, HelperPrototype>();
   for (const [slot, insn] of insns.entries()) {
     if (insn.opcode !== CALL || insn.src !== 0 || isPoisonedHelper(insn.imm)) continue;
-    const name = helperName(insn.imm);
+    const name = helperNameIn(declaration, insn.imm);
     const place = `program ${program.name}: insn ${slot}`;
     if (name === undefined) {
       throw new InputError('SLUICE_PROGRAM_REFUSED', `${place}: invalid func unknown#${insn.imm}`);

@@ -9,7 +9,7 @@ import { runKfunc } from './calls/kfunc-call.ts';
 import { backUp, putBack, runConditional } from './jump.ts';
 import * as k from './kinds.ts';
 import { accessMemory, checkReadable } from './memory/memory.ts';
-import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from './program/program.ts';
+import { CALLBACK_KFUNCS, helperCallsBack } from './program/program.ts';
 import { refuseLeak } from './resources/critical-section.ts';
 import { isIteratorActive, iteratorsMoved } from './resources/iterator.ts';
 import { checkResult } from './result.ts';
@@ -211,7 +211,7 @@ function sameDepths(v: Verification, old: SavedState): boolean {
 /** The helper or kfunc may run a function of the program any number of times, so that its call is a loop. */
 function callsBack({ code }: Verification, slot: number): boolean {
   if (code.op[slot] !== OPCODE.CALL) return false;
-  if (code.src[slot] === CALL_SOURCE.HELPER) return CALLBACK_HELPERS.has(code.imm[slot]!);
+  if (code.src[slot] === CALL_SOURCE.HELPER) return helperCallsBack(code, code.imm[slot]!);
   return code.src[slot] === CALL_SOURCE.KFUNC && CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '');
 }
 

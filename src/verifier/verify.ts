@@ -111,7 +111,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     }
     checkLoad(program, declaration, input.license);
     const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
-    const code = prepare(program, input.maps);
+    const code = prepare(program, input.maps, declaration.helpers);
     if (options.deviceBound === false) refuseMetadata(code);
     v = new Verification(code, program, declaration, input.license, input.btf, {
       strictAlignment: options.strictAlignment ?? false,

@@ -1,5 +1,7 @@
 /** Follows a run in the checked engine and keeps, for registers and memory, where their numbers came from; remembers what was decided by them. */
 import { helpers } from '../abi/helpers/index.ts';
+import { programDeclarations } from '../abi/programs/index.ts';
+import type { HelperPrototype } from '../abi/prototype.ts';
 import type { Insn } from '../isa/insn.ts';
 import { CALL_SOURCE, CLASS, JUMP, MODE, OPCODE } from '../isa/opcodes.ts';
 import type { ProgramSpec } from '../object/spec.ts';
@@ -54,6 +56,8 @@ export class Tracer {
   /** Operands of instructions that reach memory, call a helper or end the run, by step. */
   readonly operands: { readonly step: number; readonly operands: readonly Operand[] }[] = [];
   readonly #program: ProgramSpec;
+  /** Helpers of its type. */
+  readonly #own: ReadonlyMap<number, HelperPrototype> | undefined;
   readonly #bytes: (address: number, size: number) => Uint8Array;
   readonly #keySize: (map: string) => number;
   #registers: (Origin | undefined)[] = new Array<Origin | undefined>(11).fill(undefined);
@@ -73,6 +77,7 @@ export class Tracer {
     limit: number,
   ) {
     this.#program = program;
+    this.#own = program.type === undefined ? undefined : programDeclarations.get(program.type)?.helpers;
     this.#bytes = bytes;
     this.#keySize = keySize;
     this.#limit = limit;
@@ -114,7 +119,7 @@ export class Tracer {
     if (kind === CLASS.LDX) return of(insn.src, size, insn.off);
     if (kind === CLASS.ST || kind === CLASS.STX) return of(insn.dst, size, insn.off);
     if (insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.HELPER) {
-      const count = helpers.get(insn.imm)?.args.length ?? 5;
+      const count = (this.#own?.get(insn.imm) ?? helpers.get(insn.imm))?.args.length ?? 5;
       return Array.from({ length: count }, (_, i) => of(i + 1, 0, 0)).flat();
     }
     return insn.opcode === OPCODE.EXIT ? of(0, 0, 0) : [];

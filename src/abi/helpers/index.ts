@@ -59,5 +59,10 @@ export const helpers: ReadonlyMap<number, HelperPrototype> = new Map(
   ].map((prototype) => [prototype.id, prototype]),
 );
 
+/** Name of the plane's function that a call becomes. */
+export function helperBody({ name, body }: HelperPrototype): string {
+  return body ?? name;
+}
+
 /** Helpers without a body in the plane: they change the flow of the program itself. */
 export const enginesExpand: ReadonlySet<string> = new Set(['bpf_tail_call', 'bpf_loop']);

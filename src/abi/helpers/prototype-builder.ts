@@ -13,6 +13,17 @@ export function helper(
 ): HelperPrototype {
   const id = helperId(name);
   if (id === undefined) throw new RangeError(`no helper ${name}`);
+  return numberedHelper(id, name, args, returns, extra);
+}
+
+/** A helper that only one of Sluice's own program types has, under a number of that type's table. */
+export function numberedHelper(
+  id: number,
+  name: string,
+  args: readonly ArgType[],
+  returns: ReturnType,
+  extra: HelperExtra = {},
+): HelperPrototype {
   return {
     gplOnly: false,
     changesPacketData: false,

@@ -1,6 +1,6 @@
 /**
- * The program types of Linux 6.18, by name: one file each, with what Linux lets them see and call. What runs here is decided by the hooks
- * (src/hooks) and by what the plane exports.
+ * The program types of Linux 6.18 and of Sluice's own, by name: one file each, with what they may see and call. What runs here is decided by
+ * the hooks (src/hooks) and by what the plane exports.
  */
 import type { ProgramDeclaration } from '../program-declaration.ts';
 import type { ProgramTypeName } from '../program-types.ts';
@@ -12,6 +12,7 @@ import { cgroupSockopt } from './cgroup-sockopt.ts';
 import { cgroupSysctl } from './cgroup-sysctl.ts';
 import { ext } from './ext.ts';
 import { flowDissector } from './flow-dissector.ts';
+import { iouring } from './iouring.ts';
 import { kprobe } from './kprobe.ts';
 import { lircMode2 } from './lirc-mode2.ts';
 import { lsm } from './lsm.ts';
@@ -66,5 +67,6 @@ export const programDeclarations: ReadonlyMap<ProgramTypeName, ProgramDeclaratio
     syscall,
     netfilter,
     lircMode2,
+    iouring,
   ].map((declaration) => [declaration.type, declaration]),
 );

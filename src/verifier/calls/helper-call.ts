@@ -3,7 +3,7 @@
  *
  * This file: a call of a helper: who may call it, with what, and what is true afterwards.
  */
-import { helperName } from '../../abi/helpers/index.ts';
+import { helperNameIn } from '../../abi/context-access.ts';
 import { helperTakesMap } from '../../abi/map-rules.ts';
 import { mapTypes } from '../../abi/map-types.ts';
 import type { HelperPrototype } from '../../abi/prototype.ts';
@@ -41,15 +41,16 @@ import { helperRight } from './helper-rights.ts';
 function findPrototype(v: Verification, id: number): HelperPrototype {
   const { declaration, program } = v;
   const { attachType } = program;
-  const shown = `bpf_${(helperName(id) ?? 'unknown').replace(/^bpf_/, '')}#${id}`;
-  if (helperName(id) === undefined || id === 0)
+  const name = helperNameIn(declaration, id);
+  const shown = `${name ?? 'bpf_unknown'}#${id}`;
+  if (name === undefined)
     v.refuse('no-helper', 'Call Type Safety', `invalid func unknown#${id}`, 'Linux has no helper of that number.');
   let prototype = declaration.helpers.get(id);
   for (const variant of declaration.helperVariants ?? [])
     if (attachType !== undefined && variant.attachTypes.includes(attachType))
       prototype = variant.helpers.get(id) ?? prototype;
   const only = declaration.helperAttachTypes?.get(id);
-  const right = helperRight(v, (helperName(id) ?? '').replace(/^bpf_/, ''));
+  const right = helperRight(v, name.replace(/^bpf_/, ''));
   if (
     prototype === undefined ||
     right === 'absent' ||

@@ -2,14 +2,14 @@
  * What Linux's verifier would log (kernel/bpf/verifier.c, log.c), so that tools which read its logs read ours: level 1 tells the path
  * that was refused, level 2 all paths; 4 may be added for the times.
  */
-import { helperName } from '../../abi/helpers/index.ts';
+import { helperNameIn } from '../../abi/context-access.ts';
 import { kernelSyntax } from '../../isa/kernel-syntax.ts';
 import { CALL_SOURCE, OPCODE } from '../../isa/opcodes.ts';
 import { describeInsn } from '../../isa/operation-decode.ts';
 import type { LineInfo } from '../../object/spec.ts';
 import { MAX_INSTRUCTIONS } from '../explore.ts';
 import { STACK } from '../kinds.ts';
-import { CALLBACK_HELPERS, CALLBACK_KFUNCS } from '../program/program.ts';
+import { CALLBACK_KFUNCS, helperCallsBack } from '../program/program.ts';
 import type { Observer } from '../recording/recorder.ts';
 import { auxOf, constantOf, isConstant, kindOf, MAX_STACK, offsetOf, registerAt } from '../states/records.ts';
 import type { Frame, SavedState } from '../states/state.ts';
@@ -221,7 +221,7 @@ export class KernelLog implements Observer {
 /** After the call of a callback everything is told. */
 function callsBack({ code }: Verification, slot: number): boolean {
   if (code.op[slot] !== OPCODE.CALL) return false;
-  if (code.src[slot] === CALL_SOURCE.HELPER) return CALLBACK_HELPERS.has(code.imm[slot]!);
+  if (code.src[slot] === CALL_SOURCE.HELPER) return helperCallsBack(code, code.imm[slot]!);
   return CALLBACK_KFUNCS.has(code.kfuncs.get(slot)?.name ?? '');
 }
 
@@ -233,7 +233,7 @@ function processed({ insns, states, peakStates, maxStatesPerInsn }: VerifyStats)
 function insnText(v: Verification, slot: number): string {
   const reference = v.program.references.get(slot);
   return kernelSyntax(v.program.insns[slot]!, v.program.insns[slot + 1], {
-    helper: helperName,
+    helper: (id) => helperNameIn(v.declaration, id),
     ...(reference?.kind === 'kfunc' ? { kfunc: reference.name } : {}),
   });
 }

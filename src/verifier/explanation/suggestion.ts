@@ -217,8 +217,10 @@ function result(refused: Refused, fields: Fields | undefined): Advice {
 function helper({ program, slot, diagnostic }: Refused): Advice {
   const insn = program.insns[slot];
   if (insn === undefined || !/helper/.test(diagnostic.problem)) return {};
-  const types = [...programDeclarations].filter(([, { helpers }]) => helpers.has(insn.imm)).map(([type]) => type);
   const name = helperAt(program, slot) ?? 'this helper';
+  const types = [...programDeclarations]
+    .filter(([, { helpers }]) => helpers.get(insn.imm)?.name === name)
+    .map(([type]) => type);
   return {
     suggestion:
       types.length === 0

@@ -59,11 +59,18 @@ export function findReplaced(
     refuse('FENTRY/FEXIT program can only be attached to another program annotated with BTF', 'There is no BTF.');
   if (fn.exceptionCallback === true)
     refuse('Extension programs cannot attach to exception callback', 'It is no function that anybody calls.');
-  const v = new Verification(prepare(other, replaced.maps), other, declaration, replaced.license, btf, {
-    strictAlignment: false,
-    vmlinux,
-    target: undefined,
-  });
+  const v = new Verification(
+    prepare(other, replaced.maps, declaration.helpers),
+    other,
+    declaration,
+    replaced.license,
+    btf,
+    {
+      strictAlignment: false,
+      vmlinux,
+      target: undefined,
+    },
+  );
   if (fn.linkage !== 'global' || !isReliable(v, index))
     refuse('Cannot replace static functions', 'Callers of a static function rely on more than its types.');
   matchFunctions(funcOf(own, program), own, typeOf(btf, fn.btfId), btf);

@@ -5,6 +5,7 @@
  */
 import { helpers as knownHelpers } from '../../abi/helpers/index.ts';
 import { type KfuncSignature, kfuncSignature } from '../../abi/kfunc-signature.ts';
+import type { HelperPrototype } from '../../abi/prototype.ts';
 import { CALL_SOURCE, CLASS, JUMP, LDDW_SOURCE, MODE, OPCODE } from '../../isa/opcodes.ts';
 import type { FunctionSpec, MapSpec, ProgramSpec } from '../../object/spec.ts';
 import { Unfollowed } from '../diagnostic.ts';
@@ -49,9 +50,16 @@ export interface Code {
   readonly ksyms: ReadonlyMap<number, KsymReference>;
   /** Kfuncs by the slot of their call. */
   readonly kfuncs: ReadonlyMap<number, KfuncReference>;
+  /** Prototypes of the helpers that programs of the type have, or else of any type, by number. */
+  readonly helper: (id: number) => HelperPrototype | undefined;
 }
 
-export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec>): Code {
+/** @param own helpers of the program's type. */
+export function prepare(
+  program: ProgramSpec,
+  specs: ReadonlyMap<string, MapSpec>,
+  own: ReadonlyMap<number, HelperPrototype>,
+): Code {
   const { insns, functions } = program;
   const length = insns.length;
   const op = new Uint8Array(length);
@@ -122,16 +130,17 @@ export function prepare(program: ProgramSpec, specs: ReadonlyMap<string, MapSpec
     mapOffset,
     kfuncs,
     ksyms,
+    helper: (id) => own.get(id) ?? knownHelpers.get(id),
   };
   findComparePoints(code);
   findLive(code);
   return code;
 }
 
-/** Helpers that call back into the program. */
-export const CALLBACK_HELPERS = new Set([164, 170, 180, 181, 208, 209]);
-
-const TIMER_SET_CALLBACK = 170;
+/** The helper calls back into the program. */
+export function helperCallsBack(code: Code, id: number): boolean {
+  return code.helper(id)?.args.includes('func') === true;
+}
 
 function findComparePoints(code: Code): void {
   const { length, op, off, imm, src, compare, jumpTarget } = code;
@@ -161,11 +170,10 @@ function findComparePoints(code: Code): void {
       if (src[slot] === CALL_SOURCE.LOCAL) {
         mark(slot, 1);
         target(slot + 1 + imm[slot]!);
-      } else if (src[slot] === CALL_SOURCE.HELPER && CALLBACK_HELPERS.has(imm[slot]!)) {
+      } else if (src[slot] === CALL_SOURCE.HELPER && helperCallsBack(code, imm[slot]!)) {
         mark(slot, 2);
         jumpTarget[slot] = 1;
-      } else if (src[slot] === CALL_SOURCE.HELPER && imm[slot] === TIMER_SET_CALLBACK) mark(slot, 1);
-      else if (src[slot] === CALL_SOURCE.KFUNC && comparesKfunc(code, slot)) mark(slot, 2);
+      } else if (src[slot] === CALL_SOURCE.KFUNC && comparesKfunc(code, slot)) mark(slot, 2);
     } else if (opcode === OPCODE.MAY_GOTO) {
       mark(slot, 2);
       target(slot + 1 + off[slot]!);
@@ -231,7 +239,7 @@ function registersOf(code: Code, slot: number): number {
       if (opcode === OPCODE.CALL) {
         let used = ARGUMENTS;
         if (code.src[slot] === CALL_SOURCE.HELPER) {
-          const prototype = knownHelpers.get(code.imm[slot]!);
+          const prototype = code.helper(code.imm[slot]!);
           if (prototype !== undefined) used = ((1 << prototype.args.length) - 1) << 1;
         } else if (code.src[slot] === CALL_SOURCE.KFUNC) {
           const signature = code.kfuncs.get(slot)?.signature;

@@ -1,0 +1,76 @@
+/**
+ * Kfuncs that Linux 6.18 does not have: those of later versions, and Sluice's own. Each with its prototype, in the notation of
+ * kfunc-prototypes.ts, and its stability.
+ */
+import type { KfuncFlag, KfuncHook, LinuxKfunc } from './linux-kfuncs.ts';
+import type { Stability } from './prototype.ts';
+
+export interface OwnKfunc extends LinuxKfunc {
+  readonly prototype: string;
+  /** Version of Linux that has it; undefined: it is Sluice's own. */
+  readonly since: string | undefined;
+  readonly stability: Stability;
+}
+
+interface Family {
+  readonly source: string;
+  readonly hooks: readonly KfuncHook[];
+  readonly since?: string;
+  readonly stability: Stability;
+}
+
+function family(of: Family, rows: Readonly<Record<string, readonly [string, ...KfuncFlag[]]>>): [string, OwnKfunc][] {
+  return Object.entries(rows).map(([name, [prototype, ...flags]]) => [
+    name,
+    { ...of, since: of.since, name, prototype, flags },
+  ]);
+}
+
+/**
+ * What programs on a ring do (bpf/include/sluice/ring.h). They return 0, a count or a handle, or a negated errno. Sizes of SQEs and CQEs must be
+ * 64 and 16: EINVAL.
+ */
+const ring = family(
+  { source: 'sluice', hooks: ['iouring'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_ring_submit: ['s64(struct io_uring_bpf_ctx *ctx, const void *sqe, u32 sqe__sz)'],
+    bpf_ring_emit: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue, u64 user_data, s32 res, u32 flags)'],
+    bpf_ring_reap: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue, void *cqe, u32 cqe__sz)'],
+    bpf_ring_link: ['s64(struct io_uring_bpf_ctx *ctx, u64 from, u64 to, u32 policy)'],
+    bpf_ring_unlink: ['s64(struct io_uring_bpf_ctx *ctx, u64 from, u64 to)'],
+    bpf_ring_drop: ['s64(struct io_uring_bpf_ctx *ctx, u64 request, u32 flags)'],
+    bpf_ring_cancel: ['s64(struct io_uring_bpf_ctx *ctx, u64 request)'],
+    bpf_ring_chain_cqe: ['s64(struct io_uring_bpf_ctx *ctx, s32 index, void *cqe, u32 cqe__sz)'],
+    bpf_ring_chain_sqe: ['s64(struct io_uring_bpf_ctx *ctx, s32 index, void *sqe, u32 sqe__sz)'],
+    bpf_ring_request: ['s64(struct io_uring_bpf_ctx *ctx, u64 request, void *sqe, u32 sqe__sz)'],
+    bpf_ring_change: ['s64(struct io_uring_bpf_ctx *ctx, u64 request, const void *sqe, u32 sqe__sz)'],
+    bpf_ring_queue_create: ['s64(struct io_uring_bpf_ctx *ctx, u32 entries)'],
+    bpf_ring_queue_destroy: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue)'],
+    bpf_ring_queue_ready: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue)'],
+    bpf_ring_region: ['u8 *(struct io_uring_bpf_ctx *ctx, u32 region, u64 rdwr_buf_size)', 'ret_null'],
+    bpf_ring_region_address: ['u64(struct io_uring_bpf_ctx *ctx, u32 region, u32 *size__nullable)'],
+    bpf_ring_read: ['s64(struct io_uring_bpf_ctx *ctx, u64 address, void *to, u32 to__sz)'],
+    bpf_ring_write: ['s64(struct io_uring_bpf_ctx *ctx, u64 address, const void *from, u32 from__sz)'],
+    bpf_ring_escalate: ['s64(struct io_uring_bpf_ctx *ctx, u32 reason)'],
+  },
+);
+
+/** Methods of io_uring_bpf_ops alone; Linux trusts pointers to be none or good from 7.0 on (KF_TRUSTED_ARGS for all). */
+const loop = family(
+  {
+    source: 'io_uring/bpf-ops.c',
+    hooks: ['struct_ops'],
+    since: '7.1',
+    stability: { level: 'stable', since: '0.1.0' },
+  },
+  {
+    bpf_io_uring_submit_sqes: ['s32(struct iou_ctx *ctx, u32 nr)', 'sleepable', 'trusted_args'],
+    bpf_io_uring_get_region: [
+      'u8 *(struct iou_ctx *ctx, u32 region_id, u64 rdwr_buf_size)',
+      'ret_null',
+      'trusted_args',
+    ],
+  },
+);
+
+export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...loop]);
