@@ -93,6 +93,8 @@ export interface PlaneInstance {
   scratch(size: number): number;
   /** Seed for a new hash map. */
   hashSeed(): bigint;
+  /** Functions of JavaScript that rings call in place of programs, by number: from the context's address to what a program would return. */
+  readonly ringFunctions: Map<number, (context: number) => number>;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -114,7 +116,9 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
   const worker = workerAddress(cpu);
   const table = options.table ?? new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
   const now = options.now ?? (() => performance.now() * 1e6);
-  const instance = new WebAssembly.Instance(planeModule(), { env: { memory, table, worker, now } });
+  const ringFunctions = new Map<number, (context: number) => number>();
+  const ring_function = (number: number, context: number) => ringFunctions.get(number)?.(context >>> 0) ?? 0;
+  const instance = new WebAssembly.Instance(planeModule(), { env: { memory, table, worker, now, ring_function } });
   // What the module exports is fixed by its sources; the interface above states it.
   const exports = instance.exports as unknown as PlaneExports;
 
@@ -147,6 +151,7 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
     exports,
     cpu,
     worker,
+    ringFunctions,
     bytes() {
       refresh();
       return bytes;

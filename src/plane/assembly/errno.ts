@@ -14,7 +14,9 @@ export const EINVAL: i64 = -22;
 export const ENOSPC: i64 = -28;
 export const ERANGE: i64 = -34;
 export const EDEADLK: i64 = -35;
+export const ELOOP: i64 = -40;
 export const ENODATA: i64 = -61;
+export const ETIME: i64 = -62;
 export const EPROTO: i64 = -71;
 export const EBADMSG: i64 = -74;
 export const EOVERFLOW: i64 = -75;
@@ -27,5 +29,6 @@ export const EOPNOTSUPP: i64 = -95;
 export const EAFNOSUPPORT: i64 = -97;
 export const EALREADY: i64 = -114;
 export const EINPROGRESS: i64 = -115;
+export const ECANCELED: i64 = -125;
 // The kernel's own (include/linux/errno.h): bpf(2) returns it for operations that a map type does not have.
 export const ENOTSUPP: i64 = -524;

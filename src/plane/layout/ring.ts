@@ -81,11 +81,10 @@ export const RING_SLEEPING = 188;
 export const RING_CONTEXT = 192;
 /** u64 counters: requests, completions, program runs, posted completions, cancelled, escalated, enters that were needed. */
 export const RING_STATS = 256;
-/** Trace ring of effects: address, mask (of bytes), position of the next record. See layout of records in ring-trace.ts. */
+/** Trace ring of effects: address, mask (of records), position of the next record. See layout of records in ring-trace.ts. */
 export const RING_TRACE = 320;
 export const RING_TRACE_MASK = 324;
 export const RING_TRACE_TAIL = 328;
-export const RING_RUN_LAST_QUEUED = 332;
 /** loop_step: address of struct iou_loop_params, staged SQEs of the program, their number, bytes of the rings' region, address and bytes of the parameter region. */
 export const RING_LOOP_PARAMS = 336;
 export const RING_LOOP_SQES = 340;
@@ -94,6 +93,25 @@ export const RING_LOOP_RINGS = 348;
 export const RING_LOOP_RINGS_SIZE = 352;
 export const RING_LOOP_REGION = 356;
 export const RING_LOOP_REGION_SIZE = 360;
+/** Instructions (back edges and calls) that a run may take. */
+export const RING_BUDGET_FUEL = 364;
+/** Runs left in this turn. */
+export const RING_RUNS_LEFT = 368;
+/** First and last slot (index + 1) that the running program emitted and that have not been started. */
+export const RING_RUN_FIRST = 372;
+export const RING_RUN_LAST = 376;
+/** u32 each: first free block of 256 << i bytes, i from 0 to 7; newest page that blocks are cut from, its first unused byte. */
+export const RING_BLOCKS = 384;
+export const RING_BLOCK_PAGE = 416;
+export const RING_BLOCK_TOP = 420;
+/** Slots (numbers of the first and last) that wait for nothing any more and are to be started. */
+export const RING_START_FIRST = 424;
+export const RING_START_LAST = 428;
+/** Bytes of pages that the tables take, from the control block on; 1 while the running program exceeds its number of requests. */
+export const RING_PAGES = 432;
+export const RING_RUN_EXCEEDED = 436;
+/** An SQE that the plane makes itself. */
+export const RING_SCRATCH = 448;
 export const RING_CONTROL_SIZE = 512;
 
 /** struct io_uring_bpf_ctx: what programs see. The first three fields are those of the 2021 patches. */
@@ -126,7 +144,7 @@ export const SLOT_READY = 4;
 export const SLOT_ISSUED = 5;
 export const SLOT_DUE = 6;
 export const SLOT_ENDED = 7;
-/** Odd and never 0. */
+/** Never 0. */
 export const SLOT_GENERATION = 68;
 /** i32, u32: the last completion. */
 export const SLOT_RES = 72;
@@ -162,6 +180,8 @@ export const SLOT_GROUP = 144;
 export const SLOT_HOLDS = 148;
 /** Bits: SLOT_INTERNAL: nobody is told of its end; SLOT_FAILED_BEFORE: one that it follows has failed. */
 export const SLOT_FLAGS = 152;
+/** Bytes of a transfer that its last completion left undone. */
+export const SLOT_LEFT = 156;
 export const SLOT_INTERNAL = 1;
 export const SLOT_BROKEN = 2;
 
@@ -210,21 +230,25 @@ export const RING_AGAIN = 8;
 /** Program request: `off` is the program's index from 0 as in the 2021 patches, `len` and op_flags the first wait_nr and wait_idx. */
 export const IORING_OP_BPF = 128;
 
-/** A completion queue: capacity is a power of two; positions run freely. Entries are CQEs. It grows when the kernel's completions need room. */
+/** A completion queue: positions run freely. */
 export const QUEUE_HEAD = 0;
 export const QUEUE_TAIL = 4;
-export const QUEUE_MASK = 8;
-export const QUEUE_ENTRIES = 12;
-/** Pages that the entries take. */
-export const QUEUE_PAGES = 16;
+/** Block of the entries. It is replaced when the queue grows; blocks before stay readable until the queue goes, for a reader on another thread. */
+export const QUEUE_BLOCK = 8;
 /** QUEUE_VISIBLE: user space reads it, and is woken. */
-export const QUEUE_FLAGS = 20;
+export const QUEUE_FLAGS = 12;
 export const QUEUE_VISIBLE = 1;
 /** Program requests that wait for it (index + 1). */
-export const QUEUE_WAITING = 24;
-/** Most entries that programs may make it hold. */
-export const QUEUE_LIMIT = 28;
-export const QUEUE_SIZE = 64;
+export const QUEUE_WAITING = 16;
+/** Most entries that programs make it hold; for completions of the kernel it grows. */
+export const QUEUE_LIMIT = 20;
+export const QUEUE_SIZE = 32;
+
+/** A block: mask of positions, the block before, its bytes; then CQEs. */
+export const QUEUE_BLOCK_MASK = 0;
+export const QUEUE_BLOCK_BEFORE = 4;
+export const QUEUE_BLOCK_BYTES = 8;
+export const QUEUE_BLOCK_ENTRIES = 16;
 
 /** u32 function-table index of the entry, 0 for a function of JavaScript; then its number there. */
 export const RING_PROGRAM_ENTRY = 0;

@@ -1,0 +1,90 @@
+// A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
+import {
+  LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST,
+  SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT, RING_SLOT_COUNT,
+} from '../../layout/ring';
+import { TRACE_COMPLETE } from '../../layout/ring-trace';
+import {
+  CQE_F_MORE, IOSQE_CQE_SKIP_SUCCESS, SQE_ADDR, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_OPCODE, SQE_POLICY,
+  SQE_USER_DATA,
+} from '../../layout/sqe';
+import { ENOENT } from '../errno';
+import { end } from './finish';
+import { issue, MESSAGE } from './issue';
+import { isTransfer, namesRequest } from './opcodes';
+import { count, post, STAT_COMPLETIONS } from './posting';
+import { runProgram } from './programs';
+import { queueAt } from './queues';
+import { handleOf, slotOfHandle } from './slots';
+import { trace } from './trace';
+
+const EINTR: i32 = -4;
+/** Transfers at the file's own position, and on what has none. */
+const NO_OFFSET: u64 = 0xffff_ffff_ffff_ffff;
+
+/** A short transfer whose rest is to be done as well: what is left of it becomes the request. True: it is on its way again. */
+function goOn(ring: usize, slot: usize, res: i32): bool {
+  const policy = <u32>load<u8>(slot, SLOT_SQE + SQE_POLICY) & LINK_MASK;
+  if ((policy != LINK_RETRY_REST && policy != LINK_EOF_OK) || load<u32>(slot, SLOT_TIMEOUT) != 0) return false;
+  if (!isTransfer(<u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE))) return false;
+  const length = load<u32>(slot, SLOT_SQE + SQE_LEN);
+  if (res != EINTR && (res <= 0 || <u32>res >= length)) return false;
+  if (res > 0) {
+    store<u32>(slot, length - <u32>res, SLOT_SQE + SQE_LEN);
+    store<u32>(slot, load<u32>(slot, SLOT_DONE) + <u32>res, SLOT_DONE);
+    store<u64>(slot, load<u64>(slot, SLOT_SQE + SQE_ADDR) + <u64>res, SLOT_SQE + SQE_ADDR);
+    const offset = load<u64>(slot, SLOT_SQE + SQE_OFF);
+    if (offset != NO_OFFSET) store<u64>(slot, offset + <u64>res, SLOT_SQE + SQE_OFF);
+  }
+  issue(ring, slot);
+  return true;
+}
+
+/** The result that is told: the sum where a transfer went in parts, what was done before an error, cancellations here and there. */
+function totalOf(slot: usize, res: i32): i32 {
+  const done = load<u32>(slot, SLOT_DONE);
+  if (done == 0) return res;
+  if (namesRequest(<u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE))) {
+    return res == <i32>ENOENT ? <i32>done : res < 0 ? res : res + <i32>done;
+  }
+  return res < 0 ? <i32>done : <i32>done + res;
+}
+
+export function complete(ring: usize, userData: u64, res: i32, flags: u32): void {
+  count(ring, STAT_COMPLETIONS);
+  const slot = slotOfHandle(ring, userData, load<u32>(ring, RING_SLOT_COUNT));
+  if (slot == 0 || load<u32>(slot, SLOT_STATE) != SLOT_ISSUED) {
+    // From another ring, by MSG_RING.
+    post(ring, queueAt(ring, 0), userData & ~MESSAGE, res, flags, false);
+    return;
+  }
+  const given = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
+  trace(ring, TRACE_COMPLETE, given, res, flags, handleOf(ring, slot));
+  const more = (flags & CQE_F_MORE) != 0;
+  if (!more) store<u32>(ring, load<u32>(ring, RING_ISSUED) - 1, RING_ISSUED);
+  const closing = (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0;
+  if (!more && !closing && goOn(ring, slot, res)) return;
+
+  const length = load<u32>(slot, SLOT_SQE + SQE_LEN);
+  store<u32>(slot, res < 0 ? length : length > <u32>res ? length - <u32>res : 0, SLOT_LEFT);
+  const total = totalOf(slot, res);
+  store<i32>(slot, total, SLOT_RES);
+  store<u32>(slot, flags, SLOT_CQE_FLAGS);
+  const callback = <u32>load<u16>(slot, SLOT_SQE + SQE_CALLBACK);
+  let verdict: u32 = RING_POST;
+  if (callback != 0 && !closing) {
+    verdict = runProgram(ring, slot, callback, total, flags, more ? 0 : 1);
+    if ((verdict & RING_AGAIN) != 0 && !more) {
+      issue(ring, slot);
+      return;
+    }
+  }
+  const quiet = total >= 0 && (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_CQE_SKIP_SUCCESS) != 0;
+  const hidden = (load<u8>(slot, SLOT_SQE + SQE_EXTRA) & RING_HIDDEN) != 0 || (load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0;
+  if ((verdict & RING_POST) != 0 && !quiet && !hidden) {
+    const queue = queueAt(ring, load<u16>(slot, SLOT_SQE + SQE_CQ));
+    post(ring, queue != 0 ? queue : queueAt(ring, 0), given, total, flags, false);
+  }
+  // An error after a part was done shows as a short result, and breaks the chain all the same.
+  if (!more) end(ring, slot, total, (verdict & RING_BREAK) != 0 || (res < 0 && total >= 0 && callback == 0));
+}
