@@ -1,6 +1,7 @@
 // Maps of objects and maps that hang on objects, through long random sequences from user space and from a program, as test/map-sequences.test.ts does for the others.
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { type Bed, runBed } from './object-sequences/bed.ts';
+import { compileProgArray, progArrayBed } from './object-sequences/programs.ts';
 import {
   compileSocketMap,
   type KernelSockets,
@@ -66,6 +67,11 @@ describe.skipIf(missing !== undefined)(
       await agreeOn(`${each.type}, values of ${each.valueSize} bytes`, (round) =>
         socketBed(each, bytes, sockets, BigInt(round)),
       );
+    });
+
+    it.each([true, false])('prog_array, with an owner: %s', { timeout: HOURS }, async (owner) => {
+      const bytes = compileProgArray(owner);
+      await agreeOn(`prog_array${owner ? ' with an owner' : ''}`, (round) => progArrayBed(bytes, owner, BigInt(round)));
     });
 
     it.each(storages)('$type, spin lock: $locked', { timeout: HOURS }, async (each) => {

@@ -4,6 +4,7 @@ import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { MapFacts, ResolvedProgram } from '../object/resolved.ts';
 import { createMap, type PlaneMap } from '../runtime/maps/plane-map.ts';
+import { tailTargetsOf } from '../runtime/maps/tail-targets.ts';
 import type { Argument, Outcome, RunOptions } from './index.ts';
 
 const bed = newInterpreter('(func (export "double") (param i64) (result i64) local.get 0 i64.const 1 i64.shl)');
@@ -149,6 +150,7 @@ describe('tail calls', () => {
     fields: [{ name: 'n', offset: 0, size: 8, write: true, kind: 'scalar' }],
   } as const;
   const entry = 2000;
+  for (const target of [entry, entry + 1]) tailTargetsOf(bed.plane).add(target, 'test');
   const tail = (index: number, after: string) => `
     ldxdw %r3, [%r1]
     add %r3, 1

@@ -18,6 +18,7 @@ import { loadIntoInterpreter } from './interpreter-engine.ts';
 import { loadIntoJit } from './jit-engine.ts';
 import { type KconfigValues, withKconfig } from './kconfig.ts';
 import { mapFieldViews } from './map-struct.ts';
+import { tailKind, tailTargetsOf } from './maps/tail-targets.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
@@ -73,7 +74,13 @@ export async function loadUser(
     chosen.map(({ program }) => program),
     options,
   );
-  let loaded: LoadedPrograms;
+  const tails = tailTargetsOf(runtime.plane);
+  let loaded: LoadedPrograms | undefined;
+  const close = () => {
+    for (const { tailEntry } of loaded?.programs.values() ?? []) tails.remove(tailEntry);
+    loaded?.close();
+    maps.close();
+  };
   try {
     const exports = new Set(Object.keys(runtime.functions));
     const resolved: { program: ResolvedProgram; declaration: ProgramDeclaration; refused: readonly number[] }[] = [];
@@ -113,15 +120,26 @@ export async function loadUser(
             resolved.map(({ program, refused }) => poison(program, refused)),
             { fuel: budget },
           );
-    maps.connectPrograms((name) => loaded.programs.get(name)?.tailEntry);
+    for (const { program } of chosen) {
+      const kind = tailKind(options.engine ?? 'jit', program);
+      tails.add(loaded.programs.get(program.name)!.tailEntry, kind);
+      for (const map of maps.progArraysOf(program))
+        if (!tails.claim(map, kind))
+          throw new InputError(
+            'SLUICE_TAIL_CALL',
+            `program ${program.name}: the prog array ${map.name} is one of programs of another kind: EINVAL`,
+            { input: spec.name },
+          );
+    }
+    maps.connectPrograms((name) => loaded!.programs.get(name)?.tailEntry);
   } catch (error) {
-    maps.close();
+    close();
     throw error;
   }
   const programs = Object.fromEntries(
     chosen.map(({ program, hook }) => [
       program.name,
-      new UserProgram(runtime, hook, program, loaded.programs.get(program.name)!),
+      new UserProgram(runtime, hook, program, loaded!.programs.get(program.name)!),
     ]),
   );
   return {
@@ -129,10 +147,7 @@ export async function loadUser(
     runtime,
     programs,
     maps: maps.handles,
-    close() {
-      loaded.close();
-      maps.close();
-    },
+    close,
   };
 }
 

@@ -19,6 +19,8 @@ import type { Runtime } from './runtime.ts';
 export interface ObjectMaps {
   readonly handles: Readonly<Record<string, MapHandle>>;
   readonly addresses: ReadonlyMap<string, MapAddress>;
+  /** The prog arrays that a program uses. */
+  progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
   connectPrograms(entry: (program: string) => number | undefined): void;
   close(): void;
@@ -72,6 +74,11 @@ export function createObjectMaps(
   return {
     handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
+    progArraysOf: (program) =>
+      mapsOf(program).flatMap((name) => {
+        const map = created.get(name)?.map;
+        return map?.type === 'prog_array' ? [map] : [];
+      }),
     connectPrograms(entry) {
       for (const { map, spec } of created.values()) {
         if (spec.type !== 'prog_array' || spec.contents.kind !== 'references') continue;

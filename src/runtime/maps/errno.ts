@@ -25,6 +25,8 @@ const names: Readonly<Record<number, string>> = {
 };
 
 export const ENOENT = 2;
+export const EBADF = 9;
+export const EINVAL = 22;
 
 /** Error for a negated errno that a map operation returned. */
 export function mapError(result: number, operation: string): InputError {

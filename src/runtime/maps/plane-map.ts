@@ -16,8 +16,9 @@ import {
 } from '../../plane/layout/map.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
-import { ENOENT, mapError } from './errno.ts';
+import { EBADF, EINVAL, ENOENT, mapError } from './errno.ts';
 import { pinsOf } from './pins.ts';
+import { tailTargetsOf } from './tail-targets.ts';
 
 /** What a map is made from: the attributes of BPF_MAP_CREATE. */
 export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'maxEntries'> &
@@ -158,9 +159,15 @@ export class PlaneMap implements TargetMap {
     this.#checkValue(value);
     const at = this.#place(key, this.elementSize);
     const from = at + this.#keySpace;
-    this.plane.bytes().set(value, from);
+    const tail =
+      this.type === 'prog_array' ? new DataView(value.buffer, value.byteOffset).getUint32(0, true) : undefined;
+    const refused = tail === undefined ? undefined : tailTargetsOf(this.plane).refusal(this, tail);
+    // In place of a program that is refused none is given: what is wrong with key and flags is said first.
+    if (refused === undefined) this.plane.bytes().set(value, from);
+    else this.plane.bytes().fill(0, from, from + value.length);
     const result = this.plane.exports.map_update_user(this.address, at, from, updateFlags[mode]);
-    if (result !== 0) throw this.#error(result, 'update');
+    if (result !== 0) throw this.#error(result === -EBADF && refused === 'EINVAL' ? -EINVAL : result, 'update');
+    if (tail !== undefined) tailTargetsOf(this.plane).settle(this, tail);
   }
 
   delete(key: Uint8Array): boolean {

@@ -7,8 +7,11 @@ import { createMemory } from '../memory.ts';
 import { createPlane } from '../plane.ts';
 import { createMap } from './plane-map.ts';
 import { ProgArrayMap } from './prog-array.ts';
+import { tailTargetsOf } from './tail-targets.ts';
 
 const plane = createPlane(createMemory(1, 1n));
+tailTargetsOf(plane).add(41, 'xdp');
+tailTargetsOf(plane).add(42, 'tc');
 
 function progArray(maxEntries: number) {
   const spec: MapSpec = {
@@ -54,6 +57,11 @@ describe('prog array', () => {
     expect(() => map.delete(3)).toThrow('E2BIG');
     expect(() => raw.update(u32(0), u32(41), 'noexist')).toThrow('EINVAL');
     expect(() => map.put(0, program('other'))).toThrow('not of this runtime');
+    expect(() => map.set(0, 7)).toThrow('EBADF');
+    map.set(0, 41);
+    expect(() => map.set(1, 42)).toThrow('EINVAL');
+    map.delete(0);
+    expect(() => map.set(1, 42)).toThrow('EINVAL');
     map.close();
   });
 });

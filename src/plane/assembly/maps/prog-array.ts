@@ -1,7 +1,7 @@
 // Prog array: u32 function-table indices, 0 if empty. Tail calls read the elements inline; only user space writes them.
 import { array_check } from './array';
 import { header_allocate } from './header';
-import { E2BIG, EINVAL, ENOENT, ENOMEM } from '../errno';
+import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY_PROG,
@@ -37,13 +37,13 @@ export function prog_array_read(map: usize, key: usize, out: usize): i32 {
   return 0;
 }
 
-/** User space: puts the table index at `value` into the element; flags must be BPF_ANY, as in Linux. */
+/** User space: puts the table index at `value` into the element, 0 being none; flags must be BPF_ANY, as in Linux. Whether a program of the right kind is there the runtime knows. */
 export function prog_array_write(map: usize, key: usize, value: usize, flags: u32): i32 {
   if (flags != 0) return <i32>EINVAL;
   const index = load<u32>(key);
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>E2BIG;
   const entry = load<u32>(value);
-  if (entry == 0) return <i32>EINVAL;
+  if (entry == 0) return <i32>EBADF;
   atomic.store<u32>(slot(map, index), entry);
   return 0;
 }
