@@ -69,6 +69,27 @@ export function blend1(s: usize, d: usize): bool {
   return true;
 }
 
+/** Operands that may be read. What comes of them is a scalar, but for sums, differences and what a constant is added to. */
+@inline export function movable(s: usize, d: usize): bool {
+  return tagOf(d) == KIND_SCALAR || readable(s, d);
+}
+
+@inline export function blendable(s: usize, d: usize): bool {
+  return tagOf(d) == KIND_SCALAR || blend1(s, d);
+}
+
+@inline export function blendable2(s: usize, d: usize, r: usize): bool {
+  return plain2(d, r) || blend(s, d, r);
+}
+
+@inline export function addable(s: usize, d: usize, r: usize): bool {
+  return plain2(d, r) || blendAdd(s, d, r);
+}
+
+@inline export function subtractable(s: usize, d: usize, r: usize): bool {
+  return plain2(d, r) || blendSub(s, d, r);
+}
+
 /** A sum keeps the pointer's provenance where the other side is a scalar. */
 export function blendAdd(s: usize, d: usize, r: usize): bool {
   if (!readable(s, d) || !readable(s, r)) return false;
