@@ -38,7 +38,7 @@ import {
 import { FRAME_SIZE } from '../../plane/layout/memory';
 import { stop } from './fault';
 import { freshFrame, register } from './frames';
-import { beginCallback } from './helpers';
+import { beginCallback } from './callbacks';
 import { frameAt, setTag } from './provenance';
 import { loop } from './step';
 

@@ -60,10 +60,11 @@ import {
   STATUS_PAUSED,
   STATUS_THROWN,
 } from '../layout';
+import { checkArguments } from './arguments';
 import { atomicStep } from './atomics';
 import { stop } from './fault';
 import { beginLoop, enter, leave, tailCall, register, unwind } from './frames';
-import { callHelper, checkArguments, helperByNumber } from './helpers';
+import { callHelper, helperByNumber } from './helpers';
 import { PACKET_FAULT, PACKET_LOADED, packetLoad } from './packet-load';
 import { addable, blendable, blendable2, frameAt, movable, readable, setTag, subtractable } from './provenance';
 import { imm64, imm32, jumpTarget, comparable } from './operand';
