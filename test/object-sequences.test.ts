@@ -1,6 +1,8 @@
 // Maps of objects and maps that hang on objects, through long random sequences from user space and from a program, as test/map-sequences.test.ts does for the others.
 import { afterAll, beforeAll, describe, it } from 'vitest';
+import { possibleCpus } from '../src/linux/cpus.ts';
 import { type Bed, runBed } from './object-sequences/bed.ts';
+import { compilePerfEvents, perfEventsBed } from './object-sequences/perf-events.ts';
 import { compileProgArray, progArrayBed } from './object-sequences/programs.ts';
 import {
   compileSocketMap,
@@ -72,6 +74,11 @@ describe.skipIf(missing !== undefined)(
     it.each([true, false])('prog_array, with an owner: %s', { timeout: HOURS }, async (owner) => {
       const bytes = compileProgArray(owner);
       await agreeOn(`prog_array${owner ? ' with an owner' : ''}`, (round) => progArrayBed(bytes, owner, BigInt(round)));
+    });
+
+    it('perf_event_array', { timeout: HOURS }, async () => {
+      const bytes = compilePerfEvents();
+      await agreeOn('perf_event_array', (round) => perfEventsBed(bytes, possibleCpus(), BigInt(round)));
     });
 
     it.each(storages)('$type, spin lock: $locked', { timeout: HOURS }, async (each) => {

@@ -8,6 +8,7 @@ import type {
   BloomFilterHandle,
   MapHandle,
   MapOfMapsHandle,
+  PerfEventHandle,
   ProgramHandle,
   QueueHandle,
   RingbufHandle,
@@ -20,8 +21,10 @@ import { recordEncoder } from '../runtime/maps/user-ringbuf.ts';
 import { TypedMap } from '../runtime/typed-map.ts';
 import { openById } from './bpf.ts';
 import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
+import { PerfEvent } from './perf-events.ts';
 import { KernelProgram } from './programs.ts';
 import { KernelRingbuf } from './ringbuf.ts';
+import { SyscallError } from './syscall-error.ts';
 import { KernelProducerRing } from './user-ringbuf.ts';
 
 /** A typed map whose bytes are the kernel's. */
@@ -195,6 +198,45 @@ export class LinuxProgArray extends LinuxMap {
   }
 }
 
+/** Records of bpf_perf_event_output; those of CPUs that are not there stay away. */
+export class LinuxPerfEvents extends LinuxMap implements PerfEventHandle {
+  #events: { readonly cpu: number; readonly event: PerfEvent }[] = [];
+
+  open(pages = 8): void {
+    if (this.#events.length > 0) throw new InputError('SLUICE_MAP_OPEN', `map ${this.name} has a reader already`);
+    for (let cpu = 0; cpu < this.kernel.maxEntries; cpu++) {
+      const event = eventOf(cpu, pages);
+      if (event === undefined) continue;
+      this.#events.push({ cpu, event });
+      this.raw.update(new Uint8Array(Uint32Array.of(cpu).buffer), descriptor(event.fd));
+    }
+  }
+
+  consume(callback: (record: Uint8Array, cpu: number) => void): number {
+    let count = 0;
+    for (const { cpu, event } of this.#events) count += event.consume((record) => callback(record, cpu));
+    return count;
+  }
+
+  lost(): number {
+    return this.#events.reduce((sum, { event }) => sum + event.lost(), 0);
+  }
+
+  override close(): void {
+    for (const { event } of this.#events.splice(0)) event.close();
+    super.close();
+  }
+}
+
+function eventOf(cpu: number, pages: number): PerfEvent | undefined {
+  try {
+    return new PerfEvent(cpu, pages);
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
 export function linuxMap(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined): LinuxMap {
   switch (spec.type) {
     case 'array':
@@ -211,6 +253,8 @@ export function linuxMap(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined)
     case 'array_of_maps':
     case 'hash_of_maps':
       return new LinuxMapOfMaps(kernel, spec, btf);
+    case 'perf_event_array':
+      return new LinuxPerfEvents(kernel, spec, btf);
     case 'prog_array':
       return new LinuxProgArray(kernel, spec, btf);
     default:

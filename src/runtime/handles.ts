@@ -265,9 +265,9 @@ export interface MapOfMapsHandle<K = Value> extends MapHandle<K> {
 export interface PerfEventHandle extends MapHandle {
   /** Gives each CPU a ring of `pages` pages of 4 KiB, a power of two (default 8). */
   open(pages?: number): void;
-  /** Takes what is there now, CPU by CPU; returns the number of records. `record` is a copy. */
+  /** Takes what is there now, CPU by CPU; returns the number of records. `record` is a copy. In the kernel it is padded to a multiple of 8 less 4. */
   consume(callback: (record: Uint8Array, cpu: number) => void): number;
-  /** Records that found no room since the last call. */
+  /** Records that found no room since the last call; in the kernel as far as what was consumed tells. */
   lost(): number;
 }
 

@@ -45,7 +45,7 @@ export interface PlaneExports {
   ): number;
   map_update_batch(map: number, keys: number, values: number, count: number, flags: number, done: number): number;
   map_delete_batch(map: number, keys: number, count: number, done: number): number;
-  perf_event_lost(map: number, index: number): number;
+  perf_event_lost(ring: number): number;
   map_next_key(map: number, key: number, out: number): number;
   /** Address of pages of an arena, 0 if there is no room; `at` 0: anywhere. */
   arena_take(map: number, at: bigint, count: number): number;

@@ -137,14 +137,15 @@ static long (*delete)(void *map, const void *key) = (void *)3;
 struct op { u32 op, flags; u32 key, object; s64 result; u64 value; };
 struct { __uint(type, 2); __uint(max_entries, ${RUN}); __uint(map_flags, 0x400); __type(key, u32); __type(value, struct op); } ops SEC(".maps");
 ${declarations}
-static long step(u32 i, void *ctx) {
+struct run { void *ctx; };
+static long step(u32 i, struct run *run) {
   struct op *op = bpf_map_lookup_elem(&ops, &i);
   if (!op) return 1;
   switch (op->op) {${cases}
   }
   return 0;
 }
-SEC("${section}") int sequence(void *ctx) { bpf_loop(${RUN}, step, 0, 0); return 2; }
+SEC("${section}") int sequence(void *ctx) { struct run run = { ctx }; bpf_loop(${RUN}, step, &run, 0); return 2; }
 char _license[] SEC("license") = "GPL";
 `;
 }

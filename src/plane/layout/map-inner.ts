@@ -11,9 +11,5 @@ export const INNER_FLAGS = 220;
 export const INNER_MAX_ENTRIES = 224;
 export const INNER_SPIN_LOCK = 228;
 
-/**
- * Element of the two array types: u32 map; u32 records of a perf event array that found no room in the ring since they were last counted.
- * A perf event array's maps are ring buffers, one a CPU.
- */
+/** Element of the two array types: u32 map. A perf event array's maps are ring buffers, each of a CPU. */
 export const MAP_SLOT_SIZE = 8;
-export const MAP_SLOT_LOST = 4;

@@ -31,6 +31,15 @@ export const RINGBUF_PRODUCER_AT = 152;
 export const RINGBUF_SHARED = 156;
 export const RINGBUF_PRODUCER_LOCK = 160;
 
+/**
+ * Of the rings of perf event arrays, u32 each: the CPU that writes there; records that found no room since the reader last asked; and since the ring last said so:
+ * that takes RINGBUF_LOST_RECORD bytes before the next record (struct perf_event_header, u64 id, u64 number), here a discarded one.
+ */
+export const RINGBUF_CPU = 164;
+export const RINGBUF_LOST = 168;
+export const RINGBUF_UNTOLD = 172;
+export const RINGBUF_LOST_RECORD = 24;
+
 /** Offset of the data from the header. */
 export const RINGBUF_DATA = 4096;
 

@@ -63,7 +63,7 @@ export function inner_take(map: usize, id: u32): usize {
   if (inner == 0) return <usize>EBADF;
   if (matches(map, inner)) return inner;
   map_destroy(inner);
-  return <usize>EINVAL;
+  return load<u32>(map, MAP_TYPE) == PERF_EVENT_ARRAY ? <usize>EBADF : <usize>EINVAL;
 }
 
 /** Drops the references of a map that goes. */
