@@ -15,6 +15,8 @@ export type Register = number | bigint;
 
 interface Native {
   readonly syscall: (number: number, ...args: readonly Register[]) => Register;
+  /** io_uring_enter(2) without its last two arguments: what fits into registers costs less to convert and to pass. */
+  readonly enter: (number: number, fd: number, submit: number, wait: number, flags: number) => number;
   /** The same on another thread. */
   readonly later: (number: number, args: readonly Register[]) => Promise<Register>;
   readonly errno: () => number;
@@ -40,11 +42,15 @@ const numbers = {
     epoll_pwait: 281,
     eventfd2: 290,
     epoll_create1: 291,
+    pipe2: 293,
     sched_setaffinity: 203,
     perf_event_open: 298,
     setns: 308,
     memfd_create: 319,
     bpf: 321,
+    io_uring_setup: 425,
+    io_uring_enter: 426,
+    io_uring_register: 427,
   },
   arm64: {
     mmap: 222,
@@ -62,11 +68,15 @@ const numbers = {
     epoll_pwait: 22,
     eventfd2: 19,
     epoll_create1: 20,
+    pipe2: 59,
     sched_setaffinity: 122,
     perf_event_open: 241,
     setns: 268,
     memfd_create: 279,
     bpf: 280,
+    io_uring_setup: 425,
+    io_uring_enter: 426,
+    io_uring_register: 427,
   },
 } as const;
 
@@ -90,6 +100,7 @@ function load(): Native {
   );
   native = {
     syscall: call,
+    enter: libc.func('int syscall(int n, int fd, int submit, int wait, int flags)'),
     later: (number, args) =>
       new Promise((resolve, reject) => {
         call.async(number, ...args, (error: unknown, result: Register) =>
@@ -124,6 +135,14 @@ export function syscall(
 ): number {
   const { syscall, errno } = native ?? load();
   const result = Number(syscall(table![name], a, b, c, d, e, f));
+  return result === -1 ? -errno() : result;
+}
+
+/** io_uring_enter(2) without an argument for its wait. Result or negated errno. Blocks the thread for as long as it waits. */
+export function ringEnter(fd: number, submit: number, wait: number, flags: number): number {
+  const { enter, errno } = native ?? load();
+  // The number is the same on every architecture (asm-generic/unistd.h).
+  const result = enter(426, fd, submit, wait, flags);
   return result === -1 ? -errno() : result;
 }
 
@@ -205,6 +224,15 @@ export function munmap(mapping: Mapping): void {
   const result = syscall('munmap', mapping.address, mapping.length);
   if (result < 0) throw new SyscallError('munmap', -result);
 }
+
+/** pipe2(2): the end to read from, and the end to write to. Both close on exec. */
+export function pipe(flags = 0): [read: number, write: number] {
+  const ends = new Int32Array(2);
+  const result = syscall('pipe2', addressOf(ends), flags | O_CLOEXEC);
+  if (result < 0) throw new SyscallError('pipe2', -result);
+  return [ends[0]!, ends[1]!];
+}
+const O_CLOEXEC = 0o2000000;
 
 /** close(2); EBADF is a mistake of the caller and thrown. */
 export function close(fd: number): void {

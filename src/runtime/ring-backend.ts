@@ -1,0 +1,46 @@
+/**
+ * What executes a ring's requests: Linux (linux/io-uring.ts) or a simulation. Both fill the same rings in the linear memory, which the plane
+ * reads and writes (plane/assembly/ring); JavaScript only enters and waits.
+ */
+
+/** Addresses in the linear memory; masks are values. Words are u32, positions run freely. */
+export interface RingAddresses {
+  readonly sqHead: number;
+  readonly sqTail: number;
+  /** IORING_SQ_ flags of the kernel. */
+  readonly sqFlags: number;
+  /** Index array; 0: there is none (IORING_SETUP_NO_SQARRAY), entry n is SQE n. */
+  readonly sqArray: number;
+  readonly sqes: number;
+  readonly sqMask: number;
+  readonly cqHead: number;
+  readonly cqTail: number;
+  readonly cqes: number;
+  readonly cqMask: number;
+}
+
+export interface RingBackend {
+  readonly name: 'linux' | 'simulated';
+  readonly addresses: RingAddresses;
+  /** Process address of the linear memory's first byte; 0n in simulation. */
+  readonly base: bigint;
+  /** Setup flags in force and features of the kernel, by their names in abi/io-uring/ring-flags.ts; `registered-ring`. */
+  readonly features: ReadonlySet<string>;
+  /** By number (abi/io-uring/opcodes.ts). */
+  supports(opcode: number): boolean;
+  /**
+   * io_uring_enter(2): submits what is in the SQ, at most `submit`, and waits for `wait` completions; 0: does not wait, but collects what has
+   * completed. The timeout is for the waiting; undefined: none. Blocks the thread. Result (requests submitted) or negated errno, never throws for one:
+   * -ETIME and -EINTR where nothing was submitted.
+   */
+  enter(submit: number, wait: number, timeoutNs?: number): number;
+  /** Resolves when completions may be there, or the backend is closed; another thread waits. Spurious wakeups are allowed. */
+  wait(): Promise<void>;
+  /** io_uring_register(2) with the address of its argument in the linear memory, or 0. Pointers inside of it are process addresses. Result or negated errno. */
+  register(opcode: number, argument: number, count: number): number;
+  /**
+   * Ends the ring at once: `enter` and `register` answer -EBADF from now on, waiters are woken. What was in flight is cancelled by the kernel. Resolves
+   * when nothing is in flight any more: only then may memory that requests named be used for something else. The rings' own pages are given back then.
+   */
+  close(): Promise<void>;
+}
