@@ -11,12 +11,12 @@ const reap: readonly ArgType[] = ['ctx', 'anything', 'mem_uninit', 'const_size']
 const memchr: readonly ArgType[] = ['mem', 'const_size_or_zero', 'anything'];
 
 export const iouringHelpers = [
-  numberedHelper(164, 'bpf_iouring_queue_sqe', submit, 'integer', { body: 'bpf_ring_submit' }),
+  numberedHelper(164, 'bpf_iouring_queue_sqe', submit, 'integer', { body: 'bpf_iouring_queue_sqe' }),
   numberedHelper(165, 'bpf_iouring_emit_cqe', emit, 'integer', { body: 'bpf_ring_emit' }),
   numberedHelper(166, 'bpf_iouring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
   numberedHelper(167, 'bpf_copy_to_user', ['anything', 'mem', 'const_size_or_zero'], 'integer', { sleepable: true }),
   numberedHelper(168, 'bpf_memchr', memchr, 'integer'),
-  numberedHelper(170, 'bpf_io_uring_submit', submit, 'integer', { body: 'bpf_ring_submit' }),
+  numberedHelper(170, 'bpf_io_uring_submit', submit, 'integer', { body: 'bpf_iouring_queue_sqe' }),
   numberedHelper(171, 'bpf_io_uring_emit_cqe', emit, 'integer', { body: 'bpf_ring_emit' }),
   numberedHelper(172, 'bpf_io_uring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
   numberedHelper(173, 'bpf_memchr', memchr, 'integer'),

@@ -49,6 +49,8 @@ export const WORKER_ARENA_ZERO = 96;
 export const WORKER_ARENA_SINK = 104;
 /** u32: timer whose callback runs on this CPU, 0: none. */
 export const WORKER_TIMER = 112;
+/** u32: ring whose program runs, 0: none. */
+export const WORKER_RING = 116;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

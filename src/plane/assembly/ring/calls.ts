@@ -12,6 +12,8 @@ import { E2BIG, EBUSY, ECANCELED, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '
 import { cancelHere, cancelSlot } from './cancel';
 import { chainOf, connect, disconnect, endedMember, LINKED, newRequest, NO_GROUP } from './chains';
 import { memoryAllowed } from './opcodes';
+import { WORKER_RING } from '../../layout/worker';
+import { WORKER } from '../worker';
 import { count, escalate, post, STAT_REQUESTS } from './posting';
 import { covers, regionAt } from './regions';
 import { giveQueue, queueAt, queueCount, reapCompletion, ring_queue_create } from './queues';
@@ -73,12 +75,17 @@ export function bpf_iouring_queue_sqe(ctx: u64, sqe: u64, size: u64): i64 {
   return handle < 0 ? handle : 0;
 }
 
-export function bpf_iouring_emit_cqe(ctx: u64, queue: u64, userData: u64, res: u64, flags: u64): i64 {
-  return bpf_ring_emit(ctx, queue, userData, res, flags);
+/** Helpers without a context are of the ring whose program runs. */
+export function bpf_copy_to_user(address: u64, from: u64, size: u64): i64 {
+  const ring: usize = load<u32>(WORKER, WORKER_RING);
+  return ring == 0 ? EFAULT : bpf_ring_write(<u64>(ring + RING_CONTEXT), address, from, size);
 }
 
-export function bpf_iouring_reap_cqe(ctx: u64, queue: u64, to: u64, size: u64): i64 {
-  return bpf_ring_reap(ctx, queue, to, size);
+/** Address of the first byte `value`, 0 if there is none. */
+export function bpf_memchr(from: u64, size: u64, value: u64): u64 {
+  const end = <usize>from + <usize><u32>size;
+  for (let at = <usize>from; at < end; at++) if (load<u8>(at) == <u8>value) return <u64>at;
+  return 0;
 }
 
 function requestOf(ring: usize, handle: u64): usize {
@@ -237,9 +244,13 @@ export function bpf_ring_region(ctx: u64, index: u64, size: u64): u64 {
   return size <= <u64>(load<u32>(region, REGION_END) - start) ? <u64>start : 0;
 }
 
-export function bpf_ring_region_size(ctx: u64, index: u64): i64 {
+/** Address of a region's first byte, 0 if there is none; its size where the program asks for it. */
+export function bpf_ring_region_address(ctx: u64, index: u64, size: u64): u64 {
   const region = regionAt(ringOf(ctx), <u32>index);
-  return region == 0 ? ENOENT : <i64>(load<u32>(region, REGION_END) - load<u32>(region, REGION_START));
+  if (region == 0) return 0;
+  const start = load<u32>(region, REGION_START);
+  if (size != 0) store<u32>(<usize>size, load<u32>(region, REGION_END) - start);
+  return <u64>start;
 }
 
 export function bpf_ring_read(ctx: u64, address: u64, to: u64, size: u64): i64 {
@@ -255,8 +266,8 @@ export function bpf_ring_write(ctx: u64, address: u64, from: u64, size: u64): i6
 }
 
 /** Tells the user, with a reason of the program's own. */
-export function bpf_ring_escalate(ctx: u64, res: u64): i64 {
+export function bpf_ring_escalate(ctx: u64, reason: u64): i64 {
   const ring = ringOf(ctx);
-  escalate(ring, slotAt(ring, load<u32>(ring, RING_RUNNING)), ESCALATE_PROGRAM, <i32>res);
+  escalate(ring, slotAt(ring, load<u32>(ring, RING_RUNNING)), ESCALATE_PROGRAM, <i32>reason);
   return 0;
 }

@@ -54,7 +54,8 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
   count(ring, STAT_COMPLETIONS);
   const slot = slotOfHandle(ring, userData, load<u32>(ring, RING_SLOT_COUNT));
   if (slot == 0 || load<u32>(slot, SLOT_STATE) != SLOT_ISSUED) {
-    // From another ring, by MSG_RING.
+    // From another ring, by MSG_RING; or of what ring_cancel_all asked.
+    if (userData == MESSAGE && (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0) return;
     post(ring, queueAt(ring, 0), userData & ~MESSAGE, res, flags, false);
     return;
   }

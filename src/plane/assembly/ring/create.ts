@@ -3,15 +3,17 @@
 import {
   EDGE_NEXT, RING_BUDGET_DEPTH, RING_BUDGET_FUEL, RING_BUDGET_REQUESTS, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTROL_SIZE, RING_EDGE_COUNT, RING_EDGE_FREE,
   RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PROGRAM_SIZE,
-  RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_SLOT_COUNT, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS,
-  RING_STAGE, RING_STAGE_MASK, SLOT_ENDED, SLOT_FREE, SLOT_GENERATION, SLOT_ISSUED, SLOT_NEXT, SLOT_STATE,
+  RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS,
+  RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_NEXT,
 } from '../../layout/ring';
-import { SQE_SIZE } from '../../layout/sqe';
+import { SQE_FD, SQE_OP_FLAGS, SQE_OPCODE, SQE_SIZE, SQE_USER_DATA } from '../../layout/sqe';
 import { WASM_PAGE } from '../../layout/memory';
 import { ECANCELED } from '../errno';
 import { pages_alloc, pages_free } from '../pages';
 import { giveAllBlocks } from './blocks';
-import { cancelByUserData, cancelHere } from './cancel';
+import { CANCEL_ALL, CANCEL_ANY, cancelByUserData, cancelHere } from './cancel';
+import { MESSAGE, putRaw } from './issue';
+import { OP_ASYNC_CANCEL } from './opcodes';
 import { edgeAt, slotAt } from './slots';
 import { startAll } from './start';
 import { queueAt, giveQueue } from './queues';
@@ -74,6 +76,17 @@ export function ring_close(ring: usize): void {
   const slots = load<u32>(ring, RING_SLOT_COUNT);
   for (let i: u32 = 1; i <= slots; i++) cancelHere(ring, slotAt(ring, i), <i32>ECANCELED);
   startAll(ring);
+}
+
+/** Asks the kernel to cancel all that it has, without a slot of ours. False: its SQ is full. */
+export function ring_cancel_all(ring: usize): u32 {
+  const sqe = ring + RING_SCRATCH;
+  memory.fill(sqe, 0, SQE_SIZE);
+  store<u8>(sqe, <u8>OP_ASYNC_CANCEL, SQE_OPCODE);
+  store<i32>(sqe, -1, SQE_FD);
+  store<u32>(sqe, CANCEL_ALL | CANCEL_ANY, SQE_OP_FLAGS);
+  store<u64>(sqe, MESSAGE, SQE_USER_DATA);
+  return <u32>putRaw(ring, sqe);
 }
 
 /** Gives the memory back. Nothing may be with the kernel any more. */

@@ -39,6 +39,16 @@ function put(ring: usize, slot: usize, link: u32): void {
   atomic.store<u32>(word, tail + 1);
 }
 
+/** A request without a slot, as it is; false: there is no room. */
+export function putRaw(ring: usize, from: usize): bool {
+  if (roomOf(ring) == 0) return false;
+  const word: usize = load<u32>(ring, RING_SQ_TAIL);
+  const tail = load<u32>(word);
+  memory.copy(<usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE, from, SQE_SIZE);
+  atomic.store<u32>(word, tail + 1);
+  return true;
+}
+
 /** False: there is no room. A request and its LINK_TIMEOUT go together. */
 function tryIssue(ring: usize, slot: usize): bool {
   const timeout = load<u32>(slot, SLOT_TIMEOUT);

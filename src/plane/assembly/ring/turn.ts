@@ -10,7 +10,9 @@ import {
   CQE_F_MORE, CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, IOSQE_CQE_SKIP_SUCCESS, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_GROUP, SQE_OFF,
   SQE_OPCODE, SQE_SIZE, SQE_USER_DATA,
 } from '../../layout/sqe';
-import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
+import { WORKER_RING } from '../../layout/worker';
+import { WORKER } from '../worker';
+import { ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
 import { connect, joinChains, LINKED, newRequest, policyOf } from './chains';
 import { complete } from './completion';
 import { end, endUnissued } from './finish';
@@ -141,9 +143,11 @@ function runDue(ring: usize, slot: usize): void {
  */
 export function ring_turn(ring: usize): u32 {
   store<u32>(ring, load<u32>(ring, RING_BUDGET_RUNS), RING_RUNS_LEFT);
+  store<u32>(WORKER, <u32>ring, WORKER_RING);
   reap(ring);
   stage(ring);
   settle(ring);
+  store<u32>(WORKER, 0, WORKER_RING);
   if (load<u32>(ring, RING_READY_FIRST) != 0) issueReady(ring);
   return unsubmitted(ring);
 }

@@ -1,0 +1,521 @@
+/**
+ * hooks/ring: io_uring for JavaScript, with programs on its completions.
+ *
+ * This file: a ring: its memory, what is staged, and how it is driven: turns of the plane, and enters of the backend between them. Operations by name stand in
+ * ring.ts, programs in programs.ts.
+ */
+
+import { errnoName } from '../../abi/errno.ts';
+import { InputError, InternalError } from '../../errors.ts';
+import {
+  ESCALATE_DEPTH,
+  ESCALATE_FAULT,
+  ESCALATE_INSTRUCTIONS,
+  ESCALATE_PROGRAM,
+  ESCALATE_REQUESTS,
+  RING_BASE,
+  RING_BUDGET_DEPTH,
+  RING_BUDGET_FUEL,
+  RING_BUDGET_REQUESTS,
+  RING_BUDGET_RUNS,
+  RING_CQ_HEAD,
+  RING_CQ_MASK,
+  RING_CQ_TAIL,
+  RING_CQES,
+  RING_FLAGS,
+  RING_GROUP_PARALLEL,
+  RING_GROUP_SIZE,
+  RING_GROUPS,
+  RING_ISSUED,
+  RING_OPEN_MEMORY,
+  RING_RUNS_LEFT,
+  RING_SLOTS_USED,
+  RING_SQ_ARRAY,
+  RING_SQ_FLAGS,
+  RING_SQ_HEAD,
+  RING_SQ_MASK,
+  RING_SQ_TAIL,
+  RING_SQES,
+  RING_STAGE,
+  RING_STAGE_HEAD,
+  RING_STAGE_MASK,
+  RING_STAGE_TAIL,
+  RING_STATS,
+} from '../../plane/layout/ring.ts';
+import { SQE_CQ, SQE_SIZE, SQE_USER_DATA } from '../../plane/layout/sqe.ts';
+import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { RingAddresses, RingBackend } from './backend.ts';
+import type { Completion } from './completion.ts';
+import { RingMemory } from './memory.ts';
+import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable } from './pending.ts';
+import { type RingPlane, ringPlane } from './plane.ts';
+import { RingQueue } from './queue.ts';
+import { RequestError } from './request-error.ts';
+
+/** Limits of one turn. What exceeds one is told by a completion with `escalation`, and the ring goes on. */
+export interface RingBudget {
+  /** Program runs in a turn; the rest follows in the next (default 65536). */
+  readonly runs?: number;
+  /** Requests that one run emits (default 1024). */
+  readonly requests?: number;
+  /** Program runs that lead to each other without the kernel between (default 100000). */
+  readonly depth?: number;
+  /** Back edges and calls of one run (default 10 million). */
+  readonly instructions?: number;
+}
+
+export interface RingCoreOptions {
+  /** Requests that may be under way at once, those that wait for others included (default 4096). */
+  readonly requests?: number;
+  /** Requests that can be staged before they are taken, a power of two (default 1024). */
+  readonly staged?: number;
+  /** Programs and functions that can be attached (default 256), groups (default 256), regions for programs (default 256). */
+  readonly programs?: number;
+  readonly groups?: number;
+  readonly regions?: number;
+  /** Programs may reach all of the runtime's memory, not only what is shared with them (default false). */
+  readonly openMemory?: boolean;
+  readonly budget?: RingBudget;
+}
+
+/** Writes an SQE, whose 64 bytes are zero, at `at`: the functions of hooks/ring/prep. */
+export type SqeWriter = (view: DataView, at: number) => void;
+
+export interface RequestOptions {
+  /** Cancels the request. The promise settles when the request has ended, with its result where that came first. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called when it has ended, before the promise settles: the kernel is done with its memory. */
+  readonly done?: () => void;
+}
+
+export interface RingStats {
+  readonly requests: bigint;
+  readonly completions: bigint;
+  readonly runs: bigint;
+  readonly posted: bigint;
+  readonly cancelled: bigint;
+  readonly escalated: bigint;
+  readonly enters: bigint;
+}
+
+const ETIME = -62;
+const EINTR = -4;
+const EBUSY = -16;
+const EAGAIN = -11;
+const EALREADY = -114;
+/** Turns and enters in a row before JavaScript gets its turn, and for how long a ring is polled before a thread waits for it (ns, ms). */
+const ROUNDS = 256;
+const ROUNDS_MS = 2;
+const POLL_MS = 0.1;
+
+const reasons: ReadonlyMap<number, string> = new Map([
+  [ESCALATE_REQUESTS, 'more requests in one run than its budget'],
+  [ESCALATE_DEPTH, 'programs that run each other without end'],
+  [ESCALATE_INSTRUCTIONS, 'more instructions in one run than its budget'],
+  [ESCALATE_FAULT, 'a fault in the program'],
+  [ESCALATE_PROGRAM, 'the program itself'],
+]);
+
+/** What an escalation was about, in words. */
+export function escalationReason(escalation: number): string {
+  return reasons.get(escalation) ?? `reason ${escalation}`;
+}
+
+const later: (callback: () => void) => void =
+  typeof setImmediate === 'function'
+    ? (callback) => void setImmediate(callback)
+    : (callback) => void setTimeout(callback, 0);
+
+export class RingCore implements AsyncIterable<Completion> {
+  readonly runtime: Runtime;
+  readonly backend: RingBackend;
+  /** Address of the control block. */
+  readonly address: number;
+  /** Completions of requests that name no other queue: queue 0. */
+  readonly completions: RingQueue;
+  readonly memory: RingMemory;
+  /** What stopped a program last: its fault, or what a function threw. The user's queue has a completion for each. */
+  lastFault: unknown;
+  readonly #plane: RingPlane;
+  readonly #pending = new PendingTable();
+  readonly #promises: RingQueue;
+  readonly #waiters: ((more: boolean) => void)[] = [];
+  #stageTail = 0;
+  #scheduled = false;
+  #waiting = false;
+  #closed: Promise<void> | undefined;
+  #ended = false;
+  #lastProgress = 0;
+  #enters = 0n;
+  #streak = 0;
+
+  constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
+    this.runtime = runtime;
+    this.backend = backend;
+    this.#plane = ringPlane(runtime);
+    const staged = options.staged ?? 1024;
+    if (!(Number.isInteger(staged) && staged > 0 && (staged & (staged - 1)) === 0))
+      throw new InputError('SLUICE_RING_STAGED', `${staged} staged requests: a power of two is needed`);
+    const requests = options.requests ?? 4096;
+    if (!(Number.isInteger(requests) && requests >= 2 && requests <= 2 ** 20))
+      throw new InputError('SLUICE_RING_REQUESTS', `${requests} requests under way: from 2 to 1048576`);
+    this.address =
+      this.#plane.ring_create(
+        requests,
+        staged,
+        options.programs ?? 256,
+        options.groups ?? 256,
+        options.regions ?? 256,
+      ) >>> 0;
+    if (this.address === 0) throw new InternalError('the linear memory has no room for a ring');
+    const view = runtime.view();
+    connect(view, this.address, backend);
+    const { budget = {} } = options;
+    if (options.openMemory === true) view.setUint32(this.address + RING_FLAGS, RING_OPEN_MEMORY, true);
+    if (budget.runs !== undefined) view.setUint32(this.address + RING_BUDGET_RUNS, budget.runs, true);
+    if (budget.requests !== undefined) view.setUint32(this.address + RING_BUDGET_REQUESTS, budget.requests, true);
+    if (budget.depth !== undefined) view.setUint32(this.address + RING_BUDGET_DEPTH, budget.depth, true);
+    if (budget.instructions !== undefined) view.setUint32(this.address + RING_BUDGET_FUEL, budget.instructions, true);
+    this.memory = new RingMemory(runtime);
+    this.completions = this.createQueue({ entries: 256 });
+    this.#promises = this.createQueue({ entries: 256 });
+  }
+
+  /** A queue that requests name by its index; programs reap it, and user space reads it if it is `visible` (the default). */
+  createQueue(options: { readonly entries?: number; readonly visible?: boolean } = {}): RingQueue {
+    const entries = options.entries ?? 64;
+    const index = this.#plane.ring_queue_create(this.address, entries, options.visible === false ? 0 : 1);
+    if (index < 0) throw new InputError('SLUICE_RING_QUEUE', `a queue of ${entries} completions: ${errnoName(-index)}`);
+    return new RingQueue(this.runtime, this.address, index, () => this.#more());
+  }
+
+  /** Requests of a serial group (the default) follow each other, one chain at a time; in a parallel one only a drain waits. */
+  setGroup(group: number, options: { readonly parallel: boolean }): void {
+    const view = this.runtime.view();
+    const at = view.getUint32(this.address + RING_GROUPS, true) + group * RING_GROUP_SIZE;
+    view.setUint32(at + RING_GROUP_PARALLEL, options.parallel ? 1 : 0, true);
+  }
+
+  /** Requests that the kernel has, and all that have not ended. */
+  get issued(): number {
+    return this.runtime.view().getUint32(this.address + RING_ISSUED, true);
+  }
+
+  get live(): number {
+    return this.runtime.view().getUint32(this.address + RING_SLOTS_USED, true);
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  get stats(): RingStats {
+    const view = this.runtime.view();
+    const counter = (place: number) => view.getBigUint64(this.address + RING_STATS + place * 8, true);
+    return {
+      requests: counter(0),
+      completions: counter(1),
+      runs: counter(2),
+      posted: counter(3),
+      cancelled: counter(4),
+      escalated: counter(5),
+      enters: this.#enters,
+    };
+  }
+
+  /**
+   * Stages one request; it goes with the next `submit`, or by itself when the present JavaScript has run to its end. Requests that are linked must be staged
+   * in the same turn of JavaScript.
+   */
+  stage(write: SqeWriter): void {
+    const at = this.#nextSqe();
+    write(this.runtime.view(), at);
+    this.#stageTail = (this.#stageTail + 1) >>> 0;
+    this.#schedule();
+  }
+
+  /** A request whose result is a promise: the completion's result, or RequestError. `operation` names it in errors. */
+  request(operation: string, write: SqeWriter, options: RequestOptions = {}): Promise<number> {
+    const { signal, done } = options;
+    signal?.throwIfAborted();
+    const pending = new PendingResult(operation, signal, done);
+    const index = this.#add(pending, write);
+    if (signal === undefined) return pending.promise;
+    const abort = () => this.#cancel(index);
+    signal.addEventListener('abort', abort, { once: true });
+    return pending.promise.finally(() => signal.removeEventListener('abort', abort));
+  }
+
+  /** A multishot request: its completions, as they come. Leaving the loop cancels it. */
+  stream(operation: string, write: SqeWriter, options: RequestOptions = {}): AsyncIterableIterator<Completion> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    let index = -1;
+    const stop = () => this.#cancel(index);
+    const pending = new PendingStream(operation, signal, stop);
+    index = this.#add(pending, write);
+    signal?.addEventListener('abort', stop, { once: true });
+    return pending;
+  }
+
+  /** Hands over what is staged and takes what has completed, without waiting. */
+  submit(): void {
+    this.#drive();
+  }
+
+  /**
+   * As io_uring_submit_and_wait: blocks this thread until queue 0 holds `wait` completions, or the time (ns) is over. Returns how many it holds. JavaScript's
+   * own promises settle only afterwards.
+   */
+  submitAndWait(wait: number, timeoutNs?: number): number {
+    const until = timeoutNs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutNs / 1e6;
+    for (;;) {
+      const pending = this.#turn();
+      const have = this.completions.length;
+      if (have >= wait && pending === 0) break;
+      const left = until - performance.now();
+      if (left <= 0) {
+        if (pending > 0) this.#enter(pending, 0);
+        break;
+      }
+      const mayBlock = have < wait && !this.#moreToDo();
+      if (mayBlock && pending === 0 && this.issued === 0) break;
+      const entered = this.#enter(pending, mayBlock ? 1 : 0, Number.isFinite(left) ? left * 1e6 : undefined);
+      if (entered === ETIME && pending === 0) break;
+    }
+    this.#deliver();
+    return this.completions.length;
+  }
+
+  /** Completions of queue 0 as they come. */
+  [Symbol.asyncIterator](): AsyncGenerator<Completion, void, void> {
+    return this.completions[Symbol.asyncIterator]();
+  }
+
+  /** Cancels the request of the user with this user_data. False: there is none. Its completion tells how it ended. */
+  cancel(userData: bigint): boolean {
+    return this.#cancelBy(Number(userData & 0xffff_ffffn), Number(userData >> 32n));
+  }
+
+  /**
+   * Cancels everything, waits for the kernel to be done with it, and gives the memory back. No program runs any more. Completions that nobody has taken are gone
+   * with the queues; promises are rejected with ECANCELED.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Takes the ring on as far as it goes without waiting. For what has changed it by other means: programs.ts, a worker. */
+  protected drive(): void {
+    this.#schedule();
+  }
+
+  async #end(): Promise<void> {
+    this.#drive();
+    this.#plane.ring_close(this.address);
+    const asked = this.#plane.ring_cancel_all(this.address) !== 0;
+    let rounds = asked ? 0 : 1;
+    for (;;) {
+      this.#enter(this.#turn(), 0);
+      this.#turn();
+      this.#deliver();
+      if (this.issued === 0) break;
+      // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
+      if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.address);
+      await this.backend.wait();
+    }
+    this.#deliver();
+    this.#pending.endAll(ECANCELED);
+    this.#ended = true;
+    this.#wake(false);
+    await Promise.resolve();
+    this.backend.close();
+    this.memory.close();
+    this.#plane.ring_free(this.address);
+  }
+
+  /** Address of the next staged SQE, zeroed. Makes room by handing over what is there. */
+  #nextSqe(): number {
+    if (this.#closed !== undefined) throw new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
+    let view = this.runtime.view();
+    const mask = view.getUint32(this.address + RING_STAGE_MASK, true);
+    const used = () => (this.#stageTail - view.getUint32(this.address + RING_STAGE_HEAD, true)) >>> 0;
+    if (used() > mask) {
+      this.#drive();
+      view = this.runtime.view();
+      if (used() > mask)
+        throw new InputError(
+          'SLUICE_RING_FULL',
+          `${this.live} requests are under way: take completions first, or create the ring with more { requests }`,
+        );
+    }
+    const at = view.getUint32(this.address + RING_STAGE, true) + (this.#stageTail & mask) * SQE_SIZE;
+    this.runtime.bytes().fill(0, at, at + SQE_SIZE);
+    return at;
+  }
+
+  #add(pending: Pending, write: SqeWriter): number {
+    const at = this.#nextSqe();
+    const index = this.#pending.add(pending);
+    const view = this.runtime.view();
+    try {
+      write(view, at);
+    } catch (error) {
+      this.#pending.complete(index, ECANCELED, 0);
+      throw error;
+    }
+    view.setUint32(at + SQE_USER_DATA, index, true);
+    view.setUint32(at + SQE_USER_DATA + 4, PENDING_HIGH, true);
+    view.setUint16(at + SQE_CQ, this.#promises.index, true);
+    this.#stageTail = (this.#stageTail + 1) >>> 0;
+    this.#schedule();
+    return index;
+  }
+
+  #cancel(index: number): void {
+    if (!this.#ended) this.#cancelBy(index, PENDING_HIGH);
+  }
+
+  #cancelBy(low: number, high: number): boolean {
+    this.#turn();
+    const result = this.#plane.ring_cancel(this.address, low, high);
+    this.#schedule();
+    if (result === EBUSY) {
+      // Every slot is taken: once one is free the kernel can be asked.
+      later(() => this.#ended || this.#cancelBy(low, high));
+      return true;
+    }
+    return result === 0 || result === EALREADY;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const run = () => {
+      this.#scheduled = false;
+      if (!this.#ended) this.#drive();
+    };
+    // Promises that wait for each other would keep timers and other sources from their turn.
+    if (this.#streak++ < ROUNDS) queueMicrotask(run);
+    else {
+      this.#streak = 0;
+      later(run);
+    }
+  }
+
+  #drive(): void {
+    const start = performance.now();
+    for (let round = 0; ; round++) {
+      const pending = this.#turn();
+      const more = this.#moreToDo();
+      if (pending === 0 && !more && (round > 0 || this.issued === 0)) break;
+      if (pending > 0 || this.issued > 0) this.#enter(pending, 0);
+      if (!this.#arrived() && !more) break;
+      if (round >= ROUNDS || performance.now() - start > ROUNDS_MS) {
+        later(() => this.#schedule());
+        break;
+      }
+    }
+    this.#turn();
+    const delivered = this.#deliver();
+    if (delivered) this.#lastProgress = performance.now();
+    this.#await();
+  }
+
+  /** Has somebody wait for what is under way. */
+  #await(): void {
+    if (this.#waiting || this.#closed !== undefined || this.issued === 0) return;
+    this.#waiting = true;
+    const again = () => {
+      this.#waiting = false;
+      if (!this.#ended) this.#drive();
+    };
+    // What answers soon is met by polling; a thread costs more than that.
+    if (performance.now() - this.#lastProgress < POLL_MS) later(again);
+    else
+      void this.backend.wait().then(() => {
+        this.#lastProgress = performance.now();
+        again();
+      });
+  }
+
+  #turn(): number {
+    this.runtime.view().setUint32(this.address + RING_STAGE_TAIL, this.#stageTail, true);
+    const { plane } = this.runtime;
+    for (;;) {
+      const stackTop = this.runtime.view().getUint32(plane.worker + WORKER_STACK_TOP, true);
+      try {
+        return this.#plane.ring_turn(this.address) >>> 0;
+      } catch (error) {
+        const view = this.runtime.view();
+        view.setUint32(plane.worker + WORKER_STACK_TOP, stackTop, true);
+        const trapped = error instanceof WebAssembly.RuntimeError;
+        const exhausted = trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0;
+        if (this.#plane.ring_stopped(this.address, exhausted ? 1 : 0) === 0) throw error;
+        this.lastFault = error;
+      }
+    }
+  }
+
+  #enter(submit: number, wait: number, timeoutNs?: number): number {
+    this.#enters++;
+    const result = this.backend.enter(submit, wait, timeoutNs);
+    if (result >= 0 || result === ETIME || result === EINTR || result === EBUSY || result === EAGAIN) return result;
+    throw new RequestError('io_uring_enter', result);
+  }
+
+  /** The plane stopped for its budget, or the kernel keeps completions that found no room. */
+  #moreToDo(): boolean {
+    const view = this.runtime.view();
+    if (view.getUint32(this.address + RING_RUNS_LEFT, true) === 0) return true;
+    return (view.getUint32(this.backend.addresses.sqFlags, true) & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
+  }
+
+  #arrived(): boolean {
+    const view = this.runtime.view();
+    const { cqHead, cqTail } = this.backend.addresses;
+    return view.getUint32(cqHead, true) !== view.getUint32(cqTail, true);
+  }
+
+  #deliver(): boolean {
+    const taken = this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags));
+    if (this.completions.length > 0 || this.#waiters.length > 0) this.#wake(true);
+    return taken > 0;
+  }
+
+  #wake(more: boolean): void {
+    for (const waiter of this.#waiters.splice(0)) waiter(more);
+  }
+
+  #more(): Promise<boolean> {
+    if (this.#ended) return Promise.resolve(false);
+    this.#schedule();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+}
+
+const SQ_CQ_OVERFLOW = 2;
+const ECANCELED = -125;
+
+function connect(view: DataView, ring: number, backend: RingBackend): void {
+  const words: readonly (readonly [number, keyof RingAddresses])[] = [
+    [RING_SQ_HEAD, 'sqHead'],
+    [RING_SQ_TAIL, 'sqTail'],
+    [RING_SQ_FLAGS, 'sqFlags'],
+    [RING_SQ_ARRAY, 'sqArray'],
+    [RING_SQES, 'sqes'],
+    [RING_SQ_MASK, 'sqMask'],
+    [RING_CQ_HEAD, 'cqHead'],
+    [RING_CQ_TAIL, 'cqTail'],
+    [RING_CQES, 'cqes'],
+    [RING_CQ_MASK, 'cqMask'],
+  ];
+  for (const [offset, name] of words) view.setUint32(ring + offset, backend.addresses[name], true);
+  view.setBigUint64(ring + RING_BASE, backend.base, true);
+}

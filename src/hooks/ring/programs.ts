@@ -1,0 +1,120 @@
+/** Programs and functions on a ring: what completions run (`callback`), and program requests (IORING_OP_BPF). */
+import { InputError } from '../../errors.ts';
+import {
+  REGION_END,
+  REGION_START,
+  RING_PROGRAM_COUNT,
+  RING_PROGRAM_ENTRY,
+  RING_PROGRAM_FUNCTION,
+  RING_PROGRAM_SIZE,
+  RING_PROGRAMS,
+  RING_REGION_COUNT,
+  RING_REGION_SIZE,
+  RING_REGIONS,
+} from '../../plane/layout/ring.ts';
+import { isArray } from '../../runtime/handles.ts';
+import type { UserObject } from '../../runtime/load.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { type RingCallback, RingContext } from './context.ts';
+
+let lastFunction = 0;
+
+/** Attached programs by name; numbers count from 1, as `callback` takes them. In IORING_OP_BPF (`off`) they count from 0. */
+export class RingPrograms {
+  readonly #runtime: Runtime;
+  readonly #ring: number;
+  readonly #capacity: number;
+  readonly #regionCapacity: number;
+  readonly #names = new Map<string, number>();
+  readonly #functions: number[] = [];
+
+  constructor(runtime: Runtime, ring: number, capacity: number, regionCapacity: number) {
+    this.#runtime = runtime;
+    this.#ring = ring;
+    this.#capacity = capacity;
+    this.#regionCapacity = regionCapacity;
+  }
+
+  /**
+   * Attaches the ring programs of an object, in the order of the object, and shares the memory of its arrays with them: requests of programs may name
+   * variables and array values. The object must live in the ring's runtime, and not be closed before the ring. Returns numbers by name.
+   */
+  attach(object: UserObject): ReadonlyMap<string, number> {
+    if (object.runtime !== this.#runtime)
+      throw new InputError(
+        'SLUICE_RING_RUNTIME',
+        'the object was loaded for another runtime than the ring: load(object, { runtime: ring.runtime })',
+      );
+    const numbers = new Map<string, number>();
+    for (const program of Object.values(object.programs)) {
+      if (program.type !== 'iouring') continue;
+      const { executable } = program;
+      const call = (context: number) => Number(BigInt.asUintN(32, executable.run(context)));
+      numbers.set(program.name, this.#add(program.name, executable.entry, executable.entry === 0 ? call : undefined));
+    }
+    if (numbers.size === 0)
+      throw new InputError('SLUICE_RING_NO_PROGRAM', 'the object has no program for rings: SEC("iouring") makes one');
+    for (const map of Object.values(object.maps)) {
+      if (!isArray(map)) continue;
+      const bytes = map.bytes();
+      if (bytes.length > 0) this.share(bytes.byteOffset, bytes.length);
+    }
+    return numbers;
+  }
+
+  /** A function in the place of a program: the same context, the same calls. */
+  add(name: string, callback: RingCallback): number {
+    const context = new RingContext(this.#runtime);
+    return this.#add(name, 0, (at) => callback(context.at(at)) ?? 0);
+  }
+
+  /** Number by name. Throws InputError `SLUICE_NO_PROGRAM`. */
+  number(name: string): number {
+    const number = this.#names.get(name);
+    if (number === undefined) {
+      const known = [...this.#names.keys()].join(', ') || 'none';
+      throw new InputError('SLUICE_NO_PROGRAM', `no program ${name} on the ring; attached: ${known}`);
+    }
+    return number;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#names.keys()];
+  }
+
+  /** Memory that requests of programs may name and that they may reach by address. Returns the region's number, as bpf_ring_region takes it. */
+  share(address: number, length: number): number {
+    const view = this.#runtime.view();
+    const count = view.getUint32(this.#ring + RING_REGION_COUNT, true);
+    if (count >= this.#regionCapacity)
+      throw new InputError('SLUICE_RING_REGIONS', `the ring has ${count} regions: create it with more { regions }`);
+    const at = view.getUint32(this.#ring + RING_REGIONS, true) + count * RING_REGION_SIZE;
+    view.setUint32(at + REGION_START, address, true);
+    view.setUint32(at + REGION_END, address + length, true);
+    view.setUint32(this.#ring + RING_REGION_COUNT, count + 1, true);
+    return count;
+  }
+
+  close(): void {
+    for (const number of this.#functions.splice(0)) this.#runtime.plane.ringFunctions.delete(number);
+  }
+
+  #add(name: string, entry: number, call: ((context: number) => number) | undefined): number {
+    if (this.#names.has(name)) throw new InputError('SLUICE_RING_PROGRAM', `the ring has a program ${name} already`);
+    const view = this.#runtime.view();
+    const count = view.getUint32(this.#ring + RING_PROGRAM_COUNT, true);
+    if (count >= this.#capacity)
+      throw new InputError('SLUICE_RING_PROGRAMS', `the ring has ${count} programs: create it with more { programs }`);
+    const at = view.getUint32(this.#ring + RING_PROGRAMS, true) + count * RING_PROGRAM_SIZE;
+    view.setUint32(at + RING_PROGRAM_ENTRY, entry, true);
+    if (call !== undefined) {
+      const number = ++lastFunction;
+      this.#runtime.plane.ringFunctions.set(number, call);
+      this.#functions.push(number);
+      view.setUint32(at + RING_PROGRAM_FUNCTION, number, true);
+    }
+    view.setUint32(this.#ring + RING_PROGRAM_COUNT, count + 1, true);
+    this.#names.set(name, count + 1);
+    return count + 1;
+  }
+}
