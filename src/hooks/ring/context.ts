@@ -22,12 +22,10 @@ type Call = (...args: bigint[]) => bigint;
 /** Good during the call alone. Results are 0, a count, or a negated errno, as programs see them. */
 export class RingContext {
   readonly #runtime: Runtime;
-  readonly #scratch: number;
   #address = 0;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    this.#scratch = runtime.plane.scratch(SQE_SIZE);
   }
 
   /** For the ring alone. */
@@ -172,6 +170,10 @@ export class RingContext {
   #call(name: string, ...args: bigint[]): bigint {
     const call = this.#runtime.plane.exports[name] as unknown as Call; // kfuncs take and return i64
     return call(BigInt(this.#address), ...args);
+  }
+
+  get #scratch(): number {
+    return this.#runtime.plane.scratch(SQE_SIZE);
   }
 
   #view(): DataView {
