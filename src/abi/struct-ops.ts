@@ -1,5 +1,5 @@
 /**
- * Kernel structs whose methods BPF programs can be, where Linux 6.18 has rules of its own: which methods may sleep, what may be written, which
+ * Kernel structs whose methods BPF programs can be, where Linux has rules of its own: which methods may sleep, what may be written, which
  * helpers there are. A struct without a row has the rules of `plain` (bpf_struct_ops of kernel/bpf, and of the subsystem named with each).
  */
 export interface WriteRules {
@@ -71,6 +71,15 @@ const rules: ReadonlyMap<string, StructOpsRules> = new Map([
       sleepable: ['test_sleepable'],
       writable: { bpf_dummy_ops_state: 'all' },
       nothingElseIsWritable: 'only access to bpf_dummy_ops_state is supported',
+    },
+  ],
+  [
+    // io_uring/bpf-ops.c, Linux 7.1
+    'io_uring_bpf_ops',
+    {
+      ...plain,
+      writable: { iou_loop_params: ['cq_wait_idx'] },
+      nothingElseIsWritable: 'only cq_wait_idx of struct iou_loop_params may be written',
     },
   ],
   [

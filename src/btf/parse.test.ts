@@ -133,6 +133,20 @@ describe('BTF', () => {
     expect(split.sizeOf(20)).toBe(24);
   });
 
+  it('reads what was built on top of a base, twice', () => {
+    const base = build(everyKind);
+    const first = new BtfBuilder(base);
+    expect(first.add({ kind: 'typedef', name: 'mine', type: 4 })).toBe(20);
+    const split = first.build();
+    const second = new BtfBuilder(split);
+    expect(second.add({ kind: 'ptr', name: '', type: 20 })).toBe(21);
+    expect(second.add({ kind: 'typedef', name: 'mine_ptr', type: 21 })).toBe(22);
+    const top = second.build();
+    expect([top.find('node'), top.find('mine'), top.find('mine_ptr')]).toEqual([4, 20, 22]);
+    expect(top.resolve(20)).toEqual(base.resolve(4));
+    expect(split.find('mine_ptr')).toBeUndefined();
+  });
+
   it.each([
     ['an empty file', (_: DataView) => new Uint8Array(0), /too few/],
     ['another magic', (v: DataView) => v.setUint16(0, 1), /magic/],

@@ -26,6 +26,12 @@ export function btfString(btf: Btf, offset: number): string {
   return btf.string(offset);
 }
 
+/** Offset that the first string of a BTF on top of this one has. */
+export function btfStringEnd(btf: Btf): number {
+  if (!(btf instanceof ParsedBtf)) throw new InternalError('BTF was not made by parseBtf');
+  return btf.stringEnd;
+}
+
 /** Byte offset in `btf.bytes` at which a type stands; for those who patch. */
 export function typeOffset(btf: Btf, id: number): number {
   if (!(btf instanceof ParsedBtf)) throw new InternalError('BTF was not made by parseBtf');
@@ -84,6 +90,10 @@ class ParsedBtf implements Btf {
   string(offset: number): string {
     if (this.#base !== undefined && offset < this.#strings.start) return this.#base.string(offset);
     return this.#strings.at(offset);
+  }
+
+  get stringEnd(): number {
+    return this.#strings.end;
   }
 
   find(name: string, kind?: BtfType['kind']): number | undefined {

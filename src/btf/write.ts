@@ -1,13 +1,22 @@
 /** BTF from types: to make BTFs, and to change one before it goes to a kernel. */
 import { InternalError } from '../errors.ts';
 import { HEADER_SIZE, kindNumbers, linkages, MAGIC } from './kinds.ts';
-import { parseBtf } from './parse.ts';
+import { btfStringEnd, parseBtf } from './parse.ts';
 import type { Btf, BtfType } from './types.ts';
 
-/** Collects types; ids count from 1 in the order of `add`. Types may refer to ids that are added later. */
+/**
+ * Collects types; ids count from 1 in the order of `add`, on top of a base from where the base ends. Types may refer to ids that are added
+ * later, and to those of the base.
+ */
 export class BtfBuilder {
+  readonly #base: Btf | undefined;
   readonly #types: BtfType[] = [];
-  readonly #strings = new StringCollector();
+  readonly #strings: StringCollector;
+
+  constructor(base?: Btf) {
+    this.#base = base;
+    this.#strings = new StringCollector(base === undefined ? undefined : btfStringEnd(base));
+  }
 
   /** All types of a BTF (one without a base), under the same ids. */
   static from(btf: Btf): BtfBuilder {
@@ -18,8 +27,7 @@ export class BtfBuilder {
 
   /** The new type's id. */
   add(type: BtfType): number {
-    this.#types.push(type);
-    return this.#types.length;
+    return this.#types.push(type) + (this.#base === undefined ? 0 : this.#base.typeCount - 1);
   }
 
   replace(id: number, type: BtfType): void {
@@ -47,21 +55,27 @@ export class BtfBuilder {
     view.setUint32(20, strings.length, true);
     for (const [index, word] of words.entries()) view.setUint32(HEADER_SIZE + index * 4, word, true);
     bytes.set(strings, HEADER_SIZE + words.length * 4);
-    return parseBtf(bytes);
+    return parseBtf(bytes, this.#base);
   }
 }
 
-/** Each string once, in the order of use; offset 0 is ''. */
+/** Each string once, in the order of use; offset 0 is '', which on top of a base is the base's. */
 class StringCollector {
   readonly #offsets = new Map<string, number>([['', 0]]);
-  readonly #parts: Uint8Array[] = [new Uint8Array(1)];
-  #size = 1;
+  readonly #parts: Uint8Array[] = [];
+  readonly #start: number;
+  #size = 0;
+
+  constructor(start?: number) {
+    this.#start = start ?? 0;
+    if (start === undefined) this.#size = this.#parts.push(new Uint8Array(1));
+  }
 
   offset(text: string): number {
     const known = this.#offsets.get(text);
     if (known !== undefined) return known;
     const encoded = new TextEncoder().encode(`${text}\0`);
-    const offset = this.#size;
+    const offset = this.#start + this.#size;
     this.#offsets.set(text, offset);
     this.#parts.push(encoded);
     this.#size += encoded.length;

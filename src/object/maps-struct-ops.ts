@@ -2,7 +2,7 @@
 import type { Btf, BtfSectionVar } from '../btf/types.ts';
 import type { CodeSection } from './code.ts';
 import { type Elf, type ElfSection, R_BPF } from './elf.ts';
-import type { MapSpec } from './spec.ts';
+import type { MapSpec, ProgramSpec } from './spec.ts';
 
 /** include/uapi/linux/bpf.h: attached by a link, not by the update. */
 const BPF_F_LINK = 1 << 13;
@@ -59,6 +59,26 @@ function readSection(
       section: section.name,
     };
   });
+}
+
+/** Struct (without its flavor) and method that a program is: as the first map says that refers to it. Undefined: none does. */
+export function methodOf(
+  program: Pick<ProgramSpec, 'name'>,
+  maps: ReadonlyMap<string, MapSpec>,
+  btf: Btf | undefined,
+): { readonly struct: string; readonly method: string | undefined; readonly offset: number } | undefined {
+  if (btf === undefined) return undefined;
+  for (const { contents, valueTypeId } of maps.values()) {
+    if (contents.kind !== 'struct-ops') continue;
+    const local = btf.type(valueTypeId);
+    if (local?.kind !== 'struct') continue;
+    for (const [offset, name] of contents.programs) {
+      if (name !== program.name) continue;
+      const method = local.members.find((member) => member.bitOffset === offset * 8)?.name;
+      return { struct: local.name.replace(/___.*$/, ''), method, offset };
+    }
+  }
+  return undefined;
 }
 
 /** By the offset of the variable: programs by byte offset within it. */

@@ -1,8 +1,10 @@
 /** The way in: a program and what it refers to -> a verdict. Pure; one verification at a time (records.ts). */
+import { laterStructs, withLaterStructs } from '../abi/later-structs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import type { Btf } from '../btf/types.ts';
+import { methodOf } from '../object/maps-struct-ops.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import { findExceptionCallback } from './calls/exceptions.ts';
 import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
@@ -110,12 +112,13 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       program = { ...program, attachType: options.replaces!.program.attachType };
     }
     checkLoad(program, declaration, input.license);
-    const target = findAttachTarget(program, declaration, input.maps, input.btf, options.vmlinux);
+    const vmlinux = typesFor(program, declaration, input, options.vmlinux);
+    const target = findAttachTarget(program, declaration, input.maps, input.btf, vmlinux);
     const code = prepare(program, input.maps, declaration.helpers);
     if (options.deviceBound === false) refuseMetadata(code);
     v = new Verification(code, program, declaration, input.license, input.btf, {
       strictAlignment: options.strictAlignment ?? false,
-      vmlinux: options.vmlinux,
+      vmlinux,
       symbolAddress: options.symbolAddress,
       lacksHelper: options.lacksHelper,
       target,
@@ -156,6 +159,18 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       };
     throw error;
   }
+}
+
+/** Methods of structs that only later kernels have are verified by the types that those kernels have. */
+function typesFor(
+  program: ProgramSpec,
+  declaration: ProgramDeclaration,
+  { maps, btf }: VerifyInput,
+  vmlinux: Btf | undefined,
+): Btf | undefined {
+  if (declaration.type !== 'struct_ops') return vmlinux;
+  const struct = methodOf(program, maps, btf)?.struct;
+  return struct !== undefined && laterStructs.has(struct) ? withLaterStructs(vmlinux) : vmlinux;
 }
 
 /** Kfuncs of one device are refused wherever the call stands (bpf_dev_bound_kfunc_check). */

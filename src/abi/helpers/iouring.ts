@@ -3,7 +3,7 @@
  * of that time added (memchr). Numbers are of the type `iouring` alone: Linux gave them to others.
  */
 import type { ArgType } from '../prototype.ts';
-import { numberedHelper } from './prototype-builder.ts';
+import { helper, numberedHelper } from './prototype-builder.ts';
 
 const submit: readonly ArgType[] = ['ctx', 'mem', 'const_size'];
 const emit: readonly ArgType[] = ['ctx', 'anything', 'anything', 'anything', 'anything'];
@@ -14,10 +14,12 @@ export const iouringHelpers = [
   numberedHelper(164, 'bpf_iouring_queue_sqe', submit, 'integer', { body: 'bpf_iouring_queue_sqe' }),
   numberedHelper(165, 'bpf_iouring_emit_cqe', emit, 'integer', { body: 'bpf_ring_emit' }),
   numberedHelper(166, 'bpf_iouring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
-  numberedHelper(167, 'bpf_copy_to_user', ['anything', 'mem', 'const_size_or_zero'], 'integer', { sleepable: true }),
+  numberedHelper(167, 'bpf_copy_to_user', ['anything', 'mem', 'const_size_or_zero'], 'integer'),
   numberedHelper(168, 'bpf_memchr', memchr, 'integer'),
   numberedHelper(170, 'bpf_io_uring_submit', submit, 'integer', { body: 'bpf_iouring_queue_sqe' }),
   numberedHelper(171, 'bpf_io_uring_emit_cqe', emit, 'integer', { body: 'bpf_ring_emit' }),
   numberedHelper(172, 'bpf_io_uring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
   numberedHelper(173, 'bpf_memchr', memchr, 'integer'),
+  // The third version's programs all sleep, whatever their section's name; here no copy does.
+  helper('bpf_copy_from_user', ['mem_uninit', 'const_size_or_zero', 'anything'], 'integer'),
 ];

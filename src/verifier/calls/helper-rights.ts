@@ -76,6 +76,7 @@ export function refuseKfunc(v: Verification, { name, source }: LinuxKfunc): void
   let fine = true;
   if (source === 'fs/bpf_fs_kfuncs.c' || source === 'fs/verity/measure.c') fine = lsm;
   else if (source === 'net/sched/bpf_qdisc.c') fine = target?.struct === 'Qdisc_ops';
+  else if (source === 'io_uring/bpf-ops.c') fine = target?.struct === 'io_uring_bpf_ops';
   else if (name === 'bpf_sock_destroy') fine = iterator;
   else if (name === 'bpf_session_is_return' || name === 'bpf_session_cookie')
     fine = program.attachType === 'trace_kprobe_session' || program.attachType === 'trace_uprobe_session';

@@ -5,6 +5,7 @@ import { disabledLsmHooks, sleepableLsmHooks, untrustedLsmHooks } from '../../ab
 import type { ProgramDeclaration } from '../../abi/program-declaration.ts';
 import { structOpsRules } from '../../abi/struct-ops.ts';
 import type { Btf, BtfType } from '../../btf/types.ts';
+import { methodOf } from '../../object/maps-struct-ops.ts';
 import type { MapSpec, ProgramSpec } from '../../object/spec.ts';
 import { Refusal, Unfollowed } from '../diagnostic.ts';
 
@@ -147,31 +148,20 @@ function findFunction(program: ProgramSpec, name: string, kernel: Btf): AttachTa
   return { name, short: name, prototype, names, skipped: 0, trusted: false };
 }
 
-/** Which method of which struct the program is stands in the map that refers to it. */
 function findMethod(
   program: ProgramSpec,
   maps: ReadonlyMap<string, MapSpec>,
   own: Btf | undefined,
   kernel: Btf,
 ): AttachTarget {
-  for (const map of maps.values()) {
-    if (map.contents.kind !== 'struct-ops' || own === undefined) continue;
-    for (const [offset, name] of map.contents.programs) {
-      if (name !== program.name) continue;
-      const local = own.type(map.valueTypeId);
-      if (local?.kind !== 'struct') continue;
-      const method = local.members.find((member) => member.bitOffset === offset * 8)?.name;
-      return method === undefined ? missing(`member at ${offset}`) : methodOf(program, local.name, method, kernel);
-    }
-  }
-  return refuse(
-    'attach_btf_id 0 is not a supported struct',
-    'No struct_ops map of the object refers to the program, so that it is no method of any struct.',
-  );
-}
-
-function methodOf(program: ProgramSpec, localName: string, method: string, kernel: Btf): AttachTarget {
-  const struct = localName.replace(/___.*$/, '');
+  const of = methodOf(program, maps, own);
+  if (of === undefined)
+    refuse(
+      'attach_btf_id 0 is not a supported struct',
+      'No struct_ops map of the object refers to the program, so that it is no method of any struct.',
+    );
+  const { struct, method } = of;
+  if (method === undefined) missing(`member at ${of.offset}`);
   const id = kernel.find(struct, 'struct');
   const type = id === undefined ? undefined : kernel.type(id);
   if (type?.kind !== 'struct' || kernel.find(`bpf_struct_ops_${struct}`, 'struct') === undefined)
