@@ -11,6 +11,7 @@ import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
 import { flowDissectorHook } from './hooks/flow-dissector/index.ts';
 import { lwtHooks } from './hooks/lwt/index.ts';
 import { rawTracepointHook } from './hooks/raw-tracepoint/index.ts';
+import { iouringHook, loopHook } from './hooks/ring/hook.ts';
 import { skLookupHook } from './hooks/sk-lookup/index.ts';
 import { skMsgHook } from './hooks/sk-msg/index.ts';
 import { skReuseportHook } from './hooks/sk-reuseport/index.ts';
@@ -78,6 +79,8 @@ const hooks: Hook[] = [
   skMsgHook,
   skSkbHook,
   skReuseportHook,
+  iouringHook,
+  loopHook,
 ];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */

@@ -48,7 +48,7 @@ const ring = family(
     bpf_ring_queue_destroy: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue)'],
     bpf_ring_queue_ready: ['s64(struct io_uring_bpf_ctx *ctx, u32 queue)'],
     bpf_ring_region: ['u8 *(struct io_uring_bpf_ctx *ctx, u32 region, u64 rdwr_buf_size)', 'ret_null'],
-    bpf_ring_region_address: ['u64(struct io_uring_bpf_ctx *ctx, u32 region, u32 *size__nullable)'],
+    bpf_ring_region_size: ['s64(struct io_uring_bpf_ctx *ctx, u32 region)'],
     bpf_ring_read: ['s64(struct io_uring_bpf_ctx *ctx, u64 address, void *to, u32 to__sz)'],
     bpf_ring_write: ['s64(struct io_uring_bpf_ctx *ctx, u64 address, const void *from, u32 from__sz)'],
     bpf_ring_escalate: ['s64(struct io_uring_bpf_ctx *ctx, u32 reason)'],

@@ -3,6 +3,7 @@
  * knows only this shape.
  */
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { RunInput, RunResult } from './handles.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -24,6 +25,8 @@ export interface Executable {
 
 export interface Hook {
   readonly declaration: ProgramDeclaration;
+  /** Why this program of the type has no place here, such as a method that nothing calls; undefined: it has. */
+  refuses?(program: ProgramSpec, object: ObjectSpec): string | undefined;
   /** BPF_PROG_TEST_RUN for this type. Throws InputError for input that the kernel would refuse, with its errno. */
   testRun(runtime: Runtime, program: Executable, input: RunInput): RunResult;
 }

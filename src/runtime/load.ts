@@ -179,6 +179,12 @@ function chooseHooks(spec: ObjectSpec, programs: readonly ProgramSpec[], hooks: 
         `program ${program.name}: the user-space target does not run programs of type ${program.type}`,
       );
     }
+    const against = hook.refuses?.(program, spec);
+    if (against !== undefined)
+      throw new UnsupportedError(
+        `program type ${program.type}`,
+        `program ${program.name}: the user-space target does not run it: ${against}`,
+      );
     return { program, hook };
   });
 }

@@ -11,7 +11,7 @@ const reap: readonly ArgType[] = ['ctx', 'anything', 'mem_uninit', 'const_size']
 const memchr: readonly ArgType[] = ['mem', 'const_size_or_zero', 'anything'];
 
 export const iouringHelpers = [
-  numberedHelper(164, 'bpf_iouring_queue_sqe', submit, 'integer', { body: 'bpf_iouring_queue_sqe' }),
+  numberedHelper(164, 'bpf_iouring_queue_sqe', submit, 'integer'),
   numberedHelper(165, 'bpf_iouring_emit_cqe', emit, 'integer', { body: 'bpf_ring_emit' }),
   numberedHelper(166, 'bpf_iouring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
   numberedHelper(167, 'bpf_copy_to_user', ['anything', 'mem', 'const_size_or_zero'], 'integer'),
@@ -21,5 +21,7 @@ export const iouringHelpers = [
   numberedHelper(172, 'bpf_io_uring_reap_cqe', reap, 'integer', { body: 'bpf_ring_reap' }),
   numberedHelper(173, 'bpf_memchr', memchr, 'integer'),
   // The third version's programs all sleep, whatever their section's name; here no copy does.
-  helper('bpf_copy_from_user', ['mem_uninit', 'const_size_or_zero', 'anything'], 'integer'),
+  helper('bpf_copy_from_user', ['mem_uninit', 'const_size_or_zero', 'anything'], 'integer', {
+    body: 'bpf_iouring_copy_from_user',
+  }),
 ];

@@ -81,6 +81,14 @@ export function bpf_copy_to_user(address: u64, from: u64, size: u64): i64 {
   return ring == 0 ? EFAULT : bpf_ring_write(<u64>(ring + RING_CONTEXT), address, from, size);
 }
 
+/** Leaves zeros where it fails, as bpf_copy_from_user does. */
+export function bpf_iouring_copy_from_user(to: u64, size: u64, address: u64): i64 {
+  const ring: usize = load<u32>(WORKER, WORKER_RING);
+  const result: i64 = ring == 0 ? EFAULT : bpf_ring_read(<u64>(ring + RING_CONTEXT), address, to, size);
+  if (result < 0) memory.fill(<usize>to, 0, <usize><u32>size);
+  return result;
+}
+
 /** Address of the first byte `value`, 0 if there is none. */
 export function bpf_memchr(from: u64, size: u64, value: u64): u64 {
   const end = <usize>from + <usize><u32>size;
