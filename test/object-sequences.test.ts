@@ -1,6 +1,8 @@
 // Maps of objects and maps that hang on objects, through long random sequences from user space and from a program, as test/map-sequences.test.ts does for the others.
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { possibleCpus } from '../src/linux/cpus.ts';
+import { clangs } from './clang.ts';
+import { arenaBed, compileArena } from './object-sequences/arenas.ts';
 import { type Bed, runBed } from './object-sequences/bed.ts';
 import { compilePerfEvents, perfEventsBed } from './object-sequences/perf-events.ts';
 import { compileProgArray, progArrayBed } from './object-sequences/programs.ts';
@@ -49,6 +51,8 @@ const storages: readonly StorageMap[] = [
   { type: 'cgrp_storage', locked: true },
 ];
 
+const newClang = clangs.find((name) => ['clang-22', 'clang-19'].includes(name));
+
 describe.skipIf(missing !== undefined)(
   `objects in sequences of ${count} operations from seed ${seed}${missing ? ` (skipped: ${missing})` : ''}`,
   () => {
@@ -75,6 +79,17 @@ describe.skipIf(missing !== undefined)(
       const bytes = compileProgArray(owner);
       await agreeOn(`prog_array${owner ? ' with an owner' : ''}`, (round) => progArrayBed(bytes, owner, BigInt(round)));
     });
+
+    it.skipIf(newClang === undefined).each([false, true])(
+      `arena, reserving: %s${newClang === undefined ? ' (skipped: no clang 19 or later)' : ''}`,
+      { timeout: HOURS },
+      async (reserving) => {
+        const bytes = compileArena(newClang!);
+        await agreeOn(`arena${reserving ? ' with reserved pages' : ''}`, (round) =>
+          arenaBed(bytes, reserving, BigInt(round)),
+        );
+      },
+    );
 
     it('perf_event_array', { timeout: HOURS }, async () => {
       const bytes = compilePerfEvents();

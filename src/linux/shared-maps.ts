@@ -8,7 +8,7 @@
 import { InputError, UnsupportedError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import { MAP_MAX_ENTRIES, MAP_VALUES } from '../plane/layout/map.ts';
-import { ARENA_BITMAP, ARENA_DELTA, ARENA_PAGE, ARENA_TAKEN } from '../plane/layout/map-arena.ts';
+import { ARENA_BITMAP, ARENA_DELTA, ARENA_NEWEST, ARENA_PAGE, ARENA_TAKEN } from '../plane/layout/map-arena.ts';
 import { RINGBUF_CONSUMER_AT, RINGBUF_PRODUCER_AT, RINGBUF_SHARED } from '../plane/layout/map-ringbuf.ts';
 import { WASM_PAGE } from '../plane/layout/memory.ts';
 import type { MapHandle } from '../runtime/handles.ts';
@@ -109,6 +109,7 @@ function shareArena(runtime: Runtime, kernel: KernelMap): PlaneMap {
     view.setUint32(map.address + ARENA_DELTA, (pages.address - (pages.machineAddress % 2 ** 32)) >>> 0, true);
     // The kernel knows which pages are taken, and takes those that are touched: none is free to be taken by programs here.
     view.setUint32(map.address + ARENA_TAKEN, kernel.maxEntries, true);
+    view.setUint32(map.address + ARENA_NEWEST, 0, true);
     const bitmap = view.getUint32(map.address + ARENA_BITMAP, true);
     const words = Math.ceil(view.getUint32(map.address + MAP_MAX_ENTRIES, true) / 32);
     runtime.bytes().fill(0xff, bitmap, bitmap + words * 4);

@@ -4,7 +4,7 @@
  * taken for reads as zeros. Linux's arenas answer so too, but forget what is written there.
  */
 
-/** u32: lock word of the bitmap; number of pages taken; address of the bitmap, a bit a page (1: taken), in u32 words. */
+/** u32: lock word; number of pages taken; address of the bitmap, a bit a page (1: taken), in u32 words. */
 export const ARENA_LOCK = 64;
 export const ARENA_TAKEN = 68;
 export const ARENA_BITMAP = 72;
@@ -13,6 +13,15 @@ export const ARENA_BITMAP = 72;
  * (linux/shared-maps.ts), whose pointers are addresses of the process.
  */
 export const ARENA_DELTA = 76;
+/**
+ * u32: first page + 1 of the range of free pages that changed last, 0 if none is free; and where the nodes of ranges are, one for the page that a range
+ * begins with: u32 pages, and as above the range that changed before and after this one. A page is neither free nor taken while it is reserved.
+ */
+export const ARENA_NEWEST = 80;
+export const ARENA_NODES = 84;
+export const ARENA_NODE_SIZE = 12;
+export const ARENA_NODE_OLDER = 4;
+export const ARENA_NODE_NEWER = 8;
 /** Bytes of a page, and what MAP_VALUES is aligned to: the largest page of the machines that can map an arena of their kernel there. */
 export const ARENA_PAGE = 4096;
 export const ARENA_ALIGNMENT = 0x1_0000;

@@ -1,4 +1,5 @@
 // Arena: pages that programs take and give back (layout/map-arena.ts). Facts: kernel/bpf/arena.c.
+import { range_best, range_clear, range_holds, range_insert, range_set } from './arena-ranges';
 import { header_allocate } from './header';
 import { spin_lock, spin_unlock } from './link';
 import { E2BIG, EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
@@ -10,7 +11,7 @@ import {
   MAP_MAX_ENTRIES,
   MAP_VALUES,
 } from '../../layout/map';
-import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
+import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_NODES, ARENA_NODE_SIZE, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
 
 // SZ_4G in pages.
 const MOST_PAGES: u32 = 1 << 20;
@@ -25,11 +26,14 @@ export function arena_create(type: u32, key_size: u32, value_size: u32, max_entr
   // The addresses of user space, which mean nothing here, must not cross a multiple of 4 GiB.
   if (extra >> 32 != (extra + size - 1) >> 32) return <usize>ERANGE;
   const bitmap = ((<u64>max_entries + 31) >> 5) << 2;
-  const before = (MAP_HEADER_SIZE + bitmap + ARENA_ALIGNMENT - 1) & ~(<u64>ARENA_ALIGNMENT - 1);
+  const nodes = <u64>max_entries * ARENA_NODE_SIZE;
+  const before = (MAP_HEADER_SIZE + bitmap + nodes + ARENA_ALIGNMENT - 1) & ~(<u64>ARENA_ALIGNMENT - 1);
   const map = header_allocate(type, key_size, value_size, max_entries, flags, before - MAP_HEADER_SIZE + size);
   if (map == 0) return <usize>ENOMEM;
   store<u32>(map, <u32>map + MAP_HEADER_SIZE, ARENA_BITMAP);
+  store<u32>(map, <u32>map + MAP_HEADER_SIZE + <u32>bitmap, ARENA_NODES);
   store<u32>(map, <u32>map + <u32>before, MAP_VALUES);
+  range_insert(map, 0, max_entries);
   return map;
 }
 
@@ -37,11 +41,6 @@ export function arena_create(type: u32, key_size: u32, value_size: u32, max_entr
 @inline
 function word_of(map: usize, page: u32): usize {
   return load<u32>(map, ARENA_BITMAP) + ((page >> 5) << 2);
-}
-
-function is_free(map: usize, page: u32, count: u32): bool {
-  for (let i = page; i < page + count; i++) if (load<u32>(word_of(map, i)) & (<u32>1 << (i & 31))) return false;
-  return true;
 }
 
 function mark(map: usize, page: u32, count: u32, taken: bool): u32 {
@@ -58,23 +57,6 @@ function mark(map: usize, page: u32, count: u32, taken: bool): u32 {
   return changed;
 }
 
-/** First page of `count` free ones in a row, or the number of pages. */
-function first_fit(map: usize, count: u32): u32 {
-  const pages = load<u32>(map, MAP_MAX_ENTRIES);
-  let run: u32 = 0;
-  for (let page: u32 = 0; page < pages; page++) {
-    const bits = load<u32>(word_of(map, page));
-    if (bits == u32.MAX_VALUE && (page & 31) == 0) {
-      page += 31;
-      run = 0;
-      continue;
-    }
-    run = bits & (<u32>1 << (page & 31)) ? 0 : run + 1;
-    if (run == count) return page + 1 - count;
-  }
-  return pages;
-}
-
 /** Number of the page that begins at a program's pointer; u32.MAX_VALUE for one that is none. */
 function page_at(map: usize, pointer: u64): u32 {
   const address = <u32>pointer + load<u32>(map, ARENA_DELTA);
@@ -83,17 +65,20 @@ function page_at(map: usize, pointer: u64): u32 {
   return <u32>(distance / ARENA_PAGE);
 }
 
-/** Address of `count` zeroed pages in a row: those from `at` on, or with `at` 0 the first that are free. 0 if there are none. */
+/** Address of `count` zeroed pages in a row: those from `at` on, or with `at` 0 of the range that fits best. 0 if there are none. */
 export function arena_take(map: usize, at: u64, count: u32): usize {
   const pages = load<u32>(map, MAP_MAX_ENTRIES);
   if (count == 0 || count > pages) return 0;
   const wanted: u32 = at == 0 ? 0 : page_at(map, at);
   if (at != 0 && (wanted == u32.MAX_VALUE || wanted > pages - count)) return 0;
   spin_lock(map + ARENA_LOCK);
-  const page = at == 0 ? first_fit(map, count) : is_free(map, wanted, count) ? wanted : pages;
-  if (page < pages) mark(map, page, count, true);
+  const page = at == 0 ? range_best(map, count) : range_holds(map, wanted, count) ? wanted : u32.MAX_VALUE;
+  if (page != u32.MAX_VALUE) {
+    range_clear(map, page, count);
+    mark(map, page, count, true);
+  }
   spin_unlock(map + ARENA_LOCK);
-  if (page >= pages) return 0;
+  if (page == u32.MAX_VALUE) return 0;
   const address = load<u32>(map, MAP_VALUES) + page * ARENA_PAGE;
   memory.fill(address, 0, <usize>count * ARENA_PAGE);
   return address - load<u32>(map, ARENA_DELTA);
@@ -104,23 +89,25 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   const pages = load<u32>(map, MAP_MAX_ENTRIES);
   const page = page_at(map, <u64>(<u32>at & ~(<u32>ARENA_PAGE - 1)));
   if (page >= pages || count == 0) return;
-  const most = pages - page;
+  const given = min<u32>(count, pages - page);
   spin_lock(map + ARENA_LOCK);
-  mark(map, page, count < most ? count : most, false);
+  range_set(map, page, given);
+  mark(map, page, given, false);
   spin_unlock(map + ARENA_LOCK);
   // Who reads on there sees zeros, as in Linux.
-  memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>(count < most ? count : most) * ARENA_PAGE);
+  memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
 }
 
-/** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is taken. */
+/** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is not free. */
 export function arena_reserve(map: usize, at: u64, count: u32): i32 {
   const pages = load<u32>(map, MAP_MAX_ENTRIES);
-  if (count == 0) return 0;
+  // Where no page begins, nothing is reserved, and Linux does not say so.
+  if (count == 0 || (at & (ARENA_PAGE - 1)) != 0) return 0;
   const page = page_at(map, at);
   if (page == u32.MAX_VALUE || count > pages || page > pages - count) return <i32>EINVAL;
   spin_lock(map + ARENA_LOCK);
-  const free = is_free(map, page, count);
-  if (free) mark(map, page, count, true);
+  const free = range_holds(map, page, count);
+  if (free) range_clear(map, page, count);
   spin_unlock(map + ARENA_LOCK);
   return free ? 0 : <i32>EBUSY;
 }
