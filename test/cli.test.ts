@@ -1,11 +1,12 @@
 /** The command line as scripts see it: exit codes, JSON documents, messages. Runs the built command. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { bpfRefusal } from '../src/linux/features.ts';
+import { clangs, compileBpf, prelude } from './clang.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-cli-'));
@@ -225,6 +226,31 @@ describe('test --conformance', () => {
 });
 
 const refusal = bpfRefusal();
+const largeSource = `${prelude}
+static u64 (*bpf_ktime_get_ns)(void) = (void *)5;
+struct { __uint(type, 2); __uint(max_entries, 100000); __uint(key_size, 4); __uint(value_size, 8); } many SEC(".maps");
+struct { __uint(type, 2); __uint(max_entries, 1); __uint(key_size, 4); __uint(value_size, 8); __uint(pinning, 1); }
+	sluice_diff_pinned SEC(".maps");
+extern int LINUX_KERNEL_VERSION __kconfig;
+static __attribute__((always_inline)) void add(void *map, u32 key, u64 by)
+{
+	u64 *value = bpf_map_lookup_elem(map, &key);
+	if (value) *value += by;
+}
+SEC("xdp") int large(void *ctx)
+{
+	add(&many, 70000, 1);
+	add(&sluice_diff_pinned, 0, 1);
+	return LINUX_KERNEL_VERSION > 0x50000 ? 2 : 1;
+}
+SEC("xdp") int reads_clock(void *ctx)
+{
+	add(&sluice_diff_pinned, 0, bpf_ktime_get_ns());
+	return 2;
+}
+char _license[] SEC("license") = "GPL";
+`;
+
 describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' : ` (${refusal})`}`, () => {
   it('agrees on the objects of bpf/', () => {
     const { status, document } = json([
@@ -259,6 +285,33 @@ describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' :
       agree: 1,
       diverged: 0,
       programs: [{ runs: 0, reason: expect.stringContaining('no test run for programs of type sock_ops') }],
+    });
+  });
+
+  it.skipIf(clangs.length === 0)(
+    'maps are new, however they are pinned; large arrays and the version of the kernel agree',
+    () => {
+      const object = join(scratch, 'large.o');
+      writeFileSync(object, compileBpf(largeSource));
+      for (let round = 0; round < 2; round++) {
+        const { status, document } = json(['diff', 'linux', `${object}:large`, '--inputs', '10']);
+        expect(document).toMatchObject({ agree: 1, diverged: 0 });
+        // One of 100,000 elements, the pinned one, and .kconfig.
+        expect(document).toMatchObject({ programs: [{ runs: 10, agreed: 10, mapEntries: 3 }] });
+        expect(status).toBe(0);
+      }
+      expect(existsSync('/sys/fs/bpf/sluice_diff_pinned')).toBe(false);
+    },
+  );
+
+  it.skipIf(clangs.length === 0)('says which results each side has of its own', () => {
+    const object = join(scratch, 'large.o');
+    writeFileSync(object, compileBpf(largeSource));
+    const { status, document } = json(['diff', 'linux', `${object}:reads_clock`, '--inputs', '2']);
+    expect(status).toBe(1);
+    expect(document).toMatchObject({
+      diverged: 1,
+      programs: [{ reason: 'each side has its own results of bpf_ktime_get_ns' }],
     });
   });
 

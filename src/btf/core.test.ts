@@ -135,6 +135,19 @@ describe('CO-RE on made types', () => {
     );
   });
 
+  it('against the object’s own types the one without a flavor decides, and a flavor of what it lacks', () => {
+    const builder = new BtfBuilder();
+    const id = builder.add(int);
+    builder.add({ kind: 'struct', name: 's___old', size: 8, members: [member('b', id, 0), member('gone', id, 32)] });
+    builder.add({ kind: 'struct', name: 's', size: 16, members: [member('a', id, 0), member('b', id, 96)] });
+    builder.add({ kind: 'struct', name: 's___older', size: 8, members: [member('gone', id, 0)] });
+    const own = builder.build();
+    const offset = (access: string, from: number) =>
+      applyCoreRelocations(program(2, access, 'field_byte_offset', from), own, own).insns[0]!.imm;
+    expect(offset('0:0', 0)).toBe(12);
+    expect(offset('0:1', 4)).toBe(4);
+  });
+
   it.each([
     ['0:7', 'field_byte_offset', /has only 2 members/],
     ['0:0:0', 'field_byte_offset', /a step into a int/],

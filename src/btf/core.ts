@@ -77,10 +77,12 @@ export function applyCoreRelocations(
     } else {
       let known = candidates.get(typeId);
       if (known === undefined) known = findCandidates(objectBtf, typeId, targetBtf, fail);
-      const found = decide(local, known, matcher, fail);
+      const alone = objectBtf === targetBtf;
+      const found = (alone ? decideAlone : decide)(local, known, matcher, fail);
       value = found.value;
       matched = found.matched;
-      candidates.set(typeId, matched.length > 0 ? matched : known);
+      if (!alone && matched.length > 0) known = matched;
+      candidates.set(typeId, known);
     }
     const { outcome, from } = patchInsn(insns, slot, value, fail);
     const to = outcome === 'patched' ? value.value : undefined;
@@ -105,12 +107,33 @@ export function coreCandidates(local: BtfType, target: Btf): readonly number[] {
   });
 }
 
-function decide(
-  local: CoreSpec,
-  candidates: readonly number[],
-  matcher: Matcher,
-  fail: Fail,
-): { readonly value: CoreValue; readonly matched: readonly number[] } {
+/**
+ * Against the object's own types, flavors (`request___old`) are candidates of each other and would contradict: the type without a flavor stands for
+ * the kernel's, and flavors count only for what it lacks, the asked one alone.
+ */
+function decideAlone(local: CoreSpec, candidates: readonly number[], matcher: Matcher, fail: Fail): Decision {
+  const nameOf = (id: number) => matcher.target.type(id)?.name ?? '';
+  const plain = decide(
+    local,
+    candidates.filter((id) => nameOf(id) === essentialName(nameOf(id))),
+    matcher,
+    fail,
+  );
+  if (plain.matched.length > 0) return plain;
+  return decide(
+    local,
+    candidates.filter((id) => id === local.rootId),
+    matcher,
+    fail,
+  );
+}
+
+interface Decision {
+  readonly value: CoreValue;
+  readonly matched: readonly number[];
+}
+
+function decide(local: CoreSpec, candidates: readonly number[], matcher: Matcher, fail: Fail): Decision {
   let first: { readonly spec: CoreSpec; readonly value: CoreValue } | undefined;
   const matched: number[] = [];
   for (const id of candidates) {

@@ -4,6 +4,7 @@ import type { ProgramTypeName } from '../abi/program-types.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
 import { InternalError, SluiceError, UnsupportedError } from '../errors.ts';
 import { bpfRefusal } from '../linux/features.ts';
+import { kernelKconfigValues } from '../linux/kconfig.ts';
 import { ProgramRefusedError } from '../linux/syscall-error.ts';
 import type { ScenarioName } from '../net/scenarios/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -19,6 +20,7 @@ import { readMapInput } from './map-input.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
+import { ownResults } from './own-results.ts';
 import { Progress } from './progress.ts';
 import { select } from './selector.ts';
 import { createSubject, type Subject } from './subjects.ts';
@@ -90,6 +92,7 @@ async function diffProgram(
   maps: MapInput,
 ): Promise<ProgramResult> {
   const subjects: Subject[] = [];
+  const loaded = unpinned(object);
   const names = {
     object: object.name,
     program: program.name,
@@ -105,7 +108,8 @@ async function diffProgram(
     for (const name of [...options.engine, 'linux'] as const) {
       try {
         subjects.push(
-          await createSubject(object, program, name, {
+          await createSubject(loaded, program, name, {
+            kconfig: kernelKconfigValues(),
             seed: BigInt(options.seed),
             maps,
             unverified: options.unverified,
@@ -136,10 +140,20 @@ async function diffProgram(
       );
       return { ...result, reason, runs: 0, agreed: 0, mapEntries: 0 };
     }
-    return { ...result, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
+    const compared = { ...result, ...compareRuns(subjects, `${object.name}:${program.name}`, options) };
+    const own = judgement(compared) === 'diverged' ? ownResults(program) : [];
+    if (own.length === 0) return compared;
+    const cause = `each side has its own results of ${own.join(', ')}`;
+    return { ...compared, reason: [...reasons, cause].join('; ') };
   } finally {
     for (const subject of subjects) subject.close();
   }
+}
+
+/** What other processes keep by name is left alone, and what they wrote does not count. */
+function unpinned(object: ObjectSpec): ObjectSpec {
+  const maps = [...object.maps].map(([name, map]) => [name, { ...map, pinning: 'none' }] as const);
+  return { ...object, maps: new Map(maps) };
 }
 
 /** Programs behind a devmap or cpumap have a context that BPF_PROG_TEST_RUN does not make (bpf_prog_test_run_xdp). */

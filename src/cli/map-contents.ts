@@ -1,6 +1,6 @@
 /** What a map holds, in a form that can be compared: hex of the key to hex of the value. */
 import type { MapTypeName } from '../abi/map-types.ts';
-import { isRingbuf, type MapHandle } from '../runtime/handles.ts';
+import { isRingbuf, type MapHandle, type TargetMap } from '../runtime/handles.ts';
 import { toHex } from './output.ts';
 
 /** What they hold belongs to a target (descriptors, ids, sockets, stacks) or cannot be read without a change (queues). */
@@ -30,6 +30,9 @@ const incomparable: ReadonlySet<MapTypeName> = new Set([
   'percpu_cgroup_storage',
 ]);
 
+/** Of arrays with more elements than this only those are told that are not zero: some have tens of millions. */
+const MOST_TOLD = 1 << 16;
+
 /**
  * Ring buffers are drained: their records count as values by number. Empty for maps whose contents cannot be
  * compared.
@@ -42,9 +45,34 @@ export function mapContents(map: MapHandle): Map<string, string> {
     return contents;
   }
   if (incomparable.has(map.type)) return contents;
+  if ((map.type === 'array' || map.type === 'percpu_array') && map.spec.maxEntries > MOST_TOLD && isTargetMap(map.raw))
+    return nonZero(map.raw);
   for (let key = map.raw.nextKey(); key !== undefined; key = map.raw.nextKey(key)) {
     const value = map.raw.lookup(key);
     if (value !== undefined) contents.set(toHex(key), toHex(value));
   }
+  return contents;
+}
+
+function isTargetMap(raw: object): raw is TargetMap {
+  return 'lookupBatch' in raw;
+}
+
+function nonZero(map: TargetMap): Map<string, string> {
+  const contents = new Map<string, string>();
+  const { elementSize, keySize } = map;
+  const zeros = new Uint8Array(elementSize * MOST_TOLD);
+  let position: Uint8Array | undefined;
+  do {
+    const batch = map.lookupBatch(MOST_TOLD, position);
+    const { count, keys, values } = batch;
+    position = batch.position;
+    if (Buffer.compare(values.subarray(0, count * elementSize), zeros.subarray(0, count * elementSize)) === 0) continue;
+    for (let at = 0; at < count; at++) {
+      const value = values.subarray(at * elementSize, (at + 1) * elementSize);
+      if (value.every((byte) => byte === 0)) continue;
+      contents.set(toHex(keys.subarray(at * keySize, (at + 1) * keySize)), toHex(value));
+    }
+  } while (position !== undefined);
   return contents;
 }

@@ -5,6 +5,7 @@ import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
 import { fillMaps, type MapInput } from '../runtime/json-value.ts';
+import type { KconfigValues } from '../runtime/kconfig.ts';
 import type { Runtime, RuntimeOptions } from '../runtime/runtime.ts';
 import { withTailCallTargets } from '../testing/test-object.ts';
 
@@ -32,6 +33,8 @@ export interface SubjectOptions {
   readonly unverified?: boolean | undefined;
   /** Clock, CPU, task, network and results of helpers that programs see in user space; by default the machine's clock and CPU 0. */
   readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
+  /** Kernel options for `.kconfig` externs in user space. */
+  readonly kconfig?: KconfigValues;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
   readonly budget?: number;
 }
@@ -83,6 +86,7 @@ async function loadSubject(
     cpus: possibleCpus(),
     ...options.surroundings,
     ...pins,
+    ...(options.kconfig === undefined ? {} : { kconfig: options.kconfig }),
     ...(options.budget === undefined ? {} : { budget: options.budget }),
   });
   return {

@@ -36,21 +36,21 @@ export function versionCode(text = release()): number {
   return (Number(match[1]) << 16) | (Number(match[2]) << 8) | Math.min(255, Number(match[3] ?? 0));
 }
 
-/** Features that libbpf answers for by name (tools/lib/bpf/libbpf.c); both are older than any kernel with what else we need. */
-const features: Readonly<Record<string, number>> = {
-  // Architectures whose system calls take pt_regs (CONFIG_ARCH_HAS_SYSCALL_WRAPPER): 4.17 and 4.19.
-  LINUX_HAS_SYSCALL_WRAPPER: 1,
-  // Linux 5.15.
-  LINUX_HAS_BPF_COOKIE: 1,
-};
+/** What this machine's kernel answers: its version, its options, and the features that libbpf answers for by name (tools/lib/bpf/libbpf.c). */
+export function kernelKconfigValues(): KconfigValues {
+  return {
+    ...kernelOptions(),
+    LINUX_KERNEL_VERSION: String(versionCode()),
+    // Architectures whose system calls take pt_regs (CONFIG_ARCH_HAS_SYSCALL_WRAPPER): 4.17 and 4.19.
+    LINUX_HAS_SYSCALL_WRAPPER: '1',
+    // Linux 5.15.
+    LINUX_HAS_BPF_COOKIE: '1',
+  };
+}
 
-/** Bytes of one extern on this machine; `given` wins over the kernel's own options. */
+/** Bytes of one extern on this machine; `given` wins over the kernel's own. */
 export function kernelKconfigBytes(extern: ExternSpec, given: KconfigValues): Uint8Array {
-  const number = extern.name === 'LINUX_KERNEL_VERSION' ? versionCode() : features[extern.name];
-  if (number === undefined) return kconfigBytes(extern, { ...kernelOptions(), ...given });
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setUint32(0, number, true);
-  return bytes.slice(0, extern.size);
+  return kconfigBytes(extern, { ...kernelKconfigValues(), ...given });
 }
 
 /** Contents of the map `.kconfig` on this machine. Throws InputError for an option that must be there and is not. */

@@ -21,7 +21,9 @@ describe('values of .kconfig externs', () => {
     ['CONFIG_DEFAULT_HOSTNAME', 4, {}, [...new TextEncoder().encode('(no'), 0]],
     ['CONFIG_NEGATIVE', 4, { CONFIG_NEGATIVE: '-0x2' }, [0xfe, 0xff, 0xff, 0xff]],
     ['LINUX_KERNEL_VERSION', 4, {}, [0, 18, 6, 0]],
+    ['LINUX_KERNEL_VERSION', 4, { LINUX_KERNEL_VERSION: '0x50a03' }, [3, 10, 5, 0]],
     ['LINUX_HAS_BPF_COOKIE', 1, {}, [0]],
+    ['LINUX_HAS_BPF_COOKIE', 1, { LINUX_HAS_BPF_COOKIE: '1' }, [1]],
   ])('%s in %d bytes, of %o', (name, size, values, bytes) => {
     expect([...kconfigBytes(extern(name, size), values)]).toEqual(bytes);
   });

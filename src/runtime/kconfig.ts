@@ -7,11 +7,12 @@ import { MAX_CPUS } from '../plane/layout/memory.ts';
 /** Linux version that the user-space target answers for, as LINUX_KERNEL_VERSION encodes it. */
 export const MODELLED_KERNEL_VERSION = (6 << 16) | (18 << 8);
 
-/** By name, without the surrounding quotes: `y`, `m`, `n`, a number in C notation, or text. */
+/** By name, LINUX_KERNEL_VERSION and the like among them, without the surrounding quotes: `y`, `m`, `n`, a number in C notation, or text. */
 export type KconfigValues = Readonly<Record<string, string>>;
 
 /** Options of the kernel that the user-space target stands for; the caller's values go before. */
 export const modelledOptions: KconfigValues = {
+  LINUX_KERNEL_VERSION: String(MODELLED_KERNEL_VERSION),
   CONFIG_64BIT: 'y',
   CONFIG_BPF: 'y',
   CONFIG_BPF_JIT: 'y',
@@ -31,10 +32,7 @@ export const modelledOptions: KconfigValues = {
  */
 export function kconfigBytes(extern: ExternSpec, values: KconfigValues): Uint8Array {
   const bytes = new Uint8Array(extern.size);
-  const given =
-    extern.name === 'LINUX_KERNEL_VERSION'
-      ? String(MODELLED_KERNEL_VERSION)
-      : (values[extern.name] ?? modelledOptions[extern.name]);
+  const given = values[extern.name] ?? modelledOptions[extern.name];
   if (given === undefined) {
     if (extern.weak || extern.name.startsWith('LINUX_HAS_')) return bytes;
     throw new InputError(
