@@ -39,6 +39,7 @@ export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';
+export { Ring, type RingOptions } from './ring.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export { isArray, isRingbuf } from './runtime/handles.ts';

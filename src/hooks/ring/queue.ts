@@ -18,36 +18,41 @@ export class RingQueue implements AsyncIterable<Completion> {
   /** Number that requests name it by (`queue`), and programs (cq_idx). */
   readonly index: number;
   readonly #runtime: Runtime;
-  readonly #ring: number;
   readonly #more: () => Promise<boolean>;
+  /** Of the memory as it was when they were made, which is good for all that lay in it then. */
+  #view: DataView;
+  readonly #words: Int32Array;
+  readonly #queue: number;
 
   /** `more` resolves when there may be completions, to false once there will be none. */
   constructor(runtime: Runtime, ring: number, index: number, more: () => Promise<boolean>) {
     this.#runtime = runtime;
-    this.#ring = ring;
     this.index = index;
     this.#more = more;
+    this.#view = new DataView(runtime.plane.memory.buffer);
+    this.#words = new Int32Array(this.#view.buffer);
+    this.#queue = this.#view.getUint32(this.#view.getUint32(ring + RING_QUEUES, true) + index * 4, true);
   }
 
   get length(): number {
-    const view = this.#runtime.view();
-    const queue = this.#address(view);
-    return (view.getUint32(queue + QUEUE_TAIL, true) - view.getUint32(queue + QUEUE_HEAD, true)) >>> 0;
+    const words = this.#words;
+    const queue = this.#queue;
+    return (Atomics.load(words, (queue + QUEUE_TAIL) / 4) - words[(queue + QUEUE_HEAD) / 4]!) >>> 0;
   }
 
   /** Gives what is there to `read`, at most `limit`; how many there were. What `read` throws leaves the rest where it is. */
   take(read: CompletionReader, limit = Number.POSITIVE_INFINITY): number {
-    const view = this.#runtime.view();
-    const queue = this.#address(view);
-    const words = new Int32Array(this.#runtime.plane.memory.buffer);
+    const queue = this.#queue;
+    const words = this.#words;
     const tail = Atomics.load(words, (queue + QUEUE_TAIL) / 4);
-    let head = view.getUint32(queue + QUEUE_HEAD, true) | 0;
+    let head = words[(queue + QUEUE_HEAD) / 4]!;
     let taken = 0;
     while (head !== tail && taken < limit) {
       // A queue that grows leaves its old entries where they are.
-      const block = view.getUint32(queue + QUEUE_BLOCK, true);
-      const place = (head & view.getUint32(block + QUEUE_BLOCK_MASK, true)) * CQE_SIZE;
-      const entry = block + QUEUE_BLOCK_ENTRIES + place;
+      const block = words[(queue + QUEUE_BLOCK) / 4]! >>> 0;
+      if (block >= this.#view.byteLength) this.#view = new DataView(this.#runtime.plane.memory.buffer);
+      const view = this.#view;
+      const entry = block + QUEUE_BLOCK_ENTRIES + (head & view.getUint32(block + QUEUE_BLOCK_MASK, true)) * CQE_SIZE;
       const low = view.getUint32(entry, true);
       const high = view.getUint32(entry + 4, true);
       const res = view.getInt32(entry + CQE_RES, true);
@@ -76,9 +81,5 @@ export class RingQueue implements AsyncIterable<Completion> {
       if (completion !== undefined) yield completion;
       else if (!(await this.#more()) && this.length === 0) return;
     }
-  }
-
-  #address(view: DataView): number {
-    return view.getUint32(view.getUint32(this.#ring + RING_QUEUES, true) + this.index * 4, true);
   }
 }

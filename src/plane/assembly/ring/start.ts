@@ -44,7 +44,8 @@ function begin(ring: usize, slot: usize): void {
     endUnissued(ring, slot, <i32>EINVAL);
     return;
   }
-  if (namesRequest(opcode)) {
+  // What the plane itself asks names the kernel's handle already.
+  if (namesRequest(opcode) && !keepsGoing(slot)) {
     const result = resolveTarget(ring, slot);
     if (result != ISSUE) {
       post(ring, queueAt(ring, load<u16>(slot, SLOT_SQE + SQE_CQ)), load<u64>(slot, SLOT_SQE + SQE_USER_DATA), result, 0, false);
