@@ -1,6 +1,6 @@
 /** `sluice test` as people run it: files that are bad beside good ones, reports, and watching. Runs the built command. */
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,19 +40,22 @@ it('a bad file is a failure of its own, and exit code 3; the others run', () => 
   expect(junit.match(/<testcase /g)).toHaveLength(3);
 });
 
-it('watching runs again when the missing object comes, and not before', async () => {
-  const watching = spawn(process.execPath, [command, 'test', 'a.bpf.test.json', '--watch', '--engine', 'jit'], {
+/** `sluice test PATTERN --watch` for as long as `use` takes. */
+async function watching(
+  pattern: string,
+  use: (seen: () => string, until: (condition: () => boolean) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const child = spawn(process.execPath, [command, 'test', pattern, '--watch', '--engine', 'jit'], {
     cwd: scratch,
     env,
   });
   let seen = '';
   let heard = () => {};
-  for (const stream of [watching.stdout, watching.stderr])
+  for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       seen += text;
       heard();
     });
-  const runs = () => seen.match(/\d+ passed, /g)?.length ?? 0;
   const until = async (condition: () => boolean) => {
     while (!condition())
       await new Promise<void>((resolve) => {
@@ -60,8 +63,19 @@ it('watching runs again when the missing object comes, and not before', async ()
       });
   };
   try {
-    await until(() => seen.includes('watching 2 files'));
-    expect(seen).toContain('0 passed, 1 failed');
+    await use(() => seen, until);
+  } finally {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+it('watching runs again when the missing object comes, and not before', () =>
+  watching('a.bpf.test.json', async (seen, until) => {
+    const runs = () => seen().match(/\d+ passed, /g)?.length ?? 0;
+    await until(() => seen().includes('watching 2 files'));
+    expect(seen()).toContain('0 passed, 1 failed');
     // Five times as long as it takes to look at a file.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     expect(runs()).toBe(1);
@@ -72,10 +86,21 @@ it('watching runs again when the missing object comes, and not before', async ()
       join(scratch, 'a.bpf.test.json'),
       JSON.stringify({ object: 'absent.bpf.o', program: 'xdp_parser', cases }),
     );
-    await until(() => seen.includes('1 passed, 0 failed'));
-  } finally {
-    const ended = new Promise((resolve) => watching.once('exit', resolve));
-    watching.kill('SIGTERM');
-    await ended;
-  }
+    await until(() => seen().includes('1 passed, 0 failed'));
+  }));
+
+it('watching sees tests that come and go', () => {
+  const folder = join(scratch, 'growing');
+  const first = join(folder, 'one', 'first.bpf.test.json');
+  mkdirSync(join(folder, 'one'), { recursive: true });
+  const text = JSON.stringify({ object: join(scratch, 'parser.bpf.o'), program: 'xdp_parser', cases });
+  writeFileSync(first, text);
+  return watching('growing', async (seen, until) => {
+    await until(() => seen().includes('1 passed, 0 failed'));
+    mkdirSync(join(folder, 'two'));
+    writeFileSync(join(folder, 'two', 'second.bpf.test.json'), text);
+    await until(() => seen().includes('2 passed, 0 failed'));
+    rmSync(first);
+    await until(() => (seen().match(/1 passed, 0 failed/g)?.length ?? 0) === 2);
+  });
 });

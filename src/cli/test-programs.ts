@@ -66,7 +66,7 @@ async function runFiles(
   return { results, bad };
 }
 
-/** Runs them again when a test, its object or its capture changes, until the process is interrupted; returns what the last run gave. */
+/** Runs them again when a test comes or goes, or it, its object or its capture changes, until the process is interrupted; returns what the last run gave. */
 export async function watchPrograms(pattern: string, options: ProgramTestOptions, output: Output): Promise<ExitCode> {
   let stopped = false;
   let wake = () => {};
@@ -79,12 +79,14 @@ export async function watchPrograms(pattern: string, options: ProgramTestOptions
   let code: ExitCode = exitCode.yes;
   while (!stopped) {
     let watched: string[] = [];
+    let endLooking = () => {};
     // Before the run: a change during it counts.
     const changed = new Promise<void>((resolve) => {
       wake = resolve;
     });
     try {
       const paths = findTestFiles(pattern);
+      endLooking = onOtherFiles(pattern, paths, () => wake());
       watched = [...new Set([...paths, ...paths.flatMap(inputsOf)])];
       for (const path of watched)
         watchFile(path, { interval: 200 }, (now, before) => {
@@ -100,9 +102,22 @@ export async function watchPrograms(pattern: string, options: ProgramTestOptions
     if (watched.length === 0) break;
     output.note(`watching ${watched.length} files; interrupt to end`);
     await changed;
+    endLooking();
     for (const path of watched) unwatchFile(path);
   }
   return code;
+}
+
+/** Looks for tests again and again, in large folders less often, until what it returns is called. */
+function onOtherFiles(pattern: string, paths: readonly string[], act: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const look = () => {
+    const start = performance.now();
+    if (findTestFiles(pattern, 'none is fine').join('\n') !== paths.join('\n')) act();
+    else timer = setTimeout(look, Math.max(400, 20 * (performance.now() - start)));
+  };
+  timer = setTimeout(look, 400);
+  return () => clearTimeout(timer);
 }
 
 /** Nothing for a file that cannot be read as it is: it is watched itself. */

@@ -31,7 +31,7 @@ export const testVerb: Verb = (program, finish) => {
     .option('--reporter <name>', reporters.join(', '), listOption(reporters), ['text'])
     .option('--unverified', 'user space runs what the verifier refuses or does not follow')
     .option('--coverage <file>', 'what of the source ran in the interpreter, as lcov')
-    .option('--watch', 'run again whenever a test, its object or its capture changes')
+    .option('--watch', 'run again whenever a test comes or goes, or it, its object or its capture changes')
     .option('--json', 'result as JSON (sluice.test/1)')
     .action((glob: string, options: TestOptions) =>
       finish(options.json === true, (output) => {
