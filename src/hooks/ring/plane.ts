@@ -12,6 +12,7 @@ export interface RingPlane {
   ring_close(ring: number): void;
   ring_cancel_all(ring: number): number;
   ring_free(ring: number): void;
+  ring_loop_step(ring: number, entry: number): number;
 }
 
 export function ringPlane(runtime: Runtime): RingPlane {

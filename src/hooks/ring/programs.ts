@@ -16,8 +16,7 @@ import { isArray } from '../../runtime/handles.ts';
 import type { UserObject } from '../../runtime/load.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { type RingCallback, RingContext } from './context.ts';
-
-let lastFunction = 0;
+import { addFunction } from './functions.ts';
 
 /** Attached programs by name; numbers count from 1, as `callback` takes them. In IORING_OP_BPF (`off`) they count from 0. */
 export class RingPrograms {
@@ -108,8 +107,7 @@ export class RingPrograms {
     const at = view.getUint32(this.#ring + RING_PROGRAMS, true) + count * RING_PROGRAM_SIZE;
     view.setUint32(at + RING_PROGRAM_ENTRY, entry, true);
     if (call !== undefined) {
-      const number = ++lastFunction;
-      this.#runtime.plane.ringFunctions.set(number, call);
+      const number = addFunction(this.#runtime, call);
       this.#functions.push(number);
       view.setUint32(at + RING_PROGRAM_FUNCTION, number, true);
     }

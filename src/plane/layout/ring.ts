@@ -93,6 +93,8 @@ export const RING_LOOP_RINGS = 348;
 export const RING_LOOP_RINGS_SIZE = 352;
 export const RING_LOOP_REGION = 356;
 export const RING_LOOP_REGION_SIZE = 360;
+/** Number of the function (of JavaScript) that enters for a loop; it takes the number of requests and returns 0 where that failed. */
+export const RING_LOOP_ENTER = 380;
 /** Instructions (back edges and calls) that a run may take. */
 export const RING_BUDGET_FUEL = 364;
 /** Runs left in this turn. */

@@ -17,7 +17,7 @@ import { handleOf, numberOf, shiftSlot } from './slots';
 import { trace } from './trace';
 
 /** A function of JavaScript that takes the place of a program: its number, and the address of the context. */
-@external("env", "ring_function") declare function ring_function(number: u32, context: usize): u32;
+@external("env", "ring_function") export declare function ring_function(number: u32, context: usize): u32;
 
 /** Runs a program, by index from 1; what it returned. `res` and `flags` are those of the completion. */
 export function runProgram(ring: usize, slot: usize, index: u32, res: i32, flags: u32, ended: u32): u32 {
