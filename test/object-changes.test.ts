@@ -76,6 +76,26 @@ describe.skipIf(clangs.length === 0)(`changes of an object${noClang}`, () => {
     expect(object().programs.get('count')?.type).toBeUndefined();
   });
 
+  it('variables have other initial values, in constants that the verifier knows too', async () => {
+    const source = `${prelude}
+struct pair { u32 low; u64 high; };
+const volatile u32 size; const volatile struct pair limits = {1, 2}; u64 total = 7; char bytes[32];
+SEC("xdp") int count(void *ctx) { bytes[size] = 1; return total + limits.high; }
+char _license[] SEC("license") = "GPL";`;
+    const compiled = compileBpf(source, { clang: clangs[0]! });
+    const set = async (variables: NonNullable<Parameters<typeof changeObject>[1]['variables']>) => {
+      const loaded = await load(compiled, { variables });
+      const { returnValue } = loaded.programs.count!.run({ data: new Uint8Array(64) });
+      loaded.close();
+      return returnValue;
+    };
+    expect(await set({})).toBe(9);
+    expect(await set({ size: 31, total: 100n, limits: { high: 5n } })).toBe(105);
+    await expect(set({ size: 32 })).rejects.toMatchObject({ code: 'SLUICE_PROGRAM_REFUSED' });
+    await expect(set({ sizes: 1 })).rejects.toMatchObject({ code: 'SLUICE_NO_VARIABLE' });
+    await expect(set({ size: 2 ** 32 })).rejects.toMatchObject({ code: 'SLUICE_VALUE' });
+  });
+
   it('says what there is not', () => {
     const refused = (given: Parameters<typeof changeObject>[1], code: string) =>
       expect(() => changeObject(object(), given)).toThrow(expect.objectContaining({ code }));

@@ -1,8 +1,9 @@
-/** What a loader changes in an object before it loads it: sizes of maps (libbpf: bpf_map__set_max_entries, bpf_map__set_value_size), types of programs. */
+/** What a loader changes in an object before it loads it: sizes of maps (libbpf: bpf_map__set_max_entries, bpf_map__set_value_size), types of programs, global variables. */
 import { isProgramType, programTypeNames } from '../abi/program-types.ts';
 import { sectionMeaning } from '../abi/section-names.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
+import { type Variables, withVariables } from './variables.ts';
 
 export interface MapSize {
   /** Of a map of maps: its own. 0 is for types that have none of their own, such as storage. */
@@ -19,10 +20,15 @@ export interface ObjectChanges {
    * the attach type as well, or the name of a program type.
    */
   readonly types?: Readonly<Record<string, string>>;
+  /** Initial values of global variables. Those of `.rodata` are constants for the verifier. */
+  readonly variables?: Variables;
 }
 
-/** The object with the changes; itself without. Throws InputError for a map, a program or a type that there is not, and a size that cannot be. */
-export function changeObject(object: ObjectSpec, { mapSizes = {}, types = {} }: ObjectChanges): ObjectSpec {
+/** The object with the changes; itself without. Throws InputError for a map, a program, a type or a variable that there is not, and a size that cannot be. */
+export function changeObject(
+  object: ObjectSpec,
+  { mapSizes = {}, types = {}, variables = {} }: ObjectChanges,
+): ObjectSpec {
   const maps = new Map(object.maps);
   for (const [name, size] of Object.entries(mapSizes)) {
     const map = maps.get(name);
@@ -44,7 +50,7 @@ export function changeObject(object: ObjectSpec, { mapSizes = {}, types = {} }: 
       programs.set(program.name, { ...program, ...meaningOf(type) });
     }
   }
-  return { ...object, maps, programs };
+  return { ...object, maps: withVariables(object, maps, variables), programs };
 }
 
 function resized(map: MapSpec, { maxEntries = map.maxEntries, valueSize = map.valueSize }: MapSize): MapSpec {

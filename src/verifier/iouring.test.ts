@@ -36,20 +36,24 @@ describe('context of ring programs', () => {
       [8, 32],
       [4, 40],
       [4, 44],
+      [8, 8],
+      [8, 40],
     ] as const)
       expect(load(size, off), `${size} bytes at ${off}`).toBe('accept');
   });
   it('nothing behind them, and nothing across two', () => {
     expect(load(4, 48)).toBe('reject 0: invalid bpf_context access off=48 size=4');
     expect(load(8, 64)).toBe('reject 0: invalid bpf_context access off=64 size=8');
-    expect(load(8, 8)).toBe('reject 0: invalid bpf_context access off=8 size=8');
+    expect(load(8, 12)).toBe('reject 0: invalid bpf_context access off=12 size=8');
   });
   it('what the program waits for is written, nothing else', () => {
     expect(store(4, 8)).toBe('accept');
     expect(store(4, 12)).toBe('accept');
+    expect(store(8, 8)).toBe('accept');
     for (const [size, off] of [
       [8, 0],
       [4, 16],
+      [8, 16],
       [4, 20],
       [8, 32],
     ] as const)

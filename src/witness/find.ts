@@ -104,6 +104,10 @@ export async function findWitness(
   }
   try {
     return await search.run();
+  } catch (error) {
+    // Types whose programs something else than a run starts, such as a ring.
+    if (error instanceof UnsupportedError) return { kind: 'impossible', reason: error.message };
+    throw error;
   } finally {
     search.close();
   }
