@@ -174,6 +174,10 @@ export class LinuxRing implements RingBackend {
     return this.#supported.has(opcode);
   }
 
+  addressOf(view: ArrayBufferView): number {
+    return addressOf(view);
+  }
+
   enter(submit: number, wait: number, timeoutNs?: number): number {
     if (this.#closed !== undefined) return -EBADF;
     this.#copies?.give();

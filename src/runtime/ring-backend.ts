@@ -39,6 +39,11 @@ export interface RingBackend {
   /** io_uring_register(2) with the address of its argument in the linear memory, or 0. Pointers inside of it are process addresses. Result or negated errno. */
   register(opcode: number, argument: number, count: number): number;
   /**
+   * Process address of the memory of a view that is not in the linear memory, which stays where it is for as long as its buffer lives. Undefined: the backend
+   * reaches the linear memory alone.
+   */
+  addressOf?(view: ArrayBufferView): number;
+  /**
    * Ends the ring at once: `enter` and `register` answer -EBADF from now on, waiters are woken. What was in flight is cancelled by the kernel. Resolves
    * when nothing is in flight any more: only then may memory that requests named be used for something else. The rings' own pages are given back then.
    */

@@ -87,9 +87,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called when it has ended, before the promise settles: the kernel is done with its memory. */
   readonly done?: () => void;
+  /** Kept alive until then: memory of JavaScript that the kernel reaches. */
+  readonly holds?: unknown;
 }
 
-export interface RingStats {
+export interface RingCounters {
   readonly requests: bigint;
   readonly completions: bigint;
   readonly runs: bigint;
@@ -219,7 +221,7 @@ export class RingCore implements AsyncIterable<Completion> {
     return this.#closed !== undefined;
   }
 
-  get stats(): RingStats {
+  get stats(): RingCounters {
     const view = this.#view;
     const counter = (place: number) => view.getBigUint64(this.address + RING_STATS + place * 8, true);
     return {
@@ -246,9 +248,9 @@ export class RingCore implements AsyncIterable<Completion> {
 
   /** A request whose result is a promise: the completion's result, or RequestError. `operation` names it in errors. */
   request(operation: string, write: SqeWriter, options: RequestOptions = {}): Promise<number> {
-    const { signal, done } = options;
+    const { signal, done, holds } = options;
     signal?.throwIfAborted();
-    const pending = new PendingResult(operation, signal, done);
+    const pending = new PendingResult(operation, signal, done, holds);
     const index = this.#add(pending, write);
     if (signal === undefined) return pending.promise;
     const abort = () => this.#cancel(index);

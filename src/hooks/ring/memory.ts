@@ -65,6 +65,16 @@ export class RingMemory {
     return new Piece(this, bytes, address);
   }
 
+  /** A string with the NUL that ends it. Throws InputError `SLUICE_RING_PATH` for one with a NUL inside. */
+  text(text: string): RingBuffer {
+    const bytes = new TextEncoder().encode(text);
+    if (bytes.includes(0))
+      throw new InputError('SLUICE_RING_PATH', `a path has no NUL inside: ${JSON.stringify(text)}`);
+    const buffer = this.allocate(bytes.length + 1);
+    buffer.bytes.set(bytes);
+    return buffer;
+  }
+
   /** As it is, not zeroed. */
   take(length: number): number {
     const kind = sizeClass(length);

@@ -50,8 +50,10 @@ export class PendingResult implements Pending {
   readonly #operation: string;
   readonly #signal: AbortSignal | undefined;
   readonly #done: (() => void) | undefined;
+  readonly holds: unknown;
 
-  constructor(operation: string, signal: AbortSignal | undefined, done: (() => void) | undefined) {
+  constructor(operation: string, signal: AbortSignal | undefined, done: (() => void) | undefined, holds?: unknown) {
+    this.holds = holds;
     this.#operation = operation;
     this.#signal = signal;
     this.#done = done;

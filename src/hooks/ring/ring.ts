@@ -1,21 +1,15 @@
-/** A ring as JavaScript uses it: operations by name. Each takes descriptors and memory of the ring, and returns the result as a promise. */
-
+/** A ring as JavaScript uses it: operations by name (operations/), and programs on their completions. */
 import type { RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { RingCore, type RingCoreOptions } from './core.ts';
-import type { RingBuffer } from './memory.ts';
+import type { RingCoreOptions } from './core.ts';
+import { FileRing } from './operations/files.ts';
 import { RingPrograms } from './programs.ts';
 
-export class RingBase extends RingCore {
+export class RingBase extends FileRing {
   readonly programs: RingPrograms;
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
     super(runtime, backend, options);
     this.programs = new RingPrograms(runtime, this.address, options.programs ?? 256, options.regions ?? 256);
-  }
-
-  /** Zeroed memory for requests; `free` it when those that name it have ended. */
-  allocate(length: number): RingBuffer {
-    return this.memory.allocate(length);
   }
 }

@@ -1,0 +1,67 @@
+/** operations/: what a ring does, by name, each as a promise. This file: memory for requests: of the ring, of Node, and for arguments. */
+import { RingCore, type SqeWriter, type RequestOptions as WaitOptions } from '../core.ts';
+import type { RingBuffer } from '../memory.ts';
+import type { Address, RequestOptions } from '../prep/index.ts';
+
+/** Memory of the ring, or of Node. The latter is reached where it lies, or copied where the backend cannot (simulation). */
+export type Bytes = RingBuffer | Uint8Array;
+
+/** What every operation takes besides: how the request is made, and what ends it. Of chains: linked requests are called in one turn of JavaScript. */
+export interface OperationOptions extends Omit<RequestOptions, 'userData' | 'queue' | 'skipSuccess'> {
+  readonly signal?: AbortSignal;
+}
+
+export class LendingRing extends RingCore {
+  /** Zeroed memory for requests; `free` it when those that name it have ended. */
+  allocate(length: number): RingBuffer {
+    return this.memory.allocate(length);
+  }
+
+  /** A request over `bytes`; `into`: it writes to them. `write` is given their address. */
+  protected over(
+    operation: string,
+    bytes: Bytes,
+    into: boolean,
+    write: (address: Address) => SqeWriter,
+    options: WaitOptions = {},
+  ): Promise<number> {
+    if ('address' in bytes) return this.request(operation, write(bytes.address), options);
+    if (bytes.buffer === this.runtime.plane.memory.buffer)
+      return this.request(operation, write(bytes.byteOffset), options);
+    const { signal } = options;
+    if (this.backend.addressOf !== undefined && bytes.length > 0)
+      return this.request(operation, write(this.backend.addressOf(bytes)), { signal, holds: bytes });
+    const copy = this.memory.allocate(bytes.length);
+    if (!into) copy.bytes.set(bytes);
+    const done = () => {
+      if (into) bytes.set(copy.bytes);
+      copy.free();
+    };
+    return this.request(operation, write(copy.address), { signal, done });
+  }
+
+  /** A request with arguments in memory of its own, which goes when it has ended. */
+  protected using(
+    operation: string,
+    argument: RingBuffer,
+    write: SqeWriter,
+    options: WaitOptions = {},
+    done?: () => void,
+  ): Promise<number> {
+    try {
+      return this.request(operation, write, {
+        signal: options.signal,
+        done: () => {
+          try {
+            done?.();
+          } finally {
+            argument.free();
+          }
+        },
+      });
+    } catch (error) {
+      argument.free();
+      throw error;
+    }
+  }
+}
