@@ -223,7 +223,7 @@ function userOperation(each: SequenceCase, random: () => number): (map: MapHandl
       const limit = random() % 20;
       return (map) => {
         let text = '';
-        const count = (map as RingbufHandle).consume((record) => (text += ` ${hex(record)}`), limit);
+        const count = (map as RingbufHandle).consume((_, record) => (text += ` ${hex(record)}`), limit);
         return `consume ${count}${text}`;
       };
     }

@@ -41,7 +41,7 @@ export function mapContents(map: MapHandle): Map<string, string> {
   const contents = new Map<string, string>();
   if (isRingbuf(map)) {
     let count = 0;
-    map.consume((record) => contents.set(`record ${count++}`, toHex(record)));
+    map.consume((_, record) => contents.set(`record ${count++}`, toHex(record)));
     return contents;
   }
   if (incomparable.has(map.type)) return contents;

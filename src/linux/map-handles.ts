@@ -1,5 +1,4 @@
 /** Typed handles of kernel maps. */
-import { codecFor } from '../btf/codec.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
@@ -16,7 +15,7 @@ import type {
   Value,
 } from '../runtime/handles.ts';
 import { RecordProducer } from '../runtime/maps/record-producer.ts';
-import { RecordStream } from '../runtime/maps/record-stream.ts';
+import { RecordStream, recordDecoder } from '../runtime/maps/record-stream.ts';
 import { recordEncoder } from '../runtime/maps/user-ringbuf.ts';
 import { TypedMap } from '../runtime/typed-map.ts';
 import { openById } from './bpf.ts';
@@ -63,12 +62,10 @@ export class LinuxRingbuf extends LinuxMap implements RingbufHandle {
 
   constructor(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined) {
     super(kernel, spec, btf);
-    const codec = btf !== undefined && spec.valueTypeId > 0 ? codecFor(btf, spec.valueTypeId) : undefined;
-    // Records of another size than the type's are bytes: a program may write several kinds into one ring.
-    this.#decode = (record) => (codec?.size === record.length ? codec.decode(record) : record);
+    this.#decode = recordDecoder(spec, btf);
   }
 
-  consume(callback: (record: Uint8Array) => void, limit?: number): number {
+  consume(callback: (event: Value, record: Uint8Array) => void, limit?: number): number {
     return this.#records().consume(callback, limit);
   }
 

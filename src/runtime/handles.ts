@@ -183,12 +183,12 @@ export interface ArrayHandle<K = Value, V = Value> extends MapHandle<K, V> {
  */
 export interface RingbufHandle<E = Value> extends MapHandle {
   /**
-   * Takes what is there now, at most `limit` records; returns their number. `record` is only good during the callback. A record on
-   * which the callback throws is taken.
+   * Takes what is there now, at most `limit` records; returns their number. `event` is the record decoded by the map's BTF value type, where it
+   * has one and the record its size, else the same bytes as `record`. A record on which the callback throws is taken.
    */
-  consume(callback: (record: Uint8Array) => void, limit?: number): number;
+  consume(callback: (event: E, record: Uint8Array) => void, limit?: number): number;
   /**
-   * Records as they come, decoded by the map's BTF value type where it has one. Waiting keeps the process alive; ends when the map is
+   * Events as they come, as `consume` decodes them. Waiting keeps the process alive; ends when the map is
    * closed or the signal aborts.
    */
   events(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<E>;

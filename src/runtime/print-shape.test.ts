@@ -68,6 +68,19 @@ describe('the module of an object', () => {
     ]);
   });
 
+  it('types the events of a ring whose declaration names their type, in consume too', () => {
+    const events = { ...object.maps.get('events')!, valueTypeId: object.maps.get('flows')!.valueTypeId };
+    const typed = { ...object, maps: new Map(object.maps).set('events', events) };
+    const messages = compile(
+      printShape(typed, 'Firewall'),
+      `import { load } from 'sluice';
+      const { maps } = await load(new Uint8Array(), { layout });
+      maps.events.consume((event, record) => [event.packets + 1n, record.length]);
+      maps.events.consume((event) => event.missing);`,
+    );
+    expect(messages).toEqual([expect.stringContaining("Property 'missing' does not exist")]);
+  });
+
   it('keeps names of the object from ending its comments and strings', () => {
     const hostile = { ...object, name: "*/ evil(); '.o\n" };
     expect(printShape(hostile, 'X')).not.toContain('*/ evil');

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ProgramTypeName } from '../abi/program-types.ts';
-import { codecFor } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import { type LoadOptions, load } from '../index.ts';
 import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
@@ -112,11 +111,8 @@ export async function loadForTest(
     events(name) {
       const map = handles.maps[name];
       if (map === undefined || !isRingbuf(map)) throw new InputError('SLUICE_NO_MAP', `no ring buffer ${name}`);
-      const { btf } = spec;
-      const typeId = map.spec.valueTypeId;
-      const codec = btf === undefined || typeId === 0 ? undefined : codecFor(btf, typeId);
       const events: Value[] = [];
-      map.consume((record) => events.push(codec === undefined ? record.slice() : codec.decode(record)));
+      map.consume((event) => events.push(event));
       return events;
     },
     printk,

@@ -1,5 +1,8 @@
 /** The reading side of a ring buffer, whichever target it lies in: at once, by callback, or as an async iterator. */
-import type { RingbufHandle } from '../handles.ts';
+import { codecFor } from '../../btf/codec.ts';
+import type { Btf } from '../../btf/types.ts';
+import type { MapSpec } from '../../object/spec.ts';
+import type { RingbufHandle, Value } from '../handles.ts';
 
 /** One ring as its target reads it. */
 export interface RecordSource {
@@ -16,6 +19,15 @@ export interface RecordSource {
   wait(seen: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
+/**
+ * By the BTF type that the map's definition gives as its value, if it gives one. Records of another size than the type's stay bytes: a program may
+ * write several kinds into one ring.
+ */
+export function recordDecoder({ valueTypeId }: MapSpec, btf: Btf | undefined): (record: Uint8Array) => Value {
+  const codec = btf === undefined || valueTypeId === 0 ? undefined : codecFor(btf, valueTypeId);
+  return (record) => (codec?.size === record.length ? codec.decode(record) : record);
+}
+
 /** What a ring buffer's handle does besides being a map, over any source. */
 export class RecordStream<E> implements Pick<RingbufHandle<E>, 'consume' | 'events' | 'on'> {
   readonly #source: RecordSource;
@@ -26,13 +38,13 @@ export class RecordStream<E> implements Pick<RingbufHandle<E>, 'consume' | 'even
     this.#decode = decode;
   }
 
-  consume(callback: (record: Uint8Array) => void, limit = Number.POSITIVE_INFINITY): number {
+  consume(callback: (event: E, record: Uint8Array) => void, limit = Number.POSITIVE_INFINITY): number {
     let count = 0;
     while (count < limit) {
       const record = this.#source.take();
       if (record === undefined) break;
       count++;
-      callback(record);
+      callback(this.#decode(record), record);
     }
     return count;
   }

@@ -46,7 +46,7 @@ function emit(address: bigint, bytes: Uint8Array, flags = 0n): bigint {
 
 function drain(map: RingbufMap): Uint8Array[] {
   const records: Uint8Array[] = [];
-  map.consume((record) => records.push(record));
+  map.consume((_, record) => records.push(record));
   return records;
 }
 
@@ -115,7 +115,7 @@ describe('ringbuf', () => {
               if (record.state === 'ready') expected.push(`${record.size} ${record.size === 0 ? 0 : record.fill}`);
             }
             const seen: string[] = [];
-            map.consume((record) => {
+            map.consume((_, record) => {
               expect(new Set(record).size).toBeLessThanOrEqual(1);
               seen.push(`${record.length} ${record[0] ?? 0}`);
             }, action.limit);

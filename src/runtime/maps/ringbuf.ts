@@ -1,6 +1,5 @@
 /** The consumer of a ring buffer in the linear memory: woken by the plane's notifications, by polling where the engine has no waitAsync. */
 
-import { codecFor } from '../../btf/codec.ts';
 import type { Btf } from '../../btf/types.ts';
 import type { MapSpec } from '../../object/spec.ts';
 import {
@@ -9,10 +8,10 @@ import {
   RINGBUF_WAITERS,
   RINGBUF_WAKES,
 } from '../../plane/layout/map-ringbuf.ts';
-import type { RingbufHandle, Value } from '../handles.ts';
+import type { RingbufHandle } from '../handles.ts';
 import { TypedMap } from '../typed-map.ts';
 import type { PlaneMap } from './plane-map.ts';
-import { type RecordSource, RecordStream } from './record-stream.ts';
+import { type RecordSource, RecordStream, recordDecoder } from './record-stream.ts';
 
 /** Longest wait without looking, in ms: records submitted with BPF_RB_NO_WAKEUP are seen then at the latest. */
 const LONGEST_WAIT = 1000;
@@ -95,7 +94,6 @@ export class PlaneRingbuf implements RecordSource {
   }
 }
 
-/** Events are decoded by the BTF type that the map's definition gives as its value, if it gives one; else they are bytes. */
 export class RingbufMap extends TypedMap implements RingbufHandle {
   readonly consume: RingbufHandle['consume'];
   readonly events: RingbufHandle['events'];
@@ -104,9 +102,7 @@ export class RingbufMap extends TypedMap implements RingbufHandle {
   /** Owns `map`. */
   constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
     super(map, spec, 'user', btf);
-    const codec = btf === undefined || spec.valueTypeId === 0 ? undefined : codecFor(btf, spec.valueTypeId);
-    const decode = (record: Uint8Array): Value => (codec === undefined ? record : codec.decode(record));
-    const stream = new RecordStream<Value>(new PlaneRingbuf(map), decode);
+    const stream = new RecordStream(new PlaneRingbuf(map), recordDecoder(spec, btf));
     this.consume = stream.consume.bind(stream);
     this.events = stream.events.bind(stream);
     this.on = stream.on.bind(stream);
