@@ -4,6 +4,7 @@ import { possibleCpus } from '../src/linux/cpus.ts';
 import { clangs } from './clang.ts';
 import { arenaBed, compileArena } from './object-sequences/arenas.ts';
 import { type Bed, runBed } from './object-sequences/bed.ts';
+import { cgroupArrayBed, compileCgroupArray } from './object-sequences/groups.ts';
 import { compilePerfEvents, perfEventsBed } from './object-sequences/perf-events.ts';
 import { compileProgArray, progArrayBed } from './object-sequences/programs.ts';
 import {
@@ -90,6 +91,11 @@ describe.skipIf(missing !== undefined)(
         );
       },
     );
+
+    it('cgroup_array', { timeout: HOURS }, async () => {
+      const bytes = compileCgroupArray();
+      await agreeOn('cgroup_array', (round) => cgroupArrayBed(bytes, owners, BigInt(round)));
+    });
 
     it('perf_event_array', { timeout: HOURS }, async () => {
       const bytes = compilePerfEvents();
