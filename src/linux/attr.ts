@@ -60,6 +60,7 @@ export const mapCreateAttr = {
   btfValueTypeId: 56,
   btfVmlinuxValueTypeId: 60,
   mapExtra: 64,
+  valueTypeBtfFd: 72,
 } as const;
 
 export const mapElementAttr = { size: 32, mapFd: 0, key: 8, value: 16, flags: 24 } as const;

@@ -20,6 +20,8 @@ export interface MapCreate {
   readonly btf?: { readonly fd: number; readonly keyTypeId: number; readonly valueTypeId: number };
   /** Type of the value in vmlinux BTF: struct_ops. */
   readonly btfVmlinuxValueTypeId?: number;
+  /** BTF of the module that this type is of; used with BPF_F_VTYPE_BTF_OBJ_FD. */
+  readonly valueTypeBtfFd?: number;
 }
 
 /** BPF_MAP_CREATE: the descriptor, which the caller owns. */
@@ -35,7 +37,8 @@ export function createMap(map: MapCreate): number {
     .u32(at.numaNode, map.numaNode ?? 0)
     .text(at.mapName, objectName(map.name ?? ''), 16)
     .u32(at.btfVmlinuxValueTypeId, map.btfVmlinuxValueTypeId ?? 0)
-    .u64(at.mapExtra, map.mapExtra ?? 0n);
+    .u64(at.mapExtra, map.mapExtra ?? 0n)
+    .u32(at.valueTypeBtfFd, map.valueTypeBtfFd ?? 0);
   if (map.btf !== undefined)
     attr.u32(at.btfFd, map.btf.fd).u32(at.btfKeyTypeId, map.btf.keyTypeId).u32(at.btfValueTypeId, map.btf.valueTypeId);
   return bpf('BPF_MAP_CREATE', attr, `map ${map.name ?? '(unnamed)'} of type ${map.type}`);

@@ -58,6 +58,8 @@ export interface ProgramLoad {
   readonly funcInfo?: Uint8Array;
   readonly lineInfo?: Uint8Array;
   readonly attachBtfId?: number;
+  /** Of struct_ops, in place of an attach type: which member of the struct attachBtfId the program is. */
+  readonly structMember?: number;
   /** Descriptor of the program or BTF that attachBtfId belongs to; 0 means vmlinux. */
   readonly attachFd?: number;
   /** Descriptors (maps, module BTFs) that instructions refer to by index. */
@@ -112,6 +114,10 @@ export function loadProgram(load: ProgramLoad): LoadedFd {
 const EAGAIN = 11;
 const ENOSPC = 28;
 
+function expectedAttachType({ structMember, expectedAttachType: type }: ProgramLoad): number {
+  return structMember ?? (type === undefined ? 0 : attachTypes[type]);
+}
+
 function programLoad(load: ProgramLoad, level: number, log: Uint8Array | undefined): Attr {
   const at = programLoadAttr;
   const attr = new Attr(at.size)
@@ -126,7 +132,7 @@ function programLoad(load: ProgramLoad, level: number, log: Uint8Array | undefin
     .u32(at.flags, load.flags ?? 0)
     .text(at.name, objectName(load.name ?? ''), 16)
     .u32(at.ifindex, load.ifindex ?? 0)
-    .u32(at.expectedAttachType, load.expectedAttachType === undefined ? 0 : attachTypes[load.expectedAttachType])
+    .u32(at.expectedAttachType, expectedAttachType(load))
     .u32(at.attachBtfId, load.attachBtfId ?? 0)
     .u32(at.attachFd, load.attachFd ?? 0)
     .pointer(at.fdArray, load.fdArray);
@@ -224,6 +230,7 @@ export function loadBtf(bytes: Uint8Array): number {
 // ---- links and attachment
 
 export interface LinkCreate {
+  /** Of struct_ops: the map's. */
   readonly programFd: number;
   /** Interface index or descriptor (cgroup, BTF, …), as the attach type asks. */
   readonly target: number;

@@ -70,8 +70,8 @@ export interface KernelType {
   readonly module: string | undefined;
 }
 
-/** Where the kernel declares a function or variable, vmlinux first. */
-export function findKernelType(name: string, kind: 'func' | 'var'): KernelType | undefined {
+/** Where the kernel declares a function, variable or struct, vmlinux first. */
+export function findKernelType(name: string, kind: 'func' | 'var' | 'struct'): KernelType | undefined {
   const id = vmlinuxBtf().find(name, kind);
   if (id !== undefined) return { id, module: undefined };
   const base = vmlinuxBtf().typeCount;

@@ -13,6 +13,7 @@ export {
   attachCgroup,
   attachNetns,
   attachRawTracepoint,
+  attachStructOps,
   attachTcx,
   attachXdp,
   type KernelLink,
@@ -21,4 +22,5 @@ export {
 export { type LinuxLoadOptions, type LinuxObject, loadLinux } from './load.ts';
 export { interfaceIndex, interfaceName, interfaceNames } from './netdev.ts';
 export type { KernelProgram } from './programs.ts';
+export type { LinuxStructOps } from './struct-ops-map.ts';
 export { ProgramRefusedError, SyscallError } from './syscall-error.ts';

@@ -10,6 +10,7 @@ import { close } from './ffi.ts';
 import { type LinkInfo, linkInfoOf } from './info.ts';
 import { interfaceIndex } from './netdev.ts';
 import type { KernelProgram } from './programs.ts';
+import { LinuxStructOps } from './struct-ops-map.ts';
 import { SyscallError } from './syscall-error.ts';
 
 export class KernelLink {
@@ -25,10 +26,10 @@ export class KernelLink {
     return linkInfoOf(this.fd);
   }
 
-  /** Puts another program in place at once: no packet sees neither or both. */
-  update(program: KernelProgram): void {
+  /** Puts another program, or of a struct_ops link another map of that struct, in place at once: no packet sees neither or both. */
+  update(next: KernelProgram | LinuxStructOps): void {
     this.#alive();
-    updateLink(this.fd, program.fd);
+    updateLink(this.fd, next instanceof LinuxStructOps ? ready(next) : next.fd);
   }
 
   /** Detaches, even if someone else holds the link too. */
@@ -108,6 +109,27 @@ export function attachNetns(
   } finally {
     closeSync(netns);
   }
+}
+
+/**
+ * Registers what a struct_ops map of `.struct_ops.link` (BPF_F_LINK) holds, for as long as the link is there. Maps without that flag are registered by their
+ * handle, and stay so beyond the process.
+ */
+export function attachStructOps(map: LinuxStructOps): KernelLink {
+  const programFd = ready(map);
+  try {
+    return new KernelLink(createLink({ programFd, target: 0, attachType: 'struct_ops' }));
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const why = `map ${map.name} cannot be attached: ${error.errno}`;
+    throw new InputError(`SLUICE_LINUX_${error.errno}`, why, {}, { cause: error });
+  }
+}
+
+/** Descriptor of a map that has its struct. */
+function ready(map: LinuxStructOps): number {
+  if (map.state === 'init') map.register();
+  return map.kernel.fd;
 }
 
 /** Attaches to a raw tracepoint by name. */

@@ -6,12 +6,14 @@ import type { LoadedObject, MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { vmlinuxBtf } from './btf-vmlinux.ts';
-import { type LinuxMap, linuxMap } from './map-handles.ts';
+import type { LinuxMap } from './linux-map.ts';
+import { linuxMap } from './map-handles.ts';
 import type { KernelMap } from './maps.ts';
 import { ObjectBtf } from './object-btf.ts';
 import { createObjectMaps, setDescriptor } from './object-maps.ts';
 import { type LoadContext, loadProgramSpec } from './program-load.ts';
 import type { KernelProgram } from './programs.ts';
+import { LinuxStructOps } from './struct-ops-map.ts';
 import { SyscallError } from './syscall-error.ts';
 
 export interface LinuxLoadOptions {
@@ -53,7 +55,10 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
   const chosen = choosePrograms(spec, options.programs);
   const names = new Set(chosen.map(({ name }) => name));
   const wanted = [...spec.maps.values()].filter(
-    ({ contents }) => contents.kind !== 'jump-table' || names.has(contents.program),
+    // Sections `?.struct_ops` are for kernels that have the struct: as libbpf they are left alone.
+    ({ contents, section }) =>
+      (contents.kind !== 'jump-table' || names.has(contents.program)) &&
+      !(contents.kind === 'struct-ops' && section.startsWith('?')),
   );
   const open: { close(): void }[] = [];
   const closeAll = () => {
@@ -83,6 +88,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       kernelBtf: btf,
       targetBtf: () => options.targetBtf ?? vmlinuxBtf(),
       mapFd: (name) => mapFd(kernelMaps, name, spec),
+      maps: spec.maps,
       flags: options.flags ?? 0,
       logLevel: options.logLevel,
     };
@@ -92,6 +98,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       open.push(programs[program.name]!);
     }
     connectPrograms(wanted, kernelMaps, programs);
+    for (const map of Object.values(maps)) if (map instanceof LinuxStructOps) map.connect(programs);
     return { target: 'linux', programs, maps, btfRefusal: refusal, close: closeAll };
   } catch (error) {
     closeAll();

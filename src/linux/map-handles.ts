@@ -17,24 +17,15 @@ import type {
 import { RecordProducer } from '../runtime/maps/record-producer.ts';
 import { RecordStream, recordDecoder } from '../runtime/maps/record-stream.ts';
 import { recordEncoder } from '../runtime/maps/user-ringbuf.ts';
-import { TypedMap } from '../runtime/typed-map.ts';
 import { openById } from './bpf.ts';
+import { LinuxMap } from './linux-map.ts';
 import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
 import { PerfEvent } from './perf-events.ts';
 import { KernelProgram } from './programs.ts';
 import { KernelRingbuf } from './ringbuf.ts';
+import { LinuxStructOps } from './struct-ops-map.ts';
 import { SyscallError } from './syscall-error.ts';
 import { KernelProducerRing } from './user-ringbuf.ts';
-
-/** A typed map whose bytes are the kernel's. */
-export class LinuxMap extends TypedMap {
-  readonly kernel: KernelMap;
-
-  constructor(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined) {
-    super(kernel, spec, 'linux', btf);
-    this.kernel = kernel;
-  }
-}
 
 export class LinuxArray extends LinuxMap implements ArrayHandle {
   get stride(): number {
@@ -252,6 +243,8 @@ export function linuxMap(kernel: KernelMap, spec: MapSpec, btf: Btf | undefined)
       return new LinuxMapOfMaps(kernel, spec, btf);
     case 'perf_event_array':
       return new LinuxPerfEvents(kernel, spec, btf);
+    case 'struct_ops':
+      return new LinuxStructOps(kernel, spec, btf);
     case 'prog_array':
       return new LinuxProgArray(kernel, spec, btf);
     default:

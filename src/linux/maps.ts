@@ -19,11 +19,13 @@ import {
   PROT_WRITE,
   pageSize,
 } from './ffi.ts';
+import type { KernelStruct } from './struct-ops.ts';
 import { errnoName, SyscallError } from './syscall-error.ts';
 
 export const BPF_F_RDONLY_PROG = 1 << 7;
 export const BPF_F_MMAPABLE = 1 << 10;
 export const BPF_F_NUMA_NODE = 1 << 2;
+const BPF_F_VTYPE_BTF_OBJ_FD = 1 << 15;
 
 const perCpuTypes: ReadonlySet<MapTypeName> = new Set([
   'percpu_hash',
@@ -44,6 +46,8 @@ export interface MapOptions {
   readonly btfFd?: number;
   /** Descriptor of a map that shows array- and hash-of-maps what they hold. */
   readonly innerMapFd?: number;
+  /** The kernel's struct, of a struct_ops map: its value, whatever the size of the object's. */
+  readonly structOps?: Pick<KernelStruct, 'valueId' | 'valueSize'> & { readonly btfFd?: number };
 }
 
 /** Types whose creation refuses BTF ids of key or value (kernel: no map_check_btf, or a special value). libbpf leaves them out too. */
@@ -108,20 +112,25 @@ export class KernelMap implements TargetMap {
     const maxEntries = spec.type === 'perf_event_array' && spec.maxEntries === 0 ? possibleCpus() : spec.maxEntries;
     // A ring's value type describes its records (RingbufHandle.events); the kernel wants no sizes.
     const sized = spec.type !== 'ringbuf' && spec.type !== 'user_ringbuf';
-    const [keySize, valueSize] = sized ? [spec.keySize, spec.valueSize] : [0, 0];
+    const { structOps } = options;
+    const [keySize, valueSize] = sized ? [spec.keySize, structOps?.valueSize ?? spec.valueSize] : [0, 0];
     const withBtf = options.btfFd !== undefined && spec.valueTypeId > 0 && !typesWithoutBtf.has(spec.type);
+    // The type of a struct_ops map's value is the kernel's, but it wants to be shown the object's BTF.
+    const typeIds = structOps === undefined ? spec : { keyTypeId: 0, valueTypeId: 0 };
     const fd = createMap({
       type: spec.type,
       keySize,
       valueSize,
       maxEntries,
       name: spec.name,
-      flags,
+      flags: structOps?.btfFd === undefined ? flags : flags | BPF_F_VTYPE_BTF_OBJ_FD,
       numaNode: spec.numaNode,
       mapExtra: spec.mapExtra,
+      ...(structOps === undefined ? {} : { btfVmlinuxValueTypeId: structOps.valueId }),
+      ...(structOps?.btfFd === undefined ? {} : { valueTypeBtfFd: structOps.btfFd }),
       ...(options.innerMapFd === undefined ? {} : { innerMapFd: options.innerMapFd }),
       ...(withBtf
-        ? { btf: { fd: options.btfFd!, keyTypeId: spec.keyTypeId, valueTypeId: spec.valueTypeId } }
+        ? { btf: { fd: options.btfFd!, keyTypeId: typeIds.keyTypeId, valueTypeId: typeIds.valueTypeId } }
         : undefined),
     });
     return new KernelMap(fd, { ...spec, keySize, valueSize, flags, maxEntries });

@@ -1,16 +1,20 @@
 /** The maps of an object in the kernel: created, pinned or found, filled. */
 import { mapTypes } from '../abi/map-types.ts';
+import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { MapSpec, ObjectSpec } from '../object/spec.ts';
 import type { MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { openById, openPinned, pinObject } from './bpf.ts';
+import { openModuleBtf } from './btf-vmlinux.ts';
+import { close } from './ffi.ts';
 import { mapInfoOf } from './info.ts';
 import { kernelKconfig } from './kconfig.ts';
 import { BPF_F_RDONLY_PROG, KernelMap } from './maps.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { placeArena } from './shared-maps.ts';
+import { kernelStruct, structNameOf } from './struct-ops.ts';
 import { SyscallError } from './syscall-error.ts';
 
 export interface ObjectMapOptions {
@@ -38,7 +42,7 @@ export function createObjectMaps(
     for (const map of wanted) {
       const there = findMap(map, options);
       if (there === undefined) fresh.push(map);
-      maps.set(map.name, there ?? makeMap(map, options));
+      maps.set(map.name, there ?? makeMap(map, spec.btf, options));
     }
     for (const map of fresh)
       if (map.type === 'arena') {
@@ -97,15 +101,16 @@ function alike(fd: number, spec: MapSpec, what: string): KernelMap {
   throw new InputError('SLUICE_MAP_PIN', `${what} is not like the object's: ${differs.join(', ')}`);
 }
 
-function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
-  if (spec.type === 'insn_array' || spec.type === 'struct_ops')
+function makeMap(spec: MapSpec, types: Btf | undefined, options: ObjectMapOptions): KernelMap {
+  if (spec.type === 'insn_array')
     throw new UnsupportedError(
       `map type ${spec.type}`,
       `map ${spec.name}: Linux maps of type ${spec.type} cannot be made yet`,
     );
   // An arena in a runtime's memory lies where that memory has room, whatever address the object asks for.
   const place = spec.type === 'arena' && options.runtime !== undefined ? { ...spec, mapExtra: 0n } : spec;
-  const map = createKernelMap(place, options.btf);
+  const map =
+    spec.type === 'struct_ops' ? createStructOps(spec, types, options.btf) : createKernelMap(place, options.btf);
   const path = pinPath(spec, options);
   if (path !== undefined) {
     try {
@@ -116,6 +121,17 @@ function makeMap(spec: MapSpec, options: ObjectMapOptions): KernelMap {
     }
   }
   return map;
+}
+
+function createStructOps(spec: MapSpec, types: Btf | undefined, own: ObjectBtf | undefined): KernelMap {
+  const struct = kernelStruct(structNameOf(spec, types));
+  const btfFd = struct.module === undefined ? undefined : openModuleBtf(struct.module);
+  try {
+    const structOps = { ...struct, ...(btfFd === undefined ? {} : { btfFd }) };
+    return KernelMap.create(spec, { structOps, ...(own === undefined ? {} : { btfFd: own.fd }) });
+  } finally {
+    if (btfFd !== undefined) close(btfFd);
+  }
 }
 
 export function createKernelMap(spec: MapSpec, btf: ObjectBtf | undefined): KernelMap {

@@ -9,7 +9,7 @@ import { encodeInsns } from '../isa/encode.ts';
 import type { Insn } from '../isa/insn.ts';
 import { CALL_SOURCE, LDDW_SOURCE } from '../isa/opcodes.ts';
 import { POISONED_KFUNC_CALL } from '../object/resolved.ts';
-import type { ProgramSpec, Reference } from '../object/spec.ts';
+import type { MapSpec, ProgramSpec, Reference } from '../object/spec.ts';
 import { funcInfoRecord, lineInfoRecord } from './attr.ts';
 import { type LoadedFd, loadProgram, type ProgramLoad } from './bpf.ts';
 import { findKernelType, openModuleBtf, vmlinuxBtf } from './btf-vmlinux.ts';
@@ -18,6 +18,7 @@ import { close } from './ffi.ts';
 import { kernelSymbols } from './kernel-symbols.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { KernelProgram } from './programs.ts';
+import { methodTarget } from './struct-ops.ts';
 import { ProgramRefusedError } from './syscall-error.ts';
 
 export const BPF_F_SLEEPABLE = 1 << 4;
@@ -35,6 +36,8 @@ export interface LoadContext {
   readonly targetBtf: () => Btf;
   /** Descriptor by map name. */
   readonly mapFd: (name: string) => number;
+  /** The object's, by name: struct_ops programs are what these say. */
+  readonly maps: ReadonlyMap<string, MapSpec>;
   /** BPF_F_* besides those that the section name implies. */
   readonly flags: number;
   readonly logLevel: number | undefined;
@@ -59,7 +62,7 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
   const modules = new ModuleBtfs();
   try {
     const insns = resolveReferences(program, relocated(program, context), context, modules);
-    const attach = attachTarget(program);
+    const attach = attachTarget(program, context);
     const { fd, log } = loadKnown({
       type,
       insns: encodeInsns(insns),
@@ -69,6 +72,7 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
       flags: context.flags | (program.sleepable ? BPF_F_SLEEPABLE : 0) | (program.frags ? BPF_F_XDP_HAS_FRAGS : 0),
       ...(program.attachType === undefined ? undefined : { expectedAttachType: program.attachType }),
       ...(attach === undefined ? undefined : { attachBtfId: attach.id, attachFd: modules.fd(attach.module) }),
+      ...(attach?.member === undefined ? undefined : { structMember: attach.member }),
       ...(modules.fdArray === undefined ? undefined : { fdArray: modules.fdArray }),
       ...(context.logLevel === undefined ? undefined : { logLevel: context.logLevel }),
       ...records(program, context.kernelBtf),
@@ -194,10 +198,14 @@ function missing(kind: string, name: string, program: ProgramSpec): UnsupportedE
   );
 }
 
-/** What a tracing or LSM program is verified against, from its section name (libbpf: libbpf_find_attach_btf_id). */
-function attachTarget(program: ProgramSpec): { readonly id: number; readonly module: string | undefined } | undefined {
+/** What a tracing, LSM or struct_ops program is verified against, from its section name (libbpf: libbpf_find_attach_btf_id) or its map. */
+function attachTarget(
+  program: ProgramSpec,
+  { maps, btf }: LoadContext,
+): { readonly id: number; readonly module: string | undefined; readonly member?: number } | undefined {
   const { type, attachType, attachTo } = program;
-  if (type === 'struct_ops' || type === 'ext')
+  if (type === 'struct_ops') return methodTarget(program, maps, btf);
+  if (type === 'ext')
     throw new UnsupportedError(
       `program type ${type}`,
       `program ${program.name}: programs of type ${type} cannot be loaded yet`,

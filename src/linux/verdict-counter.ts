@@ -7,7 +7,7 @@ import { InputError } from '../errors.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec, Reference } from '../object/spec.ts';
-import type { LinuxMap } from './map-handles.ts';
+import type { LinuxMap } from './linux-map.ts';
 
 const MAP = '.sluice.verdicts';
 /** Elements: one a verdict, and one for values that are none. */

@@ -225,16 +225,19 @@ export interface ArenaHandle extends MapHandle {
   give(address: number, count: number): void;
 }
 
-/** struct_ops of the user-space target, modelled: nothing of the kernel calls its programs. */
+/** struct_ops: programs as the functions of a struct of the kernel. In user space it is modelled: nothing calls the programs. */
 export interface StructOpsHandle extends MapHandle {
   readonly state: 'init' | 'inuse' | 'tobefree' | 'ready';
   /** Names of programs by byte offset of the function pointer. */
   readonly programs: ReadonlyMap<number, string>;
-  /** Updates the element: once. `bytes`: the struct, by default as the object has it. Throws SLUICE_MAP_EBUSY after the first time. */
+  /**
+   * Updates the element: once. `bytes`: the struct as the object lays it out, by default as the object has it. In the kernel this registers the struct, or with
+   * BPF_F_LINK makes it ready for a link (attachStructOps of sluice/linux). Throws SLUICE_MAP_EBUSY after the first time.
+   */
   register(bytes?: Uint8Array): void;
   /** Ends the registration (not with BPF_F_LINK: EOPNOTSUPP). False: it was not registered. */
   unregister(): boolean;
-  /** The struct's bytes as they are; zeros before it is registered. */
+  /** The struct's bytes as they are; zeros before it is registered. In the kernel as the kernel lays it out, with ids of programs for functions. */
   struct(): Uint8Array;
 }
 

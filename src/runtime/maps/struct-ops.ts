@@ -20,24 +20,29 @@ export function structOpsValueSize(size: number): number {
   return STRUCT_OPS_DATA + ((size + 63) & ~63);
 }
 
+/** Name of an enum bpf_struct_ops_state. */
+export function structOpsState(state: number): StructOpsHandle['state'] {
+  switch (state) {
+    case STRUCT_OPS_INUSE:
+      return 'inuse';
+    case STRUCT_OPS_TOBEFREE:
+      return 'tobefree';
+    case STRUCT_OPS_READY:
+      return 'ready';
+    default:
+      return 'init';
+  }
+}
+
 export class StructOpsMap extends TypedMap implements StructOpsHandle {
   /** Owns `map`. */
   constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
     super(map, spec, 'user', btf);
   }
 
-  get state(): 'init' | 'inuse' | 'tobefree' | 'ready' {
+  get state(): StructOpsHandle['state'] {
     const value = this.raw.lookup(key)!;
-    switch (new DataView(value.buffer, value.byteOffset).getUint32(STRUCT_OPS_STATE, true)) {
-      case STRUCT_OPS_INUSE:
-        return 'inuse';
-      case STRUCT_OPS_TOBEFREE:
-        return 'tobefree';
-      case STRUCT_OPS_READY:
-        return 'ready';
-      default:
-        return 'init';
-    }
+    return structOpsState(new DataView(value.buffer, value.byteOffset).getUint32(STRUCT_OPS_STATE, true));
   }
 
   get programs(): ReadonlyMap<number, string> {
