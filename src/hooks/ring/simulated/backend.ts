@@ -201,7 +201,8 @@ export class SimulatedBackend implements RingBackend {
     const { clock } = this.world;
     const { queue } = this.#kernel;
     const deadline = timeoutNs === undefined ? Number.POSITIVE_INFINITY : clock.now + timeoutNs;
-    while (queue.ready < wait) {
+    const { timeouts } = this.#kernel;
+    while (queue.ready < wait && this.#kernel.timeouts === timeouts) {
       const next = clock.next();
       if (next > deadline || next === Number.POSITIVE_INFINITY) {
         if (deadline === Number.POSITIVE_INFINITY) {

@@ -50,6 +50,8 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
   live = 0;
   /** Zero-copy sends whose buffers are still in use. */
   notifications = 0;
+  /** TIMEOUTs that have run out or were ended: each wakes who waits for completions, however many there are (io_should_wake). */
+  timeouts = 0;
   /** TIMEOUTs that end after a number of completions. */
   readonly counting: Request[] = [];
   dead = false;
@@ -231,6 +233,7 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
 
   /** Ends a timeout early with a result. */
   endTimeout(request: Request, result: number): void {
+    this.timeouts++;
     this.#detach(request);
     request.state = RUNNING;
     this.clock.soon(() => this.complete(request, result, result < 0));
@@ -369,6 +372,7 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
       this.complete(request, result === 0 ? -ETIME : result, true);
       return;
     }
+    this.timeouts++;
     const repeats = request.multishot && (request.remaining === 0 || --request.remaining > 0);
     if (repeats && this.postMore(request, -ETIME, 0)) {
       this.arm(request, this.clock.now + request.interval);

@@ -16,6 +16,8 @@ export class Submission {
   #last: Request | undefined;
   /** What waits for older requests, or for those that do. */
   #deferred: Request[] = [];
+  /** Members of their chains included. */
+  #deferredRequests = 0;
   #drainActive = false;
   #drainNext = false;
   /** A request without a CQE has been seen: drains cannot count any more. */
@@ -66,13 +68,18 @@ export class Submission {
     if (head !== undefined) this.#fallback(head);
   }
 
-  /** Lets go what no longer has to wait. */
+  /** Lets go what no longer has to wait: the first, and what a drain begins, once nothing else is live (io_queue_deferred of Linux 6.18). */
   flushDeferred(): void {
+    let drainSeen = false;
+    let isFirst = true;
     while (this.#deferred.length > 0) {
       const first = this.#deferred[0]!;
-      if (first.drain && this.#kernel.oldest !== first) return;
+      drainSeen ||= first.drain;
+      if ((drainSeen || isFirst) && this.#kernel.live !== this.#deferredRequests) return;
       this.#deferred.shift();
+      this.#deferredRequests -= chainLength(first);
       this.#kernel.issueSoon(first);
+      isFirst = false;
     }
   }
 
@@ -143,9 +150,15 @@ export class Submission {
   }
 
   #drain(request: Request): void {
-    if (this.#deferred.length === 0 && !(request.drain && this.#kernel.oldest !== request)) {
-      this.#drainActive = false;
-      this.#kernel.issueSoon(request);
-    } else this.#deferred.push(request);
+    this.#deferred.push(request);
+    this.#deferredRequests += chainLength(request);
+    this.flushDeferred();
+    if (!request.drain && this.#deferred.length === 0) this.#drainActive = false;
   }
+}
+
+function chainLength(head: Request): number {
+  let length = 0;
+  for (let each: Request | undefined = head; each !== undefined; each = each.next) length++;
+  return length;
 }

@@ -7,6 +7,8 @@ import type { Operation } from '../operation.ts';
 import type { Request } from '../request.ts';
 import type { OpenFile } from '../world/open-file.ts';
 
+const OP_FUTEX_WAIT = opcodes.futex_wait.number;
+
 /** What to cancel. */
 export interface CancelKey {
   readonly flags: number;
@@ -41,7 +43,8 @@ export function cancelMatching(kernel: Kernel, key: CancelKey): number {
     }
     const result = kernel.cancel(each);
     if (result === -ENOENT) continue;
-    if (!all && result === 0) return 0;
+    // The kernel counts futexes, whatever it was asked.
+    if (!all && result === 0) return each.opcode === OP_FUTEX_WAIT ? 1 : 0;
     if (result === 0) cancelled++;
     else if (first === -ENOENT) first = result;
   }

@@ -84,7 +84,7 @@ function executeSocket(kernel: Kernel, request: Request): number {
 function executeBind(kernel: Kernel, request: Request): number {
   const socket = socketOf(request);
   if (socket === undefined) return -ENOTSOCK;
-  if (socket.state !== 'new') return -EINVAL;
+  if (socket.state !== 'new' && socket.family !== addressFamilies.UNIX) return -EINVAL;
   return kernel.world.network.bind(socket, request.paths![0]!);
 }
 
@@ -135,6 +135,8 @@ function executeConnect(kernel: Kernel, request: Request): number {
   if (socket === undefined) return -ENOTSOCK;
   if (socket.state === 'connecting') return kernel.park(request, socket);
   if (!request.begun) {
+    const refused = kernel.world.network.refuses(request.paths![0]!);
+    if (refused < 0) return refused;
     if (socket.state === 'connected') return -EISCONN;
     if (socket.state !== 'new' && socket.state !== 'bound') return -EINVAL;
     request.begun = true;
@@ -149,7 +151,10 @@ function executeConnect(kernel: Kernel, request: Request): number {
 
 function executeShutdown(kernel: Kernel, request: Request): number {
   const socket = socketOf(request);
-  if (socket === undefined) return -ENOTSOCK;
+  if (socket === undefined) {
+    kernel.setFailed(request);
+    return -ENOTSOCK;
+  }
   if (request.len > shutdownHow.RDWR) return -EINVAL;
   if (socket.state === 'listening') {
     kernel.world.network.close(socket);

@@ -2,7 +2,7 @@
 import { opcodes } from '../../../../abi/io-uring/opcodes.ts';
 import { FILE_INDEX_ALLOC, msgRingCommands, msgRingFlags, nopFlags } from '../../../../abi/io-uring/request-flags.ts';
 import { REGISTER_FILES_SKIP } from '../../../../abi/io-uring/ring-flags.ts';
-import { EAGAIN, EBADF, EBADFD, EFAULT, EINVAL, ENOENT, ENXIO, EOVERFLOW } from '../errno.ts';
+import { E2BIG, EAGAIN, EBADF, EBADFD, EFAULT, EINVAL, ENOENT, ENXIO, EOVERFLOW } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { type Operation, PENDING } from '../operation.ts';
 import { type Request, RUNNING } from '../request.ts';
@@ -81,7 +81,8 @@ function executeInstall(kernel: Kernel, request: Request): number {
 
 function executeProvide(kernel: Kernel, request: Request): number {
   const { fd: count, len: length, off: firstId, bufIndex } = request;
-  if (count <= 0 || count > 0xffff || length === 0 || firstId + count > 0x1_0000) return -EINVAL;
+  if (count <= 0 || count > 0xffff) return -E2BIG;
+  if (length === 0 || firstId + count > 0x1_0000) return -EINVAL;
   if (!kernel.memory.has(request.addrHigh, request.addrLow, count * length)) return -EFAULT;
   const { groups } = kernel.resources;
   let group = groups.get(bufIndex);

@@ -1,7 +1,7 @@
 /** Connections between sockets of one virtual host: who listens where, and bytes on their way. */
 import type { Random } from '../../../../net/random.ts';
 import type { Clock } from '../clock.ts';
-import { EADDRINUSE, ECONNREFUSED, ECONNRESET } from '../errno.ts';
+import { EADDRINUSE, ECONNREFUSED, ECONNRESET, ENOENT } from '../errno.ts';
 import type { Faults, Range } from '../faults.ts';
 import type { Waitable } from '../request.ts';
 import { Socket } from './socket.ts';
@@ -28,6 +28,8 @@ export class Network {
   readonly #listeners = new Map<string, Socket | VirtualListener>();
   /** Clients that came before the one who listens. */
   readonly #early = new Map<string, Socket[]>();
+  /** Names of local sockets stay when the socket is gone. */
+  readonly #names = new Set<string>();
   /** Ports that the host gives out. */
   #nextPort = 32768;
   readonly bufferSize: number;
@@ -54,7 +56,8 @@ export class Network {
 
   bind(socket: Socket, address: string): number {
     const name = address === 'inet:0' ? `inet:${this.#nextPort++}` : address;
-    if (this.#listeners.has(name)) return -EADDRINUSE;
+    if (this.#listeners.has(name) || this.#names.has(name)) return -EADDRINUSE;
+    if (name.startsWith('unix:')) this.#names.add(name);
     socket.local = name;
     socket.state = 'bound';
     return 0;
@@ -75,6 +78,13 @@ export class Network {
 
   serve(address: string, listener: VirtualListener): void {
     this.#listeners.set(address, listener);
+  }
+
+  /** Why nobody could be reached at a local name: -ENOENT, -ECONNREFUSED; 0 elsewhere. */
+  refuses(address: string): number {
+    if (!address.startsWith('unix:')) return 0;
+    if (!this.#names.has(address)) return -ENOENT;
+    return this.#listeners.has(address) ? 0 : -ECONNREFUSED;
   }
 
   /** Starts to connect; the socket becomes `connected`, or has an error. `patient`: waits for someone to listen. */
@@ -180,6 +190,7 @@ export class Network {
   clear(): void {
     this.#listeners.clear();
     this.#early.clear();
+    this.#names.clear();
   }
 
   #arrive(client: Socket, address: string, patient: boolean): void {

@@ -1,0 +1,51 @@
+// What the simulated ring answers is what Linux answers: the same requests on both.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { SimulatedBackend } from '../src/hooks/ring/simulated/backend.ts';
+import { cachedLatency } from '../src/hooks/ring/simulated/faults.ts';
+import { LinuxRing } from '../src/linux/io-uring.ts';
+import { Runtime } from '../src/runtime/runtime.ts';
+import { Bed } from './ring-simulated/bed.ts';
+import { scenarios } from './ring-simulated/scenarios.ts';
+
+const directory = mkdtempSync(join(tmpdir(), `sluice-ring-${process.pid}-`));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function simulated(): Bed {
+  const runtime = new Runtime({ seed: 1n });
+  return new Bed(runtime, new SimulatedBackend(runtime, { latency: cachedLatency }), '');
+}
+
+function linux(index: number): Bed {
+  const runtime = new Runtime({ seed: 1n });
+  const backend = new LinuxRing(runtime, { entries: 64 });
+  const root = join(directory, `${index}`);
+  const bed = new Bed(runtime, backend, root);
+  bed.one('mkdirat', { fd: -100, addr: bed.path(''), len: 0o755 });
+  return bed;
+}
+
+let refused = '';
+try {
+  await new LinuxRing(new Runtime({ seed: 1n })).close();
+} catch (error) {
+  refused = error instanceof Error ? error.message : String(error);
+}
+
+describe('the simulated ring and Linux', () => {
+  it.skipIf(refused !== '').each(scenarios.map((scenario, index) => ({ ...scenario, index })))(
+    `$name${refused === '' ? '' : ` (${refused})`}`,
+    async ({ run, index }) => {
+      const here = simulated();
+      const there = linux(index);
+      const ours = run(here);
+      const theirs = run(there);
+      await here.backend.close();
+      await there.backend.close();
+      expect(ours).toEqual(theirs);
+      expect(ours.length).toBeGreaterThan(0);
+    },
+  );
+});
