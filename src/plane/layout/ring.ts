@@ -176,6 +176,9 @@ export const SLOT_CANCELLED = 132;
 /** Of program requests: completions to wait for, and in which queue. */
 export const SLOT_WAIT_NR = 136;
 export const SLOT_WAIT_IDX = 140;
+/** Of transfers by vectors: bytes that these name, as they were when it was issued; VECTORS_UNKNOWN: they lie outside of the linear memory. */
+export const SLOT_VECTOR_BYTES = 136;
+export const VECTORS_UNKNOWN = 0xffff_ffff;
 /** Group that it counts in, 0xffff_ffff: none yet. */
 export const SLOT_GROUP = 144;
 /** Handles that keep it after its end (open chains of JavaScript). */

@@ -4,7 +4,7 @@ import {
   EDGE_NEXT, EDGE_POLICY, EDGE_TO, LINK_ALWAYS, LINK_EOF_OK, LINK_EXACT, LINK_MASK, LINK_PASS_FD, LINK_PASS_LENGTH,
   LINK_PASS_OFFSET, LINK_PROGRAM, LINK_RETRY_REST, LINK_SHORT_OK, RING_START_FIRST, SLOT_BROKEN, SLOT_CANCELLED, SLOT_CHAIN,
   SLOT_CHAIN_ENDED, SLOT_CHAIN_LAST, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_DEPTH, SLOT_EDGES, SLOT_FLAGS, SLOT_GROUP,
-  SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
+  SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY, SQE_SIZE } from '../../layout/sqe';
 import { linkGoesOn } from './opcodes';
@@ -122,7 +122,7 @@ function goesOn(slot: usize, res: i32, policy: u32, broken: bool): bool {
     case LINK_EOF_OK:
       return !broken && res >= 0;
     default:
-      return !broken && linkGoesOn(slot + SLOT_SQE, res);
+      return !broken && linkGoesOn(slot + SLOT_SQE, res, load<u32>(slot, SLOT_VECTOR_BYTES));
   }
 }
 

@@ -1,17 +1,18 @@
 // A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
 import {
   LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST,
-  SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT, RING_SLOT_COUNT,
+  SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
+  SLOT_VECTOR_BYTES, RING_SLOT_COUNT, VECTORS_UNKNOWN,
 } from '../../layout/ring';
 import { TRACE_COMPLETE } from '../../layout/ring-trace';
 import {
-  CQE_F_MORE, IOSQE_CQE_SKIP_SUCCESS, SQE_ADDR, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_OPCODE, SQE_POLICY,
+  CQE_F_MORE, IOSQE_BUFFER_SELECT, IOSQE_CQE_SKIP_SUCCESS, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_LEN, SQE_OPCODE, SQE_POLICY,
   SQE_USER_DATA,
 } from '../../layout/sqe';
 import { ENOENT } from '../errno';
 import { end } from './finish';
 import { issue, MESSAGE } from './issue';
-import { isTransfer, namesRequest } from './opcodes';
+import { advance, isTransfer, isVectored, namesRequest } from './opcodes';
 import { count, post, STAT_COMPLETIONS } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
@@ -19,22 +20,19 @@ import { handleOf, slotOfHandle } from './slots';
 import { trace } from './trace';
 
 const EINTR: i32 = -4;
-/** Transfers at the file's own position, and on what has none. */
-const NO_OFFSET: u64 = 0xffff_ffff_ffff_ffff;
 
 /** A short transfer whose rest is to be done as well: what is left of it becomes the request. True: it is on its way again. */
 function goOn(ring: usize, slot: usize, res: i32): bool {
   const policy = <u32>load<u8>(slot, SLOT_SQE + SQE_POLICY) & LINK_MASK;
   if ((policy != LINK_RETRY_REST && policy != LINK_EOF_OK) || load<u32>(slot, SLOT_TIMEOUT) != 0) return false;
-  if (!isTransfer(<u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE))) return false;
+  const opcode = <u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE);
+  // Each part would take a buffer of its own, and the completion names one.
+  if (!isTransfer(opcode) || (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_BUFFER_SELECT) != 0) return false;
   const length = load<u32>(slot, SLOT_SQE + SQE_LEN);
   if (res != EINTR && (res <= 0 || <u32>res >= length)) return false;
   if (res > 0) {
-    store<u32>(slot, length - <u32>res, SLOT_SQE + SQE_LEN);
     store<u32>(slot, load<u32>(slot, SLOT_DONE) + <u32>res, SLOT_DONE);
-    store<u64>(slot, load<u64>(slot, SLOT_SQE + SQE_ADDR) + <u64>res, SLOT_SQE + SQE_ADDR);
-    const offset = load<u64>(slot, SLOT_SQE + SQE_OFF);
-    if (offset != NO_OFFSET) store<u64>(slot, offset + <u64>res, SLOT_SQE + SQE_OFF);
+    advance(slot + SLOT_SQE, opcode, <u32>res);
   }
   issue(ring, slot);
   return true;
@@ -48,6 +46,13 @@ function totalOf(slot: usize, res: i32): i32 {
     return res == <i32>ENOENT ? <i32>done : res < 0 ? res : res + <i32>done;
   }
   return res < 0 ? <i32>done : <i32>done + res;
+}
+
+/** Bytes of its transfer; another number where it is none. */
+function lengthOf(slot: usize): u32 {
+  if (!isVectored(<u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE))) return load<u32>(slot, SLOT_SQE + SQE_LEN);
+  const bytes = load<u32>(slot, SLOT_VECTOR_BYTES);
+  return bytes == VECTORS_UNKNOWN ? 0 : bytes;
 }
 
 export function complete(ring: usize, userData: u64, res: i32, flags: u32): void {
@@ -66,7 +71,7 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
   const closing = (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0;
   if (!more && !closing && goOn(ring, slot, res)) return;
 
-  const length = load<u32>(slot, SLOT_SQE + SQE_LEN);
+  const length = lengthOf(slot);
   store<u32>(slot, res < 0 ? length : length > <u32>res ? length - <u32>res : 0, SLOT_LEFT);
   const total = totalOf(slot, res);
   store<i32>(slot, total, SLOT_RES);

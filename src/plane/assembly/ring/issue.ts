@@ -1,14 +1,14 @@
 // From slots into the kernel's SQ: flags that are ours are taken out, offsets in the memory become addresses of the process, and the handle is the user_data.
 import {
   RING_BASE, RING_ISSUED, RING_READY_FIRST, RING_SQ_HEAD, RING_SQ_MASK, RING_SQ_TAIL, RING_SQES, SLOT_ISSUED, SLOT_READY, SLOT_SQE, SLOT_STATE,
-  SLOT_TIMEOUT,
+  SLOT_TIMEOUT, SLOT_VECTOR_BYTES,
 } from '../../layout/ring';
 import { TRACE_ISSUE } from '../../layout/ring-trace';
 import {
   IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_CQ, SQE_FLAGS, SQE_OFF, SQE_OPCODE, SQE_SIZE,
   SQE_USER_DATA,
 } from '../../layout/sqe';
-import { OP_MSG_RING, translate } from './opcodes';
+import { isVectored, OP_MSG_RING, translate, vectorBytes } from './opcodes';
 import { appendSlot, handleOf, shiftSlot, slotAt } from './slots';
 import { trace } from './trace';
 
@@ -32,7 +32,9 @@ function put(ring: usize, slot: usize, link: u32): void {
   store<u64>(sqe, 0, SQE_CQ);
   store<u8>(sqe, <u8>((<u32>load<u8>(sqe, SQE_FLAGS) & ~OURS) | link), SQE_FLAGS);
   if (load<u8>(sqe, SQE_OPCODE) == <u8>OP_MSG_RING) store<u64>(sqe, load<u64>(sqe, SQE_OFF) | MESSAGE, SQE_OFF);
-  translate(sqe, load<u64>(ring, RING_BASE));
+  const base = load<u64>(ring, RING_BASE);
+  translate(sqe, base);
+  if (isVectored(<u32>load<u8>(sqe, SQE_OPCODE))) store<u32>(slot, vectorBytes(sqe, base), SLOT_VECTOR_BYTES);
   store<u32>(slot, SLOT_ISSUED, SLOT_STATE);
   store<u32>(ring, load<u32>(ring, RING_ISSUED) + 1, RING_ISSUED);
   trace(ring, TRACE_ISSUE, load<u64>(slot, SLOT_SQE + SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handle);

@@ -3,7 +3,7 @@
 import {
   ADDRESS_OF_PROCESS, SQE_ADDR, SQE_ADDR3, SQE_FD, SQE_FILE_INDEX, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE,
 } from '../../layout/sqe';
-import { IORING_OP_BPF } from '../../layout/ring';
+import { IORING_OP_BPF, VECTORS_UNKNOWN } from '../../layout/ring';
 import { covers } from './regions';
 
 export const OP_POLL_ADD: u32 = 6;
@@ -12,6 +12,8 @@ export const OP_TIMEOUT: u32 = 11;
 export const OP_TIMEOUT_REMOVE: u32 = 12;
 export const OP_ASYNC_CANCEL: u32 = 14;
 export const OP_LINK_TIMEOUT: u32 = 15;
+export const OP_SPLICE: u32 = 30;
+export const OP_TEE: u32 = 33;
 export const OP_MSG_RING: u32 = 40;
 export const OP_COUNT: u32 = 63;
 
@@ -58,9 +60,30 @@ export function isOpcode(opcode: u32): bool {
   return opcode < OP_COUNT || opcode == IORING_OP_BPF;
 }
 
-/** The result counts bytes of SQE_LEN. */
+/** The result counts bytes of SQE_LEN, and what is left can be asked for by another request. Not of tee, which leaves in the pipe what it has copied. */
 export function isTransfer(opcode: u32): bool {
-  return (factsOf(opcode) & (FILE | SOCKET)) != 0 && (factsOf(opcode) & NESTED) == 0;
+  return (factsOf(opcode) & (FILE | SOCKET)) != 0 && (factsOf(opcode) & NESTED) == 0 && opcode != OP_TEE;
+}
+
+/** The result counts bytes, and vectors say of how many. */
+export function isVectored(opcode: u32): bool {
+  return (factsOf(opcode) & (FILE | SOCKET)) != 0 && (factsOf(opcode) & NESTED) != 0;
+}
+
+/** `opcode` is a transfer: what is left of it after `done` bytes becomes the request. */
+export function advance(sqe: usize, opcode: u32, done: u32): void {
+  store<u32>(sqe, load<u32>(sqe, SQE_LEN) - done, SQE_LEN);
+  const kind = factsOf(opcode);
+  if ((kind & ADDR) != 0 || opcode == OP_SPLICE) moveOn(sqe + SQE_ADDR, done);
+  if ((kind & FILE) != 0) moveOn(sqe + SQE_OFF, done);
+}
+
+// @ts-ignore: decorator
+@inline
+function moveOn(at: usize, done: u32): void {
+  // -1: the file's own position, or what has none.
+  const position = load<u64>(at);
+  if (position != 0xffff_ffff_ffff_ffff) store<u64>(at, position + done);
 }
 
 export function namesRequest(opcode: u32): bool {
@@ -72,15 +95,49 @@ const TIMEOUT_ETIME_SUCCESS: u32 = 1 << 5;
 const ETIME: i32 = -62;
 
 /** Whether the kernel would go on with what is linked by IOSQE_IO_LINK: io_read, io_recv, io_splice and others call req_set_fail else. */
-export function linkGoesOn(sqe: usize, res: i32): bool {
+export function linkGoesOn(sqe: usize, res: i32, vectorBytes: u32): bool {
   const opcode = <u32>load<u8>(sqe, SQE_OPCODE);
   if (opcode == OP_TIMEOUT && res == ETIME) return (load<u32>(sqe, SQE_OP_FLAGS) & TIMEOUT_ETIME_SUCCESS) != 0;
   if (res < 0) return false;
   const kind = factsOf(opcode);
-  if ((kind & NESTED) != 0) return true;
-  if ((kind & FILE) != 0) return <u32>res == load<u32>(sqe, SQE_LEN);
-  if ((kind & SOCKET) != 0 && (load<u32>(sqe, SQE_OP_FLAGS) & MSG_WAITALL) != 0) return <u32>res == load<u32>(sqe, SQE_LEN);
+  const whole = (kind & NESTED) != 0 ? vectorBytes : load<u32>(sqe, SQE_LEN);
+  if (whole == VECTORS_UNKNOWN) return true;
+  if ((kind & FILE) != 0) return <u32>res == whole;
+  if ((kind & SOCKET) != 0 && (load<u32>(sqe, SQE_OP_FLAGS) & MSG_WAITALL) != 0) return <u32>res == whole;
   return true;
+}
+
+const IOVEC_SIZE: u64 = 16;
+const MSGHDR_VECTORS: u64 = 16;
+const MSGHDR_COUNT: u64 = 24;
+const MSGHDR_SIZE: u64 = 56;
+/** UIO_MAXIOV: the kernel takes no more. */
+const MOST_VECTORS: u64 = 1024;
+
+/** Where `size` bytes of the process lie in the linear memory; u64.MAX_VALUE: elsewhere. */
+function linear(address: u64, base: u64, size: u64): u64 {
+  const at = address - base;
+  const end = <u64>memory.size() << 16;
+  return at < end && size <= end - at ? at : u64.MAX_VALUE;
+}
+
+/** Bytes that the vectors of a request name; its address is the kernel's already. */
+export function vectorBytes(sqe: usize, base: u64): u32 {
+  const opcode = <u32>load<u8>(sqe, SQE_OPCODE);
+  let vectors = load<u64>(sqe, SQE_ADDR);
+  let count = <u64>load<u32>(sqe, SQE_LEN);
+  if ((factsOf(opcode) & SOCKET) != 0) {
+    const message = linear(vectors, base, MSGHDR_SIZE);
+    if (message == u64.MAX_VALUE) return VECTORS_UNKNOWN;
+    vectors = load<u64>(<usize>(message + MSGHDR_VECTORS));
+    count = load<u64>(<usize>(message + MSGHDR_COUNT));
+  }
+  if (count > MOST_VECTORS) return VECTORS_UNKNOWN;
+  const first = linear(vectors, base, count * IOVEC_SIZE);
+  if (first == u64.MAX_VALUE) return VECTORS_UNKNOWN;
+  let bytes: u64 = 0;
+  for (let i: u64 = 0; i < count; i++) bytes += load<u64>(<usize>(first + i * IOVEC_SIZE + 8));
+  return bytes >= <u64>VECTORS_UNKNOWN ? VECTORS_UNKNOWN : <u32>bytes;
 }
 
 /** Offsets in the linear memory become addresses of the process in a kernel's SQE. NULL stays NULL. */
