@@ -9,6 +9,8 @@ export {
   type AfXdpAttachOptions,
 } from './af-xdp-attachment.ts';
 export { bpfRefusal, type KernelFeatures, kernelFeatures } from './features.ts';
+export { LinuxRing, type LinuxRingOptions, type RingMemory } from './io-uring.ts';
+export { type KernelRingFeatures, kernelRingFeatures, ringRefusal } from './io-uring-features.ts';
 export {
   attachCgroup,
   attachNetns,

@@ -3,23 +3,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { opcodes } from '../abi/io-uring/opcodes.ts';
 import { nopFlags } from '../abi/io-uring/request-flags.ts';
 import { registerOpcodes, sqFlags } from '../abi/io-uring/ring-flags.ts';
-import { UnsupportedError } from '../errors.ts';
 import { CQE_SIZE, SQE_SIZE } from '../plane/layout/sqe.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { close, pipe, syscall } from './ffi.ts';
 import { LinuxRing, type LinuxRingOptions } from './io-uring.ts';
+import { ringRefusal } from './io-uring-features.ts';
 
-const refusal = refusalOf();
-
-function refusalOf(): string | undefined {
-  try {
-    new LinuxRing(new Runtime(), { entries: 1 }).close();
-    return undefined;
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error.message;
-    throw error;
-  }
-}
+const refusal = ringRefusal();
 
 interface Completion {
   readonly userData: number;
