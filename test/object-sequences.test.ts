@@ -21,6 +21,7 @@ import {
   type StorageMap,
   storageBed,
 } from './object-sequences/storages.ts';
+import { compileStructOps, structOpsBed } from './object-sequences/struct-ops.ts';
 import { agree, count, HOURS, missing, pinToOurCpu, seed } from './sequence-rounds.ts';
 
 /** Rounds of a bed of its own each. */
@@ -95,6 +96,11 @@ describe.skipIf(missing !== undefined)(
     it('cgroup_array', { timeout: HOURS }, async () => {
       const bytes = compileCgroupArray();
       await agreeOn('cgroup_array', (round) => cgroupArrayBed(bytes, owners, BigInt(round)));
+    });
+
+    it('struct_ops', { timeout: HOURS }, async () => {
+      const bytes = compileStructOps();
+      await agreeOn('struct_ops', (round) => structOpsBed(bytes, BigInt(round)));
     });
 
     it('perf_event_array', { timeout: HOURS }, async () => {

@@ -1,4 +1,4 @@
-/** The page docs/parity.md, from the declarations in src/abi, the exports of the plane and the hooks. Written by scripts/parity.mjs. */
+/** The page docs/parity.md, from the declarations in src/abi, the exports of the plane and the hooks, and the record of long sequences on maps. Written by scripts/parity.mjs. */
 import { helperName, helperNames, helpers } from '../src/abi/helpers/index.ts';
 import { kfuncs } from '../src/abi/kfuncs.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
@@ -18,6 +18,7 @@ import { requirementsOf } from '../src/isa/requirements.ts';
 import { supportedMapTypes } from '../src/runtime/maps/plane-map.ts';
 import { planeExports } from '../src/runtime/plane.ts';
 import { isRunnable } from '../src/runtime/resolve.ts';
+import { sequenceRecords } from './sequence-record.ts';
 
 /** What other scripts append stands behind this line, and is kept. */
 export const keepAfter = '<!-- what follows is written by other scripts -->';
@@ -80,6 +81,26 @@ function maps(): string {
     return row(type, rule.since, here, sizes(rule.key), sizes(rule.value), rule.flags.join(' '), takes);
   });
   return table(['type', 'Linux since', 'here', 'key bytes', 'value bytes', 'flags', 'helpers'], rows);
+}
+
+/** Why there is no sequence on maps of these types. */
+const withoutSequence: Partial<Record<MapTypeName, string>> = {
+  insn_array: 'Linux 6.18 has none',
+};
+
+const withoutRecord = () => {
+  const recorded: ReadonlySet<string> = new Set(sequenceRecords.map(({ type }) => type));
+  return Object.keys(mapTypes)
+    .filter((type) => !recorded.has(type))
+    .map((type) => `${type} (${withoutSequence[type as MapTypeName] ?? 'not run yet'})`)
+    .join(', ');
+};
+
+function sequences(): string {
+  const rows = sequenceRecords.map(({ type, variant, operations, seconds, mended }) =>
+    row(type, variant ?? '', operations, seconds, mended ?? ''),
+  );
+  return table(['type', 'variant', 'operations', 'seconds, both', 'mended by it'], rows);
 }
 
 const returns = (rule: ReturnRule) =>
@@ -220,7 +241,16 @@ ${programs(Object.keys(programTypes), runs, exports)}
 
 ## Map types
 
+On the linux target all types of the kernel work, struct_ops among them: registered by \`register()\`, or by a link (\`attachStructOps\`).
+
 ${maps()}
+
+### Sequences here and in the kernel
+
+Random operations on a map here and one in the kernel, from user space and from a program, each result compared
+([how](maps.md#how-equal-they-are)): so many without a difference. Types without a row: ${withoutRecord()}.
+
+${sequences()}
 
 ## Helpers
 

@@ -21,6 +21,8 @@ export interface Named {
 
 export interface Bed {
   readonly objects: Readonly<Record<TargetName, LoadedObject>>;
+  /** The map, where it is not always `map`. */
+  map?(target: TargetName): MapHandle;
   readonly keys: readonly Named[];
   /** What user space writes. */
   value(random: () => number): Named;
@@ -70,7 +72,7 @@ function userStep(bed: Bed, random: () => number): Step {
   const on = (what: string, act: (map: TargetMap, target: TargetName) => string): Step => ({
     count: 1,
     run: (target) => {
-      const map = bed.objects[target].maps['map']!.raw as TargetMap; // Both targets' maps are.
+      const map = (bed.map?.(target) ?? bed.objects[target].maps['map']!).raw as TargetMap; // Both targets' maps are.
       return `${what} ${attempt(() => act(map, target))}`;
     },
   });
