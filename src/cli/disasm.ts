@@ -1,6 +1,6 @@
 /** `sluice disasm OBJ[:P]`: instructions in LLVM's syntax, with source lines where the object has them. */
 
-import { helperName } from '../abi/helpers/index.ts';
+import { helperNameFor } from '../abi/programs/index.ts';
 import { disassemble } from '../isa/disassembler.ts';
 import type { ProgramSpec, Reference } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
@@ -56,7 +56,8 @@ function references(program: ProgramSpec): Map<number, string> {
   const texts = new Map<number, string>();
   for (const [slot, reference] of program.references) texts.set(slot, describe(reference));
   for (const [slot, insn] of program.insns.entries()) {
-    if (insn.opcode === 0x85 && insn.src === 0) texts.set(slot, helperName(insn.imm) ?? `helper ${insn.imm}`);
+    if (insn.opcode === 0x85 && insn.src === 0)
+      texts.set(slot, helperNameFor(program.type, insn.imm) ?? `helper ${insn.imm}`);
   }
   return texts;
 }

@@ -1,5 +1,5 @@
 /** `sluice inspect OBJ`: what an object holds and what it needs. */
-import { helperName } from '../abi/helpers/index.ts';
+import { helperNameFor } from '../abi/programs/index.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
 import { type Output, table } from './output.ts';
@@ -24,7 +24,7 @@ export const inspectVerb: Verb = (program, finish) => {
 
 function helpersOf(program: ProgramSpec): string[] {
   const ids = program.insns.filter((insn) => insn.opcode === 0x85 && insn.src === 0).map((insn) => insn.imm);
-  return [...new Set(ids)].sort((a, b) => a - b).map((id) => helperName(id) ?? `#${id}`);
+  return [...new Set(ids)].sort((a, b) => a - b).map((id) => helperNameFor(program.type, id) ?? `#${id}`);
 }
 
 function mapsOf(program: ProgramSpec): string[] {

@@ -1,5 +1,5 @@
 /** A refusal for people: what, where, why, how it came to that, and what to do. */
-import { helperName } from '../abi/helpers/index.ts';
+import { helperNameFor } from '../abi/programs/index.ts';
 import { disassembleInsn } from '../isa/disassembler.ts';
 import { CALL_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { LineInfo, ProgramSpec } from '../object/spec.ts';
@@ -81,8 +81,7 @@ function lineOf(program: ProgramSpec, slot: number): LineInfo | undefined {
 function text(program: ProgramSpec, slot: number): string {
   const insn = program.insns[slot];
   if (insn === undefined) return '?';
-  const name = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.HELPER ? helperName(insn.imm) : undefined;
-  return name === undefined
-    ? disassembleInsn(insn, program.insns[slot + 1])
-    : `call bpf_${name.replace(/^bpf_/, '')}#${insn.imm}`;
+  const helper = insn.opcode === OPCODE.CALL && insn.src === CALL_SOURCE.HELPER;
+  const name = helper ? helperNameFor(program.type, insn.imm) : undefined;
+  return name === undefined ? disassembleInsn(insn, program.insns[slot + 1]) : `call ${name}#${insn.imm}`;
 }

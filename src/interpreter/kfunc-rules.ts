@@ -4,7 +4,7 @@ import { kfuncOfBody } from '../abi/kfuncs.ts';
 import type { CallRules } from './call-rules.ts';
 import * as layout from './layout.ts';
 
-const contexts: ReadonlySet<string> = new Set(['__sk_buff', 'xdp_md']);
+const contexts: ReadonlySet<string> = new Set(['__sk_buff', 'xdp_md', 'io_uring_bpf_ctx']);
 /** Fields of map values that the program does not look into. */
 const fields: ReadonlySet<string> = new Set(['bpf_wq', 'bpf_timer', 'bpf_res_spin_lock']);
 
@@ -33,7 +33,7 @@ export function kfuncRules(body: string): CallRules | undefined {
     id: 0,
     name,
     args: params.map((param, at) => argument(name, param, params[at + 1])),
-    returns: slices[name] ?? result(returns),
+    returns: slices[name] ?? (params[2]?.name === 'rdwr_buf_size' ? layout.RETURN_SIZED_MEM : result(returns)),
     returnsSize: returns.kind === 'pointer' && returns.to.kind === 'scalar' ? returns.to.size : 0,
     flags: (flagsByName[name] ?? 0) | destroys,
   };

@@ -358,6 +358,8 @@ export const RETURN_FIXED_MEM = 7;
 /** NULL or memory of the dynptr in argument 1, of the size in argument 4; the first only to be read. */
 export const RETURN_SLICE = 8;
 export const RETURN_SLICE_WRITABLE = 9;
+/** NULL or memory of the size in argument 3. */
+export const RETURN_SIZED_MEM = 10;
 
 /** Fault codes; fault.ts has their names and words. */
 export const FAULT_UNINITIALISED_REGISTER = 1;

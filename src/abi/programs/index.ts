@@ -2,6 +2,7 @@
  * The program types of Linux 6.18 and of Sluice's own, by name: one file each, with what they may see and call. What runs here is decided by
  * the hooks (src/hooks) and by what the plane exports.
  */
+import { helperNameIn } from '../context-access.ts';
 import type { ProgramDeclaration } from '../program-declaration.ts';
 import type { ProgramTypeName } from '../program-types.ts';
 import { cgroupDevice } from './cgroup-device.ts';
@@ -70,3 +71,8 @@ export const programDeclarations: ReadonlyMap<ProgramTypeName, ProgramDeclaratio
     iouring,
   ].map((declaration) => [declaration.type, declaration]),
 );
+
+/** `bpf_…` name that a helper's number has in programs of the type; undefined: it has none. */
+export function helperNameFor(type: ProgramTypeName | undefined, id: number): string | undefined {
+  return helperNameIn(type === undefined ? undefined : programDeclarations.get(type), id);
+}

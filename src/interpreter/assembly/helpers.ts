@@ -21,6 +21,7 @@ import {
   RESERVATIONS,
   RETURN_DYNPTR_MEM,
   RETURN_RINGBUF_MEM,
+  RETURN_SIZED_MEM,
   RETURN_SLICE,
   RETURN_SLICE_WRITABLE,
   STATE_IMAGE,
@@ -96,7 +97,7 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
 
   if ((flags & HELPER_CHANGES_PACKET) != 0) dropPacketPointers(s);
   const size2 = load<u32>(register(s, 2));
-  const size3 = returns == RETURN_DYNPTR_MEM ? load<u32>(register(s, 3)) : load<u32>(register(s, 4));
+  const size3 = returns == RETURN_DYNPTR_MEM || returns == RETURN_SIZED_MEM ? load<u32>(register(s, 3)) : load<u32>(register(s, 4));
   keepStackObjects(s, record, flags, count, reserved, size2, slot);
   clobber(s);
   store<u64>(s, r0);

@@ -22,6 +22,7 @@ import {
   RETURN_MAP_VALUE,
   RETURN_OPAQUE,
   RETURN_RINGBUF_MEM,
+  RETURN_SIZED_MEM,
   RETURN_SLICE,
   RETURN_SLICE_WRITABLE,
   RETURN_SOCKET,
@@ -80,6 +81,10 @@ export function giveResult(s: usize, record: usize, r0: u64, map: usize, reserve
     case RETURN_FIXED_MEM:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
       else setObject(s, KIND_MEMORY | TAG_READ_ONLY, <u32>r0, load<u32>(record, HELPER_RETURNS_SIZE), 0);
+      return;
+    case RETURN_SIZED_MEM:
+      if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);
+      else setObject(s, KIND_MEMORY, <u32>r0, size3, 0);
       return;
     case RETURN_SOCKET:
       if (r0 == 0) setObject(s, KIND_NULL_MEMORY, 0, 0, 0);

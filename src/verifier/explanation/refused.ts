@@ -1,7 +1,6 @@
 /** What advice on a refusal starts from, and the words that all of it shares. */
-import { helperNameIn } from '../../abi/context-access.ts';
 import type { ProgramTypeName } from '../../abi/program-types.ts';
-import { programDeclarations } from '../../abi/programs/index.ts';
+import { helperNameFor } from '../../abi/programs/index.ts';
 import { CALL_SOURCE, CLASS, OPCODE } from '../../isa/opcodes.ts';
 import type { LineInfo, MapSpec, ProgramSpec } from '../../object/spec.ts';
 import type { Diagnostic } from '../diagnostic.ts';
@@ -52,7 +51,7 @@ export function lineOf(program: ProgramSpec, slot: number): LineInfo | undefined
 export function helperAt(program: ProgramSpec, slot: number): string | undefined {
   const insn = program.insns[slot];
   if (insn === undefined || insn.opcode !== OPCODE.CALL || insn.src !== CALL_SOURCE.HELPER) return undefined;
-  return helperNameIn(program.type === undefined ? undefined : programDeclarations.get(program.type), insn.imm);
+  return helperNameFor(program.type, insn.imm);
 }
 
 /** Offset from the pointer and size that the problem speaks of. */
