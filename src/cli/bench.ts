@@ -6,6 +6,7 @@ import { benchJit } from '../bench/jit.ts';
 import { benchLoad } from '../bench/load.ts';
 import { benchMaps } from '../bench/maps.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
+import { benchRing } from '../bench/ring.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
 import { exitCode, UsageError } from './exit.ts';
@@ -96,6 +97,21 @@ const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchRe
         peers: join(root, 'bench', 'peers'),
         rounds: options.rounds,
         targetMs: options.ms,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      });
+    } finally {
+      progress.end();
+    }
+  },
+  async ring(options) {
+    const progress = new Progress('bench ring');
+    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+    try {
+      return await benchRing({
+        bpf: join(root, 'bpf'),
+        peers: join(root, 'bench', 'peers'),
+        rounds: options.rounds,
         ...(options.only === undefined ? {} : { filter: options.only }),
         progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
       });

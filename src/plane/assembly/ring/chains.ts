@@ -7,6 +7,7 @@ import {
   SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY, SQE_SIZE } from '../../layout/sqe';
+import { copySqe } from './copying';
 import { linkGoesOn } from './opcodes';
 import { appendSlot, edgeAt, giveEdges, giveSlot, numberOf, slotAt, takeEdge, takeSlot } from './slots';
 
@@ -17,7 +18,7 @@ export const LINKED: u32 = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 export function newRequest(ring: usize, sqe: usize, owner: u32, depth: u32): usize {
   const slot = takeSlot(ring);
   if (slot == 0) return 0;
-  memory.copy(slot + SLOT_SQE, sqe, SQE_SIZE);
+  copySqe(slot + SLOT_SQE, sqe);
   const number = numberOf(ring, slot);
   store<u32>(slot, SLOT_WAITS, SLOT_STATE);
   store<u32>(slot, number, SLOT_CHAIN);

@@ -8,6 +8,7 @@ import {
   IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_CQ, SQE_FLAGS, SQE_OFF, SQE_OPCODE, SQE_SIZE,
   SQE_USER_DATA,
 } from '../../layout/sqe';
+import { copySqe } from './copying';
 import { isVectored, OP_MSG_RING, translate, vectorBytes } from './opcodes';
 import { appendSlot, handleOf, shiftSlot, slotAt } from './slots';
 import { trace } from './trace';
@@ -26,7 +27,7 @@ function put(ring: usize, slot: usize, link: u32): void {
   const word: usize = load<u32>(ring, RING_SQ_TAIL);
   const tail = load<u32>(word);
   const sqe = <usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE;
-  memory.copy(sqe, slot + SLOT_SQE, SQE_SIZE);
+  copySqe(sqe, slot + SLOT_SQE);
   const handle = handleOf(ring, slot);
   store<u64>(sqe, handle, SQE_USER_DATA);
   store<u64>(sqe, 0, SQE_CQ);
@@ -46,7 +47,7 @@ export function putRaw(ring: usize, from: usize): bool {
   if (roomOf(ring) == 0) return false;
   const word: usize = load<u32>(ring, RING_SQ_TAIL);
   const tail = load<u32>(word);
-  memory.copy(<usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE, from, SQE_SIZE);
+  copySqe(<usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE, from);
   atomic.store<u32>(word, tail + 1);
   return true;
 }

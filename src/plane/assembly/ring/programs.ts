@@ -1,7 +1,7 @@
 // Running a program, or a function of JavaScript, for a completion or for a program request.
 import {
   ESCALATE_REQUESTS, RING_BUDGET_FUEL, RING_CONTEXT, RING_CTX_CHAIN, RING_CTX_FLAGS, RING_CTX_OPCODE, RING_CTX_PROGRAM, RING_CTX_QUEUE,
-  RING_CTX_REQUEST, RING_CTX_RES, RING_CTX_SIZE, RING_CTX_USER_DATA, RING_PROGRAM_ENTRY, RING_PROGRAM_FUNCTION, RING_PROGRAM_RUNS,
+  RING_CTX_REQUEST, RING_CTX_RES, RING_CTX_USER_DATA, RING_PROGRAM_ENTRY, RING_PROGRAM_FUNCTION, RING_PROGRAM_RUNS,
   RING_PROGRAM_SIZE, RING_PROGRAMS, RING_RUN_DEPTH, RING_RUN_EXCEEDED, RING_RUN_FIRST, RING_RUN_LINK, RING_RUN_REQUESTS, RING_RUNNING,
   RING_RUNNING_PROGRAM, RING_RUNS_LEFT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ENDED, SLOT_GROUP, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
 } from '../../layout/ring';
@@ -10,6 +10,7 @@ import { SQE_CQ, SQE_GROUP, SQE_OPCODE, SQE_USER_DATA } from '../../layout/sqe';
 import { WORKER_FUEL } from '../../layout/worker';
 import { E2BIG } from '../errno';
 import { WORKER } from '../worker';
+import { clear64 } from './copying';
 import { chainOf, NO_GROUP } from './chains';
 import { admit, joinGroup } from './groups';
 import { count, escalate, STAT_RUNS } from './posting';
@@ -25,7 +26,7 @@ export function runProgram(ring: usize, slot: usize, index: u32, res: i32, flags
   const context = ring + RING_CONTEXT;
   const userData = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
   const handle = handleOf(ring, slot);
-  memory.fill(context, 0, RING_CTX_SIZE);
+  clear64(context);
   store<u64>(context, userData, RING_CTX_USER_DATA);
   store<i32>(context, res, RING_CTX_RES);
   store<u32>(context, flags, RING_CTX_FLAGS);

@@ -5,6 +5,7 @@ import {
 } from '../../layout/ring';
 import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA } from '../../layout/sqe';
 import { EINVAL, ENOENT, ENOMEM } from '../errno';
+import { copyCqe } from './copying';
 import { giveBlock, takeBlock } from './blocks';
 
 const MOST_QUEUES: u32 = 65535;
@@ -131,7 +132,7 @@ export function reapCompletion(ring: usize, index: u32, to: usize): i64 {
     return queue == 0 ? EINVAL : ENOENT;
   }
   const head = load<u32>(queue, QUEUE_HEAD);
-  memory.copy(to, entryOf(<usize>load<u32>(queue, QUEUE_BLOCK), head), CQE_SIZE);
+  copyCqe(to, entryOf(<usize>load<u32>(queue, QUEUE_BLOCK), head));
   atomic.store<u32>(queue, head + 1, QUEUE_HEAD);
   return 0;
 }
