@@ -8,6 +8,7 @@ import { cachedLatency } from '../src/hooks/ring/simulated/faults.ts';
 import { LinuxRing } from '../src/linux/io-uring.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
 import { Bed } from './ring-simulated/bed.ts';
+import { type LinkRow, linkBed, linkRows } from './ring-simulated/link-rows.ts';
 import { scenarios } from './ring-simulated/scenarios.ts';
 
 const directory = mkdtempSync(join(tmpdir(), `sluice-ring-${process.pid}-`));
@@ -47,5 +48,29 @@ describe('the simulated ring and Linux', () => {
       expect(ours).toEqual(theirs);
       expect(ours.length).toBeGreaterThan(0);
     },
+  );
+});
+
+describe('links, as on Linux 6.18', () => {
+  const check = async (bed: Bed, { before, steps, cqes, slot }: LinkRow) => {
+    const on = linkBed(bed);
+    before?.(on);
+    const seen = bed.results(steps(on), cqes.length);
+    // A timeout wakes who waits before all is there.
+    while (seen.length < cqes.length) {
+      const more = bed.more(cqes.length - seen.length);
+      if (more.length === 0) break;
+      seen.push(...more);
+    }
+    expect(seen).toEqual(cqes);
+    expect(bed.one('close', { fileIndex: 1, user: 7 })).toBe(slot ?? -9);
+    await bed.backend.close();
+  };
+
+  it.each(linkRows)('in simulation: $name', (row) => check(simulated(), row));
+
+  it.skipIf(refused !== '').each(linkRows.map((row, index) => ({ ...row, index })))(
+    `in the kernel: $name${refused === '' ? '' : ` (${refused})`}`,
+    ({ index, ...row }) => check(linux(1000 + index), row),
   );
 });
