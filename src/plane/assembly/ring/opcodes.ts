@@ -43,9 +43,9 @@ const facts: usize = memory.data<u8>([
   // remove_buffers tee shutdown renameat unlinkat mkdirat symlinkat linkat
   0, FILE, 0, PATH | ADDR | OFF, PATH | ADDR, PATH | ADDR, PATH | ADDR | OFF, PATH | ADDR | OFF,
   // msg_ring fsetxattr setxattr fgetxattr getxattr socket uring_cmd send_zc
-  0, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, 0, NESTED, ADDR | OFF | SOCKET,
+  0, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, 0, NESTED | ADDR3, ADDR | OFF | SOCKET,
   // sendmsg_zc read_multishot waitid futex_wait futex_wake futex_waitv fixed_fd_install ftruncate
-  ADDR | SOCKET | NESTED, ADDR, OFF, ADDR, ADDR, ADDR | NESTED, 0, 0,
+  ADDR | SOCKET | NESTED, 0, OFF, ADDR, ADDR, ADDR | NESTED, 0, 0,
   // bind listen recv_zc epoll_wait readv_fixed writev_fixed pipe
   ADDR, 0, 0, ADDR, ADDR | FILE | NESTED, ADDR | FILE | NESTED, ADDR,
 ]);
