@@ -84,6 +84,29 @@ buildWasm({ room: 'verifier', name: 'verifier', memoryBase: 0 });
 buildWasm({ room: 'plane', name: 'plane', memoryBase: 0x1_0000 });
 buildWasm({ room: 'interpreter', name: 'interpreter', memoryBase: 0x1_8000 });
 
+/** The programs of patterns on rings, as bytes in a module: they are there wherever the package is. */
+function embedPatterns() {
+  const objects = join(root, 'bpf/objects/ring/patterns');
+  const out = join(root, 'src/hooks/generated/pattern-objects.ts');
+  const sources = newest(objects, (f) => f.endsWith('.bpf.o'));
+  if (
+    !force &&
+    existsSync(out) &&
+    statSync(out).mtimeMs > Math.max(sources, statSync(join(root, 'scripts/build.mjs')).mtimeMs)
+  )
+    return;
+  const entries = readdirSync(objects)
+    .filter((name) => name.endsWith('.bpf.o'))
+    .sort()
+    .map((name) => `  ${name.slice(0, -6)}: '${readFileSync(join(objects, name)).toString('base64')}',\n`);
+  mkdirSync(dirname(out), { recursive: true });
+  writeFileSync(
+    out,
+    `// Made by scripts/build.mjs from bpf/objects/ring/patterns.\nexport const patternObjects = {\n${entries.join('')}} as const;\n`,
+  );
+}
+embedPatterns();
+
 if (!wasmOnly) {
   const stamp = join(root, 'dist', '.built');
   const inputs = Math.max(

@@ -91,6 +91,24 @@ export interface RequestOptions {
   readonly holds?: unknown;
 }
 
+/** What goes with a ring: patterns that programs carry out. */
+export interface RingCloser {
+  /** Called first, while programs still run: resolves when what it stands for has ended. */
+  stop(): Promise<unknown>;
+  /** Called last: the kernel is done with all memory. */
+  release?(): void;
+}
+
+/** A promise that a program settles: by bpf_ring_emit to `queue` with `userData`, once; flags 0. */
+export interface RingAnswer {
+  readonly queue: number;
+  readonly userData: bigint;
+  /** The result of that completion, or RequestError. */
+  readonly promise: Promise<number>;
+  /** Nobody will settle it: the request for it could not be made. It is rejected with ECANCELED, which nobody has to catch. */
+  drop(): void;
+}
+
 export interface RingCounters {
   readonly requests: bigint;
   readonly completions: bigint;
@@ -151,7 +169,10 @@ export class RingCore implements AsyncIterable<Completion> {
   #stageTail = 0;
   #scheduled = false;
   #waiting = false;
+  readonly #closers = new Set<RingCloser>();
   #closed: Promise<void> | undefined;
+  /** Nothing is staged any more. */
+  #refuses = false;
   #ended = false;
   #lastProgress = 0;
   #enters = 0n;
@@ -270,6 +291,24 @@ export class RingCore implements AsyncIterable<Completion> {
     return pending;
   }
 
+  /** A promise for a program to settle. A signal does not end it by itself: it only makes ECANCELED the signal's reason. */
+  answer(operation: string, signal?: AbortSignal): RingAnswer {
+    const pending = new PendingResult(operation, signal, undefined);
+    const index = this.#pending.add(pending);
+    const userData = (BigInt(PENDING_HIGH) << 32n) | BigInt(index);
+    const drop = () => {
+      pending.promise.catch(() => {});
+      this.#pending.complete(index, ECANCELED, 0);
+    };
+    return { queue: this.#promises.index, userData, promise: pending.promise, drop };
+  }
+
+  /** Has `close` stop something first. Returns what takes it back. */
+  onClose(closer: RingCloser): () => void {
+    this.#closers.add(closer);
+    return () => void this.#closers.delete(closer);
+  }
+
   /** Hands over what is staged and takes what has completed, without waiting. */
   submit(): void {
     this.#drive();
@@ -326,6 +365,8 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   async #end(): Promise<void> {
+    if (this.#closers.size > 0) await Promise.allSettled([...this.#closers].map((closer) => closer.stop()));
+    this.#refuses = true;
     this.#drive();
     this.#plane.ring_close(this.address);
     const asked = this.#plane.ring_cancel_all(this.address) !== 0;
@@ -345,13 +386,14 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#wake(false);
     await Promise.resolve();
     await this.backend.close();
+    for (const closer of this.#closers) closer.release?.();
     this.memory.close();
     this.#plane.ring_free(this.address);
   }
 
   /** Address of the next staged SQE, zeroed. Makes room by handing over what is there. */
   #nextSqe(): number {
-    if (this.#closed !== undefined) throw new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
+    if (this.#refuses) throw new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
     if (this.#isFull()) {
       this.#drive();
       if (this.#isFull())
@@ -442,7 +484,7 @@ export class RingCore implements AsyncIterable<Completion> {
 
   /** Has somebody wait for what is under way. */
   #await(): void {
-    if (this.#waiting || this.#closed !== undefined || this.issued === 0) return;
+    if (this.#waiting || this.#refuses || this.issued === 0) return;
     this.#waiting = true;
     const again = () => {
       this.#waiting = false;

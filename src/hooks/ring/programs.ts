@@ -26,6 +26,7 @@ export class RingPrograms {
   readonly #regionCapacity: number;
   readonly #names = new Map<string, number>();
   readonly #functions: number[] = [];
+  readonly #freeRegions: number[] = [];
 
   constructor(runtime: Runtime, ring: number, capacity: number, regionCapacity: number) {
     this.#runtime = runtime;
@@ -85,13 +86,23 @@ export class RingPrograms {
   share(address: number, length: number): number {
     const view = this.#runtime.view();
     const count = view.getUint32(this.#ring + RING_REGION_COUNT, true);
-    if (count >= this.#regionCapacity)
+    const region = this.#freeRegions.pop() ?? count;
+    if (region >= this.#regionCapacity)
       throw new InputError('SLUICE_RING_REGIONS', `the ring has ${count} regions: create it with more { regions }`);
-    const at = view.getUint32(this.#ring + RING_REGIONS, true) + count * RING_REGION_SIZE;
+    const at = view.getUint32(this.#ring + RING_REGIONS, true) + region * RING_REGION_SIZE;
     view.setUint32(at + REGION_START, address, true);
     view.setUint32(at + REGION_END, address + length, true);
-    view.setUint32(this.#ring + RING_REGION_COUNT, count + 1, true);
-    return count;
+    if (region === count) view.setUint32(this.#ring + RING_REGION_COUNT, count + 1, true);
+    return region;
+  }
+
+  /** Takes a region back from programs; requests that name it already go on. Its number is given to another one. */
+  unshare(region: number): void {
+    const view = this.#runtime.view();
+    const at = view.getUint32(this.#ring + RING_REGIONS, true) + region * RING_REGION_SIZE;
+    view.setUint32(at + REGION_START, 0, true);
+    view.setUint32(at + REGION_END, 0, true);
+    this.#freeRegions.push(region);
   }
 
   close(): void {

@@ -1,0 +1,120 @@
+/** What tests of patterns share: rings over the kernel and over the simulated world, and that nothing is left behind. */
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { UnsupportedError } from '../../src/errors.ts';
+import { SimulatedBackend, type SimulationOptions } from '../../src/hooks/ring/simulated/backend.ts';
+import { World } from '../../src/hooks/ring/simulated/world/index.ts';
+import { SQE_ADDR, SQE_OPCODE } from '../../src/plane/layout/sqe.ts';
+import { Ring } from '../../src/ring.ts';
+import { Runtime } from '../../src/runtime/runtime.ts';
+
+async function unavailable(): Promise<string | undefined> {
+  try {
+    await (await Ring.create({ entries: 4 })).close();
+  } catch (error) {
+    if (error instanceof UnsupportedError) return error.message;
+    throw error;
+  }
+}
+/** Why there is no io_uring here; undefined: there is. */
+export const noRing = await unavailable();
+export const onKernel = `on this kernel${noRing === undefined ? '' : ` (skipped: ${noRing})`}`;
+
+/** Descriptors of files, pipes and sockets of this process. */
+function descriptors(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const link = readlinkSync(`/proc/self/fd/${fd}`);
+      return link.startsWith('/proc/') ? [] : [`${fd} ${link}`];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Runs on a ring of the kernel, in a folder of its own; afterwards nothing is under way, and no descriptor is left that was not there. */
+export async function withRing(run: (ring: Ring, folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-patterns-'));
+  const before = descriptors();
+  const ring = await Ring.create({ entries: 64 });
+  try {
+    await run(ring, folder);
+    await settled(ring);
+    expect(ring.live).toBe(0);
+    expect(ring.issued).toBe(0);
+    expect(ring.stats.escalated).toBe(0n);
+    expect(ring.lastFault).toBeUndefined();
+    expect(ring.completions.length).toBe(0);
+  } finally {
+    await ring.close();
+    rmSync(folder, { recursive: true });
+  }
+  expect(descriptors()).toEqual(before);
+}
+
+/** What cancels may still be under way when what they cancelled has ended. */
+async function settled(ring: Ring): Promise<void> {
+  for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** Seeds of a run: SLUICE_RING_SEEDS=10000 for all; SLUICE_RING_SEED=n replays one. */
+export function seeds(count: number): number[] {
+  const one = process.env.SLUICE_RING_SEED;
+  if (one !== undefined) return [Number(one)];
+  const wanted = process.env.SLUICE_RING_SEEDS;
+  return Array.from({ length: wanted === undefined ? count : Number(wanted) }, (_, i) => i + 1);
+}
+
+export interface Simulated {
+  readonly ring: Ring;
+  readonly world: World;
+  readonly backend: SimulatedBackend;
+  readonly seed: number;
+}
+
+// Programs are loaded once for a runtime: loading them costs more than a simulated run.
+const runtime = new Runtime({ seed: 1n });
+
+/** Runs over simulated worlds, one for each seed. `options` may depend on it. What fails says how to run it again. */
+export async function simulate(
+  count: number,
+  options: (seed: number) => SimulationOptions,
+  run: (simulated: Simulated) => Promise<void>,
+): Promise<void> {
+  for (const seed of seeds(count)) {
+    const world = new World();
+    const backend = new SimulatedBackend(runtime, { world, seed, ...options(seed) });
+    const ring = await Ring.create({ runtime, backend, requests: 256, staged: 64, programs: 32 });
+    try {
+      await run({ ring, world, backend, seed });
+      await settled(ring);
+      expect(ring.live).toBe(0);
+      expect(backend.inFlight).toBe(0);
+      expect(ring.stats.escalated).toBe(0n);
+      expect(ring.completions.length).toBe(0);
+    } catch (error) {
+      const told = error instanceof Error ? error : new Error(String(error));
+      told.message = `seed ${seed} (replay: SLUICE_RING_SEED=${seed} npx vitest run test/ring-patterns): ${told.message}\n${backend.history.text(30)}`;
+      throw told;
+    } finally {
+      await ring.close();
+    }
+  }
+}
+
+const OP_PIPE = 62;
+
+/** Descriptors of a new pipe: to read, to write. */
+export async function pipes(ring: Ring): Promise<[number, number]> {
+  const pair = ring.allocate(64);
+  await ring.request('pipe', (view, at) => {
+    view.setUint8(at + SQE_OPCODE, OP_PIPE);
+    view.setUint32(at + SQE_ADDR, pair.address, true);
+  });
+  const view = new DataView(pair.bytes.buffer, pair.address);
+  const result: [number, number] = [view.getInt32(0, true), view.getInt32(4, true)];
+  pair.free();
+  return result;
+}
