@@ -48,6 +48,7 @@ export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
 export type { MapDefinition } from './runtime/maps/definition.ts';
 export type { Interface, Neighbour, Network, Route } from './runtime/network.ts';
+export type { NetworkSocket } from './runtime/network-sockets.ts';
 export type { ObjectLayout, ObjectShape, Shaped } from './runtime/object-layout.ts';
 export {
   attachCgroup,

@@ -50,6 +50,48 @@ describe('recordings', () => {
     expect(sluice('replay', file).status).toBe(3);
   });
 
+  it('keep the sockets of the network', () => {
+    const file = join(scratch, 'sockets.json');
+    const source = join(scratch, 'lookup.s');
+    // The port of what listens at 10.0.0.1:80.
+    const program = `lookup:
+  r2 = 0
+  *(u64 *)(r10 - 16) = r2
+  r2 = 0x100000a
+  *(u32 *)(r10 - 12) = r2
+  r2 = 0x50000000
+  *(u32 *)(r10 - 8) = r2
+  r2 = r10
+  r2 += -16
+  r3 = 12
+  r4 = -1
+  r5 = 0
+  call 84
+  if r0 == 0 goto none
+  r6 = *(u32 *)(r0 + 44)
+  r1 = r0
+  call 86
+  r0 = r6
+  exit
+none:
+  r0 = 0
+  exit
+`;
+    writeFileSync(source, program);
+    const object = join(scratch, 'lookup.o');
+    expect(sluice('asm', source, '-o', object).status).toBe(0);
+    const network = join(scratch, 'network.json');
+    writeFileSync(network, JSON.stringify({ interfaces: [], sockets: [{ local: '10.0.0.1:80' }] }));
+    const run = sluice('run', object, '--data-in', packet, '--network', network, '--record', file);
+    expect(run).toMatchObject({ status: 0 });
+    const recording = JSON.parse(readFileSync(file, 'utf8'));
+    expect(recording.runs[0].outcome.r0).toBe('80');
+    for (const engine of ['jit', 'interpreter']) expect(sluice('replay', file, '--engine', engine).status).toBe(0);
+    recording.surroundings.network.sockets = [];
+    writeFileSync(file, JSON.stringify(recording));
+    expect(sluice('replay', file).status).toBe(1);
+  });
+
   it('keep the results that helpers were given', () => {
     const file = join(scratch, 'results.json');
     const given = ['--helper-result', 'bpf_get_prandom_u32=10,-1,7', '--helper-result', 'bpf_ktime_get_ns=0x64'];

@@ -1,11 +1,14 @@
 /** Sockets that programs look up: modelled ones here, real ones in the kernel; cookies for those that listen; maps that take them. */
+import { readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createSocket, load, Runtime, type SocketOptions } from '../src/index.ts';
+import { createSocket, load, type NetworkSocket, Runtime, type SocketOptions } from '../src/index.ts';
 import { assemble } from '../src/isa/assembler.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { parseIpv4, parseIpv6 } from '../src/net/addresses.ts';
 import { writeObject } from '../src/object/write.ts';
+import { fillMaps } from '../src/runtime/json-value.ts';
+import { networkFromJson } from '../src/runtime/network-json.ts';
 
 function object(text: string, section = 'xdp'): Uint8Array {
   const { insns, functions } = assemble(text, { syntax: 'llvm' });
@@ -73,6 +76,56 @@ const listening = (port: number) => (10 << 16) | port;
 const established = (port: number) => (1 << 16) | port;
 
 describe('sockets by address and port', () => {
+  it.each(['jit', 'interpreter'] as const)('%s: are those of the network', async (engine) => {
+    const sockets: readonly NetworkSocket[] = [
+      { name: 'web', local: '10.0.0.1:80', cookie: 9 },
+      { local: '10.0.0.1:80', remote: '10.0.0.2:4000' },
+      { local: '[fd00::1]:80' },
+      { local: ':53', protocol: 'udp' },
+    ];
+    const network = { interfaces: [], sockets };
+    const ask = async (helper: number, size: number, ...questions: Uint8Array[]) => {
+      const loaded = await load(object(lookup(helper, size)), { engine, network });
+      onTestFinished(() => loaded.close());
+      return questions.map((data) => loaded.programs['p']!.run({ data }).returnValue);
+    };
+    expect(
+      await ask(
+        SK_LOOKUP_TCP,
+        12,
+        tuple('10.0.0.3', 1, '10.0.0.1', 80),
+        tuple('10.0.0.2', 4000, '10.0.0.1', 80),
+        tuple('10.0.0.3', 1, '10.0.0.1', 81),
+      ),
+    ).toEqual([listening(80), established(80), 0]);
+    expect(await ask(SK_LOOKUP_TCP, 36, tuple('fd00::2', 1, 'fd00::1', 80))).toEqual([listening(80)]);
+    expect(await ask(SK_LOOKUP_UDP, 12, tuple('10.0.0.3', 1, '10.0.0.9', 53))).toEqual([(7 << 16) | 53]);
+  });
+
+  it('of a network go into maps by name', async () => {
+    const bytes = readFileSync(new URL('../bpf/objects/sk_lookup_steer.bpf.o', import.meta.url));
+    const network = { interfaces: [], sockets: [{ name: 'web', local: ':80', cookie: 77 }] };
+    const loaded = await load(bytes, { network });
+    onTestFinished(() => loaded.close());
+    fillMaps(loaded, { sockets: [[2, 'web']] });
+    expect(loaded.maps['sockets']!.get(2)).toBe(77n);
+    expect(() => fillMaps(loaded, { sockets: [[1, 'mail']] })).toThrow(
+      'no socket mail; the network in user space has web',
+    );
+  });
+
+  it.each([
+    [{ local: '10.0.0.1' }, 'an end is ADDRESS:PORT'],
+    [{ local: '10.0.0.1:70000' }, 'a port is 0 to 65535'],
+    [{ local: '10.0.0.1:1', remote: '[::1]:1' }, 'two families'],
+    [{ name: 'a', cookie: 0 }, 'socket a: a cookie is a number from 1 up'],
+    [{ state: 'open' }, 'state open is none of'],
+    [{ protocol: 'sctp' }, 'protocol sctp is none of'],
+  ])('%o is none', (socket, message) => {
+    const network = networkFromJson({ interfaces: [], sockets: [socket] }, 'net.json');
+    expect(() => new Runtime({ network })).toThrow(message);
+  });
+
   it.skipIf(refusal !== undefined)(
     `are those that the kernel finds${refusal === undefined ? '' : ` (${refusal})`}`,
     async () => {

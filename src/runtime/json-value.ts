@@ -1,10 +1,12 @@
 /**
  * Values of maps as JSON, typed by the object's BTF: `{"MAP": [[KEY, VALUE], …], ".data": VALUE, …}`. Integers may be numbers or strings
- * ("0x10", for 64 bits), byte arrays are "hex:c0000201".
+ * ("0x10", for 64 bits), byte arrays are "hex:c0000201"; values of socket maps are names of the network's sockets.
  */
+import type { MapTypeName } from '../abi/map-types.ts';
 import type { Value } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import type { LoadedObject } from './handles.ts';
+import { Runtime } from './runtime.ts';
 
 export type MapInput = Readonly<Record<string, Value>>;
 
@@ -33,9 +35,23 @@ export function fillMaps(object: LoadedObject, input: MapInput): void {
       if (!Array.isArray(entry) || entry.length !== 2) {
         throw new InputError('SLUICE_MAP_INPUT', `map ${name}: an entry is [key, value]`);
       }
-      map.set(entry[0] as Value, entry[1] as Value); // checked above: a pair
+      const [key, value] = entry as [Value, Value]; // checked above: a pair
+      map.set(key, typeof value === 'string' && holdsSockets.has(map.type) ? socketNamed(object, value) : value);
     }
   }
+}
+
+const holdsSockets: ReadonlySet<MapTypeName> = new Set(['sockmap', 'sockhash', 'reuseport_sockarray']);
+
+function socketNamed(object: LoadedObject, name: string): bigint {
+  const sockets = 'runtime' in object && object.runtime instanceof Runtime ? object.runtime.sockets : new Map();
+  const socket = sockets.get(name);
+  if (socket === undefined)
+    throw new InputError(
+      'SLUICE_MAP_INPUT',
+      `no socket ${name}; the network in user space has ${[...sockets.keys()].join(', ') || 'none with a name'}`,
+    );
+  return BigInt(socket.id);
 }
 
 /** @param path names the place in messages. */

@@ -1,28 +1,38 @@
-/** A network out of JSON: `{"interfaces": [{"index": 2, "mac": "02:…"}], "routes": [{"to": "10.0.0.0/8", …}], "neighbours": […]}`. */
+/** A network out of JSON: `{"interfaces": [{"index": 2, "mac": "02:…"}], "routes": [{"to": "10.0.0.0/8", …}], "neighbours": […], "sockets": […]}`. */
 import { InputError } from '../errors.ts';
 import type { Network } from './network.ts';
 
-const members: Readonly<Record<'interfaces' | 'routes' | 'neighbours', Readonly<Record<string, string>>>> = {
-  interfaces: {
-    index: 'number',
-    mac: 'string',
-    mtu: 'number?',
-    forwards: 'boolean?',
-    ipv4: 'string?',
-    ipv6: 'string?',
-  },
-  routes: {
-    to: 'string',
-    interface: 'number?',
-    via: 'string?',
-    type: 'string?',
-    table: 'number?',
-    metric: 'number?',
-    mtu: 'number?',
-    source: 'string?',
-  },
-  neighbours: { interface: 'number', address: 'string', mac: 'string' },
-};
+const members: Readonly<Record<'interfaces' | 'routes' | 'neighbours' | 'sockets', Readonly<Record<string, string>>>> =
+  {
+    interfaces: {
+      index: 'number',
+      mac: 'string',
+      mtu: 'number?',
+      forwards: 'boolean?',
+      ipv4: 'string?',
+      ipv6: 'string?',
+    },
+    routes: {
+      to: 'string',
+      interface: 'number?',
+      via: 'string?',
+      type: 'string?',
+      table: 'number?',
+      metric: 'number?',
+      mtu: 'number?',
+      source: 'string?',
+    },
+    neighbours: { interface: 'number', address: 'string', mac: 'string' },
+    sockets: {
+      name: 'string?',
+      local: 'string?',
+      remote: 'string?',
+      protocol: 'string?',
+      state: 'string?',
+      reuseport: 'boolean?',
+      cookie: 'number?',
+    },
+  };
 
 /** Throws InputError `SLUICE_NETWORK` with the place; whether the addresses are some is seen when a runtime is made. */
 export function networkFromJson(json: unknown, path: string): Network {

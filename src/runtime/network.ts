@@ -1,8 +1,9 @@
-/** The network that programs ask about, set for a run: interfaces, routes and neighbours of bpf_fib_lookup and bpf_check_mtu. */
+/** The network that programs ask about, set for a run: interfaces, routes and neighbours of bpf_fib_lookup and bpf_check_mtu; sockets (network-sockets.ts). */
 import { InputError, InternalError } from '../errors.ts';
 import { parseIpv4, parseIpv6, parseMac } from '../net/addresses.ts';
 import { ROOT, WASM_PAGE } from '../plane/layout/memory.ts';
 import * as layout from '../plane/layout/network.ts';
+import type { NetworkSocket } from './network-sockets.ts';
 import type { PlaneInstance } from './plane.ts';
 
 /** Addresses are text: `10.0.0.1`, `fd00::1`, `02:00:00:00:00:01`. */
@@ -10,6 +11,7 @@ export interface Network {
   readonly interfaces: readonly Interface[];
   readonly routes?: readonly Route[];
   readonly neighbours?: readonly Neighbour[];
+  readonly sockets?: readonly NetworkSocket[];
 }
 
 export interface Interface {

@@ -4,6 +4,8 @@ import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
+import { createSockets } from './network-sockets.ts';
+import type { ModelledObject } from './objects.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
 import { type Clock, setClock, setStack, setTask, steppingClock, type Task } from './surroundings.ts';
@@ -22,7 +24,7 @@ export interface RuntimeOptions {
   readonly cpu?: number;
   /** The task that programs run in (default: pid 0, no name). */
   readonly task?: Task;
-  /** What bpf_fib_lookup and bpf_check_mtu find (default: loopback, which forwards nothing). */
+  /** What bpf_fib_lookup, bpf_check_mtu and socket lookups find (default: loopback, which forwards nothing, and no sockets). */
   readonly network?: Network;
   /** Results of helpers, in place of what they would do. */
   readonly helperResults?: HelperResults;
@@ -39,6 +41,8 @@ export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
   readonly timers: Timers;
+  /** Sockets of the network by name. */
+  readonly sockets: ReadonlyMap<string, ModelledObject>;
   /** What programs call: what the plane exports, and helpers whose results are set. */
   readonly functions: Readonly<Record<string, unknown>>;
   readonly #printk: number;
@@ -61,6 +65,7 @@ export class Runtime {
     const stack = options.task?.stack;
     if (stack !== undefined) setStack(this.plane.view(), this.plane.worker, this.allocatePages(WASM_PAGE), stack);
     if (options.network !== undefined) setNetwork(this.plane, options.network);
+    this.sockets = createSockets(this, options.network?.sockets ?? []);
     this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);
     this.#printk = createPrintkRing(this.plane);
