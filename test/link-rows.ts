@@ -289,6 +289,19 @@ export const rows: readonly Row[] = [
     why: 'a request that cannot be fails when its turn comes: the kernel looks at the whole chain first, and cancels what came before as well',
   },
   {
+    name: 'unknown opcode ⇒ nop',
+    requests: () => [raw(200, 8), nop()],
+    kernel: [
+      [1, E.INVAL],
+      [2, E.CANCELED],
+    ],
+    ours: [
+      [1, E.INVAL],
+      [2, 0],
+    ],
+    why: 'a hard link goes on after any failure, this one too',
+  },
+  {
     name: 'nop → read with unknown flags → nop',
     requests: (bed) => [
       nop(link),

@@ -42,7 +42,14 @@ import {
   RING_STAGE_TAIL,
   RING_STATS,
 } from '../../plane/layout/ring.ts';
-import { SQE_CQ, SQE_SIZE, SQE_USER_DATA } from '../../plane/layout/sqe.ts';
+import {
+  IOSQE_IO_HARDLINK,
+  IOSQE_IO_LINK,
+  SQE_CQ,
+  SQE_FLAGS,
+  SQE_SIZE,
+  SQE_USER_DATA,
+} from '../../plane/layout/sqe.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
 import type { RingAddresses, RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
@@ -167,6 +174,11 @@ export class RingCore implements AsyncIterable<Completion> {
   readonly #stage: number;
   readonly #stageMask: number;
   #stageTail = 0;
+  /** Where the chain that is being staged began, and how much of it is kept back while the rest is handed over for want of room. */
+  #chainStart = 0;
+  #withheld = 0;
+  /** The plane is at work: functions on completions are called from there. */
+  #turning = false;
   #scheduled = false;
   #waiting = false;
   readonly #closers = new Set<RingCloser>();
@@ -263,8 +275,7 @@ export class RingCore implements AsyncIterable<Completion> {
   stage(write: SqeWriter): void {
     const at = this.#nextSqe();
     write(this.#view, at);
-    this.#stageTail = (this.#stageTail + 1) >>> 0;
-    this.#schedule();
+    this.#staged(at);
   }
 
   /** A request whose result is a promise: the completion's result, or RequestError. `operation` names it in errors. */
@@ -319,6 +330,8 @@ export class RingCore implements AsyncIterable<Completion> {
    * own promises settle only afterwards.
    */
   submitAndWait(wait: number, timeoutNs?: number): number {
+    if (this.#turning)
+      throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
     const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
     for (;;) {
       const pending = this.#turn();
@@ -367,6 +380,8 @@ export class RingCore implements AsyncIterable<Completion> {
   async #end(): Promise<void> {
     if (this.#closers.size > 0) await Promise.allSettled([...this.#closers].map((closer) => closer.stop()));
     this.#refuses = true;
+    // Asked for by a function on completions: once the plane has returned.
+    if (this.#turning) await Promise.resolve();
     this.#drive();
     this.#plane.ring_close(this.address);
     const asked = this.#plane.ring_cancel_all(this.address) !== 0;
@@ -395,18 +410,44 @@ export class RingCore implements AsyncIterable<Completion> {
   #nextSqe(): number {
     if (this.#refuses) throw new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
     if (this.#isFull()) {
+      this.#withheld = (this.#stageTail - this.#chainStart) >>> 0;
       this.#drive();
-      if (this.#isFull())
+      const { length, whole } = { length: this.#withheld, whole: this.#withheld > this.#stageMask };
+      this.#withheld = 0;
+      if (this.#isFull()) {
+        if (length > 0) this.#dropChain();
         throw new InputError(
           'SLUICE_RING_FULL',
-          `${this.live} requests are under way: take completions first, or create the ring with more { requests }`,
+          whole
+            ? `a chain of more than ${length} requests: create the ring with more { staged }`
+            : `${this.live} requests are under way: take completions first, or create the ring with more { requests }`,
         );
+      }
     }
     const at = this.#stage + (this.#stageTail & this.#stageMask) * SQE_SIZE;
     // Faster than fill() for so few.
     const words = this.#words;
     for (let word = at / 4, end = word + SQE_SIZE / 4; word < end; word++) words[word] = 0;
     return at;
+  }
+
+  #staged(at: number): void {
+    this.#stageTail = (this.#stageTail + 1) >>> 0;
+    if ((this.#view.getUint8(at + SQE_FLAGS) & LINKED) === 0) this.#chainStart = this.#stageTail;
+    this.#schedule();
+  }
+
+  /** Takes back what is staged of a chain that finds no place. */
+  #dropChain(): void {
+    const view = this.#view;
+    const dropped: number[] = [];
+    for (let i = this.#chainStart; i !== this.#stageTail; i = (i + 1) >>> 0) {
+      const at = this.#stage + (i & this.#stageMask) * SQE_SIZE;
+      if (view.getUint16(at + SQE_CQ, true) === this.#promises.index)
+        dropped.push(view.getUint32(at + SQE_USER_DATA, true));
+    }
+    this.#stageTail = this.#chainStart;
+    for (const index of dropped) this.#pending.complete(index, ECANCELED, 0);
   }
 
   #isFull(): boolean {
@@ -427,8 +468,7 @@ export class RingCore implements AsyncIterable<Completion> {
     view.setUint32(at + SQE_USER_DATA, index, true);
     view.setUint32(at + SQE_USER_DATA + 4, PENDING_HIGH, true);
     view.setUint16(at + SQE_CQ, this.#promises.index, true);
-    this.#stageTail = (this.#stageTail + 1) >>> 0;
-    this.#schedule();
+    this.#staged(at);
     return index;
   }
 
@@ -437,7 +477,7 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #cancelBy(low: number, high: number): boolean {
-    this.#turn();
+    if (!this.#turning) this.#turn();
     const result = this.#plane.ring_cancel(this.address, low, high);
     this.#schedule();
     if (result === EBUSY) {
@@ -464,6 +504,10 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #drive(): void {
+    if (this.#turning) {
+      this.#schedule();
+      return;
+    }
     const start = performance.now();
     for (let round = 0; ; round++) {
       const pending = this.#turn();
@@ -501,11 +545,12 @@ export class RingCore implements AsyncIterable<Completion> {
 
   #turn(): number {
     const view = this.#view;
-    Atomics.store(this.#words, (this.address + RING_STAGE_TAIL) / 4, this.#stageTail);
+    Atomics.store(this.#words, (this.address + RING_STAGE_TAIL) / 4, (this.#stageTail - this.#withheld) | 0);
     const { plane } = this.runtime;
     const stackTop = view.getUint32(plane.worker + WORKER_STACK_TOP, true);
     for (;;) {
       try {
+        this.#turning = true;
         return this.#plane.ring_turn(this.address) >>> 0;
       } catch (error) {
         view.setUint32(plane.worker + WORKER_STACK_TOP, stackTop, true);
@@ -513,6 +558,8 @@ export class RingCore implements AsyncIterable<Completion> {
         const exhausted = trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0;
         if (this.#plane.ring_stopped(this.address, exhausted ? 1 : 0) === 0) throw error;
         this.lastFault = error;
+      } finally {
+        this.#turning = false;
       }
     }
   }
@@ -554,6 +601,7 @@ export class RingCore implements AsyncIterable<Completion> {
 }
 
 const SQ_CQ_OVERFLOW = 2;
+const LINKED = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const ECANCELED = -125;
 
 function connect(view: DataView, ring: number, backend: RingBackend): void {

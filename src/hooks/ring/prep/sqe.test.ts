@@ -245,7 +245,7 @@ describe('requests that liburing 2.3 does not have', () => {
     [
       'timeout_update of a link',
       (v, at) => prep.timeoutUpdate(v, at, 3, 0x100, { linked: true }),
-      { opcode: 12, fd: -1, addr: 3n, off: 0x100n, flags: 16 },
+      { opcode: 12, fd: -1, addr: 3n, off: 0x100n, flags: 18 },
     ],
     ['a program', (v, at) => prep.program(v, at, 3, 10, 2), { opcode: 128, fd: -1, off: 3n, len: 10, flags: 2 }],
   ];

@@ -65,7 +65,8 @@ export function timeoutUpdate(
   time: Address,
   options?: TimeoutUpdateOptions,
 ): void {
-  const kind = options?.linked === true ? timeoutFlags.LINK_UPDATE : timeoutFlags.UPDATE;
+  // Without UPDATE it would be a removal.
+  const kind = timeoutFlags.UPDATE | (options?.linked === true ? timeoutFlags.LINK_UPDATE : 0);
   begin(view, at, 'timeout_remove', -1, 0, kind | (options?.absolute === true ? timeoutFlags.ABS : 0), options);
   writeWord(view, at + SQE_ADDR, target, 'target');
   writeAddress(view, at + SQE_OFF, time);

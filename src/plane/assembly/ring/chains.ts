@@ -7,6 +7,7 @@ import {
   SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY, SQE_SIZE } from '../../layout/sqe';
+import { ECANCELED } from '../errno';
 import { copySqe } from './copying';
 import { linkGoesOn } from './opcodes';
 import { appendSlot, edgeAt, giveEdges, giveSlot, numberOf, slotAt, takeEdge, takeSlot } from './slots';
@@ -113,7 +114,7 @@ export function release(ring: usize, slot: usize): void {
 function goesOn(slot: usize, res: i32, policy: u32, broken: bool): bool {
   switch (policy & LINK_MASK) {
     case LINK_ALWAYS:
-      return load<u32>(slot, SLOT_CANCELLED) == 0;
+      return load<u32>(slot, SLOT_CANCELLED) != <u32>-(<i32>ECANCELED);
     case LINK_PROGRAM:
       return !broken;
     case LINK_EXACT:

@@ -12,7 +12,7 @@ import {
 } from '../../layout/sqe';
 import { WORKER_RING } from '../../layout/worker';
 import { WORKER } from '../worker';
-import { ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
+import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
 import { connect, joinChains, LINKED, newRequest, policyOf } from './chains';
 import { complete } from './completion';
 import { end, endUnissued } from './finish';
@@ -100,13 +100,23 @@ function spoil(slot: usize): void {
   store<u16>(slot, 0, SLOT_SQE + SQE_CALLBACK);
 }
 
+/** Longer than the ring has slots: none of it begins. */
+function refuseChain(ring: usize, head: u32, length: u32): void {
+  for (let i: u32 = 0; i < length; i++) {
+    const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>((head + i) & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
+    const queue = queueAt(ring, load<u16>(sqe, SQE_CQ));
+    post(ring, queue != 0 ? queue : queueAt(ring, 0), load<u64>(sqe, SQE_USER_DATA), <i32>E2BIG, 0, false);
+  }
+}
+
 function stage(ring: usize): void {
   const tail = atomic.load<u32>(ring, RING_STAGE_TAIL);
   let head = load<u32>(ring, RING_STAGE_HEAD);
   while (head != tail) {
     const length = chainLength(ring, head, tail);
-    if (length > load<u32>(ring, RING_SLOT_COUNT) - load<u32>(ring, RING_SLOTS_USED)) break;
-    takeChain(ring, head, length);
+    if (length > load<u32>(ring, RING_SLOT_COUNT)) refuseChain(ring, head, length);
+    else if (length > load<u32>(ring, RING_SLOT_COUNT) - load<u32>(ring, RING_SLOTS_USED)) break;
+    else takeChain(ring, head, length);
     head += length;
     atomic.store<u32>(ring, head, RING_STAGE_HEAD);
   }
