@@ -4,6 +4,7 @@ import { possibleCpus } from '../src/linux/cpus.ts';
 import { clangs } from './clang.ts';
 import { arenaBed, compileArena } from './object-sequences/arenas.ts';
 import { type Bed, runBed } from './object-sequences/bed.ts';
+import { type CgroupStorageMap, cgroupStorageBed, compileCgroupStorage } from './object-sequences/cgroup-storages.ts';
 import { cgroupArrayBed, compileCgroupArray } from './object-sequences/groups.ts';
 import { compilePerfEvents, perfEventsBed } from './object-sequences/perf-events.ts';
 import { compileProgArray, progArrayBed } from './object-sequences/programs.ts';
@@ -14,6 +15,7 @@ import {
   type SocketMap,
   socketBed,
 } from './object-sequences/sockets.ts';
+import { compileStackTraces, stackTraceBed } from './object-sequences/stack-traces.ts';
 import {
   compileStorageMap,
   type KernelOwners,
@@ -53,6 +55,10 @@ const storages: readonly StorageMap[] = [
   { type: 'cgrp_storage', locked: true },
 ];
 
+const cgroupStorages: readonly CgroupStorageMap[] = [
+  { type: 'cgroup_storage', valueSize: 12 },
+  { type: 'percpu_cgroup_storage', valueSize: 12 },
+];
 const newClang = clangs.find((name) => ['clang-22', 'clang-19'].includes(name));
 
 describe.skipIf(missing !== undefined)(
@@ -101,6 +107,16 @@ describe.skipIf(missing !== undefined)(
     it('struct_ops', { timeout: HOURS }, async () => {
       const bytes = compileStructOps();
       await agreeOn('struct_ops', (round) => structOpsBed(bytes, BigInt(round)));
+    });
+
+    it('stack_trace', { timeout: HOURS }, async () => {
+      const bytes = compileStackTraces();
+      await agreeOn('stack_trace', (round) => stackTraceBed(bytes, BigInt(round)));
+    });
+
+    it.each(cgroupStorages)('$type', { timeout: HOURS }, async (each) => {
+      const bytes = compileCgroupStorage(each);
+      await agreeOn(each.type, (round) => cgroupStorageBed(each, bytes, owners, possibleCpus(), BigInt(round)));
     });
 
     it('perf_event_array', { timeout: HOURS }, async () => {

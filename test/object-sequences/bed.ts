@@ -28,6 +28,8 @@ export interface Bed {
   value(random: () => number): Named;
   /** What a value that was read says, in the same words for both; default its bytes. */
   show?(value: Uint8Array, target: TargetName): string;
+  /** What a key that was given says; default its bytes. */
+  showKey?(key: Uint8Array, target: TargetName): string;
   /** Order of keys is compared too. */
   readonly ordered?: boolean;
   /** A run of a program, or an operation of a kind of its own. */
@@ -85,16 +87,24 @@ function userStep(bed: Bed, random: () => number): Step {
   if (choice < 13) return on(`delete ${key.name}`, (map, target) => String(map.delete(key.bytes[target])));
   if (choice === 13) {
     if (draw % 4 === 0) return on(`take ${key.name}`, (map, target) => shown(bed, map.take(key.bytes[target]), target));
-    if (!bed.ordered) return on('keys', (map) => keysOf(map).map(hex).sort().join(' '));
+    if (!bed.ordered)
+      return on('keys', (map, target) =>
+        keysOf(map)
+          .map((each) => keyShown(bed, each, target))
+          .sort()
+          .join(' '),
+      );
     return on(`next ${key.name}`, (map, target) => {
       const next = map.nextKey(key.bytes[target]);
-      return next === undefined ? 'none' : hex(next);
+      return next === undefined ? 'none' : keyShown(bed, next, target);
     });
   }
   if (choice === 14 && draw % 8 === 0) return batch(bed, generator(draw), on);
   if (draw % 16 !== 0) return lookup;
   return on('contents', (map, target) => {
-    const all = keysOf(map).map((each) => `${hex(each)}=${attempt(() => shown(bed, map.lookup(each), target))}`);
+    const all = keysOf(map).map(
+      (each) => `${keyShown(bed, each, target)}=${attempt(() => shown(bed, map.lookup(each), target))}`,
+    );
     return (bed.ordered ? all : all.sort()).join(' ');
   });
 }
@@ -121,6 +131,10 @@ function batch(
     default:
       return on('take batch', (map) => String(map.lookupBatch(64, undefined, true).count));
   }
+}
+
+function keyShown(bed: Bed, key: Uint8Array, target: TargetName): string {
+  return bed.showKey === undefined ? hex(key) : bed.showKey(key, target);
 }
 
 function shown(bed: Bed, value: Uint8Array | undefined, target: TargetName): string {

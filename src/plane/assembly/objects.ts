@@ -37,6 +37,15 @@ export function object_by_id(id: u32, kind: u32): usize {
   return object + OBJECT_BODY;
 }
 
+/** Body of the object of this kind that was made before the one with this body (0: of the newest), 0 if there is none. Not held. */
+export function object_before(body: usize, kind: u32): usize {
+  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  let object = <usize>(body == 0 ? load<u32>(ROOT, ROOT_OBJECTS) : load<u32>(body - OBJECT_BODY, OBJECT_NEXT));
+  while (object != 0 && load<u32>(object, OBJECT_KIND) != kind) object = load<u32>(object, OBJECT_NEXT);
+  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  return object == 0 ? 0 : object + OBJECT_BODY;
+}
+
 /** Id of an object by its body; 0 for an address that is no object's. */
 export function object_id(body: usize): u32 {
   spin_lock(ROOT + ROOT_OBJECTS_LOCK);

@@ -19,9 +19,9 @@ import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
 import { has_spin_lock, value_copy_locked, value_init } from './value';
 import { pages_alloc, pages_free } from '../pages';
-import { object_by_id } from '../objects';
+import { object_before, object_by_id, object_id } from '../objects';
 import { WORKER } from '../worker';
-import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
+import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import {
   BPF_EXIST,
   BPF_F_CLONE,
@@ -33,6 +33,7 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   BPF_NOEXIST,
+  MAP_KEY_SIZE,
   MAP_NEXT,
   MAP_STRIDE,
   MAP_TYPE,
@@ -316,6 +317,23 @@ export function storage_write(map: usize, key: usize, value: usize, flags: u32):
   if (type == PERCPU_CGROUP_STORAGE) memory.copy(there, value, load<u32>(map, MAP_STRIDE) * cpu_count());
   else if (flags & BPF_F_LOCK) value_copy_locked(map, there, value, there);
   else value_init(map, there, value);
+  return 0;
+}
+
+/** User space, of the two deprecated types: groups that have a value, newest first (in Linux the one that was attached to last); -ENOENT too for a key that has none. */
+export function storage_next_key(map: usize, key: usize, out: usize): i32 {
+  const type = load<u32>(map, MAP_TYPE);
+  if (type != CGROUP_STORAGE && type != PERCPU_CGROUP_STORAGE) return <i32>ENOTSUPP;
+  let owner: usize = 0;
+  if (key != 0) {
+    owner = owner_by_key(map, key);
+    if (owner >= <usize>-4095 || find(map, owner) == 0) return <i32>ENOENT;
+  }
+  do owner = object_before(owner, OBJECT_CGROUP);
+  while (owner != 0 && find(map, owner) == 0);
+  if (owner == 0) return <i32>ENOENT;
+  memory.fill(out, 0, load<u32>(map, MAP_KEY_SIZE));
+  store<u64>(out, object_id(owner));
   return 0;
 }
 

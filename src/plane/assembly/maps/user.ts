@@ -22,7 +22,7 @@ import { prog_array_read, prog_array_remove, prog_array_write } from './prog-arr
 import { queue_peek, queue_pop, queue_push } from './queue';
 import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
 import { sockmap_read, sockmap_remove, sockmap_write } from './sockmap';
-import { storage_read, storage_remove, storage_write } from './storage';
+import { storage_next_key, storage_read, storage_remove, storage_write } from './storage';
 import { stack_trace_next_key, stack_trace_read, stack_trace_remove } from './stack-trace';
 import { is_storage } from './storage-types';
 import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_write } from './struct-ops';
@@ -279,6 +279,10 @@ export function map_take_user(map: usize, key: usize, out: usize): i32 {
   if (!may_read(map) || !may_write(map)) return <i32>EPERM;
   const type = load<u32>(map, MAP_TYPE);
   if (type == QUEUE || type == STACK) return <i32>queue_pop(map, out);
+  if (type == STACK_TRACE) {
+    const result = stack_trace_read(map, key, out);
+    return result == 0 ? stack_trace_remove(map, key) : result;
+  }
   if (!is_plain_hash(type) && !is_lru(type)) return <i32>ENOTSUPP;
   const element = chain_take(map, key, is_lru(type) ? LRU_ELEMENT_KEY : HASH_ELEMENT_KEY);
   if (element == 0) return <i32>ENOENT;
@@ -346,6 +350,6 @@ export function map_next_key(map: usize, key: usize, out: usize): i32 {
     case STRUCT_OPS:
       return struct_ops_next_key(key, out);
     default:
-      return <i32>ENOTSUPP;
+      return is_storage(load<u32>(map, MAP_TYPE)) ? storage_next_key(map, key, out) : <i32>ENOTSUPP;
   }
 }
