@@ -1,7 +1,6 @@
 /** Copies from one descriptor to another. */
-import { InputError } from '../../../errors.ts';
 import type { RingBase } from '../ring.ts';
-import { JOB_SIZE, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
+import { checkedNumber, JOB_SIZE, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
 
 export interface CopyOptions extends PatternOptions {
   /** Blocks under way at once: 1 to 256, default 8. Pipes, sockets and terminals, on either side, have 1. A destination with O_APPEND needs 1. */
@@ -81,10 +80,4 @@ export function copy(ring: RingBase, from: number, to: number, options: CopyOpti
     },
     (job) => ({ bytes: job.getU64(HIGH) }),
   );
-}
-
-/** Throws InputError `SLUICE_RING_OPTION`. */
-export function checkedNumber(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new InputError('SLUICE_RING_OPTION', `${name}: an integer from ${least} to ${most}, not ${value}`);
 }

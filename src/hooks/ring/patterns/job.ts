@@ -131,7 +131,7 @@ export class Job {
   }
 }
 
-/** A job from its start to its answer. `prepare` writes it; `result` reads it once it is over, and gets what the program answered. */
+/** A job from its start to its answer. `prepare` writes it; `result` reads it once it succeeded, and gets what the program answered; `finish` comes last in any case. */
 export async function runJob<T>(
   ring: RingBase,
   pattern: PatternName,
@@ -140,6 +140,7 @@ export async function runJob<T>(
   options: PatternOptions,
   prepare: (job: Job) => void,
   result: (job: Job, answer: number) => T,
+  finish?: (job: Job) => void,
 ): Promise<T> {
   const { signal } = options;
   signal?.throwIfAborted();
@@ -158,6 +159,13 @@ export async function runJob<T>(
   } finally {
     forget();
     signal?.removeEventListener('abort', stop);
+    finish?.(job);
     job.release();
   }
+}
+
+/** Throws InputError `SLUICE_RING_OPTION`. */
+export function checkedNumber(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new InputError('SLUICE_RING_OPTION', `${name}: an integer from ${least} to ${most}, not ${value}`);
 }
