@@ -25,101 +25,55 @@ interface BenchOptions {
   readonly dir?: string;
 }
 
-const suites: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
-  async jit(options) {
-    const progress = new Progress('bench jit');
-    // Objects and cases lie beside the built command: dist/cli/ -> bpf/.
-    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf');
-    try {
-      return await benchJit({
-        bpf,
-        rounds: options.rounds,
-        targetMs: options.ms,
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
-  async verify(options) {
-    const progress = new Progress('bench verify');
-    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf', 'objects');
-    try {
-      return await benchVerify({
-        objects: findObjects(options.dir === undefined ? [bpf] : [bpf, options.dir]),
-        rounds: options.rounds,
-        script: fileURLToPath(new URL('../bench/verify-once.js', import.meta.url)),
-        sizes: options.only === undefined ? [1000, 4000, 16_000, 64_000] : [],
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
-  async load(options) {
-    const progress = new Progress('bench load');
-    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-    try {
-      return await benchLoad({
-        objects: findObjects(options.dir === undefined ? [join(root, 'bpf', 'objects')] : [options.dir]),
-        peers: join(root, 'bench', 'peers'),
-        rounds: options.rounds,
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
-  async maps(options) {
-    const progress = new Progress('bench maps');
-    const bpf = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf');
-    try {
-      return await benchMaps({
-        bpf,
-        rounds: options.rounds,
-        targetMs: options.ms,
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
-  async xdp(options) {
-    const progress = new Progress('bench xdp');
-    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-    try {
-      return await benchXdp({
-        bpf: join(root, 'bpf'),
-        peers: join(root, 'bench', 'peers'),
-        rounds: options.rounds,
-        targetMs: options.ms,
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
-  async ring(options) {
-    const progress = new Progress('bench ring');
-    const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-    try {
-      return await benchRing({
-        bpf: join(root, 'bpf'),
-        peers: join(root, 'bench', 'peers'),
-        rounds: options.rounds,
-        ...(options.only === undefined ? {} : { filter: options.only }),
-        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
-      });
-    } finally {
-      progress.end();
-    }
-  },
+/** What every suite is given; each takes of it what it has use for. */
+interface SuiteOptions {
+  /** Folders of the checkout or package. */
+  readonly bpf: string;
+  readonly peers: string;
+  readonly rounds: number;
+  /** Length of one measurement. */
+  readonly targetMs: number;
+  readonly filter?: string;
+  progress(done: number, of: number, name: string): void;
+}
+
+type Suite = (given: SuiteOptions, dir: string | undefined) => Promise<BenchResult>;
+
+const suites: Readonly<Record<string, Suite>> = {
+  jit: benchJit,
+  verify: (given, dir) =>
+    benchVerify({
+      ...given,
+      objects: findObjects([join(given.bpf, 'objects'), ...(dir === undefined ? [] : [dir])]),
+      script: fileURLToPath(new URL('../bench/verify-once.js', import.meta.url)),
+      sizes: given.filter === undefined ? [1000, 4000, 16_000, 64_000] : [],
+    }),
+  load: (given, dir) => benchLoad({ ...given, objects: findObjects([dir ?? join(given.bpf, 'objects')]) }),
+  maps: benchMaps,
+  xdp: benchXdp,
+  ring: benchRing,
 };
+
+async function runSuite(name: string, suite: Suite, options: BenchOptions): Promise<BenchResult> {
+  // Objects, cases and peers lie beside the built command: dist/cli/ -> bpf/.
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+  const progress = new Progress(`bench ${name}`);
+  try {
+    return await suite(
+      {
+        bpf: join(root, 'bpf'),
+        peers: join(root, 'bench', 'peers'),
+        rounds: options.rounds,
+        targetMs: options.ms,
+        ...(options.only === undefined ? {} : { filter: options.only }),
+        progress: (done, of, name) => progress.update(done, `of ${of}: ${name}`),
+      },
+      options.dir,
+    );
+  } finally {
+    progress.end();
+  }
+}
 
 export const benchVerb: Verb = (program, finish) => {
   program
@@ -142,7 +96,7 @@ export const benchVerb: Verb = (program, finish) => {
           const suite = suites[each];
           if (suite === undefined)
             throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
-          const result = await suite(options);
+          const result = await runSuite(each, suite, options);
           const { cpu, cpus, kernel, node } = result.machine;
           output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
           output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
