@@ -296,7 +296,7 @@ enum {
 
 /* Of system calls, as on x86-64 and arm64; not where the system's own headers came first. */
 #ifndef AT_FDCWD
-#define AT_FDCWD (-100)
+#define AT_FDCWD -100
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_REMOVEDIR 0x200
 #define AT_EMPTY_PATH 0x1000

@@ -49,4 +49,10 @@ struct bpf_map_def {
 
 enum { BPF_F_MMAPABLE = 1 << 10 };
 
+/* linux/limits.h, which came with the kernel's header. */
+#ifndef NAME_MAX
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#endif
+
 #endif

@@ -8,6 +8,7 @@ import {
 } from '../../layout/ring';
 import { TRACE_EMIT, TRACE_REAP, TRACE_REQUEST } from '../../layout/ring-trace';
 import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, SQE_EXTRA, SQE_FLAGS, SQE_OPCODE, SQE_SIZE, SQE_USER_DATA } from '../../layout/sqe';
+import { readable } from '../text/format';
 import { E2BIG, EBUSY, ECANCELED, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../errno';
 import { cancelHere, cancelSlot } from './cancel';
 import { chainOf, connect, disconnect, endedMember, LINKED, newRequest, NO_GROUP } from './chains';
@@ -89,8 +90,9 @@ export function bpf_iouring_copy_from_user(to: u64, size: u64, address: u64): i6
   return result;
 }
 
-/** Address of the first byte `value`, 0 if there is none. */
+/** Address of the first byte `value`, 0 if there is none, or not all of the bytes are memory. */
 export function bpf_memchr(from: u64, size: u64, value: u64): u64 {
+  if (!readable(from, <u32>size)) return 0;
   const end = <usize>from + <usize><u32>size;
   for (let at = <usize>from; at < end; at++) if (load<u8>(at) == <u8>value) return <u64>at;
   return 0;
