@@ -5,7 +5,8 @@
 import { InputError } from '../../../errors.ts';
 import { type Address, type Word64, writeWord } from './sqe.ts';
 
-function writeProcessAddress(view: DataView, at: number, base: number, address: Address): void {
+/** Below 2^32 an offset in the linear memory, which `base` is added to; 0 stays 0. */
+export function writeProcessAddress(view: DataView, at: number, base: number, address: Address): void {
   const absolute = typeof address === 'number' && address > 0 && address < 2 ** 32 ? base + address : address;
   writeWord(view, at, absolute, 'address');
 }
