@@ -274,7 +274,7 @@ export class RingCore implements AsyncIterable<Completion> {
    */
   stage(write: SqeWriter): void {
     const at = this.#nextSqe();
-    write(this.#view, at);
+    this.#write(write, at);
     this.#staged(at);
   }
 
@@ -424,10 +424,8 @@ export class RingCore implements AsyncIterable<Completion> {
         );
       }
     }
+    // The plane leaves what it has taken zeroed.
     const at = this.#stage + (this.#stageTail & this.#stageMask) * SQE_SIZE;
-    // Faster than fill() for so few.
-    const words = this.#words;
-    for (let word = at / 4, end = word + SQE_SIZE / 4; word < end; word++) words[word] = 0;
     return at;
   }
 
@@ -445,9 +443,19 @@ export class RingCore implements AsyncIterable<Completion> {
       const at = this.#stage + (i & this.#stageMask) * SQE_SIZE;
       if (view.getUint16(at + SQE_CQ, true) === this.#promises.index)
         dropped.push(view.getUint32(at + SQE_USER_DATA, true));
+      this.#words.fill(0, at / 4, (at + SQE_SIZE) / 4);
     }
     this.#stageTail = this.#chainStart;
     for (const index of dropped) this.#pending.complete(index, ECANCELED, 0);
+  }
+
+  #write(write: SqeWriter, at: number): void {
+    try {
+      write(this.#view, at);
+    } catch (error) {
+      this.#words.fill(0, at / 4, (at + SQE_SIZE) / 4);
+      throw error;
+    }
   }
 
   #isFull(): boolean {
@@ -460,7 +468,7 @@ export class RingCore implements AsyncIterable<Completion> {
     const index = this.#pending.add(pending);
     const view = this.#view;
     try {
-      write(view, at);
+      this.#write(write, at);
     } catch (error) {
       this.#pending.complete(index, ECANCELED, 0);
       throw error;

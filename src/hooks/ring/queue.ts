@@ -20,7 +20,9 @@ export class RingQueue implements AsyncIterable<Completion> {
   readonly #runtime: Runtime;
   readonly #more: () => Promise<boolean>;
   /** Of the memory as it was when they were made, which is good for all that lay in it then. */
-  #view: DataView;
+  #blocks: Int32Array;
+  /** Its bytes; a number, as typed arrays of shared memory are slow to tell. */
+  #size: number;
   readonly #words: Int32Array;
   readonly #queue: number;
 
@@ -29,9 +31,11 @@ export class RingQueue implements AsyncIterable<Completion> {
     this.#runtime = runtime;
     this.index = index;
     this.#more = more;
-    this.#view = new DataView(runtime.plane.memory.buffer);
-    this.#words = new Int32Array(this.#view.buffer);
-    this.#queue = this.#view.getUint32(this.#view.getUint32(ring + RING_QUEUES, true) + index * 4, true);
+    this.#words = new Int32Array(runtime.plane.memory.buffer);
+    this.#blocks = this.#words;
+    this.#size = this.#words.byteLength;
+    const view = new DataView(this.#words.buffer);
+    this.#queue = view.getUint32(view.getUint32(ring + RING_QUEUES, true) + index * 4, true);
   }
 
   get length(): number {
@@ -45,24 +49,34 @@ export class RingQueue implements AsyncIterable<Completion> {
     const queue = this.#queue;
     const words = this.#words;
     const tail = Atomics.load(words, (queue + QUEUE_TAIL) / 4);
-    let head = words[(queue + QUEUE_HEAD) / 4]!;
-    let taken = 0;
-    while (head !== tail && taken < limit) {
-      // A queue that grows leaves its old entries where they are.
-      const block = words[(queue + QUEUE_BLOCK) / 4]! >>> 0;
-      if (block >= this.#view.byteLength) this.#view = new DataView(this.#runtime.plane.memory.buffer);
-      const view = this.#view;
-      const entry = block + QUEUE_BLOCK_ENTRIES + (head & view.getUint32(block + QUEUE_BLOCK_MASK, true)) * CQE_SIZE;
-      const low = view.getUint32(entry, true);
-      const high = view.getUint32(entry + 4, true);
-      const res = view.getInt32(entry + CQE_RES, true);
-      const flags = view.getUint32(entry + CQE_FLAGS, true);
-      head = (head + 1) | 0;
+    const start = words[(queue + QUEUE_HEAD) / 4]!;
+    let head = start;
+    if (head === tail) return 0;
+    try {
+      for (let left = limit; head !== tail && left > 0; left--) {
+        // A queue that grows leaves its old entries where they are.
+        const block = words[(queue + QUEUE_BLOCK) / 4]! >>> 0;
+        const blocks = block < this.#size ? this.#blocks : this.#grown();
+        const entry =
+          (block + QUEUE_BLOCK_ENTRIES) / 4 + (head & blocks[(block + QUEUE_BLOCK_MASK) / 4]!) * (CQE_SIZE / 4);
+        head = (head + 1) | 0;
+        read(
+          blocks[entry]! >>> 0,
+          blocks[entry + 1]! >>> 0,
+          blocks[entry + CQE_RES / 4]!,
+          blocks[entry + CQE_FLAGS / 4]! >>> 0,
+        );
+      }
+    } finally {
       Atomics.store(words, (queue + QUEUE_HEAD) / 4, head);
-      taken++;
-      read(low, high, res, flags);
     }
-    return taken;
+    return (head - start) >>> 0;
+  }
+
+  #grown(): Int32Array {
+    this.#blocks = new Int32Array(this.#runtime.plane.memory.buffer);
+    this.#size = this.#blocks.byteLength;
+    return this.#blocks;
   }
 
   /** The oldest completion, undefined if there is none. */

@@ -61,6 +61,8 @@ export const RING_OPEN_MEMORY = 1;
 export const RING_CLOSING = 2;
 /** Keep effects in the trace (RING_TRACE). */
 export const RING_TRACING = 4;
+/** User space reads queues on another thread while the plane works. */
+export const RING_SHARED = 8;
 /** What a turn may take: program runs, requests of one run, program runs that follow from each other without the kernel between. */
 export const RING_BUDGET_RUNS = 148;
 export const RING_BUDGET_REQUESTS = 152;
@@ -95,6 +97,9 @@ export const RING_LOOP_REGION = 356;
 export const RING_LOOP_REGION_SIZE = 360;
 /** Number of the function (of JavaScript) that enters for a loop; it takes the number of requests and returns 0 where that failed. */
 export const RING_LOOP_ENTER = 380;
+/** Tail of the kernel's SQ and head of its CQ as the plane has them; the kernel's words follow at the end of a turn. */
+export const RING_SQ_OWN_TAIL = 440;
+export const RING_CQ_OWN_HEAD = 444;
 /** Instructions (back edges and calls) that a run may take. */
 export const RING_BUDGET_FUEL = 364;
 /** Runs left in this turn. */
@@ -133,7 +138,7 @@ export const RING_CTX_QUEUE = 44;
 export const RING_CTX_SIZE = 64;
 
 /** A slot: a request from the moment it is known until nothing refers to it. Handle: index in the lower half, generation in the upper. */
-export const RING_SLOT_SIZE = 160;
+export const RING_SLOT_SIZE = 192;
 /** The SQE as it was given. */
 export const SLOT_SQE = 0;
 export const SLOT_STATE = 64;
@@ -187,6 +192,8 @@ export const SLOT_HOLDS = 148;
 export const SLOT_FLAGS = 152;
 /** Bytes of a transfer that its last completion left undone. */
 export const SLOT_LEFT = 156;
+/** The slot's own number: index + 1. It stays. */
+export const SLOT_NUMBER = 160;
 export const SLOT_INTERNAL = 1;
 export const SLOT_BROKEN = 2;
 

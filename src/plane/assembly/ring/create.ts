@@ -4,7 +4,7 @@ import {
   EDGE_NEXT, RING_BUDGET_DEPTH, RING_BUDGET_FUEL, RING_BUDGET_REQUESTS, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTROL_SIZE, RING_EDGE_COUNT, RING_EDGE_FREE,
   RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PROGRAM_SIZE,
   RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS,
-  RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_NEXT,
+  RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_NEXT, SLOT_NUMBER,
 } from '../../layout/ring';
 import { SQE_FD, SQE_OP_FLAGS, SQE_OPCODE, SQE_SIZE, SQE_USER_DATA } from '../../layout/sqe';
 import { WASM_PAGE } from '../../layout/memory';
@@ -62,6 +62,7 @@ export function ring_create(slots: u32, staged: u32, programs: u32, groups: u32,
   for (let i: u32 = 1; i <= slots; i++) {
     const slot = slotAt(ring, i);
     store<u32>(slot, 1, SLOT_GENERATION);
+    store<u32>(slot, i, SLOT_NUMBER);
     store<u32>(slot, i == slots ? 0 : i + 1, SLOT_NEXT);
   }
   store<u32>(ring, 1, RING_SLOT_FREE);

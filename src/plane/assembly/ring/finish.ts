@@ -1,6 +1,7 @@
 // The end of a request: those that follow it are let go, its group and its chain know, and its slot is given back with its chain.
 import {
-  RING_FINALLY, RING_HIDDEN, RING_QUIET_CANCEL, SLOT_CANCELLED, SLOT_CHAIN_ENDED, SLOT_CHAIN_LIVE, SLOT_CQE_FLAGS, SLOT_ENDED, SLOT_FLAGS,
+  RING_FINALLY, RING_HIDDEN, RING_QUIET_CANCEL, SLOT_CANCELLED, SLOT_CHAIN_ENDED, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED,
+  SLOT_FLAGS, SLOT_HOLDS,
   SLOT_INTERNAL, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
 } from '../../layout/ring';
 import { TRACE_CANCEL, TRACE_END } from '../../layout/ring-trace';
@@ -10,7 +11,7 @@ import { chainOf, forgetChain, releaseFollowers } from './chains';
 import { leaveGroup } from './groups';
 import { count, post, STAT_CANCELLED } from './posting';
 import { queueAt } from './queues';
-import { handleOf, slotAt } from './slots';
+import { giveSlot, handleOf, slotAt } from './slots';
 import { trace } from './trace';
 
 /** `broken`: those linked to it do not go on. */
@@ -18,9 +19,14 @@ export function end(ring: usize, slot: usize, res: i32, broken: bool): void {
   store<u32>(slot, SLOT_ENDED, SLOT_STATE);
   store<i32>(slot, res, SLOT_RES);
   trace(ring, TRACE_END, load<u64>(slot, SLOT_SQE + SQE_USER_DATA), res, <u32>broken, handleOf(ring, slot));
-  releaseFollowers(ring, slot, broken);
+  if (load<u32>(slot, SLOT_EDGES) != 0) releaseFollowers(ring, slot, broken);
   leaveGroup(ring, slot);
   const head = chainOf(ring, slot);
+  if (head == slot && load<u32>(slot, SLOT_CHAIN_NEXT) == 0 && load<u32>(slot, SLOT_CHAIN_OPEN) == 0 && load<u32>(slot, SLOT_HOLDS) == 0) {
+    // Alone, as most are.
+    giveSlot(ring, slot);
+    return;
+  }
   store<u32>(head, load<u32>(head, SLOT_CHAIN_LIVE) - 1, SLOT_CHAIN_LIVE);
   store<u32>(head, load<u32>(head, SLOT_CHAIN_ENDED) + 1, SLOT_CHAIN_ENDED);
   forgetChain(ring, head);

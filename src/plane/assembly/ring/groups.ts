@@ -47,6 +47,17 @@ function enter(ring: usize, index: u32, head: usize): void {
   }
 }
 
+/** Lets a request in that is alone in its chain and waits for nothing, if its group would at once; false: `admit` it. */
+export function enterAlone(ring: usize, slot: usize): bool {
+  const index = <u32>load<u16>(slot, SLOT_SQE + SQE_GROUP);
+  const group = groupAt(ring, index);
+  if (load<u32>(group, RING_GROUP_FIRST) != 0 || !mayEnter(group, index, slot)) return false;
+  if (drains(slot)) store<u32>(group, 1, RING_GROUP_DRAINING);
+  store<u32>(group, load<u32>(group, RING_GROUP_LIVE) + 1, RING_GROUP_LIVE);
+  store<u32>(slot, index, SLOT_GROUP);
+  return true;
+}
+
 /** Lets a chain go on, or keeps it until its group does. */
 export function admit(ring: usize, head: usize): void {
   const index = <u32>load<u16>(head, SLOT_SQE + SQE_GROUP);

@@ -1,6 +1,6 @@
 // From slots into the kernel's SQ: flags that are ours are taken out, offsets in the memory become addresses of the process, and the handle is the user_data.
 import {
-  RING_BASE, RING_ISSUED, RING_READY_FIRST, RING_SQ_HEAD, RING_SQ_MASK, RING_SQ_TAIL, RING_SQES, SLOT_ISSUED, SLOT_READY, SLOT_SQE, SLOT_STATE,
+  RING_BASE, RING_ISSUED, RING_READY_FIRST, RING_SQ_HEAD, RING_SQ_MASK, RING_SQ_OWN_TAIL, RING_SQ_TAIL, RING_SQES, SLOT_ISSUED, SLOT_READY, SLOT_SQE, SLOT_STATE,
   SLOT_TIMEOUT, SLOT_VECTOR_BYTES,
 } from '../../layout/ring';
 import { TRACE_ISSUE } from '../../layout/ring-trace';
@@ -19,13 +19,12 @@ export const MESSAGE: u64 = 0x8000_0000_0000_0000;
 
 /** Places that are free in the kernel's SQ. */
 function roomOf(ring: usize): u32 {
-  const used = load<u32>(<usize>load<u32>(ring, RING_SQ_TAIL)) - atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD));
+  const used = load<u32>(ring, RING_SQ_OWN_TAIL) - atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD));
   return load<u32>(ring, RING_SQ_MASK) + 1 - used;
 }
 
 function put(ring: usize, slot: usize, link: u32): void {
-  const word: usize = load<u32>(ring, RING_SQ_TAIL);
-  const tail = load<u32>(word);
+  const tail = load<u32>(ring, RING_SQ_OWN_TAIL);
   const sqe = <usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE;
   copySqe(sqe, slot + SLOT_SQE);
   const handle = handleOf(ring, slot);
@@ -39,16 +38,15 @@ function put(ring: usize, slot: usize, link: u32): void {
   store<u32>(slot, SLOT_ISSUED, SLOT_STATE);
   store<u32>(ring, load<u32>(ring, RING_ISSUED) + 1, RING_ISSUED);
   trace(ring, TRACE_ISSUE, load<u64>(slot, SLOT_SQE + SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handle);
-  atomic.store<u32>(word, tail + 1);
+  store<u32>(ring, tail + 1, RING_SQ_OWN_TAIL);
 }
 
 /** A request without a slot, as it is; false: there is no room. */
 export function putRaw(ring: usize, from: usize): bool {
   if (roomOf(ring) == 0) return false;
-  const word: usize = load<u32>(ring, RING_SQ_TAIL);
-  const tail = load<u32>(word);
+  const tail = load<u32>(ring, RING_SQ_OWN_TAIL);
   copySqe(<usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE, from);
-  atomic.store<u32>(word, tail + 1);
+  store<u32>(ring, tail + 1, RING_SQ_OWN_TAIL);
   return true;
 }
 
@@ -77,7 +75,10 @@ export function issueReady(ring: usize): void {
   }
 }
 
-/** Requests in the kernel's SQ that an enter has not taken. */
-export function unsubmitted(ring: usize): u32 {
-  return load<u32>(<usize>load<u32>(ring, RING_SQ_TAIL)) - atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD));
+/** Shows the kernel what is in its SQ; how many requests an enter would take. */
+export function publish(ring: usize): u32 {
+  const tail = load<u32>(ring, RING_SQ_OWN_TAIL);
+  const word: usize = load<u32>(ring, RING_SQ_TAIL);
+  if (load<u32>(word) != tail) atomic.store<u32>(word, tail);
+  return tail - atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD));
 }

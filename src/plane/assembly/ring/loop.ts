@@ -8,7 +8,7 @@ import { SQE_SIZE } from '../../layout/sqe';
 import { WORKER_FUEL } from '../../layout/worker';
 import { EBUSY } from '../errno';
 import { WORKER } from '../worker';
-import { putRaw, unsubmitted } from './issue';
+import { publish, putRaw } from './issue';
 import { translate } from './opcodes';
 import { ring_function } from './programs';
 
@@ -34,10 +34,11 @@ export function bpf_io_uring_submit_sqes(ctx: u64, count: u64): i64 {
   for (let i: u32 = 0; i < wanted; i++) {
     translate(sqe, base);
     // A full SQ is handed over at once.
-    if (!putRaw(ring, sqe) && (ring_function(load<u32>(ring, RING_LOOP_ENTER), unsubmitted(ring)) == 0 || !putRaw(ring, sqe)))
+    if (!putRaw(ring, sqe) && (ring_function(load<u32>(ring, RING_LOOP_ENTER), publish(ring)) == 0 || !putRaw(ring, sqe)))
       return i == 0 && wanted != 0 ? EBUSY : <i64>i;
     sqe += SQE_SIZE;
   }
+  publish(ring);
   return <i64>wanted;
 }
 

@@ -3,7 +3,7 @@ import {
   ESCALATE_REQUESTS, RING_BUDGET_FUEL, RING_CONTEXT, RING_CTX_CHAIN, RING_CTX_FLAGS, RING_CTX_OPCODE, RING_CTX_PROGRAM, RING_CTX_QUEUE,
   RING_CTX_REQUEST, RING_CTX_RES, RING_CTX_USER_DATA, RING_PROGRAM_ENTRY, RING_PROGRAM_FUNCTION, RING_PROGRAM_RUNS,
   RING_PROGRAM_SIZE, RING_PROGRAMS, RING_RUN_DEPTH, RING_RUN_EXCEEDED, RING_RUN_FIRST, RING_RUN_LINK, RING_RUN_REQUESTS, RING_RUNNING,
-  RING_RUNNING_PROGRAM, RING_RUNS_LEFT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ENDED, SLOT_GROUP, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
+  RING_RUNNING_PROGRAM, RING_RUNS_LEFT, SLOT_CHAIN_ENDED, SLOT_CHAIN_NEXT, SLOT_DEPTH, SLOT_ENDED, SLOT_GROUP, SLOT_PENDING, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
 } from '../../layout/ring';
 import { TRACE_RETURN, TRACE_RUN } from '../../layout/ring-trace';
 import { SQE_CQ, SQE_GROUP, SQE_OPCODE, SQE_USER_DATA } from '../../layout/sqe';
@@ -12,9 +12,10 @@ import { E2BIG } from '../errno';
 import { WORKER } from '../worker';
 import { clear64 } from './copying';
 import { chainOf, NO_GROUP } from './chains';
-import { admit, joinGroup } from './groups';
+import { admit, enterAlone, joinGroup } from './groups';
 import { count, escalate, STAT_RUNS } from './posting';
 import { handleOf, numberOf, shiftSlot } from './slots';
+import { begin } from './start';
 import { trace } from './trace';
 
 /** A function of JavaScript that takes the place of a program: its number, and the address of the context. */
@@ -68,7 +69,10 @@ export function admitEmitted(ring: usize): void {
   while (slot != 0) {
     if (load<u32>(slot, SLOT_STATE) == SLOT_WAITS && load<u32>(slot, SLOT_GROUP) == NO_GROUP) {
       const head = chainOf(ring, slot);
-      if (head == slot) admit(ring, slot);
+      if (head == slot) {
+        if (load<u32>(slot, SLOT_CHAIN_NEXT) == 0 && load<u32>(slot, SLOT_PENDING) == 0 && enterAlone(ring, slot)) begin(ring, slot);
+        else admit(ring, slot);
+      }
       // Linked to a request of before, whose chain is in its group already.
       else if (load<u32>(head, SLOT_STATE) == SLOT_ENDED || load<u32>(head, SLOT_GROUP) != NO_GROUP)
         joinGroup(ring, slot, <u32>load<u16>(head, SLOT_SQE + SQE_GROUP));

@@ -1,7 +1,7 @@
 // Completion queues of a ring: any number, made at run time. Queue 0 is the user's. Positions run freely and entries are CQEs.
 import {
   QUEUE_BLOCK, QUEUE_BLOCK_BEFORE, QUEUE_BLOCK_BYTES, QUEUE_BLOCK_ENTRIES, QUEUE_BLOCK_MASK, QUEUE_FLAGS, QUEUE_HEAD, QUEUE_LIMIT,
-  QUEUE_SIZE, QUEUE_TAIL, QUEUE_VISIBLE, RING_POSTED, RING_QUEUE_COUNT, RING_QUEUES,
+  QUEUE_SIZE, QUEUE_TAIL, QUEUE_VISIBLE, RING_FLAGS, RING_POSTED, RING_QUEUE_COUNT, RING_QUEUES, RING_SHARED,
 } from '../../layout/ring';
 import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA } from '../../layout/sqe';
 import { EINVAL, ENOENT, ENOMEM } from '../errno';
@@ -119,8 +119,12 @@ export function pushCompletion(ring: usize, queue: usize, userData: u64, res: i3
   store<u64>(entry, userData, CQE_USER_DATA);
   store<i32>(entry, res, CQE_RES);
   store<u32>(entry, flags, CQE_FLAGS);
-  atomic.store<u32>(queue, tail + 1, QUEUE_TAIL);
-  if ((load<u32>(queue, QUEUE_FLAGS) & QUEUE_VISIBLE) != 0) atomic.add<u32>(ring, 1, RING_POSTED);
+  if ((load<u32>(ring, RING_FLAGS) & RING_SHARED) != 0) {
+    atomic.store<u32>(queue, tail + 1, QUEUE_TAIL);
+    if ((load<u32>(queue, QUEUE_FLAGS) & QUEUE_VISIBLE) != 0) atomic.add<u32>(ring, 1, RING_POSTED);
+  } else {
+    store<u32>(queue, tail + 1, QUEUE_TAIL);
+  }
   return true;
 }
 
@@ -133,6 +137,7 @@ export function reapCompletion(ring: usize, index: u32, to: usize): i64 {
   }
   const head = load<u32>(queue, QUEUE_HEAD);
   copyCqe(to, entryOf(<usize>load<u32>(queue, QUEUE_BLOCK), head));
-  atomic.store<u32>(queue, head + 1, QUEUE_HEAD);
+  // Programs reap what user space does not read.
+  store<u32>(queue, head + 1, QUEUE_HEAD);
   return 0;
 }

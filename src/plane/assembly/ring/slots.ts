@@ -1,7 +1,7 @@
 // Slots: requests by index, with a generation that tells a handle of an earlier request in the same slot. Indices in memory are index + 1, 0: none.
 import {
   RING_EDGE_FREE, RING_EDGE_SIZE, RING_EDGES, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS, RING_SLOTS_USED, SLOT_EDGES,
-  SLOT_FREE, SLOT_GENERATION, SLOT_NEXT, SLOT_RES, SLOT_STATE, EDGE_NEXT,
+  SLOT_FREE, SLOT_GENERATION, SLOT_NEXT, SLOT_NUMBER, SLOT_RES, SLOT_STATE, EDGE_NEXT,
 } from '../../layout/ring';
 import { clear64 } from './copying';
 
@@ -14,7 +14,7 @@ export function slotAt(ring: usize, number: u32): usize {
 // @ts-ignore: decorator
 @inline
 export function numberOf(ring: usize, slot: usize): u32 {
-  return <u32>(slot - <usize>load<u32>(ring, RING_SLOTS)) / <u32>RING_SLOT_SIZE + 1;
+  return load<u32>(slot, SLOT_NUMBER);
 }
 
 /** What programs and the kernel call the request. */
@@ -39,7 +39,8 @@ export function takeSlot(ring: usize): usize {
   store<u32>(ring, load<u32>(ring, RING_SLOTS_USED) + 1, RING_SLOTS_USED);
   // What is behind the generation: 88 bytes.
   clear64(slot + SLOT_RES);
-  v128.store(slot, i64x2.splat(0), SLOT_RES + 64);
+  store<u64>(slot, 0, SLOT_RES + 64);
+  store<u64>(slot, 0, SLOT_RES + 72);
   store<u64>(slot, 0, SLOT_RES + 80);
   return slot;
 }

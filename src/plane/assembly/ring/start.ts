@@ -28,7 +28,8 @@ export function arm(ring: usize, slot: usize): void {
   waitOn(ring, queue, slot);
 }
 
-function begin(ring: usize, slot: usize): void {
+/** A request that its group has let in. */
+export function begin(ring: usize, slot: usize): void {
   const opcode = <u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE);
   if (opcode == IORING_OP_BPF) {
     if (load<u64>(slot, SLOT_SQE + SQE_OFF) >= <u64>load<u32>(ring, RING_PROGRAM_COUNT)) {

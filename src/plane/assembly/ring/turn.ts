@@ -1,7 +1,7 @@
 // One turn of a ring: the kernel's completions, what the user staged, programs that are due; then the kernel's SQ is full of what there is to do.
 import {
   ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
-  RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
+  RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
   RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_STAGE, RING_STAGE_HEAD,
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_WAIT, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
@@ -15,15 +15,16 @@ import { WORKER } from '../worker';
 import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
 import { connect, joinChains, LINKED, newRequest, policyOf } from './chains';
 import { complete } from './completion';
+import { clear64 } from './copying';
 import { end, endUnissued } from './finish';
-import { admit, isGroup } from './groups';
-import { issueReady, unsubmitted } from './issue';
+import { admit, enterAlone, isGroup } from './groups';
+import { issueReady, publish } from './issue';
 import { isOpcode, OP_LINK_TIMEOUT } from './opcodes';
 import { count, escalate, post, STAT_REQUESTS } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
 import { numberOf, shiftSlot, slotAt } from './slots';
-import { arm, startAll } from './start';
+import { arm, begin, startAll } from './start';
 
 function reap(ring: usize): void {
   const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
@@ -31,6 +32,7 @@ function reap(ring: usize): void {
   const mask = load<u32>(ring, RING_CQ_MASK);
   const tail = atomic.load<u32>(<usize>load<u32>(ring, RING_CQ_TAIL));
   let head = load<u32>(headWord);
+  store<u32>(ring, head, RING_CQ_OWN_HEAD);
   while (head != tail && load<u32>(ring, RING_RUNS_LEFT) != 0) {
     const cqe = cqes + <usize>(head & mask) * CQE_SIZE;
     const userData = load<u64>(cqe, CQE_USER_DATA);
@@ -38,9 +40,10 @@ function reap(ring: usize): void {
     const flags = load<u32>(cqe, CQE_FLAGS);
     // Before a program runs that may be stopped: it is not to see the completion twice.
     head++;
-    atomic.store<u32>(headWord, head);
+    store<u32>(ring, head, RING_CQ_OWN_HEAD);
     complete(ring, userData, res, flags);
   }
+  if (load<u32>(headWord) != head) atomic.store<u32>(headWord, head);
 }
 
 /** A request that cannot be: the kernel's EINVAL, without harm to those before it. */
@@ -71,10 +74,12 @@ function takeChain(ring: usize, head: u32, length: u32): void {
     const slot = newRequest(ring, sqe, 0, 0);
     count(ring, STAT_REQUESTS);
     if (!isValid(ring, sqe)) spoil(slot);
+    clear64(sqe);
     if (first == 0) first = slot;
     previous = follow(ring, previous, slot);
   }
-  admit(ring, first);
+  if (length == 1 && enterAlone(ring, first)) begin(ring, first);
+  else admit(ring, first);
 }
 
 /** Appends a request to a chain, which goes on behind the one that is returned. */
@@ -118,8 +123,8 @@ function stage(ring: usize): void {
     else if (length > load<u32>(ring, RING_SLOT_COUNT) - load<u32>(ring, RING_SLOTS_USED)) break;
     else takeChain(ring, head, length);
     head += length;
-    atomic.store<u32>(ring, head, RING_STAGE_HEAD);
   }
+  if (load<u32>(ring, RING_STAGE_HEAD) != head) atomic.store<u32>(ring, head, RING_STAGE_HEAD);
 }
 
 /** A program request whose time has come. */
@@ -159,7 +164,7 @@ export function ring_turn(ring: usize): u32 {
   settle(ring);
   store<u32>(WORKER, 0, WORKER_RING);
   if (load<u32>(ring, RING_READY_FIRST) != 0) issueReady(ring);
-  return unsubmitted(ring);
+  return publish(ring);
 }
 
 function settle(ring: usize): void {
@@ -179,6 +184,9 @@ function settle(ring: usize): void {
 export function ring_stopped(ring: usize, exhausted: u32): u32 {
   const number = load<u32>(ring, RING_RUNNING);
   if (number == 0) return 0;
+  // The completion that it ran for is taken.
+  const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
+  if (load<u32>(headWord) != load<u32>(ring, RING_CQ_OWN_HEAD)) atomic.store<u32>(headWord, load<u32>(ring, RING_CQ_OWN_HEAD));
   store<u32>(ring, 0, RING_RUNNING);
   let emitted = shiftSlot(ring, ring + RING_RUN_FIRST);
   while (emitted != 0) {
