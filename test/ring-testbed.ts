@@ -370,6 +370,12 @@ export class RingBed extends Testbed {
     return taken;
   }
 
+  /** Stages these requests, and waits for so many completions. */
+  collect(count: number, ...writers: readonly Writer[]): Cqe[] {
+    this.stage(...writers);
+    return this.take(count);
+  }
+
   /** Both: what these requests end with. */
   run(...writers: readonly Writer[]): Cqe[] {
     this.stage(...writers);

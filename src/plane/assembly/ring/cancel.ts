@@ -4,19 +4,22 @@ import {
   SLOT_CHAIN, SLOT_CHAIN_NEXT, SLOT_DONE, SLOT_DUE, SLOT_ENDED, SLOT_FLAGS, SLOT_FREE, SLOT_GROUP, SLOT_GROUPED, SLOT_INTERNAL, SLOT_ISSUED, SLOT_NEXT,
   SLOT_READY, SLOT_SQE, SLOT_STATE, SLOT_WAIT_IDX, SLOT_WAITS,
 } from '../../layout/ring';
-import { SQE_ADDR, SQE_FD, SQE_GROUP, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE, SQE_USER_DATA, SQE_SIZE } from '../../layout/sqe';
+import { IOSQE_FIXED_FILE, SQE_ADDR, SQE_FD, SQE_FLAGS, SQE_GROUP, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE, SQE_USER_DATA, SQE_SIZE } from '../../layout/sqe';
 import { EALREADY, EBUSY, ECANCELED, ENOENT } from '../errno';
 import { joinGroup, groupAt, pumpGroup } from './groups';
 import { NO_GROUP, newRequest } from './chains';
 import { endUnissued } from './finish';
-import { OP_ASYNC_CANCEL, OP_POLL_REMOVE } from './opcodes';
+import { OP_ASYNC_CANCEL, OP_POLL_ADD, OP_POLL_REMOVE } from './opcodes';
 import { queueAt } from './queues';
 import { handleOf, numberOf, removeSlot, slotAt } from './slots';
 
 export const CANCEL_ALL: u32 = 1;
 export const CANCEL_FD: u32 = 2;
 export const CANCEL_ANY: u32 = 4;
+const CANCEL_FD_FIXED: u32 = 8;
+const CANCEL_USERDATA: u32 = 16;
 const CANCEL_OP: u32 = 32;
+const POLL_UPDATE_EVENTS: u32 = 2;
 const POLL_UPDATE_USER_DATA: u32 = 4;
 
 function forgetWaiting(ring: usize, slot: usize): void {
@@ -97,20 +100,26 @@ export function cancelByUserData(ring: usize, userData: u64): i64 {
   return slot == 0 ? ENOENT : cancelSlot(ring, slot);
 }
 
+/** Whether a cancellation means this request. The kernel compares files instead of descriptors. */
+function isMeant(slot: usize, flags: u32, request: usize): bool {
+  if (slot == request || (load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0) return false;
+  if ((flags & CANCEL_ANY) != 0) return true;
+  if ((flags & CANCEL_FD) != 0) {
+    const fixed = (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_FIXED_FILE) != 0;
+    if (fixed != ((flags & CANCEL_FD_FIXED) != 0) || load<i32>(slot, SLOT_SQE + SQE_FD) != load<i32>(request, SLOT_SQE + SQE_FD)) return false;
+  }
+  if ((flags & CANCEL_OP) != 0 && <u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE) != load<u32>(request, SLOT_SQE + SQE_LEN)) return false;
+  const named = (flags & CANCEL_USERDATA) != 0 || (flags & (CANCEL_FD | CANCEL_OP)) == 0;
+  return !named || load<u64>(slot, SLOT_SQE + SQE_USER_DATA) == load<u64>(request, SLOT_SQE + SQE_ADDR);
+}
+
 /** Cancels here those that the kernel does not have; how many there were. */
 function cancelMatching(ring: usize, flags: u32, request: usize): u32 {
   const slots = load<u32>(ring, RING_SLOT_COUNT);
-  const fd = load<i32>(request, SLOT_SQE + SQE_FD);
-  const opcode = load<u32>(request, SLOT_SQE + SQE_LEN);
   let cancelled: u32 = 0;
   for (let i: u32 = 1; i <= slots; i++) {
     const slot = slotAt(ring, i);
-    if (slot == request || (load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0) continue;
-    if ((flags & CANCEL_ANY) == 0) {
-      if ((flags & CANCEL_FD) != 0 && load<i32>(slot, SLOT_SQE + SQE_FD) != fd) continue;
-      if ((flags & CANCEL_OP) != 0 && <u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE) != opcode) continue;
-    }
-    if (cancelHere(ring, slot, <i32>ECANCELED)) {
+    if (isMeant(slot, flags, request) && cancelHere(ring, slot, <i32>ECANCELED)) {
       cancelled++;
       if ((flags & (CANCEL_ALL | CANCEL_ANY)) == 0) return cancelled;
     }
@@ -129,35 +138,44 @@ export function resolveTarget(ring: usize, request: usize): i32 {
   const opcode = <u32>load<u8>(request, SLOT_SQE + SQE_OPCODE);
   if (opcode == OP_ASYNC_CANCEL) {
     const flags = load<u32>(request, SLOT_SQE + SQE_OP_FLAGS);
-    if ((flags & (CANCEL_FD | CANCEL_ANY | CANCEL_OP)) != 0) {
+    const byFile = (flags & (CANCEL_FD | CANCEL_ANY | CANCEL_OP)) != 0;
+    if (byFile && (flags & CANCEL_USERDATA) == 0) {
       const cancelled = cancelMatching(ring, flags, request);
       store<u32>(request, cancelled, SLOT_DONE);
       return cancelled != 0 && (flags & (CANCEL_ALL | CANCEL_ANY)) == 0 ? 0 : ISSUE;
     }
-    if ((flags & CANCEL_ALL) != 0) return cancelAllNamed(ring, request);
+    // The kernel knows handles, which differ: it is asked for each.
+    if (byFile || (flags & CANCEL_ALL) != 0) return cancelNamed(ring, flags, request);
   }
   const target = liveByUserData(ring, load<u64>(request, SLOT_SQE + SQE_ADDR), request);
   if (target == 0) return <i32>ENOENT;
   if (opcode == OP_ASYNC_CANCEL && cancelHere(ring, target, <i32>ECANCELED)) return 0;
-  if (opcode == OP_POLL_REMOVE && (load<u32>(request, SLOT_SQE + SQE_LEN) & POLL_UPDATE_USER_DATA) != 0) {
-    store<u64>(target, load<u64>(request, SLOT_SQE + SQE_OFF), SLOT_SQE + SQE_USER_DATA);
-    store<u32>(request, load<u32>(request, SLOT_SQE + SQE_LEN) & ~POLL_UPDATE_USER_DATA, SLOT_SQE + SQE_LEN);
+  if (opcode == OP_POLL_REMOVE) {
+    const flags = load<u32>(request, SLOT_SQE + SQE_LEN);
+    if ((flags & POLL_UPDATE_USER_DATA) != 0) {
+      if (<u32>load<u8>(target, SLOT_SQE + SQE_OPCODE) != OP_POLL_ADD) return <i32>ENOENT;
+      // The kernel goes on calling it by its handle.
+      store<u64>(target, load<u64>(request, SLOT_SQE + SQE_OFF), SLOT_SQE + SQE_USER_DATA);
+      if ((flags & POLL_UPDATE_EVENTS) == 0) return 0;
+      store<u64>(request, 0, SLOT_SQE + SQE_OFF);
+      store<u32>(request, flags & ~POLL_UPDATE_USER_DATA, SLOT_SQE + SQE_LEN);
+    }
   }
   store<u64>(request, handleOf(ring, target), SLOT_SQE + SQE_ADDR);
   return ISSUE;
 }
 
-/** All with one user_data: handles differ, so the kernel is asked for each. Result: how many were found. */
-function cancelAllNamed(ring: usize, request: usize): i32 {
-  const userData = load<u64>(request, SLOT_SQE + SQE_ADDR);
+/** Result: how many were found, with ALL; else as of one. */
+function cancelNamed(ring: usize, flags: u32, request: usize): i32 {
   const slots = load<u32>(ring, RING_SLOT_COUNT);
   let found: i32 = 0;
   for (let i: u32 = 1; i <= slots; i++) {
     const slot = slotAt(ring, i);
-    if (slot == request || (load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0 || load<u64>(slot, SLOT_SQE + SQE_USER_DATA) != userData)
-      continue;
+    if (load<u32>(slot, SLOT_STATE) == SLOT_FREE || !isMeant(slot, flags, request)) continue;
     const result = cancelSlot(ring, slot);
-    if (result == 0 || result == EALREADY) found++;
+    if (result != 0 && result != EALREADY) continue;
+    if ((flags & CANCEL_ALL) == 0) return 0;
+    found++;
   }
-  return found;
+  return found == 0 && (flags & CANCEL_ALL) == 0 ? <i32>ENOENT : found;
 }
