@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { SimulatedBackend } from '../src/hooks/ring/simulated/backend.ts';
 import { cachedLatency } from '../src/hooks/ring/simulated/faults.ts';
+import { recordFromJson, recordToJson } from '../src/hooks/ring/simulated/record.ts';
+import { RecordingBackend } from '../src/hooks/ring/simulated/recording-backend.ts';
 import { LinuxRing } from '../src/linux/io-uring.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
 import { Bed } from './ring-simulated/bed.ts';
@@ -47,6 +49,31 @@ describe('the simulated ring and Linux', () => {
       await there.backend.close();
       expect(ours).toEqual(theirs);
       expect(ours.length).toBeGreaterThan(0);
+    },
+  );
+});
+
+describe('a run on Linux', () => {
+  // Messages go to the ring's own descriptor, which is another one in the replay.
+  const replayed = scenarios.filter(({ name }) => !name.startsWith('messages to the ring'));
+  it.skipIf(refused !== '').each(replayed.map((scenario, index) => ({ ...scenario, index })))(
+    `is replayed in simulation: $name${refused === '' ? '' : ` (${refused})`}`,
+    async ({ run, index }) => {
+      const runtime = new Runtime({ seed: 1n });
+      const root = join(directory, `recorded-${index}`);
+      const recording = new RecordingBackend(runtime, new LinuxRing(runtime, { entries: 64 }));
+      const bed = new Bed(runtime, recording, root);
+      bed.one('mkdirat', { fd: -100, addr: bed.path(''), len: 0o755 });
+      const before = run(bed);
+      const { record } = recording;
+      await recording.close();
+      const other = new Runtime({ seed: 1n });
+      const backend = new SimulatedBackend(other, { replay: recordFromJson(recordToJson(record)) });
+      const again = new Bed(other, backend, root);
+      again.one('mkdirat', { fd: -100, addr: again.path(''), len: 0o755 });
+      expect(run(again)).toEqual(before);
+      expect(backend.isReplayed).toBe(true);
+      await backend.close();
     },
   );
 });

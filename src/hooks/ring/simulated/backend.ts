@@ -13,7 +13,9 @@ import type { History } from './history.ts';
 import { Kernel } from './kernel.ts';
 import { LinearMemory } from './memory.ts';
 import { operations } from './operations/index.ts';
+import type { RingRecord } from './record.ts';
 import { register } from './registration.ts';
+import { Replay } from './replay.ts';
 import { World } from './world/index.ts';
 
 export interface SimulationOptions {
@@ -28,6 +30,8 @@ export interface SimulationOptions {
   /** Default: none. `chaos` has them all. */
   readonly faults?: Partial<Faults>;
   readonly latency?: Latency;
+  /** A recorded run (RecordingBackend): requests get the results that they had then, and the world stays as it is. */
+  readonly replay?: RingRecord;
   /** IORING_SETUP_SUBMIT_ALL: a request that is refused does not end the submission. Default true. */
   readonly submitAll?: boolean;
 }
@@ -94,6 +98,7 @@ export class SimulatedBackend implements RingBackend {
     this.#memory = new LinearMemory(runtime.plane.memory);
     const faults = { ...noFaults, ...options.faults };
     this.#kernel = new Kernel(this.world, this.#memory, this.addresses, random(this.seed), faults, this.#latency);
+    if (options.replay !== undefined) this.#kernel.replay = new Replay(this.#kernel, options.replay);
     this.world.clock.onChange = () => this.#changed();
   }
 
@@ -117,6 +122,11 @@ export class SimulatedBackend implements RingBackend {
     return this.#kernel.live + this.#kernel.notifications;
   }
 
+  /** A replay has served all of its record. */
+  get isReplayed(): boolean {
+    return this.#kernel.replay?.isDone ?? false;
+  }
+
   /** Direct descriptors that are in use. */
   get directDescriptors(): number[] {
     const { files } = this.#kernel.resources;
@@ -136,7 +146,8 @@ export class SimulatedBackend implements RingBackend {
     clock.runWork();
     // A call that hands nothing over takes no time: how often somebody looks must not change what happens.
     clock.runUntil(clock.now + (submitted > 0 ? this.#kernel.between(this.#latency.enter ?? NO_TIME) : 0));
-    const { queue } = this.#kernel;
+    const { queue, replay } = this.#kernel;
+    replay?.deliver();
     queue.flush();
     let result = 0;
     if (wait > 0) {
@@ -166,9 +177,10 @@ export class SimulatedBackend implements RingBackend {
   register(opcode: number, argument: number, count: number): number {
     if (this.#closed || this.#kernel.dead) return -EBADF;
     this.#memory.refresh();
+    const recorded = this.#kernel.replay?.registration(opcode);
     const result = register(this.#kernel, opcode, argument, count);
     this.world.clock.runWork();
-    return result;
+    return recorded ?? result;
   }
 
   async close(): Promise<void> {
@@ -203,6 +215,10 @@ export class SimulatedBackend implements RingBackend {
     const deadline = timeoutNs === undefined ? Number.POSITIVE_INFINITY : clock.now + timeoutNs;
     const { timeouts } = this.#kernel;
     while (queue.ready < wait && this.#kernel.timeouts === timeouts) {
+      if (this.#kernel.replay?.step() === true) {
+        queue.flush();
+        continue;
+      }
       const next = clock.next();
       if (next > deadline || next === Number.POSITIVE_INFINITY) {
         if (deadline === Number.POSITIVE_INFINITY) {
@@ -239,7 +255,8 @@ export class SimulatedBackend implements RingBackend {
     const { queue } = this.#kernel;
     clock.runWork();
     queue.flush();
-    while (queue.ready === 0 && clock.step()) queue.flush();
+    const { replay } = this.#kernel;
+    while (queue.ready === 0 && (replay?.step() === true || clock.step())) queue.flush();
   }
 
   #release(): void {

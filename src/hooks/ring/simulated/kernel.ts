@@ -1,6 +1,6 @@
 /** The simulated kernel of one ring: takes requests through their lives, from being issued to the CQE, with links, drains, faults and time. */
 import { openFlags } from '../../../abi/io-uring/call-flags.ts';
-import { opcodeName } from '../../../abi/io-uring/opcodes.ts';
+import { opcodeName, opcodes } from '../../../abi/io-uring/opcodes.ts';
 import { cqeFlags, sqeFlags, timeoutFlags } from '../../../abi/io-uring/request-flags.ts';
 import type { Random } from '../../../net/random.ts';
 import type { RingAddresses } from '../backend.ts';
@@ -13,6 +13,7 @@ import type { LinearMemory } from './memory.ts';
 import { MAY_AGAIN, MAY_FAIL_IO, MAY_INTERRUPT, MAY_RESET, MAY_SHRINK, type Operation, PENDING } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { isZeroCopy, OP_LINK_TIMEOUT, OP_TIMEOUT } from './operations/numbers.ts';
+import type { Replay } from './replay.ts';
 import {
   deadline,
   ENDED,
@@ -31,6 +32,7 @@ import type { MessageTarget } from './world/open-file.ts';
 
 const INLINE: Range = { min: 0, max: 0, inline: 1 };
 const OPCODES = 64;
+const PROVIDES_BUFFERS: ReadonlySet<number> = new Set([opcodes.provide_buffers.number, opcodes.remove_buffers.number]);
 
 export class Kernel implements RequestOwner, WorldRing, MessageTarget {
   readonly world: World;
@@ -55,6 +57,8 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
   /** TIMEOUTs that end after a number of completions. */
   readonly counting: Request[] = [];
   dead = false;
+  /** Results come from a record, not from the world. */
+  replay: Replay | undefined;
   readonly #times: readonly Range[];
   readonly #worker: Range;
 
@@ -99,6 +103,12 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
   /** `worker`: never while it is being submitted. */
   issue(request: Request, worker = false): void {
     if (this.dead) return;
+    if (this.replay !== undefined) {
+      request.state = RUNNING;
+      // What the ring itself must know later happens; its result is the recorded one.
+      if (PROVIDES_BUFFERS.has(request.opcode)) operations[request.opcode]!.execute(this, request);
+      return;
+    }
     const operation = operations[request.opcode]!;
     request.state = RUNNING;
     this.#armGuard(request);
@@ -194,6 +204,12 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
     if (this.queue.overflown || this.happens(this.faults.overflow)) return false;
     this.#post(request.userLow, request.userHigh, result, flags | cqeFlags.MORE, request);
     return true;
+  }
+
+  /** A recorded completion, as it was. */
+  serve(request: Request, result: number, flags: number, isLast: boolean): void {
+    if (isLast) this.#end(request);
+    this.#post(request.userLow, request.userHigh, result, flags, request);
   }
 
   /** A completion that no request of this ring stands behind. */

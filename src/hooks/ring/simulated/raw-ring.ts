@@ -3,6 +3,8 @@ import { type OpcodeName, opcodes } from '../../../abi/io-uring/opcodes.ts';
 import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, SQE_SIZE } from '../../../plane/layout/sqe.ts';
 import type { RingBackend } from '../backend.ts';
 
+const EINTR = 4;
+
 /** Words of an SQE by the names of struct io_uring_sqe; what is not given is 0. */
 export interface RawRequest {
   readonly flags?: number;
@@ -81,10 +83,15 @@ export class RawRing {
     return taken;
   }
 
-  /** Submits what was pushed, waits for `count` CQEs, and takes them. */
+  /** Submits what was pushed, waits for `count` CQEs or more, however often that is interrupted, and takes them. */
   run(count: number): RawCompletion[] {
-    this.submit(count);
-    return this.take();
+    let result = this.submit(count);
+    const taken = this.take();
+    while (taken.length < count && (result >= 0 || result === -EINTR)) {
+      result = this.backend.enter(0, count - taken.length);
+      taken.push(...this.take());
+    }
+    return taken;
   }
 
   /** One request by itself: its result. */

@@ -9,6 +9,12 @@ import type { OpenFile } from './world/open-file.ts';
 const BUFFER_SIZE = 16;
 const RING_TAIL = 14;
 
+export interface ProvidedBuffer {
+  readonly address: number;
+  readonly length: number;
+  readonly id: number;
+}
+
 /** A ring of buffers in memory (IORING_REGISTER_PBUF_RING). */
 export interface BufferRing {
   readonly kind: 'ring';
@@ -20,7 +26,7 @@ export interface BufferRing {
 /** Buffers provided by requests. */
 export interface BufferList {
   readonly kind: 'list';
-  readonly buffers: { readonly address: number; readonly length: number; readonly id: number }[];
+  readonly buffers: ProvidedBuffer[];
 }
 export type BufferGroup = BufferRing | BufferList;
 
@@ -137,6 +143,28 @@ export class Resources {
     return flags;
   }
 
+  /** Takes one buffer of a group by its number, where that is there. */
+  takeById(group: number, id: number): ProvidedBuffer | undefined {
+    const found = this.groups.get(group);
+    if (found === undefined) return undefined;
+    if (found.kind === 'list') {
+      const at = found.buffers.findIndex((buffer) => buffer.id === id);
+      return at < 0 ? undefined : found.buffers.splice(at, 1)[0];
+    }
+    if (this.available(group) === 0) return undefined;
+    const buffer = this.#entry(found, 0);
+    if (buffer.id !== id) return undefined;
+    found.head = (found.head + 1) & 0xffff;
+    return buffer;
+  }
+
+  /** Number of the buffer that comes next; -1: there is none. */
+  nextId(group: number): number {
+    const found = this.groups.get(group);
+    if (found === undefined || this.available(group) === 0) return -1;
+    return found.kind === 'list' ? found.buffers[0]!.id : this.#entry(found, 0).id;
+  }
+
   clear(): void {
     for (const [slot, file] of (this.files ?? []).entries()) if (file !== undefined) this.setFile(slot, undefined);
     this.files = undefined;
@@ -144,7 +172,7 @@ export class Resources {
     this.groups.clear();
   }
 
-  #entry(ring: BufferRing, index: number): { address: number; length: number; id: number } {
+  #entry(ring: BufferRing, index: number): ProvidedBuffer {
     const { view } = this.#memory;
     const at = ring.address + ((ring.head + index) & ring.mask) * BUFFER_SIZE;
     const high = view.getUint32(at + 4, true);

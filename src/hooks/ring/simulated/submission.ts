@@ -40,6 +40,11 @@ export class Submission {
     request.skip = (request.flags & sqeFlags.CQE_SKIP_SUCCESS) !== 0;
     kernel.begin(request);
     kernel.history.request(request);
+    if (kernel.replay !== undefined) {
+      kernel.replay.begin(request);
+      kernel.issue(request);
+      return true;
+    }
     const refused = this.#prepare(request);
     const head = this.#head;
     if (refused < 0) return this.#refuse(request, refused);
