@@ -44,6 +44,8 @@ export async function perfEventsBed(bytes: Uint8Array, cpus: number, seed: bigin
     named('a file', u32(array.id), u32(file)),
     same('none', u32(1_000_000)),
   ];
+  for (const target of ['user', 'linux'] as const)
+    for (const n of [0, 1, 3]) objects[target].maps['map']!.raw.update(u32(n), values[n % 2]!.bytes[target]);
   const consume = (i: number): Step => ({
     count: 1,
     run(target) {
@@ -67,9 +69,9 @@ export async function perfEventsBed(bytes: Uint8Array, cpus: number, seed: bigin
     keys: Array.from({ length: ENTRIES + 2 }, (_, n) => same(String(n), u32(n))),
     value: (random) => values[random() % values.length]!,
     ordered: true,
-    others: 3,
+    others: 4,
     other: (random) =>
-      random() % 4 === 0
+      random() % 5 === 0
         ? consume(random() % events.length)
         : programStep({ objects }, () => draw(random), { data: new Uint8Array(PACKET) }),
     close() {
