@@ -3,9 +3,14 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { addressFamilies, socketTypes } from '../../src/abi/io-uring/call-flags.ts';
 import { UnsupportedError } from '../../src/errors.ts';
+import { close } from '../../src/hooks/ring/prep/path.ts';
+import { bind, listen, socket } from '../../src/hooks/ring/prep/socket.ts';
+import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { SimulatedBackend, type SimulationOptions } from '../../src/hooks/ring/simulated/backend.ts';
 import { World } from '../../src/hooks/ring/simulated/world/index.ts';
+import { encodeSockaddr } from '../../src/hooks/ring/sockaddr.ts';
 import { SQE_ADDR, SQE_OPCODE } from '../../src/plane/layout/sqe.ts';
 import { Ring } from '../../src/ring.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
@@ -117,4 +122,23 @@ export async function pipes(ring: Ring): Promise<[number, number]> {
   const result: [number, number] = [view.getInt32(0, true), view.getInt32(4, true)];
   pair.free();
   return result;
+}
+
+/** A listening socket of 127.0.0.1, made by the ring. */
+export async function listening(ring: Ring): Promise<{ fd: number; port: number; close: () => Promise<void> }> {
+  const address = ring.allocate(16);
+  const fd = await ring.request('socket', (view, at) => socket(view, at, addressFamilies.INET, socketTypes.STREAM));
+  for (let port = 20000 + (process.pid % 20000); ; port++) {
+    const view = new DataView(address.bytes.buffer, address.address);
+    encodeSockaddr(view, 0, { family: 'ipv4', address: '127.0.0.1', port });
+    try {
+      await ring.request('bind', (sqe, at) => bind(sqe, at, fd, address.address, 16));
+    } catch (error) {
+      if (error instanceof RequestError && error.errno === 'EADDRINUSE') continue;
+      throw error;
+    }
+    await ring.request('listen', (sqe, at) => listen(sqe, at, fd, 128));
+    address.free();
+    return { fd, port, close: async () => void (await ring.request('close', (sqe, at) => close(sqe, at, fd))) };
+  }
 }

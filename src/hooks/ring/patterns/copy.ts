@@ -47,7 +47,7 @@ const NO_END = 2n ** 63n - 1n;
  * Copies from descriptor `from` to descriptor `to`, until the source ends. What is there already beyond the last byte stays. Rejects with RequestError
  * of the first step that failed; the destination then holds what had been written.
  */
-export function copy(ring: RingBase, from: number, to: number, options: CopyOptions = {}): Promise<CopyResult> {
+export async function copy(ring: RingBase, from: number, to: number, options: CopyOptions = {}): Promise<CopyResult> {
   const depth = checkedNumber('depth', options.depth ?? 8, 1, 256);
   const block = checkedNumber('block', options.block ?? 131072, 1, 2 ** 30);
   const fromOffset = checkedNumber('fromOffset', options.fromOffset ?? 0, 0);

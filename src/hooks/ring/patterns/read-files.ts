@@ -1,9 +1,9 @@
 /** Reads many small files: open, status, read to the end, close. */
 import { openFlags } from '../../../abi/io-uring/call-flags.ts';
-import { close as prepClose } from '../prep/path.ts';
 import { RequestError } from '../request-error.ts';
 import type { RingBase } from '../ring.ts';
 import { checkedNumber, JOB_SIZE, type Job, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
+import { closeLeft } from './leftovers.ts';
 
 export interface ReadFilesOptions extends PatternOptions {
   /** Files that are read at once: 1 to 1024, default 16. */
@@ -135,13 +135,6 @@ async function round(
     job.u64(address, memory + room + wanted.length * 8, ROOM_END);
     job.u64(address, most, MOST);
   };
-  const finish = (job: Job) => {
-    // Where no request was left to close it with.
-    for (let i = 0; i < depth && readers !== 0; i++) {
-      const fd = job.getS32(READER_FD, readers + i * READER_SIZE);
-      if (fd >= 0 && !ring.closed) ring.request('close', (view, at) => prepClose(view, at, fd)).catch(() => {});
-    }
-  };
   return runJob(
     ring,
     'files',
@@ -168,6 +161,6 @@ async function round(
       });
       return again;
     },
-    finish,
+    (job) => closeLeft(job, readers, depth, READER_SIZE, [READER_FD]),
   );
 }
