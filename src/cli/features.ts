@@ -67,7 +67,7 @@ function common([first = [], ...others]: readonly (readonly string[])[]): string
 }
 
 /** The label, and below it the names in lines of up to 100 columns. */
-function wrapped(label: string, names: readonly string[]): string {
+export function wrapped(label: string, names: readonly string[]): string {
   const lines = [`  ${label}: ${names.length}`];
   let line = '   ';
   for (const name of names) {

@@ -12,6 +12,7 @@ import { inspectVerb } from './inspect.ts';
 import { createOutput, type Output } from './output.ts';
 import { pluginVerb } from './plugin.ts';
 import { replayVerb } from './replay.ts';
+import { ringVerb } from './ring.ts';
 import { runVerb } from './run.ts';
 import { stepVerb } from './step.ts';
 import { testVerb } from './test.ts';
@@ -32,6 +33,7 @@ const verbs: readonly Verb[] = [
   benchVerb,
   genVerb,
   xdpVerb,
+  ringVerb,
   featuresVerb,
   pluginVerb,
 ];

@@ -62,7 +62,8 @@ function probeMemory(): Runtime {
 /** Throws UnsupportedError where io_uring is missing or forbidden. */
 export function kernelRingFeatures(): KernelRingFeatures {
   const runtime = probeMemory();
-  const ring = new LinuxRing(runtime, { entries: 1 });
+  // How many workers there may be depends on the size.
+  const ring = new LinuxRing(runtime);
   try {
     const { features } = ring;
     const query = queryKernel();
