@@ -13,6 +13,8 @@ import {
   ESCALATE_INSTRUCTIONS,
   ESCALATE_PROGRAM,
   ESCALATE_REQUESTS,
+  QUEUE_LAST,
+  QUEUE_VISIBLE,
   RING_BASE,
   RING_BUDGET_DEPTH,
   RING_BUDGET_FUEL,
@@ -223,13 +225,17 @@ export class RingCore implements AsyncIterable<Completion> {
     if (budget.instructions !== undefined) view.setUint32(this.address + RING_BUDGET_FUEL, budget.instructions, true);
     this.memory = new RingMemory(runtime);
     this.completions = this.createQueue({ entries: 256 });
-    this.#promises = this.createQueue({ entries: 256 });
+    // Programs of 2021 name queues from 1.
+    this.#promises = this.#newQueue(256, QUEUE_VISIBLE | QUEUE_LAST);
   }
 
   /** A queue that requests name by its index; programs reap it, and user space reads it if it is `visible` (the default). */
   createQueue(options: { readonly entries?: number; readonly visible?: boolean } = {}): RingQueue {
-    const entries = options.entries ?? 64;
-    const index = this.#plane.ring_queue_create(this.address, entries, options.visible === false ? 0 : 1);
+    return this.#newQueue(options.entries ?? 64, options.visible === false ? 0 : QUEUE_VISIBLE);
+  }
+
+  #newQueue(entries: number, how: number): RingQueue {
+    const index = this.#plane.ring_queue_create(this.address, entries, how);
     if (index < 0) throw new InputError('SLUICE_RING_QUEUE', `a queue of ${entries} completions: ${errnoName(-index)}`);
     return new RingQueue(this.runtime, this.address, index, () => this.#more());
   }

@@ -7,7 +7,7 @@ export interface RingPlane {
   ring_create(slots: number, staged: number, programs: number, groups: number, regions: number): number;
   ring_turn(ring: number): number;
   ring_stopped(ring: number, exhausted: number): number;
-  ring_queue_create(ring: number, entries: number, visible: number): number;
+  ring_queue_create(ring: number, entries: number, how: number): number;
   ring_cancel(ring: number, low: number, high: number): number;
   ring_close(ring: number): void;
   ring_cancel_all(ring: number): number;

@@ -250,6 +250,8 @@ export const QUEUE_BLOCK = 8;
 /** QUEUE_VISIBLE: user space reads it, and is woken. */
 export const QUEUE_FLAGS = 12;
 export const QUEUE_VISIBLE = 1;
+/** At creation: its number is out of the way of those that are counted from 1. */
+export const QUEUE_LAST = 2;
 /** Program requests that wait for it (index + 1). */
 export const QUEUE_WAITING = 16;
 /** Most entries that programs make it hold; for completions of the kernel it grows. */

@@ -1,6 +1,6 @@
 // Completion queues of a ring: any number, made at run time. Queue 0 is the user's. Positions run freely and entries are CQEs.
 import {
-  QUEUE_BLOCK, QUEUE_BLOCK_BEFORE, QUEUE_BLOCK_BYTES, QUEUE_BLOCK_ENTRIES, QUEUE_BLOCK_MASK, QUEUE_FLAGS, QUEUE_HEAD, QUEUE_LIMIT,
+  QUEUE_BLOCK, QUEUE_BLOCK_BEFORE, QUEUE_BLOCK_BYTES, QUEUE_BLOCK_ENTRIES, QUEUE_BLOCK_MASK, QUEUE_FLAGS, QUEUE_HEAD, QUEUE_LAST, QUEUE_LIMIT,
   QUEUE_SIZE, QUEUE_TAIL, QUEUE_VISIBLE, RING_FLAGS, RING_POSTED, RING_QUEUE_COUNT, RING_QUEUES, RING_SHARED,
 } from '../../layout/ring';
 import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA } from '../../layout/sqe';
@@ -53,11 +53,19 @@ function freeIndex(ring: usize): u32 {
   return count;
 }
 
-/** Number of a new queue for at least `entries` completions, or a negative errno. The first is queue 0. */
-export function ring_queue_create(ring: usize, entries: u32, visible: u32): i32 {
+/** The table's last place, which the others' numbers need not count. */
+function lastIndex(ring: usize): u32 {
+  const last = load<u32>(ring, RING_QUEUE_COUNT) - 1;
+  return queueAt(ring, last) == 0 ? last : freeIndex(ring);
+}
+
+/**
+ * Number of a new queue for at least `entries` completions, or a negative errno. The first is queue 0. `how`: bits QUEUE_VISIBLE, QUEUE_LAST.
+ */
+export function ring_queue_create(ring: usize, entries: u32, how: u32): i32 {
   if (entries == 0 || entries > MOST_ENTRIES) return <i32>EINVAL;
   const capacity = max<u32>(4, entries == 1 ? 1 : <u32>1 << (32 - <u32>clz<u32>(entries - 1)));
-  const index = freeIndex(ring);
+  const index = (how & QUEUE_LAST) != 0 ? lastIndex(ring) : freeIndex(ring);
   if (index == 0xffff_ffff) return <i32>ENOMEM;
   const queue = takeBlock(ring, QUEUE_SIZE);
   if (queue == 0) return <i32>ENOMEM;
@@ -68,7 +76,7 @@ export function ring_queue_create(ring: usize, entries: u32, visible: u32): i32 
   }
   store<u32>(queue, <u32>block, QUEUE_BLOCK);
   store<u32>(queue, capacity, QUEUE_LIMIT);
-  store<u32>(queue, visible != 0 ? QUEUE_VISIBLE : 0, QUEUE_FLAGS);
+  store<u32>(queue, how & QUEUE_VISIBLE, QUEUE_FLAGS);
   store<u32>(<usize>load<u32>(ring, RING_QUEUES) + <usize>index * 4, <u32>queue);
   return <i32>index;
 }
