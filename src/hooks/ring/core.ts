@@ -471,14 +471,9 @@ export class RingCore implements AsyncIterable<Completion> {
 
   #add(pending: Pending, write: SqeWriter): number {
     const at = this.#nextSqe();
+    this.#write(write, at);
     const index = this.#pending.add(pending);
     const view = this.#view;
-    try {
-      this.#write(write, at);
-    } catch (error) {
-      this.#pending.complete(index, ECANCELED, 0);
-      throw error;
-    }
     view.setUint32(at + SQE_USER_DATA, index, true);
     view.setUint32(at + SQE_USER_DATA + 4, PENDING_HIGH, true);
     view.setUint16(at + SQE_CQ, this.#promises.index, true);

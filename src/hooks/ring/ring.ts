@@ -2,10 +2,10 @@
 import type { RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { RingCoreOptions } from './core.ts';
-import { FileRing } from './operations/files.ts';
+import { WaitRing } from './operations/waits.ts';
 import { RingPrograms } from './programs.ts';
 
-export class RingBase extends FileRing {
+export class RingBase extends WaitRing {
   readonly programs: RingPrograms;
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {

@@ -30,7 +30,7 @@ export class LendingRing extends RingCore {
       return this.request(operation, write(bytes.byteOffset), options);
     const { signal } = options;
     if (this.backend.addressOf !== undefined && bytes.length > 0)
-      return this.request(operation, write(this.backend.addressOf(bytes)), { signal, holds: bytes });
+      return this.request(operation, write(processAddress(this.backend.addressOf(bytes))), { signal, holds: bytes });
     const copy = this.memory.allocate(bytes.length);
     if (!into) copy.bytes.set(bytes);
     const done = () => {
@@ -64,4 +64,9 @@ export class LendingRing extends RingCore {
       throw error;
     }
   }
+}
+
+/** As requests take it. Low ones, of the heap of a process that is not position-independent, would be offsets in the ring's memory as numbers. */
+function processAddress(address: number): Address {
+  return address < 2 ** 32 ? BigInt(address) : address;
 }
