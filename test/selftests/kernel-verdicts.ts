@@ -20,11 +20,16 @@ function loadable(object: ObjectSpec, program: ProgramSpec): ObjectSpec {
     if (reference.kind === 'map' || reference.kind === 'map-value') used.add(reference.map);
     else if (reference.kind === 'kconfig') used.add('.kconfig');
   const maps = [...object.maps].flatMap(([name, map]): [string, MapSpec][] => {
-    if (!used.has(name)) return [];
+    if (!used.has(name) && !isMethodOf(program, map)) return [];
     const ring = map.type === 'ringbuf' || map.type === 'user_ringbuf';
     return [[name, ring && map.maxEntries < 4096 ? { ...map, maxEntries: 4096 } : map]];
   });
   return { ...object, maps: new Map(maps) };
+}
+
+/** What a struct_ops program is verified as, its map says. */
+function isMethodOf({ name }: ProgramSpec, { contents }: MapSpec): boolean {
+  return contents.kind === 'struct-ops' && [...contents.programs.values()].includes(name);
 }
 
 export class KernelVerdicts {
