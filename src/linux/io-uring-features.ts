@@ -62,7 +62,6 @@ function probeMemory(): Runtime {
 /** Throws UnsupportedError where io_uring is missing or forbidden. */
 export function kernelRingFeatures(): KernelRingFeatures {
   const runtime = probeMemory();
-  // How many workers there may be depends on the size.
   const ring = new LinuxRing(runtime);
   try {
     const { features } = ring;

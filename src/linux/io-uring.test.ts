@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { opcodes } from '../abi/io-uring/opcodes.ts';
 import { nopFlags } from '../abi/io-uring/request-flags.ts';
@@ -237,6 +238,24 @@ describe.skipIf(refusal !== undefined)(`io_uring${refusal === undefined ? '' : `
     expect(d.ring.register(200, 0, 0)).toBe(-22);
     close(read);
     close(write);
+  });
+
+  it('lets the kernel use as many workers as for a large ring, and leaves it at what the user says', () => {
+    const d = driver({ entries: 1 });
+    const page = d.runtime.allocatePages(64);
+    const workers = (bounded: number) => {
+      d.runtime.view().setUint32(page, bounded, true);
+      d.runtime.view().setUint32(page + 4, 0, true);
+      expect(d.ring.register(registerOpcodes.IOWQ_MAX_WORKERS, page, 2)).toBe(0);
+      return d.word(page);
+    };
+    const allowed = workers(0);
+    expect(allowed).toBeGreaterThanOrEqual(4 * availableParallelism());
+    expect(workers(2 * allowed)).toBe(allowed);
+    driver({ entries: 4 });
+    expect(workers(1)).toBe(2 * allowed);
+    driver({ entries: 4 });
+    expect(workers(allowed)).toBe(1);
   });
 
   it('says so where the ring has an eventfd of the user', async () => {

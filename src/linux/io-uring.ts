@@ -5,6 +5,7 @@
  * completions; io-uring-features.ts: what the kernel offers, as data.
  */
 import { Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
 import {
   cqFlags,
   enterFlags,
@@ -66,6 +67,8 @@ const PROBE = 128;
 const PROBE_HEADER = 16;
 
 const EBADF = 9;
+/** In this thread, which has modules of its own. */
+let workersAllowed = false;
 
 /**
  * A ring in the linear memory. It belongs to the thread that made it: the kernel refuses others (-EEXIST). Throws UnsupportedError that says what to
@@ -158,6 +161,7 @@ export class LinuxRing implements RingBackend {
       this.#cqFlags(cqFlags.EVENTFD_DISABLED);
       this.#waitArgument = this.#base + address + WAIT_ARGUMENT;
       this.#view.setBigUint64(address + WAIT_ARGUMENT + 16, BigInt(this.#base + address + WAIT_TIME), true);
+      this.#allowWorkers();
       const index = without.has('registered-ring') ? -1 : this.#registerRing();
       this.#enterFd = index < 0 ? setup.fd : index;
       this.#enterFlags = enterFlags.GETEVENTS | (index < 0 ? 0 : enterFlags.REGISTERED_RING);
@@ -331,6 +335,24 @@ export class LinuxRing implements RingBackend {
       if ((this.#view.getUint16(entry + 2, true) & OP_SUPPORTED) !== 0) supported.add(this.#view.getUint8(entry));
     }
     return supported;
+  }
+
+  /**
+   * Workers of the kernel are the thread's, and its first ring says how many may work on files at once: the smaller of its entries and 4 a CPU
+   * (io_init_wq_offload). A small first ring must not slow those that come after it. Before Linux 5.15 it does.
+   */
+  #allowWorkers(): void {
+    if (workersAllowed) return;
+    workersAllowed = true;
+    const at = this.#pages.address + REGISTER_ARGUMENT;
+    const workers = 4 * availableParallelism();
+    for (const bounded of [0, workers]) {
+      // Zeros change nothing. What was in force is written back.
+      this.#view.setUint32(at, bounded, true);
+      this.#view.setUint32(at + 4, 0, true);
+      const result = syscall('io_uring_register', this.fd, registerOpcodes.IOWQ_MAX_WORKERS, this.#base + at, 2);
+      if (result < 0 || this.#view.getUint32(at, true) >= workers) return;
+    }
   }
 
   /** Index among the thread's registered rings, or a negated errno: before Linux 5.18, or when the thread has 16. */
