@@ -3,7 +3,7 @@
 import {
   EDGE_NEXT, EDGE_POLICY, EDGE_TO, LINK_ALWAYS, LINK_EOF_OK, LINK_EXACT, LINK_MASK, LINK_PASS_FD, LINK_PASS_LENGTH,
   LINK_PASS_OFFSET, LINK_PROGRAM, LINK_RETRY_REST, LINK_SHORT_OK, RING_START_FIRST, SLOT_BROKEN, SLOT_CANCELLED, SLOT_CHAIN,
-  SLOT_CHAIN_ENDED, SLOT_CHAIN_LAST, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_DEPTH, SLOT_EDGES, SLOT_FLAGS, SLOT_GROUP,
+  SLOT_CHAIN_ENDED, SLOT_CHAIN_LAST, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_DEPTH, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP,
   SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY, SQE_SIZE } from '../../layout/sqe';
@@ -102,12 +102,15 @@ export function disconnect(ring: usize, from: usize, to: usize): bool {
   return false;
 }
 
-/** One less to wait for. Requests that their group has not let in yet are started by it. */
+/** One less to wait for. Requests that their group has not let in yet are started by it; those that have been cancelled meanwhile let go of their followers. */
 export function release(ring: usize, slot: usize): void {
   const pending = load<u32>(slot, SLOT_PENDING) - 1;
   store<u32>(slot, pending, SLOT_PENDING);
-  if (pending == 0 && load<u32>(slot, SLOT_STATE) == SLOT_WAITS && load<u32>(slot, SLOT_GROUP) != NO_GROUP)
-    appendSlot(ring, ring + RING_START_FIRST, slot);
+  if (pending != 0) return;
+  const state = load<u32>(slot, SLOT_STATE);
+  if (state == SLOT_WAITS) {
+    if (load<u32>(slot, SLOT_GROUP) != NO_GROUP) appendSlot(ring, ring + RING_START_FIRST, slot);
+  } else if (state == SLOT_ENDED && load<u32>(slot, SLOT_EDGES) != 0) releaseFollowers(ring, slot, true);
 }
 
 /** Whether the request behind an edge goes on after `res` of this one. */

@@ -2,7 +2,7 @@
 import {
   RING_FINALLY, RING_HIDDEN, RING_QUIET_CANCEL, SLOT_CANCELLED, SLOT_CHAIN_ENDED, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED,
   SLOT_FLAGS, SLOT_HOLDS,
-  SLOT_INTERNAL, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
+  SLOT_INTERNAL, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
 } from '../../layout/ring';
 import { TRACE_CANCEL, TRACE_END } from '../../layout/ring-trace';
 import { SQE_CQ, SQE_EXTRA, SQE_USER_DATA } from '../../layout/sqe';
@@ -19,7 +19,8 @@ export function end(ring: usize, slot: usize, res: i32, broken: bool): void {
   store<u32>(slot, SLOT_ENDED, SLOT_STATE);
   store<i32>(slot, res, SLOT_RES);
   trace(ring, TRACE_END, load<u64>(slot, SLOT_SQE + SQE_USER_DATA), res, <u32>broken, handleOf(ring, slot));
-  if (load<u32>(slot, SLOT_EDGES) != 0) releaseFollowers(ring, slot, broken);
+  // What was cancelled while those before it still run lets go only once they have ended: a finaliser behind it must not overtake them.
+  if (load<u32>(slot, SLOT_EDGES) != 0 && load<u32>(slot, SLOT_PENDING) == 0) releaseFollowers(ring, slot, broken);
   leaveGroup(ring, slot);
   const head = chainOf(ring, slot);
   if (head == slot && load<u32>(slot, SLOT_CHAIN_NEXT) == 0 && load<u32>(slot, SLOT_CHAIN_OPEN) == 0 && load<u32>(slot, SLOT_HOLDS) == 0) {
