@@ -6,6 +6,7 @@ import {
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_WAIT, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
 } from '../../layout/ring';
+import { TRACE_REQUEST } from '../../layout/ring-trace';
 import {
   CQE_F_MORE, CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, IOSQE_CQE_SKIP_SUCCESS, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_GROUP, SQE_OFF,
   SQE_OPCODE, SQE_SIZE, SQE_USER_DATA,
@@ -23,8 +24,9 @@ import { isOpcode, OP_LINK_TIMEOUT } from './opcodes';
 import { count, escalate, post, STAT_REQUESTS } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
-import { numberOf, shiftSlot, slotAt } from './slots';
+import { handleOf, numberOf, shiftSlot, slotAt } from './slots';
 import { arm, begin, startAll } from './start';
+import { trace } from './trace';
 
 function reap(ring: usize): void {
   const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
@@ -73,6 +75,7 @@ function takeChain(ring: usize, head: u32, length: u32): void {
     const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>((head + i) & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
     const slot = newRequest(ring, sqe, 0, 0);
     count(ring, STAT_REQUESTS);
+    trace(ring, TRACE_REQUEST, load<u64>(sqe, SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handleOf(ring, slot));
     if (!isValid(ring, sqe)) spoil(slot);
     clear64(sqe);
     if (first == 0) first = slot;
@@ -111,6 +114,7 @@ function refuseChain(ring: usize, head: u32, length: u32): void {
     const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>((head + i) & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
     const queue = queueAt(ring, load<u16>(sqe, SQE_CQ));
     post(ring, queue != 0 ? queue : queueAt(ring, 0), load<u64>(sqe, SQE_USER_DATA), <i32>E2BIG, 0, false);
+    clear64(sqe);
   }
 }
 
