@@ -32,7 +32,7 @@ const MOST = 300;
 
 const source = `
 #include <sluice/ring.h>
-enum { STEP = 1, GATHER = 2, OWN_QUEUE = 2, MOST = ${MOST} };
+enum { STEP = 1, GATHER = 2, OWN_QUEUE = 1, MOST = ${MOST} };
 /* Alone in .data. */
 __u32 seed = 1;
 __u32 emitted;
@@ -133,7 +133,7 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 
 const STEP = 1;
 const GATHER = 2;
-const OWN_QUEUE = 2;
+const OWN_QUEUE = 1;
 const IO_LINK = 4;
 
 /** The same in JavaScript. */
