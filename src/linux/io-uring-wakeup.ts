@@ -47,15 +47,18 @@ export class RingWakeup {
     // No flag that defers work: requests of this ring must go on by themselves.
     const none = { rings: 0, sqes: 0 };
     this.#setup = setupRing(ENTRIES, 0, none, plain);
+    let rings: KernelRings | undefined;
+    let readEnd: number;
     try {
-      this.#rings = new KernelRings(this.#setup);
+      rings = new KernelRings(this.#setup);
+      [readEnd, this.#writeEnd] = pipe(O_NONBLOCK);
     } catch (error) {
+      rings?.unmap();
       close(this.#setup.fd);
       throw error;
     }
-    this.#view = new DataView(this.#rings.sqes.buffer);
-    const [readEnd, writeEnd] = pipe(O_NONBLOCK);
-    this.#writeEnd = writeEnd;
+    this.#rings = rings;
+    this.#view = new DataView(rings.sqes.buffer);
     // `onread` saves a buffer and a stream event for each wakeup; the typings have it for connections alone.
     const options: SocketConstructorOpts & { onread: object } = {
       fd: readEnd,

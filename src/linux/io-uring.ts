@@ -67,6 +67,8 @@ const PROBE = 128;
 const PROBE_HEADER = 16;
 
 const EBADF = 9;
+/** 49 days, in ns: Infinity is no time for the kernel. */
+const LONGEST_WAIT = 2 ** 32 * 1e6;
 /** In this thread, which has modules of its own. */
 let workersAllowed = false;
 
@@ -195,29 +197,30 @@ export class LinuxRing implements RingBackend {
 
   #enterFor(submit: number, wait: number, timeoutNs: number): number {
     const at = this.#pages.address + WAIT_TIME;
-    const seconds = Math.floor(timeoutNs / 1e9);
-    this.#view.setUint32(at, seconds % 2 ** 32, true);
-    this.#view.setUint32(at + 4, Math.floor(seconds / 2 ** 32), true);
-    this.#view.setUint32(at + 8, timeoutNs - seconds * 1e9, true);
+    const ns = Math.min(timeoutNs, LONGEST_WAIT);
+    const seconds = Math.floor(ns / 1e9);
+    this.#view.setUint32(at, seconds, true);
+    this.#view.setUint32(at + 8, ns - seconds * 1e9, true);
     const flags = this.#enterFlags | enterFlags.EXT_ARG;
     return syscall('io_uring_enter', this.#enterFd, submit, wait, flags, this.#waitArgument, WAIT_ARGUMENT_SIZE);
   }
 
-  wait(): Promise<void> {
-    if (this.#closed !== undefined) return Promise.resolve();
+  /** Rejected with InputError `SLUICE_RING_EVENTFD` where the ring has an eventfd already, SyscallError. */
+  async wait(): Promise<void> {
+    if (this.#closed !== undefined) return;
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#eventfd < 0) this.#openEventfd();
+    this.#wakeup ??= new RingWakeup(this.#eventfd);
     this.#cqFlags(0);
     if (this.#isReady()) {
       this.#cqFlags(cqFlags.EVENTFD_DISABLED);
-      return Promise.resolve();
+      return;
     }
     let resolve = () => {};
     const promise = new Promise<void>((done) => {
       resolve = done;
     });
     this.#waiting = { promise, resolve };
-    this.#wakeup ??= new RingWakeup(this.#eventfd);
     this.#wakeup.arm(() => this.#wake());
     return promise;
   }
@@ -295,7 +298,13 @@ export class LinuxRing implements RingBackend {
     const call = (opcode: number, address: number, count: number) =>
       syscall('io_uring_register', this.fd, opcode, address, count);
     call(registerOpcodes.UNFILES, 0, 0);
-    const [readEnd, writeEnd] = pipe(O_NONBLOCK);
+    let readEnd: number;
+    let writeEnd: number;
+    try {
+      [readEnd, writeEnd] = pipe(O_NONBLOCK);
+    } catch {
+      return { promise: Promise.resolve(), watched: false };
+    }
     this.#view.setInt32(at, writeEnd, true);
     const result = call(registerOpcodes.FILES, this.#base + at, 1);
     close(writeEnd);
