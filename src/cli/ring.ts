@@ -1,8 +1,14 @@
 /** `sluice ring …`: io_uring, alone and with programs on its completions. */
+import { addRingCopy } from './ring-copy.ts';
 import { addRingFeatures } from './ring-features.ts';
+import { addRingLookup } from './ring-lookup.ts';
+import { addRingTrace } from './ring-trace.ts';
 import type { Verb } from './verb.ts';
 
 export const ringVerb: Verb = (program, finish) => {
   const ring = program.command('ring').description('io_uring, alone and with programs on its completions');
+  addRingCopy(ring, finish);
+  addRingLookup(ring, finish);
+  addRingTrace(ring, finish);
   addRingFeatures(ring, finish);
 };
