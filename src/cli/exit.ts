@@ -1,5 +1,6 @@
 /** Exit codes: what scripts rely on. */
 import { InputError, UnsupportedError } from '../errors.ts';
+import { RequestError } from '../hooks/ring/request-error.ts';
 import { ProgramRefusedError, SyscallError } from '../linux/syscall-error.ts';
 
 export const exitCode = {
@@ -26,6 +27,6 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof InputError) return exitCode.input;
   if (error instanceof UnsupportedError) return exitCode.missing;
   if (error instanceof ProgramRefusedError) return exitCode.no;
-  if (error instanceof SyscallError) return exitCode.input;
+  if (error instanceof SyscallError || error instanceof RequestError) return exitCode.input;
   return exitCode.internal;
 }

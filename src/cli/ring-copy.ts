@@ -70,7 +70,7 @@ export function addRingCopy(ring: Command, finish: Finish): void {
           for (const file of files) {
             const fd = await session.open(file);
             try {
-              bytes += (await copy(session, fd, STDOUT, { depth, block })).bytes;
+              bytes += (await copy(session, fd, STDOUT, { depth, block, toOffset: 'position' })).bytes;
             } finally {
               await session.closeFd(fd);
             }

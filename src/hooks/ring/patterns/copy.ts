@@ -7,9 +7,12 @@ export interface CopyOptions extends PatternOptions {
   readonly depth?: number;
   /** Bytes of a block: default 128 KiB. */
   readonly block?: number;
-  /** Where to begin in each of the two, if they are files (default 0); what has no positions goes on where it is. */
+  /**
+   * Where to begin in each of the two, if they are files (default 0); what has no positions goes on where it is. 'position': so does the destination, block
+   * after block, and its descriptor's position moves on, as that of standard output must.
+   */
   readonly fromOffset?: number;
-  readonly toOffset?: number;
+  readonly toOffset?: number | 'position';
   /** At most so many bytes. */
   readonly length?: number;
   /** The destination is on its disk before the promise resolves: with its times, or what is needed to read it again. */
@@ -40,6 +43,7 @@ const BLOCK_BUFFER = PIECE_SIZE + 8;
 const BLOCK_SIZE = PIECE_SIZE + 32;
 const STATX_SIZE = 256;
 const SYNC = 1;
+const TO_STREAM = 4;
 const DATA_SYNC = 8;
 const NO_END = 2n ** 63n - 1n;
 
@@ -51,7 +55,8 @@ export async function copy(ring: RingBase, from: number, to: number, options: Co
   const depth = checkedNumber('depth', options.depth ?? 8, 1, 256);
   const block = checkedNumber('block', options.block ?? 131072, 1, 2 ** 30);
   const fromOffset = checkedNumber('fromOffset', options.fromOffset ?? 0, 0);
-  const toOffset = checkedNumber('toOffset', options.toOffset ?? 0, 0);
+  const atPosition = options.toOffset === 'position';
+  const toOffset = atPosition ? 0 : checkedNumber('toOffset', Number(options.toOffset ?? 0), 0);
   const length = options.length === undefined ? NO_END : BigInt(checkedNumber('length', options.length, 0));
   const { sync = false } = options;
   return runJob(
@@ -66,7 +71,8 @@ export async function copy(ring: RingBase, from: number, to: number, options: Co
       job.u32(address, to, TO);
       job.u32(address, block, BLOCK);
       job.u32(address, depth, DEPTH);
-      job.u32(address, sync === false ? 0 : sync === 'data' ? SYNC | DATA_SYNC : SYNC, FLAGS);
+      const durable = sync === false ? 0 : sync === 'data' ? SYNC | DATA_SYNC : SYNC;
+      job.u32(address, durable | (atPosition ? TO_STREAM : 0), FLAGS);
       job.u64(address, fromOffset, FROM_OFFSET);
       job.u64(address, toOffset, TO_OFFSET);
       job.u64(address, length, END);
