@@ -76,7 +76,7 @@ export const sequenceRecords: readonly SequenceRecord[] = [
   million('inode_storage', 21, 'with a spin lock; user space alone'),
   million('task_storage', 12),
   million('task_storage', 47, 'with a spin lock'),
-  million('cgrp_storage', 8, 'with a spin lock; programs have no group'),
+  million('cgrp_storage', 17, 'with a spin lock', 'programs find groups by bpf_cgroup_from_id'),
   million('bloom_filter', 2),
   million('ringbuf', 3),
   million('user_ringbuf', 5),

@@ -42,6 +42,9 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_cpumask_any_distribute bpf_cpumask_any_and_distribute', {
     modelledWith: 'the first CPU, not one after another',
   }),
+  ...family('bpf_cgroup_from_id bpf_cgroup_acquire bpf_cgroup_release', {
+    modelledWith: 'groups that the run makes, but for the root; their fields are zeros',
+  }),
   ...family('bpf_throw', { engine: true }),
   ...family('bpf_arena_alloc_pages bpf_arena_free_pages bpf_arena_reserve_pages', {
     modelledWith: 'pages of the linear memory: pointers are addresses in it; one NUMA node',

@@ -1,6 +1,6 @@
 /** Storage that hangs on objects: sk_storage, task_storage, inode_storage, cgrp_storage. */
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mapTypes } from '../../src/abi/map-types.ts';
@@ -15,7 +15,7 @@ import {
   Runtime,
 } from '../../src/index.ts';
 import { close, syscallByNumber } from '../../src/linux/ffi.ts';
-import { type Bed, compileOperations, named, programStep, same, u32 } from './bed.ts';
+import { type Bed, compileOperations, named, programStep, same, u32, u64 } from './bed.ts';
 import type { KernelSockets } from './sockets.ts';
 
 export interface StorageMap {
@@ -33,6 +33,8 @@ export interface KernelOwners {
 }
 
 const pidfd_open = 434;
+/** Ids that programs find groups by: the last is nobody's. */
+const GROUPS = 4;
 
 export function openOwners(): KernelOwners {
   const folder = mkdtempSync(join(tmpdir(), `sluice-owners-${process.pid}-`));
@@ -74,8 +76,12 @@ const owners: Readonly<
     put: 'sk_release(owner);',
   },
   task_storage: { helpers: 156, section: 'syscall', get: 'void *owner = op->object ? 0 : current();', put: '' },
-  // How a program comes to a control group is not modelled, but that there is none.
-  cgrp_storage: { helpers: 210, section: 'syscall', get: 'void *owner = 0;', put: '' },
+  cgrp_storage: {
+    helpers: 210,
+    section: 'syscall',
+    get: 'u64 *id = bpf_map_lookup_elem(&ids, &op->object); op->result = -1000; if (!id) break; struct cgroup *owner = bpf_cgroup_from_id(*id); if (!owner) break;',
+    put: 'bpf_cgroup_release(owner);',
+  },
   // Programs of hooks of the LSM alone come to inodes: they have no test run.
   inode_storage: undefined,
 };
@@ -92,6 +98,10 @@ struct { __uint(type, ${mapTypes[type]}); __uint(map_flags, 1); __type(key, int)
     `${map}
 struct { __uint(type, 15); __uint(max_entries, 16); __type(key, u32); __type(value, u32); } sources SEC(".maps");
 static long (*sk_release)(void *sk) = (void *)86;
+struct { __uint(type, 2); __uint(max_entries, ${GROUPS}); __type(key, u32); __type(value, u64); } ids SEC(".maps");
+struct cgroup;
+extern struct cgroup *bpf_cgroup_from_id(u64 id) __ksym;
+extern void bpf_cgroup_release(struct cgroup *group) __ksym;
 static void *(*current)(void) = (void *)158;
 static struct value *(*get)(void *map, void *owner, void *value, u64 flags) = (void *)${helpers};
 static long (*remove)(void *map, void *owner) = (void *)${helpers + 1};`,
@@ -126,11 +136,17 @@ export async function storageBed(
         objects.user.maps['sources']!.raw.update(u32(i), u32(models[i]!.id));
         objects.linux.maps['sources']!.raw.update(u32(i), u32(fd));
       }
+  if (each.type === 'cgrp_storage')
+    for (const [i, model] of [...models, undefined].entries()) {
+      const real = model === undefined ? 1n << 40n : fstatSync(fds[i]!, { bigint: true }).ino;
+      objects.user.maps['ids']!.raw.update(u32(i), u64(model === undefined ? real : BigInt(model.id)));
+      objects.linux.maps['ids']!.raw.update(u32(i), u64(real));
+    }
   const program = (random: () => number) => ({
     op: random() % 4,
     flags: random() % 4 === 0 ? random() % 4 : random() % 2,
     key: random() % 100,
-    object: random() % (each.type === 'sk_storage' ? models.length : 3),
+    object: random() % (each.type === 'sk_storage' ? models.length : GROUPS + 1),
     value: BigInt(random()),
   });
   const input = each.type === 'sk_storage' ? { data: new Uint8Array(64) } : {};

@@ -38,6 +38,7 @@ export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
 export * from './kfuncs/arena';
+export * from './kfuncs/cgroup';
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';

@@ -1,0 +1,20 @@
+// Control groups for programs: the objects that user space makes, by id. Facts: bpf_cgroup_from_id and its like in kernel/bpf/helpers.c.
+import { object_by_id, object_hold, object_release } from '../objects';
+import { OBJECT_CGROUP } from '../../layout/object';
+
+/** A reference to the group, 0 if there is none of this id: the root, id 1, is no object. */
+export function bpf_cgroup_from_id(id: u64): u64 {
+  const group = id > u32.MAX_VALUE ? <usize>0 : object_by_id(<u32>id, OBJECT_CGROUP);
+  if (group != 0) object_hold(group);
+  return group;
+}
+
+export function bpf_cgroup_acquire(group: u64): u64 {
+  object_hold(<usize>group);
+  return group;
+}
+
+export function bpf_cgroup_release(group: u64): u64 {
+  object_release(<usize>group);
+  return 0;
+}
