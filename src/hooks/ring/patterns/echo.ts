@@ -75,6 +75,6 @@ export async function echo(ring: RingBase, fd: number, options: EchoOptions = {}
       broken: job.getU64(BROKEN),
       refused: job.getU64(REFUSED),
     }),
-    (job) => closeLeft(job, pool, connections + 1, CONNECTION_SIZE, [CONNECTION_FD]),
+    { finish: (job) => closeLeft(job, pool, connections + 1, CONNECTION_SIZE, [CONNECTION_FD]) },
   );
 }

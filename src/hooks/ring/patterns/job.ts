@@ -115,6 +115,7 @@ export class Job {
     const answer = this.ring.answer(operation, signal);
     this.u64(this.address, answer.userData, JOB_ANSWER);
     this.u32(this.address, answer.queue, JOB_QUEUE);
+    this.u32(this.address, 0, JOB_ANSWERED);
     try {
       this.kick();
     } catch (error) {
@@ -131,7 +132,14 @@ export class Job {
   }
 }
 
-/** A job from its start to its answer. `prepare` writes it; `result` reads it once it succeeded, and gets what the program answered; `finish` comes last in any case. */
+export interface JobHooks {
+  /** True: it is not over, and is started once more. */
+  readonly again?: (job: Job, answer: number) => boolean;
+  /** Comes last, in any case. */
+  readonly finish?: (job: Job) => void;
+}
+
+/** A job from its start to its answer. `prepare` writes it; `result` reads it once it succeeded, and gets what the program answered. */
 export async function runJob<T>(
   ring: RingBase,
   pattern: PatternName,
@@ -140,7 +148,7 @@ export async function runJob<T>(
   options: PatternOptions,
   prepare: (job: Job) => void,
   result: (job: Job, answer: number) => T,
-  finish?: (job: Job) => void,
+  more: JobHooks = {},
 ): Promise<T> {
   const { signal } = options;
   signal?.throwIfAborted();
@@ -152,14 +160,19 @@ export async function runJob<T>(
   let forget = () => {};
   try {
     prepare(job);
-    const answered = job.start(operation, signal);
-    forget = patterns.add({ stop, settled: answered });
     signal?.addEventListener('abort', stop, { once: true });
-    return result(job, await answered);
+    for (;;) {
+      const answered = job.start(operation, signal);
+      forget = patterns.add({ stop, settled: answered });
+      const answer = await answered;
+      if (more.again?.(job, answer) !== true) return result(job, answer);
+      forget();
+      signal?.throwIfAborted();
+    }
   } finally {
     forget();
     signal?.removeEventListener('abort', stop);
-    finish?.(job);
+    more.finish?.(job);
     job.release();
   }
 }

@@ -161,6 +161,6 @@ async function round(
       });
       return again;
     },
-    (job) => closeLeft(job, readers, depth, READER_SIZE, [READER_FD]),
+    { finish: (job) => closeLeft(job, readers, depth, READER_SIZE, [READER_FD]) },
   );
 }
