@@ -43,6 +43,24 @@ export class SocketRing extends PathRing {
     return this.using('bind', memory, (view, at) => prep.bind(view, at, fd, memory.address, length, options), options);
   }
 
+  /** setsockopt(2) with an integer; `level` and `name` are the system's numbers. */
+  setSocketOption(
+    fd: number,
+    level: number,
+    name: number,
+    value: number,
+    options: OperationOptions = {},
+  ): Promise<number> {
+    const memory = this.allocate(4);
+    new DataView(memory.bytes.buffer).setInt32(memory.address, value, true);
+    return this.using(
+      'setsockopt',
+      memory,
+      (view, at) => prep.setSocketOption(view, at, fd, level, name, memory.address, 4, options),
+      options,
+    );
+  }
+
   listen(fd: number, backlog = 128, options: OperationOptions = {}): Promise<number> {
     return this.request('listen', (view, at) => prep.listen(view, at, fd, backlog, options), options);
   }
