@@ -70,7 +70,8 @@ describe.skipIf(refusal !== undefined)(
 
     const objects = fileURLToPath(new URL('../bpf/objects/', import.meta.url));
     for (const file of readdirSync(objects, { recursive: true }) as string[]) {
-      if (!file.endsWith('.o')) continue;
+      // No kernel here has the program types and structs of rings; test/ring-headers.test.ts loads those objects.
+      if (!file.endsWith('.o') || file.startsWith('ring/')) continue;
       it(`${file}: as the kernel says`, () => {
         const spec = readObject(readFileSync(objects + file), file);
         for (const program of spec.programs.values()) {

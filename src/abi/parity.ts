@@ -203,6 +203,11 @@ export const objectLimits: readonly (readonly [what: string, here: string, why: 
   ['CO-RE', 'modelled', "against the object's own types; on the linux target the kernel's"],
   ['arenas of 4 GiB', 'refused', 'ENOMEM: the memory that all programs share has 4 GiB'],
   [
+    'methods of kernel structs (struct_ops)',
+    'refused',
+    'nothing here calls them, but loop_step of io_uring_bpf_ops (Linux 7.1), which a ring runs; all are verified',
+  ],
+  [
     'programs of USDT, kprobe and tracepoint sections',
     'refused',
     'nothing of a kernel or a process is traced here; they are verified and loaded into the kernel',
