@@ -41,7 +41,7 @@ export function openOwners(): KernelOwners {
   const groups = join(folder, 'cgroup');
   mkdirSync(groups);
   execFileSync('mount', ['-t', 'cgroup2', 'none', groups]);
-  const children = [0, 1].map(() => spawn('sleep', ['100000']));
+  const children = [0, 1].map(() => spawn('sleep', ['7200']));
   const tasks = [process.pid, ...children.map(({ pid }) => pid!)].map((pid) => syscallByNumber(pidfd_open, pid));
   const inodes = [0, 1, 2].map((n) => openSync(join(folder, String(n)), 'w'));
   const folders = [0, 1].map((n) => join(groups, `sluice-${process.pid}-${n}`));
