@@ -56,6 +56,7 @@ import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
 import type { RingAddresses, RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Completion } from './completion.ts';
+import { later } from './later.ts';
 import { RingMemory } from './memory.ts';
 import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable } from './pending.ts';
 import { type RingPlane, ringPlane } from './plane.ts';
@@ -150,11 +151,6 @@ const reasons: ReadonlyMap<number, string> = new Map([
 export function escalationReason(escalation: number): string {
   return reasons.get(escalation) ?? `reason ${escalation}`;
 }
-
-const later: (callback: () => void) => void =
-  typeof setImmediate === 'function'
-    ? (callback) => void setImmediate(callback)
-    : (callback) => void setTimeout(callback, 0);
 
 export class RingCore implements AsyncIterable<Completion> {
   readonly runtime: Runtime;

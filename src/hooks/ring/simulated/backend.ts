@@ -7,6 +7,7 @@ import { random } from '../../../net/random.ts';
 import { CQE_SIZE, SQE_SIZE } from '../../../plane/layout/sqe.ts';
 import type { Runtime } from '../../../runtime/runtime.ts';
 import type { RingAddresses, RingBackend } from '../backend.ts';
+import { later } from '../later.ts';
 import { EBADF, EINTR, ETIME } from './errno.ts';
 import { type Faults, type Latency, mixedLatency, noFaults } from './faults.ts';
 import type { History } from './history.ts';
@@ -66,6 +67,8 @@ export class SimulatedBackend implements RingBackend {
   readonly #pages: { readonly address: number; readonly size: number };
   #waiters: (() => void)[] = [];
   #pumping = false;
+  /** Enters that handed something over. */
+  #submissions = 0;
   #closed = false;
 
   /** Throws InputError (SLUICE_RING_ENTRIES) for queue sizes that are no powers of two in range. */
@@ -166,11 +169,12 @@ export class SimulatedBackend implements RingBackend {
     this.#release();
   }
 
-  async wait(): Promise<void> {
-    this.#pump();
-    if (this.#kernel.queue.ready > 0 || this.#closed || this.#kernel.dead) return;
-    await new Promise<void>((resolve) => {
+  /** Virtual time goes on once JavaScript has nothing else to do: what it does first must not depend on how fast it is. */
+  wait(): Promise<void> {
+    if (this.#kernel.queue.ready > 0 || this.#closed || this.#kernel.dead) return Promise.resolve();
+    return new Promise((resolve) => {
       this.#waiters.push(resolve);
+      this.#changed();
     });
   }
 
@@ -204,7 +208,10 @@ export class SimulatedBackend implements RingBackend {
       head = (head + 1) >>> 0;
       if (!accepted && !this.#submitAll) break;
     }
-    if (count > 0) submission.end();
+    if (count > 0) {
+      submission.end();
+      this.#submissions++;
+    }
     words[sqHead >>> 2] = head;
     return taken;
   }
@@ -240,11 +247,17 @@ export class SimulatedBackend implements RingBackend {
   #changed(): void {
     if (this.#waiters.length === 0 || this.#pumping) return;
     this.#pumping = true;
-    queueMicrotask(() => {
-      this.#pumping = false;
-      this.#pump();
-      if (this.#kernel.queue.ready > 0) this.#release();
-    });
+    const submissions = this.#submissions;
+    // Twice: what runs later now may ask to run later again.
+    later(() =>
+      later(() => {
+        const isIdle = this.#submissions === submissions;
+        if (isIdle && this.#waiters.length > 0) this.#pump();
+        this.#pumping = false;
+        if (!isIdle) this.#changed();
+        else if (this.#kernel.queue.ready > 0) this.#release();
+      }),
+    );
   }
 
   /** Runs the world until there is a completion, or nothing left to happen. */
