@@ -6,7 +6,7 @@
  */
 
 import { errnoName } from '../../abi/errno.ts';
-import { InputError, InternalError } from '../../errors.ts';
+import { InputError, InternalError, SluiceError } from '../../errors.ts';
 import {
   ESCALATE_DEPTH,
   ESCALATE_FAULT,
@@ -30,6 +30,7 @@ import {
   RING_GROUPS,
   RING_ISSUED,
   RING_OPEN_MEMORY,
+  RING_READY_FIRST,
   RING_RUNS_LEFT,
   RING_SLOTS_USED,
   RING_SQ_ARRAY,
@@ -337,17 +338,19 @@ export class RingCore implements AsyncIterable<Completion> {
     const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
     for (;;) {
       const pending = this.#turn();
-      const mayBlock = this.completions.length < wait && !this.#moreToDo();
-      if (pending === 0 && (!mayBlock || this.issued === 0)) break;
+      const enough = this.completions.length >= wait;
+      const more = this.#moreToDo();
+      if (pending === 0 && (enough || (this.issued === 0 && !more))) break;
       const left = timeoutNs === undefined ? undefined : (until - performance.now()) * 1e6;
       if (left !== undefined && left <= 0) {
         if (pending > 0) this.#enter(pending, 0);
         break;
       }
-      const entered = this.#enter(pending, mayBlock ? 1 : 0, left);
+      const entered = this.#enter(pending, enough || more ? 0 : 1, left);
       if (entered === ETIME && pending === 0) break;
     }
     this.#deliver();
+    if (this.#moreToDo()) this.#schedule();
     return this.completions.length;
   }
 
@@ -519,13 +522,15 @@ export class RingCore implements AsyncIterable<Completion> {
       const more = this.#moreToDo();
       if (pending === 0 && !more && (round > 0 || this.issued === 0)) break;
       if (pending > 0 || this.issued > 0) this.#enter(pending, 0);
-      if (!this.#arrived() && !more) break;
+      if (!this.#arrived() && !more && !this.#isKeptBack()) break;
       if (round >= ROUNDS || performance.now() - start > ROUNDS_MS) {
-        later(() => this.#schedule());
+        // Promises that settle now must not bring the next such drive before timers and other sources have had their turn.
+        this.#streak = ROUNDS;
+        this.#schedule();
         break;
       }
     }
-    this.#turn();
+    if (this.#turn() > 0) this.#schedule();
     const delivered = this.#deliver();
     if (delivered) this.#lastProgress = performance.now();
     this.#await();
@@ -560,7 +565,9 @@ export class RingCore implements AsyncIterable<Completion> {
       } catch (error) {
         view.setUint32(plane.worker + WORKER_STACK_TOP, stackTop, true);
         const trapped = error instanceof WebAssembly.RuntimeError;
-        const exhausted = trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0;
+        // The interpreter counts by itself (`budget` of load), and says so.
+        const counted = error instanceof SluiceError && error.code === 'SLUICE_FAULT_BUDGET';
+        const exhausted = counted || (trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0);
         if (this.#plane.ring_stopped(this.address, exhausted ? 1 : 0) === 0) throw error;
         this.lastFault = error;
       } finally {
@@ -581,6 +588,11 @@ export class RingCore implements AsyncIterable<Completion> {
     const view = this.#view;
     if (view.getUint32(this.address + RING_RUNS_LEFT, true) === 0) return true;
     return (view.getUint32(this.backend.addresses.sqFlags, true) & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
+  }
+
+  /** Requests are ready that found no place in the kernel's queue. */
+  #isKeptBack(): boolean {
+    return this.#view.getUint32(this.address + RING_READY_FIRST, true) !== 0;
   }
 
   #arrived(): boolean {
