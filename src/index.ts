@@ -35,6 +35,8 @@ import { createLike } from './runtime/object-maps.ts';
 import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
+/** Rings without a kernel: `Ring.create({ runtime, backend: new simulation.SimulatedBackend(runtime, { seed }) })`. */
+export * as simulation from './hooks/ring/simulated/index.ts';
 export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
