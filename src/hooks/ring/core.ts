@@ -336,11 +336,19 @@ export class RingCore implements AsyncIterable<Completion> {
     if (this.#turning)
       throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
     const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
+    let asked = false;
     for (;;) {
       const pending = this.#turn();
       const enough = this.completions.length >= wait;
       const more = this.#moreToDo();
-      if (pending === 0 && (enough || (this.issued === 0 && !more))) break;
+      if (pending === 0 && enough) break;
+      if (pending === 0 && this.issued === 0 && !more) {
+        // Messages of other rings are work that is done in an enter.
+        if (asked) break;
+        asked = true;
+        this.#enter(0, 0);
+        continue;
+      }
       const left = timeoutNs === undefined ? undefined : (until - performance.now()) * 1e6;
       if (left !== undefined && left <= 0) {
         if (pending > 0) this.#enter(pending, 0);
