@@ -148,40 +148,71 @@ static uint64_t preads(uint64_t count, const char *path, int direct)
 	return now() - start;
 }
 
-/* A chain of blocks of 512 bytes: the first eight bytes of each are the number of the next. */
-static uint64_t chase_pread(uint64_t count, const char *path, unsigned hops)
+/*
+ * Dependent reads of 512 bytes. Without keys a chain from block 0 on: the first four bytes of each are the number of the next. With them a B+-tree:
+ * u32 count at 0, u64 keys from 8, u64 children from 256; the children of a leaf are values.
+ */
+static unsigned hops;
+static uint64_t keys;
+
+static uint64_t follow(const unsigned char *node, uint64_t key)
+{
+	uint64_t child;
+	if (!keys) {
+		uint32_t next;
+		memcpy(&next, node, 4);
+		return next;
+	}
+	uint32_t count;
+	unsigned at = 0;
+	memcpy(&count, node, 4);
+	while (at + 1 < count) {
+		uint64_t other;
+		memcpy(&other, node + 8 + 8 * (at + 1), 8);
+		if (other > key)
+			break;
+		at++;
+	}
+	memcpy(&child, node + 256 + 8 * at, 8);
+	return child;
+}
+
+static uint64_t chase_pread(uint64_t count, const char *path)
 {
 	int fd = open(path, O_RDONLY);
 	if (fd < 0)
 		fail(path);
-	uint64_t blocks = blocks_of(fd, 512), buffer[64];
+	unsigned char node[512];
 	uint64_t start = now();
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t at = next_random() % blocks;
+		uint64_t at = 0, key = keys ? next_random() % keys : 0;
 		for (unsigned hop = 0; hop < hops; hop++) {
-			if (pread(fd, buffer, 512, (off_t)(at * 512)) != 512)
+			if (pread(fd, node, 512, (off_t)(at * 512)) != 512)
 				fail("pread");
-			at = buffer[0];
+			at = follow(node, key);
 		}
+		if (keys && at != 2 * key + 1)
+			fail("value");
 	}
 	return now() - start;
 }
 
-static uint64_t chase_ring(uint64_t count, const char *path, unsigned hops, unsigned depth)
+static uint64_t chase_ring(uint64_t count, const char *path, unsigned depth)
 {
 	int fd = open(path, O_RDONLY);
 	if (fd < 0)
 		fail(path);
-	uint64_t blocks = blocks_of(fd, 512);
-	uint64_t(*buffers)[64] = aligned_alloc(4096, 512ul * depth);
+	unsigned char(*nodes)[512] = aligned_alloc(4096, 512ul * (depth < 8 ? 8 : depth));
 	unsigned *left = calloc(depth, sizeof(*left));
+	uint64_t *key = calloc(depth, sizeof(*key));
 	uint64_t started = 0, ended = 0;
 	open_ring(depth < 8 ? 8 : depth);
 	uint64_t start = now();
 	for (unsigned i = 0; i < depth && started < count; i++, started++) {
 		struct io_uring_sqe *sqe = next_sqe();
 		left[i] = hops;
-		io_uring_prep_read(sqe, fd, buffers[i], 512, next_random() % blocks * 512);
+		key[i] = keys ? next_random() % keys : 0;
+		io_uring_prep_read(sqe, fd, nodes[i], 512, 0);
 		sqe->user_data = i;
 	}
 	while (ended < count) {
@@ -190,18 +221,23 @@ static uint64_t chase_ring(uint64_t count, const char *path, unsigned hops, unsi
 		io_uring_submit_and_wait(&ring, 1);
 		io_uring_for_each_cqe(&ring, head, cqe) {
 			unsigned i = (unsigned)cqe->user_data;
-			uint64_t at = buffers[i][0];
+			uint64_t at = follow(nodes[i], key[i]);
 			n++;
+			if (cqe->res != 512)
+				fail("read");
 			if (--left[i] == 0) {
+				if (keys && at != 2 * key[i] + 1)
+					fail("value");
 				ended++;
 				if (started >= count)
 					continue;
 				started++;
 				left[i] = hops;
-				at = next_random() % blocks;
+				key[i] = keys ? next_random() % keys : 0;
+				at = 0;
 			}
 			struct io_uring_sqe *sqe = next_sqe();
-			io_uring_prep_read(sqe, fd, buffers[i], 512, at * 512);
+			io_uring_prep_read(sqe, fd, nodes[i], 512, at * 512);
 			sqe->user_data = i;
 		}
 		io_uring_cq_advance(&ring, n);
@@ -362,10 +398,12 @@ int main(int argc, char **argv)
 		ns = reads(count, first, (unsigned)atoi(second), atoi(third));
 	else if (!strcmp(what, "pread"))
 		ns = preads(count, first, atoi(second));
-	else if (!strcmp(what, "chase"))
-		ns = chase_ring(count, first, (unsigned)atoi(second), (unsigned)atoi(third));
-	else if (!strcmp(what, "chase-pread"))
-		ns = chase_pread(count, first, (unsigned)atoi(second));
+	else if (!strcmp(what, "chase") || !strcmp(what, "chase-pread")) {
+		/* CHASE COUNT FILE HOPS KEYS DEPTH */
+		hops = (unsigned)atoi(second);
+		keys = strtoull(third, NULL, 10);
+		ns = !strcmp(what, "chase") ? chase_ring(count, first, (unsigned)atoi(fourth)) : chase_pread(count, first);
+	}
 	else if (!strcmp(what, "copy"))
 		ns = copy(count, first, second, (unsigned)atoi(third), (unsigned)atoi(fourth));
 	else if (!strcmp(what, "files"))

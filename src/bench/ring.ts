@@ -4,6 +4,7 @@ import { type BenchCase, type BenchResult, benchResult } from './report.ts';
 import { type RingCase, timeCase } from './ring-cases.ts';
 import { nopCases } from './ring-nops.ts';
 import { RingPeer } from './ring-peer.ts';
+import { StorageCases } from './ring-storage.ts';
 
 export interface RingBenchOptions {
   /** Folders bpf/ and bench/peers/ of the checkout or package. */
@@ -23,8 +24,9 @@ export async function benchRing(options: RingBenchOptions): Promise<BenchResult>
     if (!(error instanceof UnsupportedError)) throw error;
     notes.push(`liburing-c and pread-c are absent: ${error.message}`);
   }
+  const storage = new StorageCases(peer);
   try {
-    const all: readonly RingCase[] = [...(await nopCases(options.bpf, peer))];
+    const all: readonly RingCase[] = [...(await nopCases(options.bpf, peer)), ...storage.all()];
     const chosen = all.filter(({ name }) => options.filter === undefined || name.includes(options.filter));
     const cases: BenchCase[] = [];
     for (const each of chosen) {
@@ -33,6 +35,7 @@ export async function benchRing(options: RingBenchOptions): Promise<BenchResult>
     }
     return benchResult('ring', cases, notes);
   } finally {
+    storage.close();
     peer?.close();
   }
 }

@@ -1,0 +1,227 @@
+/** Files: reads, dependent reads, copies and small files, by patterns on a ring, against C and node:fs. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InternalError } from '../errors.ts';
+import { copy } from '../hooks/ring/patterns/copy.ts';
+import { lookupMany, type TreeFormat } from '../hooks/ring/patterns/lookup.ts';
+import { readFiles } from '../hooks/ring/patterns/read-files.ts';
+import * as prep from '../hooks/ring/prep/index.ts';
+import { Ring } from '../ring.ts';
+import type { PeerName } from './report.ts';
+import { elapsed, type RingCase, type RingRun } from './ring-cases.ts';
+import {
+  BLOCK,
+  chainFormat,
+  files,
+  makeChain,
+  makeSmallFiles,
+  makeTree,
+  READ,
+  randomNumbers,
+  treeFormat,
+} from './ring-files.ts';
+import { setChase, timeNode } from './ring-node.ts';
+import type { RingPeer } from './ring-peer.ts';
+
+type Peers = Partial<Record<PeerName, RingRun>>;
+
+/** The same script in a process whose node:fs uses io_uring. */
+function withUring(name: string, path: string, depth: number, hops = 6, keys = 0): RingRun {
+  const script = fileURLToPath(import.meta.url).replace(/ring-storage/, 'ring-node');
+  return (count) => {
+    const args = [script, name, count, path, depth, hops, keys].map(String);
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      encoding: 'utf8',
+      env: { ...process.env, UV_USE_IO_URING: '1' },
+    });
+    if (status !== 0) throw new InternalError(`node:fs over io_uring: ${stderr.trim()}`);
+    return Number(stdout);
+  };
+}
+
+export class StorageCases {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-bench-ring-'));
+  readonly #made = new Set<string>();
+  readonly #peer: RingPeer | undefined;
+  #ring: Ring | undefined;
+
+  constructor(peer: RingPeer | undefined) {
+    this.#peer = peer;
+  }
+
+  all(): readonly RingCase[] {
+    const trees = [3, 4].map((levels) => ({ levels, path: this.#path(`tree${levels}`), keys: 31 ** levels }));
+    return [
+      ...[1, 32].map((depth) => this.#read(depth)),
+      ...[6, 10].flatMap((hops) =>
+        [1, 32, 128].map((depth) => this.#chase(`chain of ${hops} reads`, 'chain', hops, 0, depth, chainFormat(hops))),
+      ),
+      ...trees.map(({ levels, keys }) =>
+        this.#chase(`B+-tree of ${levels} levels`, `tree${levels}`, levels, keys, 32, treeFormat(levels)),
+      ),
+      this.#copy(),
+      this.#smallFiles(),
+    ];
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** Makes what the case reads, and its ring. */
+  readonly #prepare = async (name: string) => {
+    this.#ring = await Ring.create({ entries: 256, requests: 8192 });
+    if (this.#made.has(name)) return;
+    this.#made.add(name);
+    if (name === 'chain') makeChain(this.#path(name));
+    else if (name === 'files') makeSmallFiles(this.#path(name));
+    else makeTree(this.#path(name), Number(name.slice(4)));
+  };
+
+  readonly #after = async () => {
+    await this.#ring?.close();
+  };
+
+  #inC(run: RingRun | undefined): Peers {
+    return run === undefined ? {} : { 'liburing-c': run };
+  }
+
+  #read(depth: number): RingCase {
+    const path = this.#path('chain');
+    const peer = this.#peer;
+    return {
+      name: `cached read of 4 KiB, depth ${depth}: JavaScript`,
+      count: 1 << 13,
+      prepare: () => this.#prepare('chain'),
+      after: this.#after,
+      ours: async (count) => {
+        const ring = this.#ring!;
+        const fd = await ring.open(path);
+        const buffer = ring.allocate(depth * READ);
+        const blocks = (64 << 20) / READ;
+        const next = randomNumbers(1);
+        const ns = await elapsed(() => {
+          for (let done = 0; done < count; done += depth) {
+            for (let i = 0; i < depth; i++)
+              ring.stage((view, at) =>
+                prep.read(view, at, fd, buffer.address + i * READ, READ, (next() % blocks) * READ),
+              );
+            ring.submitAndWait(depth);
+            ring.completions.take(() => {});
+          }
+        });
+        buffer.free();
+        await ring.closeFd(fd);
+        return ns;
+      },
+      peers: {
+        ...this.#inC(peer && ((count) => peer.run('read', count, path, depth, 0))),
+        ...(peer === undefined ? {} : { 'pread-c': (count: number) => peer.run('pread', count, path, 0) }),
+        'node-fs-promises': (count) => timeNode('read', count, path, depth),
+        'node-fs-sync': (count) => timeNode('read-sync', count, path, depth),
+        'node-fs-uring': withUring('read', path, depth),
+      },
+    };
+  }
+
+  #chase(name: string, file: string, hops: number, keys: number, depth: number, format: TreeFormat): RingCase {
+    const path = this.#path(file);
+    const peer = this.#peer;
+    const inNode =
+      (which: string): RingRun =>
+      (count) => {
+        setChase(hops, keys);
+        return timeNode(which, count, path, depth);
+      };
+    return {
+      name: `${name}, depth ${depth}: program`,
+      count: 1 << 12,
+      prepare: () => this.#prepare(file),
+      after: this.#after,
+      ours: async (count) => {
+        const ring = this.#ring!;
+        const fd = await ring.open(path);
+        const next = randomNumbers(1);
+        const wanted = Array.from({ length: count }, () => (keys === 0 ? 0 : next() % keys));
+        const ns = await elapsed(async () => {
+          await lookupMany(ring, fd, format, wanted, { depth });
+        });
+        await ring.closeFd(fd);
+        return ns;
+      },
+      peers: {
+        ...this.#inC(peer && ((count) => peer.run('chase', count, path, hops, keys, depth))),
+        ...(peer === undefined
+          ? {}
+          : { 'pread-c': (count: number) => peer.run('chase-pread', count, path, hops, keys) }),
+        'node-fs-promises': inNode('chase'),
+        'node-fs-sync': inNode('chase-sync'),
+        'node-fs-uring': withUring('chase', path, depth, hops, keys),
+      },
+    };
+  }
+
+  /** ns a KiB. */
+  #copy(): RingCase {
+    const path = this.#path('chain');
+    const peer = this.#peer;
+    const depth = 8;
+    return {
+      name: 'copy of 64 MiB, ns a KiB: program',
+      count: 64 << 10,
+      rounds: 5,
+      prepare: () => this.#prepare('chain'),
+      after: this.#after,
+      ours: async () => {
+        const ring = this.#ring!;
+        return elapsed(async () => {
+          const from = await ring.open(path);
+          const to = await ring.open(`${path}.ring`, 'w');
+          await copy(ring, from, to, { depth, block: BLOCK });
+          await ring.closeFd(from);
+          await ring.closeFd(to);
+        });
+      },
+      peers: {
+        ...this.#inC(peer && ((count) => peer.run('copy', count << 10, path, `${path}.c`, BLOCK, depth))),
+        'node-fs-promises': (count) => timeNode('copy', count << 10, path, depth),
+        'node-fs-sync': (count) => timeNode('copy-sync', count << 10, path, depth),
+        'node-fs-uring': (count) => withUring('copy', path, depth)(count << 10),
+      },
+    };
+  }
+
+  #smallFiles(): RingCase {
+    const path = this.#path('files');
+    const peer = this.#peer;
+    const depth = 16;
+    return {
+      name: 'open, read, close of small files, 16 at once: program',
+      count: files,
+      rounds: 5,
+      prepare: () => this.#prepare('files'),
+      after: this.#after,
+      ours: async (count) => {
+        const ring = this.#ring!;
+        const paths = Array.from({ length: count }, (_, i) => `${path}/${i}`);
+        return elapsed(async () => {
+          await readFiles(ring, paths, { depth });
+        });
+      },
+      peers: {
+        ...this.#inC(peer && ((count) => peer.run('files', count, path, depth))),
+        ...(peer === undefined ? {} : { 'pread-c': (count: number) => peer.run('files-plain', count, path) }),
+        'node-fs-promises': (count) => timeNode('files', count, path, depth),
+        'node-fs-sync': (count) => timeNode('files-sync', count, path, depth),
+        'node-fs-uring': withUring('files', path, depth),
+      },
+    };
+  }
+}
