@@ -186,7 +186,7 @@ export class RingCore implements AsyncIterable<Completion> {
   #refuses = false;
   #ended = false;
   #lastProgress = 0;
-  #enters = 0n;
+  #enters = 0;
   #streak = 0;
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
@@ -267,7 +267,7 @@ export class RingCore implements AsyncIterable<Completion> {
       posted: counter(3),
       cancelled: counter(4),
       escalated: counter(5),
-      enters: this.#enters,
+      enters: BigInt(this.#enters),
     };
   }
 
@@ -605,12 +605,13 @@ export class RingCore implements AsyncIterable<Completion> {
 
   #arrived(): boolean {
     const { cqHead, cqTail } = this.backend.addresses;
-    return this.#words[cqHead / 4] !== Atomics.load(this.#words, cqTail / 4);
+    // The kernel writes its tail in enters of this thread, or is asked again.
+    return this.#words[cqHead / 4] !== this.#words[cqTail / 4];
   }
 
   #deliver(): boolean {
     const taken = this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags));
-    if (this.completions.length > 0 || this.#waiters.length > 0) this.#wake(true);
+    if (this.#waiters.length > 0) this.#wake(true);
     return taken > 0;
   }
 

@@ -41,17 +41,18 @@ export class RingQueue implements AsyncIterable<Completion> {
   get length(): number {
     const words = this.#words;
     const queue = this.#queue;
-    return (Atomics.load(words, (queue + QUEUE_TAIL) / 4) - words[(queue + QUEUE_HEAD) / 4]!) >>> 0;
+    // Not atomic: whoever takes orders what it reads.
+    return (words[(queue + QUEUE_TAIL) / 4]! - words[(queue + QUEUE_HEAD) / 4]!) >>> 0;
   }
 
   /** Gives what is there to `read`, at most `limit`; how many there were. What `read` throws leaves the rest where it is. */
   take(read: CompletionReader, limit = Number.POSITIVE_INFINITY): number {
     const queue = this.#queue;
     const words = this.#words;
-    const tail = Atomics.load(words, (queue + QUEUE_TAIL) / 4);
     const start = words[(queue + QUEUE_HEAD) / 4]!;
+    if (words[(queue + QUEUE_TAIL) / 4] === start) return 0;
+    const tail = Atomics.load(words, (queue + QUEUE_TAIL) / 4);
     let head = start;
-    if (head === tail) return 0;
     try {
       for (let left = limit; head !== tail && left > 0; left--) {
         // A queue that grows leaves its old entries where they are.
