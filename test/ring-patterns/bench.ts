@@ -1,12 +1,13 @@
 /** What tests of patterns share: rings over the kernel and over the simulated world, and that nothing is left behind. */
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { addressFamilies, socketTypes } from '../../src/abi/io-uring/call-flags.ts';
 import { UnsupportedError } from '../../src/errors.ts';
 import { close } from '../../src/hooks/ring/prep/path.ts';
-import { bind, listen, socket } from '../../src/hooks/ring/prep/socket.ts';
+import { bind, connect, listen, socket } from '../../src/hooks/ring/prep/socket.ts';
 import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { SimulatedBackend, type SimulationOptions } from '../../src/hooks/ring/simulated/backend.ts';
 import { World } from '../../src/hooks/ring/simulated/world/index.ts';
@@ -141,4 +142,21 @@ export async function listening(ring: Ring): Promise<{ fd: number; port: number;
     address.free();
     return { fd, port, close: async () => void (await ring.request('close', (sqe, at) => close(sqe, at, fd))) };
   }
+}
+
+/** Two ends of a connection of 127.0.0.1: a descriptor for the ring, and a socket of Node. */
+export async function socketPair(): Promise<{ fd: number; peer: Socket }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const { port } = server.address() as AddressInfo;
+  const ring = await Ring.create({ entries: 4 });
+  const fd = await ring.request('socket', (view, at) => socket(view, at, addressFamilies.INET, socketTypes.STREAM));
+  const { bytes, address } = ring.allocate(16);
+  encodeSockaddr(new DataView(bytes.buffer), address, { family: 'ipv4', address: '127.0.0.1', port });
+  await ring.request('connect', (view, at) => connect(view, at, fd, address, 16));
+  await ring.close();
+  const peer = await accepted;
+  server.close();
+  return { fd, peer };
 }

@@ -1,7 +1,7 @@
 /** A log: many appends, one fsync. */
 import { InputError } from '../../../errors.ts';
 import type { RingBase } from '../ring.ts';
-import { checkedNumber, JOB_SIZE, type Job, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
+import { checkedNumber, duration, JOB_SIZE, type Job, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
 import { RingPatterns } from './programs.ts';
 
 export interface AppendGroupOptions extends PatternOptions {
@@ -106,7 +106,6 @@ export async function appendGroup(ring: RingBase, fd: number, options: AppendGro
   const offset = checkedNumber('offset', options.offset, 0);
   const group = checkedNumber('group', options.group ?? 64, 1, 65536);
   const delay = options.delay ?? 1;
-  if (!(delay >= 0 && delay < 2 ** 31)) throw new InputError('SLUICE_RING_OPTION', `delay: ms, not ${delay}`);
   let opened: ((job: Job) => void) | undefined;
   const job = new Promise<Job>((resolve) => {
     opened = resolve;
@@ -120,11 +119,7 @@ export async function appendGroup(ring: RingBase, fd: number, options: AppendGro
     const pieces = log.pieces(2, APPEND_SIZE);
     log.u64(address, pieces, SYNC);
     log.u64(address, pieces + APPEND_SIZE, TIMER);
-    const time = log.take(16);
-    const ns = Math.round(delay * 1e6);
-    log.u64(time, Math.floor(ns / 1e9), 0);
-    log.u64(time, ns % 1e9, 8);
-    log.u64(address, time, TIME);
+    log.u64(address, duration(log, 'delay', delay), TIME);
     opened!(log);
   };
   const closed = runJob(ring, 'append', 'appendGroup', SIZE, options, prepare, (log) => ({ syncs: log.getU64(SYNCS) }));

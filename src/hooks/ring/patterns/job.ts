@@ -182,3 +182,13 @@ export function checkedNumber(name: string, value: number, least: number, most =
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   throw new InputError('SLUICE_RING_OPTION', `${name}: an integer from ${least} to ${most}, not ${value}`);
 }
+
+/** Address of a struct __kernel_timespec of so many ms. */
+export function duration(job: Job, name: string, ms: number): number {
+  if (!(ms >= 0 && ms < 2 ** 31)) throw new InputError('SLUICE_RING_OPTION', `${name}: ms, not ${ms}`);
+  const time = job.take(16);
+  const ns = Math.round(ms * 1e6);
+  job.u64(time, Math.floor(ns / 1e9), 0);
+  job.u64(time, ns % 1e9, 8);
+  return time;
+}

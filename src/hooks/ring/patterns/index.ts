@@ -1,0 +1,13 @@
+export { AppendGroup, type AppendGroupOptions, appendGroup } from './append-group.ts';
+export { type ChecksumResult, checksum } from './checksum.ts';
+export { type ConcatOptions, type ConcatResult, concat } from './concat.ts';
+export { type CopyOptions, type CopyResult, copy } from './copy.ts';
+export { type EchoOptions, type EchoResult, echo } from './echo.ts';
+export { type ExactOptions, readExactly, writeExactly } from './exact.ts';
+export type { PatternOptions } from './job.ts';
+export { type LinesOptions, type LinesResult, lines } from './lines.ts';
+export { type LookupOptions, type LookupResult, lookup, lookupMany, type TreeFormat } from './lookup.ts';
+export { type PingOptions, type PingResult, ping } from './ping.ts';
+export { type QuorumRequest, type QuorumResult, quorum } from './quorum.ts';
+export { type ReadFile, type ReadFilesOptions, readFile, readFiles } from './read-files.ts';
+export type { ScanOptions } from './scan.ts';
