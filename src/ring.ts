@@ -6,6 +6,9 @@ import type { LinuxRingOptions } from './linux/io-uring.ts';
 import type { RingBackend } from './runtime/ring-backend.ts';
 import { Runtime } from './runtime/runtime.ts';
 
+/** A request and its link_timeout go to the kernel together. */
+const LEAST_ENTRIES = 2;
+
 export interface RingOptions extends RingCoreOptions, LinuxRingOptions {
   /** Memory that the ring lives in, with the programs and maps that work on it (default: one of its own). */
   readonly runtime?: Runtime;
@@ -23,6 +26,13 @@ export class Ring extends RingBase {
     const runtime = options.runtime ?? new Runtime();
     if (options.backend !== undefined) return new Ring(runtime, options.backend, options);
     const { LinuxRing } = await import('./linux/io-uring.ts');
-    return new Ring(runtime, new LinuxRing(runtime, options), options);
+    const entries = Math.max(options.entries ?? 256, LEAST_ENTRIES);
+    const backend = new LinuxRing(runtime, { ...options, entries });
+    try {
+      return new Ring(runtime, backend, options);
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
   }
 }

@@ -11,7 +11,20 @@ import {
 } from '../src/abi/io-uring/call-flags.ts';
 import { registerOpcodes } from '../src/abi/io-uring/ring-flags.ts';
 import { CQE_F_BUFFER, CQE_F_MORE } from '../src/plane/layout/sqe.ts';
-import { type Cqe, E, noRing, pairs, RingBed, raw, skipped, sorted, sqe, type Writer } from './ring-testbed.ts';
+import { Ring } from '../src/ring.ts';
+import {
+  type Cqe,
+  descriptors,
+  E,
+  noRing,
+  pairs,
+  RingBed,
+  raw,
+  skipped,
+  sorted,
+  sqe,
+  type Writer,
+} from './ring-testbed.ts';
 
 const nop = (result = 0, options: object = {}) => sqe('nop', { result, ...options });
 
@@ -152,11 +165,27 @@ describe.skipIf(noRing !== undefined)(`queues, buffers and messages${skipped}`, 
   });
 
   it('26: as many requests as the queues hold, and many times more', async () => {
-    const tiny = RingBed.open({ entries: 1, cqEntries: 2 });
+    const tiny = RingBed.open({ entries: 2, cqEntries: 2 });
     expect(pairs(tiny.run(...Array.from({ length: 200 }, (_, i) => nop(i))))).toEqual(
       Array.from({ length: 200 }, (_, i) => [i + 1, i]),
     );
+    // Those that belong together find their two places.
+    const time = tiny.timespec(1e9);
+    const limited = Array.from({ length: 20 }, (_, i) =>
+      i % 2 === 0 ? nop(i, { link: true }) : sqe('linkTimeout', time),
+    );
+    expect(sorted(tiny.run(...limited))).toEqual(limited.map((_, i) => [i + 1, i % 2 === 0 ? i : E.CANCELED]));
     await tiny.close();
+  });
+
+  it('what cannot be made leaves nothing behind', async () => {
+    const before = descriptors();
+    await expect(Ring.create({ entries: 4, staged: 3 })).rejects.toMatchObject({ code: 'SLUICE_RING_STAGED' });
+    const least = await Ring.create({ entries: 1 });
+    expect(await least.request('nop', nop(3))).toBe(3);
+    await least.close();
+    for (let i = 0; i < 100 && descriptors() !== before; i++) await new Promise((done) => setTimeout(done, 5));
+    expect(descriptors()).toBe(before);
   });
 
   it('27: one bad request among others: the others are submitted', () => {

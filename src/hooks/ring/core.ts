@@ -193,6 +193,11 @@ export class RingCore implements AsyncIterable<Completion> {
     this.runtime = runtime;
     this.backend = backend;
     this.#plane = ringPlane(runtime);
+    if (backend.addresses.sqMask === 0)
+      throw new InputError(
+        'SLUICE_RING_ENTRIES',
+        'a request and its link_timeout go to the kernel together: 2 entries',
+      );
     const staged = options.staged ?? 1024;
     if (!(Number.isInteger(staged) && staged > 0 && (staged & (staged - 1)) === 0))
       throw new InputError('SLUICE_RING_STAGED', `${staged} staged requests: a power of two is needed`);
