@@ -36,6 +36,7 @@ import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
 /** Rings without a kernel: `Ring.create({ runtime, backend: new simulation.SimulatedBackend(runtime, { seed }) })`. */
+export * as patterns from './hooks/ring/patterns/index.ts';
 export * as simulation from './hooks/ring/simulated/index.ts';
 export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
