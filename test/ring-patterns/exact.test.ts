@@ -15,8 +15,11 @@ describe.skipIf(noRing !== undefined)(`readExactly and writeExactly ${onKernel}`
       const { posted, runs } = ring.stats;
       const reading = readExactly(ring, reads, 10);
       for (const text of ['ab', 'cde', 'f', 'ghijkl']) {
+        const before = ring.stats.runs;
         writeSync(writes, text);
-        await new Promise((resolve) => setTimeout(resolve, 3));
+        // Until the program has seen this part: on a busy machine parts would be read together.
+        for (let i = 0; i < 1000 && ring.stats.runs === before; i++)
+          await new Promise((resolve) => setTimeout(resolve, 1));
       }
       expect(Buffer.from(await reading).toString()).toBe('abcdefghij');
       expect(ring.stats.posted - posted).toBe(1n);
