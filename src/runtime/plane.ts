@@ -9,6 +9,7 @@ export interface PlaneExports {
   /** Address of so many zeroed pages of 64 KiB, 0 if there is no room. */
   pages_alloc(count: number): number;
   pages_free(address: number, count: number): void;
+  memory_pages(): number;
   /** Address, or a negated errno from -4095 to -1. See plane/assembly/maps/create.ts. */
   map_create(
     type: number,
@@ -124,9 +125,12 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
 
   let bytes = new Uint8Array(memory.buffer);
   let view = new DataView(memory.buffer);
+  let pages = exports.memory_pages();
   function refresh(): void {
-    // Growing a shared memory leaves the old buffer valid, and shorter.
-    if (bytes.buffer === memory.buffer) return;
+    // Growing a shared memory leaves the old buffer valid, and shorter. Asking for the buffer costs more than a call.
+    const now = exports.memory_pages();
+    if (now === pages) return;
+    pages = now;
     bytes = new Uint8Array(memory.buffer);
     view = new DataView(memory.buffer);
   }

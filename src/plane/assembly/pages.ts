@@ -17,6 +17,11 @@ function unlock(): void {
   atomic.notify(ROOT + ROOT_PAGE_LOCK, 1);
 }
 
+/** Pages of the memory as it is now. */
+export function memory_pages(): u32 {
+  return <u32>memory.size();
+}
+
 /** First address of `count` zeroed pages in a row, 0 if the memory has no room for them. */
 export function pages_alloc(count: u32): usize {
   if (count == 0 || count > 65535) return 0;

@@ -1,5 +1,6 @@
 /** Dependent lookups in a file: B+-trees and chains of pointers, each node read where the one before says. */
 import { InputError } from '../../../errors.ts';
+import { writeWord } from '../prep/sqe.ts';
 import type { RingBase } from '../ring.ts';
 import { checkedNumber, JOB_SIZE, type Job, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
 
@@ -118,7 +119,8 @@ export async function lookupMany(
     writeFormat(job, format);
     const { address } = job;
     entries = job.take(keys.length * ENTRY_SIZE);
-    for (let i = 0; i < keys.length; i++) job.u64(entries + i * ENTRY_SIZE, keys[i]!, 0);
+    const view = ring.runtime.view();
+    for (let i = 0; i < keys.length; i++) writeWord(view, entries + i * ENTRY_SIZE, keys[i]!, 'key');
     values = job.take(keys.length * size);
     const finders = job.pieces(depth, FINDER_SIZE);
     // Aligned as O_DIRECT needs it.
@@ -132,13 +134,17 @@ export async function lookupMany(
     job.u32(address, depth, WORKERS);
     job.u32(address, fd, FD);
   };
-  return runJob(ring, 'lookup', 'lookup', SIZE, options, prepare, (job) => {
-    const memory = ring.runtime.bytes();
+  return runJob(ring, 'lookup', 'lookup', SIZE, options, prepare, () => {
+    // One copy for all: the values are parts of it.
+    const found = ring.runtime.bytes().slice(values, values + keys.length * size);
+    const view = ring.runtime.view();
     return Array.from({ length: keys.length }, (_, i): LookupResult => {
       const entry = entries + i * ENTRY_SIZE;
-      const found = job.getU32(ENTRY_FOUND, entry) !== 0;
-      const value = found ? memory.slice(values + i * size, values + (i + 1) * size) : undefined;
-      return { value, levels: job.getU32(ENTRY_LEVELS, entry) };
+      const there = view.getUint32(entry + ENTRY_FOUND, true) !== 0;
+      return {
+        value: there ? found.subarray(i * size, (i + 1) * size) : undefined,
+        levels: view.getUint32(entry + ENTRY_LEVELS, true),
+      };
     });
   });
 }
