@@ -178,6 +178,44 @@ describe.skipIf(noRing !== undefined)(`queues, buffers and messages${skipped}`, 
     await tiny.close();
   });
 
+  const older: readonly (readonly [string, readonly string[]])[] = [
+    ['without deferred work', ['DEFER_TASKRUN']],
+    ['without a flag of deferred work', ['TASKRUN_FLAG']],
+    ['with rings elsewhere', ['NO_MMAP', 'NO_SQARRAY']],
+    [
+      'with the flags of Linux 5.11',
+      [
+        'NO_MMAP',
+        'NO_SQARRAY',
+        'DEFER_TASKRUN',
+        'SINGLE_ISSUER',
+        'TASKRUN_FLAG',
+        'COOP_TASKRUN',
+        'SUBMIT_ALL',
+        'registered-ring',
+      ],
+    ],
+  ];
+  for (const [name, without] of older)
+    it(`29: ${name} the same holds`, async () => {
+      const old = RingBed.open({ without, entries: 8, cqEntries: 8 });
+      const time = old.timespec(1e5);
+      const [read, write] = old.pipe();
+      const chain = Array.from({ length: 30 }, (_, i) =>
+        i % 3 === 0 ? sqe('timeout', time, { link: true, etimeSuccess: true }) : nop(i, { link: i % 3 === 1 }),
+      );
+      const results = sorted(old.run(...chain, raw(200)));
+      expect(results).toEqual([...chain.map((_, i) => [i + 1, i % 3 === 0 ? E.TIME : i]), [31, E.INVAL]]);
+      // Over the event loop, with what comes from elsewhere.
+      const at = old.allocate(8);
+      for (let i = 0; i < 20; i++) {
+        const reading = old.ring.request('read', sqe('read', read, at, 8, -1, { async: i % 2 === 0 }));
+        setTimeout(() => old.write(write, 'xyz'), i % 4);
+        expect(await reading).toBe(3);
+      }
+      await old.close();
+    });
+
   it('what cannot be made leaves nothing behind', async () => {
     const before = descriptors();
     await expect(Ring.create({ entries: 4, staged: 3 })).rejects.toMatchObject({ code: 'SLUICE_RING_STAGED' });
