@@ -40,19 +40,19 @@ export { callbackResults, linkPolicies, requestExtras } from './hooks/ring/const
 export type { RingCallback, RingContext } from './hooks/ring/context.ts';
 export { escalationReason } from './hooks/ring/core.ts';
 export { attachToRings } from './hooks/ring/global-programs.ts';
+export { type LoopLayout, type LoopOptions, loopLayout, runLoop } from './hooks/ring/loop.ts';
+export type { RingBuffer } from './hooks/ring/memory.ts';
 /** Rings without a kernel: `Ring.create({ runtime, backend: new simulation.SimulatedBackend(runtime, { seed }) })`. */
 export * as patterns from './hooks/ring/patterns/index.ts';
 export { type Callback, type CallbackSide, placeCallback } from './hooks/ring/placement.ts';
 export * as prep from './hooks/ring/prep/index.ts';
+export { RequestError } from './hooks/ring/request-error.ts';
 export * as simulation from './hooks/ring/simulated/index.ts';
+export { effectOf, firstDifference, RingTrace } from './hooks/ring/trace.ts';
 export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';
-export { type LoopLayout, type LoopOptions, loopLayout, runLoop } from './hooks/ring/loop.ts';
-export type { RingBuffer } from './hooks/ring/memory.ts';
-export { RequestError } from './hooks/ring/request-error.ts';
-export { effectOf, firstDifference, RingTrace } from './hooks/ring/trace.ts';
 export { Ring, type RingOptions } from './ring.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
