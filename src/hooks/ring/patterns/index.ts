@@ -8,6 +8,7 @@ export type { PatternOptions } from './job.ts';
 export { type LinesOptions, type LinesResult, lines } from './lines.ts';
 export { type LookupOptions, type LookupResult, lookup, lookupMany, type TreeFormat } from './lookup.ts';
 export { type PingOptions, type PingResult, ping } from './ping.ts';
+export { type ProxyOptions, type ProxyResult, proxy } from './proxy.ts';
 export { type QuorumRequest, type QuorumResult, quorum } from './quorum.ts';
 export { type ReadFile, type ReadFilesOptions, readFile, readFiles } from './read-files.ts';
 export type { ScanOptions } from './scan.ts';
