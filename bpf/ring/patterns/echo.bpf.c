@@ -99,8 +99,11 @@ static __always_inline void accepted(struct io_uring_bpf_ctx *ctx, struct echo *
 			io_uring_prep_close(&sqe, res);
 			sqe.user_data = ctx->user_data;
 			sqe.extra = RING_HIDDEN;
+			sqe.callback = (__u16)(ctx->program + 1);
 			if (bpf_ring_submit(ctx, &sqe, sizeof(sqe)) < 0)
 				job_fail(&echo->job, -ENOMEM);
+			else
+				echo->job.live++;
 		} else {
 			echo->free = connection.next;
 			echo->left--;
@@ -205,13 +208,21 @@ int sluice_echo(struct io_uring_bpf_ctx *ctx)
 {
 	struct connection connection;
 	struct echo echo;
+	bool refused;
 	__s32 before;
 
 	if (job_read(ctx, ctx->user_data, &connection) != 0 || job_read(ctx, connection.piece.job, &echo) != 0)
 		return RING_DONE;
 	before = echo.job.error;
-	job_ended(ctx, &echo.job, &connection.piece);
-	if (ctx->opcode != IORING_OP_BPF) {
+	/* The end of a refused connection is not that of the request that accepts. */
+	refused = ctx->user_data == echo.pool && ctx->opcode == IORING_OP_CLOSE;
+	if (refused)
+		echo.job.live--;
+	else
+		job_ended(ctx, &echo.job, &connection.piece);
+	if (refused) {
+		/* Nothing but the count. */
+	} else if (ctx->opcode != IORING_OP_BPF) {
 		if (ctx->user_data == echo.pool)
 			accepted(ctx, &echo, &connection);
 		else
