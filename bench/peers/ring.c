@@ -382,6 +382,62 @@ static void serve_echo(void)
 	}
 }
 
+/* COUNT round trips of 64 bytes with a server on loopback, over so many connections at once. */
+static uint64_t echo_client(uint64_t count, unsigned port, unsigned connections)
+{
+	enum { MESSAGE = 64 };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char(*buffers)[MESSAGE] = calloc(connections, MESSAGE);
+	unsigned *have = calloc(connections, sizeof(*have));
+	int *fds = calloc(connections, sizeof(*fds));
+	uint64_t started = 0, ended = 0;
+	for (unsigned i = 0; i < connections; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+		if (fds[i] < 0 || connect(fds[i], (struct sockaddr *)&address, sizeof(address)))
+			fail("connect");
+	}
+	open_ring(4096);
+	uint64_t start = now();
+	for (unsigned i = 0; i < connections && started < count; i++, started++) {
+		struct io_uring_sqe *sqe = next_sqe();
+		io_uring_prep_send(sqe, fds[i], buffers[i], MESSAGE, 0);
+		sqe->user_data = i;
+	}
+	while (ended < count) {
+		struct io_uring_cqe *cqe;
+		unsigned head, n = 0;
+		io_uring_submit_and_wait(&ring, 1);
+		io_uring_for_each_cqe(&ring, head, cqe) {
+			unsigned i = (unsigned)(cqe->user_data & 0xffffffff);
+			struct io_uring_sqe *sqe;
+			n++;
+			if (cqe->res <= 0) {
+				errno = -cqe->res;
+				fail("echo");
+			}
+			if (cqe->user_data >> 32) {
+				have[i] += (unsigned)cqe->res;
+				if (have[i] == MESSAGE) {
+					have[i] = 0;
+					ended++;
+					if (started >= count)
+						continue;
+					started++;
+					sqe = next_sqe();
+					io_uring_prep_send(sqe, fds[i], buffers[i], MESSAGE, 0);
+					sqe->user_data = i;
+					continue;
+				}
+			}
+			sqe = next_sqe();
+			io_uring_prep_recv(sqe, fds[i], buffers[i] + have[i], MESSAGE - have[i], 0);
+			sqe->user_data = i | (1ull << 32);
+		}
+		io_uring_cq_advance(&ring, n);
+	}
+	return now() - start;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
@@ -412,6 +468,8 @@ int main(int argc, char **argv)
 		ns = files_plain(count, first);
 	else if (!strcmp(what, "echo"))
 		serve_echo();
+	else if (!strcmp(what, "echo-client"))
+		ns = echo_client(count, (unsigned)atoi(first), (unsigned)atoi(second));
 	else
 		return 2;
 	printf("%llu\n", (unsigned long long)ns);

@@ -13,6 +13,7 @@ export type PeerName =
   | 'node-fs-promises'
   | 'node-fs-sync'
   | 'node-fs-uring'
+  | 'node-net'
   | 'pread-c'
   | 'mimalloc'
   | 'jemalloc'

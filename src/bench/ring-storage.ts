@@ -1,6 +1,6 @@
 /** Files: reads, dependent reads, copies and small files, by patterns on a ring, against C and node:fs. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,7 +55,8 @@ export class StorageCases {
   all(): readonly RingCase[] {
     const trees = [3, 4].map((levels) => ({ levels, path: this.#path(`tree${levels}`), keys: 31 ** levels }));
     return [
-      ...[1, 32].map((depth) => this.#read(depth)),
+      ...[1, 32].map((depth) => this.#read(depth, false)),
+      this.#read(32, true),
       ...[6, 10].flatMap((hops) =>
         [1, 32, 128].map((depth) => this.#chase(`chain of ${hops} reads`, 'chain', hops, 0, depth, chainFormat(hops))),
       ),
@@ -93,17 +94,17 @@ export class StorageCases {
     return run === undefined ? {} : { 'liburing-c': run };
   }
 
-  #read(depth: number): RingCase {
+  #read(depth: number, direct: boolean): RingCase {
     const path = this.#path('chain');
     const peer = this.#peer;
     return {
-      name: `cached read of 4 KiB, depth ${depth}: JavaScript`,
+      name: `${direct ? 'O_DIRECT' : 'cached'} read of 4 KiB, depth ${depth}: JavaScript`,
       count: 1 << 13,
       prepare: () => this.#prepare('chain'),
       after: this.#after,
       ours: async (count) => {
         const ring = this.#ring!;
-        const fd = await ring.open(path);
+        const fd = await ring.open(path, direct ? constants.O_RDONLY | constants.O_DIRECT : 'r');
         const buffer = ring.allocate(depth * READ);
         const blocks = (64 << 20) / READ;
         const next = randomNumbers(1);
@@ -122,11 +123,15 @@ export class StorageCases {
         return ns;
       },
       peers: {
-        ...this.#inC(peer && ((count) => peer.run('read', count, path, depth, 0))),
-        ...(peer === undefined ? {} : { 'pread-c': (count: number) => peer.run('pread', count, path, 0) }),
-        'node-fs-promises': (count) => timeNode('read', count, path, depth),
-        'node-fs-sync': (count) => timeNode('read-sync', count, path, depth),
-        'node-fs-uring': withUring('read', path, depth),
+        ...this.#inC(peer && ((count) => peer.run('read', count, path, depth, direct ? 1 : 0))),
+        ...(peer === undefined ? {} : { 'pread-c': (count: number) => peer.run('pread', count, path, direct ? 1 : 0) }),
+        ...(direct
+          ? {}
+          : {
+              'node-fs-promises': (count: number) => timeNode('read', count, path, depth),
+              'node-fs-sync': (count: number) => timeNode('read-sync', count, path, depth),
+              'node-fs-uring': withUring('read', path, depth),
+            }),
       },
     };
   }

@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../errors.ts';
 import { type BenchCase, type BenchResult, benchResult } from './report.ts';
 import { type RingCase, timeCase } from './ring-cases.ts';
+import { echoCases } from './ring-echo.ts';
 import { nopCases } from './ring-nops.ts';
 import { RingPeer } from './ring-peer.ts';
 import { StorageCases } from './ring-storage.ts';
@@ -26,7 +27,7 @@ export async function benchRing(options: RingBenchOptions): Promise<BenchResult>
   }
   const storage = new StorageCases(peer);
   try {
-    const all: readonly RingCase[] = [...(await nopCases(options.bpf, peer)), ...storage.all()];
+    const all: readonly RingCase[] = [...(await nopCases(options.bpf, peer)), ...storage.all(), ...echoCases(peer)];
     const chosen = all.filter(({ name }) => options.filter === undefined || name.includes(options.filter));
     const cases: BenchCase[] = [];
     for (const each of chosen) {
