@@ -1,8 +1,11 @@
 /** `sluice ring …` as scripts see it. Runs the built command. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeTree, treeFormat } from '../src/bench/ring-files.ts';
 import { ringRefusal } from '../src/linux/io-uring-features.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -33,5 +36,97 @@ describe('ring features', () => {
 
   it.skipIf(refusal === undefined)('says why there is nothing', () => {
     expect(sluice('features')).toMatchObject({ status: 4, stderr: `${refusal}\n` });
+  });
+});
+
+describe.skipIf(refusal !== undefined)(`files and connections${refusal ? ` (skipped: ${refusal})` : ''}`, () => {
+  let folder = '';
+  const path = (name: string) => join(folder, name);
+  const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) & 0xff));
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-cli-ring-'));
+    writeFileSync(path('from'), content, { mode: 0o640 });
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('cp copies, records, and copies again from the record alone', () => {
+    const copied = sluice('cp', path('from'), path('to'), '--record', path('record'), '--block', '65536', '--json');
+    expect(copied.status).toBe(0);
+    const { bytes, runs } = JSON.parse(copied.stdout) as { bytes: number; runs: number };
+    expect([bytes, readFileSync(path('to')).equals(content)]).toEqual([content.length, true]);
+    expect(statSync(path('to')).mode & 0o777).toBe(0o640);
+    // Five blocks, each read and written.
+    expect(runs).toBeGreaterThanOrEqual(10);
+    const replayed = sluice(
+      'cp',
+      path('from'),
+      path('other'),
+      '--replay',
+      path('record'),
+      '--block',
+      '65536',
+      '--json',
+    );
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ bytes: content.length });
+  });
+
+  it('trace shows what was asked, and writes it for Chrome', () => {
+    const { status, stdout } = sluice('trace', path('record'), '--chrome', path('chrome'), '--json');
+    expect(status).toBe(0);
+    const { requests } = JSON.parse(stdout) as { requests: { opcode: string; results: number[] }[] };
+    const read = requests.filter(({ opcode }) => opcode === 'read').flatMap(({ results }) => results);
+    expect(read.reduce((sum, res) => sum + res, 0)).toBe(content.length);
+    const { traceEvents } = JSON.parse(readFileSync(path('chrome'), 'utf8')) as { traceEvents: { name: string }[] };
+    expect(traceEvents.map(({ name }) => name)).toEqual(requests.map(({ opcode }) => opcode));
+  });
+
+  it('cat goes on where standard output is', () => {
+    writeFileSync(path('one'), 'one\n');
+    writeFileSync(path('two'), 'two\n');
+    expect(sluice('cat', path('one'), path('two')).stdout).toBe('one\ntwo\n');
+  });
+
+  it('lookup finds keys in a tree, and says which are not there', () => {
+    const keys = makeTree(path('tree'), 2);
+    writeFileSync(path('format'), JSON.stringify(treeFormat(2)));
+    const { status, stdout } = sluice('lookup', path('tree'), '5', '960', String(keys + 1), '--format', path('format'));
+    expect(stdout).toBe(
+      `5: 0b00000000000000 (2 nodes read)\n960: 8107000000000000 (2 nodes read)\n${keys + 1}: not there (2 nodes read)\n`,
+    );
+    expect(status).toBe(1);
+    expect(sluice('lookup', path('tree'), 'x', '--format', path('format')).status).toBe(2);
+    expect(sluice('lookup', path('tree'), '1', '--format', path('one'))).toMatchObject({ status: 3 });
+  });
+
+  it('says what failed', () => {
+    expect(sluice('cp', path('none'), path('x'))).toMatchObject({
+      status: 3,
+      stderr: `sluice: open ${path('none')}: ENOENT\n`,
+    });
+    expect(sluice('cp', path('from'), '/dev/full')).toMatchObject({ status: 3, stderr: 'sluice: copy: ENOSPC\n' });
+  });
+
+  it('serve answers HTTP from below its folder alone', async () => {
+    const server = spawn(process.execPath, [join(root, 'bin/sluice.js'), 'ring', 'serve', '--root', folder, '--json']);
+    const ended = new Promise<string>((resolve) => {
+      let text = '';
+      server.stdout.on('data', (data) => {
+        text += data;
+      });
+      server.on('close', () => resolve(text));
+    });
+    const port = await new Promise<string>((resolve) =>
+      server.stderr.on('data', (data) => {
+        const match = /127\.0\.0\.1:(\d+)/.exec(String(data));
+        if (match) resolve(match[1]!);
+      }),
+    );
+    const response = await fetch(`http://127.0.0.1:${port}/from`);
+    expect([response.status, Buffer.from(await response.arrayBuffer()).equals(content)]).toEqual([200, true]);
+    expect((await fetch(`http://127.0.0.1:${port}/..%2f..%2fetc/passwd`)).status).toBe(404);
+    expect((await fetch(`http://127.0.0.1:${port}/`, { method: 'POST' })).status).toBe(405);
+    server.kill('SIGTERM');
+    expect(JSON.parse(await ended)).toMatchObject({ answered: 3, bytes: content.length });
   });
 });

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
 import { benchJit } from '../bench/jit.ts';
 import { benchLoad } from '../bench/load.ts';
 import { benchMaps } from '../bench/maps.ts';
@@ -9,12 +10,12 @@ import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
-import { exitCode, UsageError } from './exit.ts';
+import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { findObjects } from './object-files.ts';
 import { integerOption } from './options.ts';
-import { table, toJson } from './output.ts';
+import { type Output, table, toJson } from './output.ts';
 import { Progress } from './progress.ts';
-import type { Verb } from './verb.ts';
+import type { Finish, Verb } from './verb.ts';
 
 interface BenchOptions {
   readonly rounds: number;
@@ -75,11 +76,10 @@ async function runSuite(name: string, suite: Suite, options: BenchOptions): Prom
   }
 }
 
-export const benchVerb: Verb = (program, finish) => {
-  program
-    .command('bench')
-    .description(`suites with their peers in the same run: ${Object.keys(suites).join(', ')}`)
-    .argument('[suite]', 'default: all of them')
+/** Options of a command that runs suites, and what it does: `only` one, or those that its argument names. */
+export function addBench(command: Command, finish: Finish, only?: string): void {
+  if (only === undefined) command.argument('[suite]', 'default: all of them');
+  command
     .option('--rounds <n>', 'measurements of each case', integerOption(1, 1000), 31)
     .option('--ms <n>', 'length of one measurement in ms', integerOption(1, 10_000), 5)
     .option('--only <text>', 'cases whose name contains it')
@@ -89,24 +89,34 @@ export const benchVerb: Verb = (program, finish) => {
     )
     .option('--save <file>', 'the JSON result as well, as a file')
     .option('--json', 'result as JSON (sluice.bench/1)')
-    .action((name: string | undefined, options: BenchOptions) =>
-      finish(options.json === true, async (output) => {
-        const chosen = name === undefined ? Object.keys(suites) : [name];
-        for (const each of chosen) {
-          const suite = suites[each];
-          if (suite === undefined)
-            throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
-          const result = await runSuite(each, suite, options);
-          const { cpu, cpus, kernel, node } = result.machine;
-          output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
-          output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
-          for (const row of table(rows(result))) output.line(row);
-          if (result.growth !== undefined) for (const row of table(growthRows(result.growth))) output.line(row);
-          for (const note of result.notes) output.line(`- ${note}`);
-          output.document(result);
-          if (options.save !== undefined) writeFileSync(options.save, toJson(result));
-        }
-        return exitCode.yes;
-      }),
-    );
+    .action((...given: unknown[]) => {
+      const name = only ?? (typeof given[0] === 'string' ? given[0] : undefined);
+      const options: BenchOptions = command.opts();
+      return finish(options.json === true, (output) => runSuites(name, options, output));
+    });
+}
+
+async function runSuites(name: string | undefined, options: BenchOptions, output: Output): Promise<ExitCode> {
+  const chosen = name === undefined ? Object.keys(suites) : [name];
+  for (const each of chosen) {
+    const suite = suites[each];
+    if (suite === undefined) throw new UsageError(`no suite ${each}; there are ${Object.keys(suites).join(', ')}`);
+    const result = await runSuite(each, suite, options);
+    const { cpu, cpus, kernel, node } = result.machine;
+    output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
+    output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
+    for (const row of table(rows(result))) output.line(row);
+    if (result.growth !== undefined) for (const row of table(growthRows(result.growth))) output.line(row);
+    for (const note of result.notes) output.line(`- ${note}`);
+    output.document(result);
+    if (options.save !== undefined) writeFileSync(options.save, toJson(result));
+  }
+  return exitCode.yes;
+}
+
+export const benchVerb: Verb = (program, finish) => {
+  const command = program
+    .command('bench')
+    .description(`suites with their peers in the same run: ${Object.keys(suites).join(', ')}`);
+  addBench(command, finish);
 };

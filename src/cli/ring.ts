@@ -1,4 +1,5 @@
 /** `sluice ring …`: io_uring, alone and with programs on its completions. */
+import { addBench } from './bench.ts';
 import { addRingCopy } from './ring-copy.ts';
 import { addRingFeatures } from './ring-features.ts';
 import { addRingLookup } from './ring-lookup.ts';
@@ -13,4 +14,5 @@ export const ringVerb: Verb = (program, finish) => {
   addRingServe(ring, finish);
   addRingTrace(ring, finish);
   addRingFeatures(ring, finish);
+  addBench(ring.command('bench').description('as `bench ring`'), finish, 'ring');
 };
