@@ -5,6 +5,7 @@ import type { ResolvedProgram } from '../object/resolved.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
+import type { PlaneInstance } from './plane.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface JitOptions {
@@ -33,20 +34,15 @@ export async function loadIntoJit(
   });
   const base = runtime.reserveEntries(tableSize);
   try {
-    const instance = new WebAssembly.Instance(await WebAssembly.compile(bytes), {
-      env: {
-        memory: plane.memory,
-        table: plane.table,
-        worker: new WebAssembly.Global({ value: 'i32' }, plane.worker),
-        table_base: new WebAssembly.Global({ value: 'i32' }, base),
-      },
-      plane: runtime.functions as WebAssembly.ModuleImports, // all of them are functions
-    });
+    const module = await WebAssembly.compile(bytes);
+    const instance = instantiatePrograms(plane, module, base, runtime.functions);
+    runtime.addModule({ module, base, size: tableSize });
     return {
       programs: new Map(
         compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)]),
       ),
       close: () => {
+        runtime.removeModule(base);
         plane.exports.timers_forget(BigInt(base), tableSize);
         runtime.releaseEntries(base, tableSize);
       },
@@ -55,6 +51,24 @@ export async function loadIntoJit(
     runtime.releaseEntries(base, tableSize);
     throw error;
   }
+}
+
+/** Puts the programs of a module into the plane's table, from `base` on. */
+export function instantiatePrograms(
+  plane: PlaneInstance,
+  module: WebAssembly.Module,
+  base: number,
+  functions: Readonly<Record<string, unknown>> = plane.exports,
+): WebAssembly.Instance {
+  return new WebAssembly.Instance(module, {
+    env: {
+      memory: plane.memory,
+      table: plane.table,
+      worker: new WebAssembly.Global({ value: 'i32' }, plane.worker),
+      table_base: new WebAssembly.Global({ value: 'i32' }, base),
+    },
+    plane: functions as WebAssembly.ModuleImports, // all of them are functions
+  });
 }
 
 class JitProgram implements EngineProgram {

@@ -73,6 +73,8 @@ export interface PlaneOptions {
   readonly cpu?: number;
   /** Monotonic clock in ns (default: that of `performance`, which starts with the process). */
   readonly now?: () => number;
+  /** plane.wasm as another thread has compiled it. */
+  readonly module?: WebAssembly.Module;
   /** Function table that programs are put into; index 0 stays empty. */
   readonly table?: WebAssembly.Table;
   /** Seed of hash maps made by this instance; random by default. With a seed, iteration order is the same in every run. */
@@ -119,7 +121,9 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
   const now = options.now ?? (() => performance.now() * 1e6);
   const ringFunctions = new Map<number, (context: number) => number>();
   const ring_function = (number: number, context: number) => ringFunctions.get(number)?.(context >>> 0) ?? 0;
-  const instance = new WebAssembly.Instance(planeModule(), { env: { memory, table, worker, now, ring_function } });
+  const instance = new WebAssembly.Instance(options.module ?? planeModule(), {
+    env: { memory, table, worker, now, ring_function },
+  });
   // What the module exports is fixed by its sources; the interface above states it.
   const exports = instance.exports as unknown as PlaneExports;
 

@@ -10,11 +10,11 @@ import {
 import { WORKER_PRINTK } from '../plane/layout/worker.ts';
 import type { PlaneInstance } from './plane.ts';
 
-/** Makes the ring of this plane's CPU and tells the worker block; returns its address. */
-export function createPrintkRing(plane: PlaneInstance): number {
+/** Makes the ring of a CPU and tells its worker block; returns its address. */
+export function createPrintkRing(plane: PlaneInstance, worker = plane.worker): number {
   const ring = plane.exports.pages_alloc(1) >>> 0;
   if (ring === 0) throw new InternalError('the linear memory has no room for a trace ring');
-  plane.view().setUint32(plane.worker + WORKER_PRINTK, ring, true);
+  plane.view().setUint32(worker + WORKER_PRINTK, ring, true);
   return ring;
 }
 

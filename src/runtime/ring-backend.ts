@@ -19,7 +19,31 @@ export interface RingAddresses {
   readonly cqMask: number;
 }
 
+/** The thread that drives a ring in place of JavaScript's own. Its functions are called on JavaScript's thread, and what blocks there waits for one turn at most. */
+export interface RingThread {
+  /** The control block at `ring` is the thread's from now on; `promises` is the number of the queue whose tail it tells by RING_SETTLED. */
+  start(ring: number, promises: number): void;
+  /** Something has been staged. */
+  wake(): void;
+  /** Takes what is staged, and runs what can run without waiting. Blocks. */
+  turn(): void;
+  /** ring_queue_create and ring_cancel of the plane, between turns. */
+  createQueue(entries: number, how: number): number;
+  cancel(low: number, high: number): number;
+  /** Cancels everything and resolves when the kernel has nothing. Nothing is called any more. */
+  finish(): Promise<void>;
+  /** Keeps the process alive, or does not. */
+  hold(held: boolean): void;
+  /** What stopped a program last. */
+  readonly lastFault: unknown;
+  /** What ended the thread before its time. Calls throw it. */
+  readonly failure: Error | undefined;
+  onFailure(failed: (error: Error) => void): void;
+}
+
 export interface RingBackend {
+  /** Another thread drives the ring: `enter` and `wait` are its own. */
+  readonly thread?: RingThread;
   readonly name: 'linux' | 'simulated';
   readonly addresses: RingAddresses;
   /** Process address of the linear memory's first byte; 0n in simulation. */

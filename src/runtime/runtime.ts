@@ -2,7 +2,7 @@
 import { InputError, InternalError } from '../errors.ts';
 import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
-import { createMemory } from './memory.ts';
+import { createMemory, workerAddress } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
 import { createSockets } from './network-sockets.ts';
 import type { ModelledObject } from './objects.ts';
@@ -30,6 +30,14 @@ export interface RuntimeOptions {
   readonly helperResults?: HelperResults;
 }
 
+/** A module of programs, as threads that run them as well load it. */
+export interface ProgramModule {
+  readonly module: WebAssembly.Module;
+  /** Its place in the function table. */
+  readonly base: number;
+  readonly size: number;
+}
+
 const ofMemory = new WeakMap<WebAssembly.Memory, Runtime>();
 
 /** The runtime that made this plane's memory; undefined for a memory without one. */
@@ -45,7 +53,13 @@ export class Runtime {
   readonly sockets: ReadonlyMap<string, ModelledObject>;
   /** What programs call: what the plane exports, and helpers whose results are set. */
   readonly functions: Readonly<Record<string, unknown>>;
-  readonly #printk: number;
+  /** Why no other thread can run the programs; undefined: it can. */
+  readonly singleThread: string | undefined;
+  /** Trace rings by CPU. */
+  readonly #printk: (number | undefined)[] = [];
+  readonly #takenCpus = new Set<number>();
+  readonly #modules = new Map<number, ProgramModule>();
+  readonly #replicas = new Set<(module: ProgramModule) => void>();
   readonly #freeEntries: { index: number; count: number }[] = [];
 
   constructor(options: RuntimeOptions = {}) {
@@ -68,7 +82,14 @@ export class Runtime {
     this.sockets = createSockets(this, options.network?.sockets ?? []);
     this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);
-    this.#printk = createPrintkRing(this.plane);
+    this.#printk[cpu] = createPrintkRing(this.plane);
+    this.#takenCpus.add(cpu);
+    this.singleThread =
+      options.now !== undefined
+        ? 'its clock is a function of this thread'
+        : Object.keys(options.helperResults ?? {}).length > 0
+          ? 'results of helpers are set'
+          : undefined;
     ofMemory.set(this.plane.memory, this);
   }
 
@@ -136,6 +157,49 @@ export class Runtime {
 
   /** Lines that programs wrote with bpf_trace_printk since the last call, and how many found no room. */
   printk(): { readonly lines: readonly string[]; readonly dropped: number } {
-    return collectPrintk(this.plane, this.#printk);
+    const lines: string[] = [];
+    let dropped = 0;
+    for (const ring of this.#printk) {
+      if (ring === undefined) continue;
+      const of = collectPrintk(this.plane, ring);
+      lines.push(...of.lines);
+      dropped += of.dropped;
+    }
+    return { lines, dropped };
+  }
+
+  /** A CPU for a thread of its own, the caller's until `giveCpu`. Throws InputError `SLUICE_CPU` if all are taken. */
+  takeCpu(): number {
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      if (this.#takenCpus.has(cpu)) continue;
+      this.#takenCpus.add(cpu);
+      this.#printk[cpu] ??= createPrintkRing(this.plane, workerAddress(cpu));
+      return cpu;
+    }
+    throw new InputError(
+      'SLUICE_CPU',
+      `all ${this.cpus} CPUs of the runtime are taken: a thread needs one of its own, new Runtime({ cpus: ${this.cpus + 1} })`,
+    );
+  }
+
+  giveCpu(cpu: number): void {
+    this.#takenCpus.delete(cpu);
+  }
+
+  /** For the engine: programs are in the table from now on. */
+  addModule(module: ProgramModule): void {
+    this.#modules.set(module.base, module);
+    for (const load of this.#replicas) load(module);
+  }
+
+  removeModule(base: number): void {
+    this.#modules.delete(base);
+  }
+
+  /** Calls `load` with each module that is in the table, and each that comes, before its programs can be called. Returns what ends that. */
+  replicate(load: (module: ProgramModule) => void): () => void {
+    for (const module of this.#modules.values()) load(module);
+    this.#replicas.add(load);
+    return () => void this.#replicas.delete(load);
   }
 }

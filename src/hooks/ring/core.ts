@@ -32,6 +32,7 @@ import {
   RING_OPEN_MEMORY,
   RING_READY_FIRST,
   RING_RUNS_LEFT,
+  RING_SHARED,
   RING_SLOTS_USED,
   RING_SQ_ARRAY,
   RING_SQ_FLAGS,
@@ -54,7 +55,7 @@ import {
   SQE_USER_DATA,
 } from '../../plane/layout/sqe.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
-import type { RingAddresses, RingBackend } from '../../runtime/ring-backend.ts';
+import type { RingAddresses, RingBackend, RingThread } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Completion } from './completion.ts';
 import { later } from './later.ts';
@@ -63,6 +64,7 @@ import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable 
 import { type RingPlane, ringPlane } from './plane.ts';
 import { RingQueue } from './queue.ts';
 import { RequestError } from './request-error.ts';
+import { ThreadDriver } from './thread-driver.ts';
 
 /** Limits of one turn. What exceeds one is told by a completion with `escalation`, and the ring goes on. */
 export interface RingBudget {
@@ -162,11 +164,17 @@ export class RingCore implements AsyncIterable<Completion> {
   readonly completions: RingQueue;
   readonly memory: RingMemory;
   /** What stopped a program last: its fault, or what a function threw. The user's queue has a completion for each. */
-  lastFault: unknown;
+  get lastFault(): unknown {
+    return this.backend.thread === undefined ? this.#lastFault : this.backend.thread.lastFault;
+  }
+
+  #lastFault: unknown;
   readonly #plane: RingPlane;
+  /** Drives the ring where another thread turns it. */
+  readonly #thread: ThreadDriver | undefined;
   readonly #pending = new PendingTable();
   readonly #promises: RingQueue;
-  readonly #waiters: ((more: boolean) => void)[] = [];
+  readonly #waiters: { readonly resolve: (more: boolean) => void; readonly reject: (error: unknown) => void }[] = [];
   /** Over the memory as it was at creation: the control block and what is staged lie in it. A shared memory that grows leaves it valid. */
   readonly #view: DataView;
   readonly #words: Int32Array;
@@ -185,6 +193,8 @@ export class RingCore implements AsyncIterable<Completion> {
   /** Nothing is staged any more. */
   #refuses = false;
   #ended = false;
+  /** What ended the ring's thread. */
+  #failure: Error | undefined;
   #lastProgress = 0;
   #enters = 0;
   #streak = 0;
@@ -220,7 +230,9 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#stageMask = view.getUint32(this.address + RING_STAGE_MASK, true);
     connect(view, this.address, backend);
     const { budget = {} } = options;
-    if (options.openMemory === true) view.setUint32(this.address + RING_FLAGS, RING_OPEN_MEMORY, true);
+    const flags =
+      (options.openMemory === true ? RING_OPEN_MEMORY : 0) | (backend.thread === undefined ? 0 : RING_SHARED);
+    view.setUint32(this.address + RING_FLAGS, flags, true);
     if (budget.runs !== undefined) view.setUint32(this.address + RING_BUDGET_RUNS, budget.runs, true);
     if (budget.requests !== undefined) view.setUint32(this.address + RING_BUDGET_REQUESTS, budget.requests, true);
     if (budget.depth !== undefined) view.setUint32(this.address + RING_BUDGET_DEPTH, budget.depth, true);
@@ -229,6 +241,7 @@ export class RingCore implements AsyncIterable<Completion> {
     this.completions = this.createQueue({ entries: 256 });
     // Programs of 2021 name queues from 1.
     this.#promises = this.#newQueue(256, QUEUE_VISIBLE | QUEUE_LAST);
+    this.#thread = backend.thread === undefined ? undefined : this.#startThread(backend.thread);
   }
 
   /** A queue that requests name by its index; programs reap it, and user space reads it if it is `visible` (the default). */
@@ -237,7 +250,10 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #newQueue(entries: number, how: number): RingQueue {
-    const index = this.#plane.ring_queue_create(this.address, entries, how);
+    const index =
+      this.#thread === undefined
+        ? this.#plane.ring_queue_create(this.address, entries, how)
+        : this.backend.thread!.createQueue(entries, how);
     if (index < 0) throw new InputError('SLUICE_RING_QUEUE', `a queue of ${entries} completions: ${errnoName(-index)}`);
     return new RingQueue(this.runtime, this.address, index, () => this.#more());
   }
@@ -246,7 +262,7 @@ export class RingCore implements AsyncIterable<Completion> {
   setGroup(group: number, options: { readonly parallel: boolean }): void {
     const view = this.#view;
     const at = view.getUint32(this.address + RING_GROUPS, true) + group * RING_GROUP_SIZE;
-    view.setUint32(at + RING_GROUP_PARALLEL, options.parallel ? 1 : 0, true);
+    Atomics.store(this.#words, (at + RING_GROUP_PARALLEL) / 4, options.parallel ? 1 : 0);
   }
 
   /** Requests that the kernel has, and all that have not ended. */
@@ -272,7 +288,7 @@ export class RingCore implements AsyncIterable<Completion> {
       posted: counter(3),
       cancelled: counter(4),
       escalated: counter(5),
-      enters: BigInt(this.#enters),
+      enters: this.#thread === undefined ? BigInt(this.#enters) : this.#thread.enters,
     };
   }
 
@@ -340,6 +356,10 @@ export class RingCore implements AsyncIterable<Completion> {
   submitAndWait(wait: number, timeoutNs?: number): number {
     if (this.#turning)
       throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
+    if (this.#thread !== undefined) {
+      this.#thread.wait(this.#stageTail - this.#withheld, wait, timeoutNs);
+      return this.completions.length;
+    }
     const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
     let asked = false;
     for (;;) {
@@ -400,7 +420,23 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#refuses = true;
     // Asked for by a function on completions: once the plane has returned.
     if (this.#turning) await Promise.resolve();
-    this.#drive();
+    if (this.#failure === undefined) this.#drive();
+    if (this.backend.thread === undefined) await this.#cancelAll();
+    else await this.backend.thread.finish();
+    // A thread that failed: only then is the kernel done with what was under way.
+    if (this.#failure !== undefined) await this.backend.close();
+    this.#deliver();
+    this.#pending.endAll(ECANCELED);
+    this.#ended = true;
+    this.#wake(false);
+    await Promise.resolve();
+    await this.backend.close();
+    for (const closer of this.#closers) closer.release?.();
+    this.memory.close();
+    this.#plane.ring_free(this.address);
+  }
+
+  async #cancelAll(): Promise<void> {
     this.#plane.ring_close(this.address);
     const asked = this.#plane.ring_cancel_all(this.address) !== 0;
     let rounds = asked ? 0 : 1;
@@ -413,23 +449,15 @@ export class RingCore implements AsyncIterable<Completion> {
       if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.address);
       await this.backend.wait();
     }
-    this.#deliver();
-    this.#pending.endAll(ECANCELED);
-    this.#ended = true;
-    this.#wake(false);
-    await Promise.resolve();
-    await this.backend.close();
-    for (const closer of this.#closers) closer.release?.();
-    this.memory.close();
-    this.#plane.ring_free(this.address);
   }
 
   /** Address of the next staged SQE, zeroed. Makes room by handing over what is there. */
   #nextSqe(): number {
-    if (this.#refuses) throw new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
+    if (this.#refuses) throw this.#failure ?? new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
     if (this.#isFull()) {
       this.#withheld = (this.#stageTail - this.#chainStart) >>> 0;
-      this.#drive();
+      if (this.#thread === undefined) this.#drive();
+      else this.#thread.turn(this.#stageTail - this.#withheld);
       const { length, whole } = { length: this.#withheld, whole: this.#withheld > this.#stageMask };
       this.#withheld = 0;
       if (this.#isFull()) {
@@ -477,7 +505,8 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #isFull(): boolean {
-    const head = this.#words[(this.address + RING_STAGE_HEAD) / 4]!;
+    const at = (this.address + RING_STAGE_HEAD) / 4;
+    const head = this.#thread === undefined ? this.#words[at]! : Atomics.load(this.#words, at);
     return (this.#stageTail - head) >>> 0 > this.#stageMask;
   }
 
@@ -498,8 +527,12 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #cancelBy(low: number, high: number): boolean {
-    if (!this.#turning) this.#turn();
-    const result = this.#plane.ring_cancel(this.address, low, high);
+    if (this.#failure !== undefined) return false;
+    let result: number;
+    if (this.#thread === undefined) {
+      if (!this.#turning) this.#turn();
+      result = this.#plane.ring_cancel(this.address, low, high);
+    } else result = this.#thread.cancel(this.#stageTail - this.#withheld, low, high);
     this.#schedule();
     if (result === EBUSY) {
       // Every slot is taken: once one is free the kernel can be asked.
@@ -525,6 +558,10 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #drive(): void {
+    if (this.#thread !== undefined) {
+      this.#thread.drive(this.#stageTail - this.#withheld);
+      return;
+    }
     if (this.#turning) {
       this.#schedule();
       return;
@@ -560,10 +597,18 @@ export class RingCore implements AsyncIterable<Completion> {
     // What answers soon is met by polling; a thread costs more than that.
     if (performance.now() - this.#lastProgress < POLL_MS) later(again);
     else
-      void this.backend.wait().then(() => {
-        this.#lastProgress = performance.now();
-        again();
-      });
+      this.backend.wait().then(
+        () => {
+          this.#lastProgress = performance.now();
+          again();
+        },
+        (error) => {
+          // The kernel goes on with them, and their memory stays its own until `close`.
+          this.#waiting = false;
+          this.#lastFault = error;
+          this.#reject(error);
+        },
+      );
   }
 
   #turn(): number {
@@ -582,7 +627,7 @@ export class RingCore implements AsyncIterable<Completion> {
         const counted = error instanceof SluiceError && error.code === 'SLUICE_FAULT_BUDGET';
         const exhausted = counted || (trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0);
         if (this.#plane.ring_stopped(this.address, exhausted ? 1 : 0) === 0) throw error;
-        this.lastFault = error;
+        this.#lastFault = error;
       } finally {
         this.#turning = false;
       }
@@ -615,19 +660,53 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #deliver(): boolean {
-    const taken = this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags));
+    const taken = this.#takePromises();
     if (this.#waiters.length > 0) this.#wake(true);
     return taken > 0;
   }
 
+  #takePromises(limit?: number): number {
+    return this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags), limit);
+  }
+
   #wake(more: boolean): void {
-    for (const waiter of this.#waiters.splice(0)) waiter(more);
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve(more);
+  }
+
+  /** Whoever waits is told that nothing can be learnt of it. */
+  #reject(error: unknown): void {
+    this.#pending.failAll(error);
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+
+  #startThread(thread: RingThread): ThreadDriver {
+    thread.start(this.address, this.#promises.index);
+    const ended = () => this.#ended;
+    const driver = new ThreadDriver(thread, {
+      address: this.address,
+      words: this.#words,
+      get ended() {
+        return ended();
+      },
+      ready: () => this.completions.length,
+      deliver: (until, come) => {
+        this.#takePromises(this.#promises.before(until));
+        if (come) this.#wake(true);
+      },
+    });
+    thread.onFailure((error) => {
+      this.#failure = error;
+      this.#refuses = true;
+      this.#reject(error);
+    });
+    return driver;
   }
 
   #more(): Promise<boolean> {
     if (this.#ended) return Promise.resolve(false);
     this.#schedule();
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
   }
 }
 

@@ -72,6 +72,11 @@ export async function runLoop(ring: RingCore, object: UserObject, options: LoopO
   const { ops, step } = loopStepOf(object, options.name);
   if (object.runtime !== ring.runtime)
     throw new InputError('SLUICE_RING_RUNTIME', 'the object was loaded for another runtime than the ring');
+  if (ring.backend.thread !== undefined)
+    throw new InputError(
+      'SLUICE_RING_DRIVER',
+      "a loop is driven by JavaScript's thread: create the ring with driver 'inline'",
+    );
   if (ring.live > 0) throw new InputError('SLUICE_RING_BUSY', `${ring.live} requests of the ring are under way`);
   const { executable } = step;
   if (executable.entry === 0)

@@ -9,6 +9,8 @@ export const PENDING_HIGH = 0x534c_5543;
 export interface Pending {
   /** Every completion, the last one without CQE_F_MORE. */
   complete(res: number, flags: number): void;
+  /** Nobody will learn how it ends. What `complete` does for memory is still done if it comes. */
+  fail(error: unknown): void;
 }
 
 export class PendingTable {
@@ -35,6 +37,10 @@ export class PendingTable {
     pending.complete(res, flags);
   }
 
+  failAll(error: unknown): void {
+    for (const pending of this.#waiting) pending?.fail(error);
+  }
+
   /** Ends what nothing will complete any more. */
   endAll(res: number): void {
     for (let i = 0; i < this.#waiting.length; i++) this.complete(i, res, 0);
@@ -45,7 +51,7 @@ export class PendingTable {
 export class PendingResult implements Pending {
   readonly promise: Promise<number>;
   #resolve!: (res: number) => void;
-  #reject!: (error: Error) => void;
+  #reject!: (error: unknown) => void;
   #first: number | undefined;
   readonly #operation: string;
   readonly #signal: AbortSignal | undefined;
@@ -75,6 +81,10 @@ export class PendingResult implements Pending {
     else if (this.#signal?.aborted === true && result === ECANCELED) this.#reject(abortReason(this.#signal));
     else this.#reject(new RequestError(this.#operation, result));
   }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
 }
 
 /** Completions of a multishot request, as they come. Ends with the request; its error is thrown after the last completion. */
@@ -85,7 +95,7 @@ export class PendingStream implements Pending, AsyncIterableIterator<Completion>
   readonly #arrived: Completion[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
-  #error: Error | undefined;
+  #error: unknown;
 
   /** `stop` cancels the request: whoever leaves the loop ends it. */
   constructor(operation: string, signal: AbortSignal | undefined, stop: () => void) {
@@ -100,6 +110,14 @@ export class PendingStream implements Pending, AsyncIterableIterator<Completion>
     else if (res !== ECANCELED) this.#error = new RequestError(this.#operation, res);
     else if (this.#signal?.aborted === true) this.#error = abortReason(this.#signal);
     if (!more) this.#ended = true;
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#error = error;
+    this.#ended = true;
     this.#wake?.();
     this.#wake = undefined;
   }

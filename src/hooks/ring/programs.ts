@@ -22,13 +22,16 @@ import { addFunction } from './functions.ts';
 export class RingPrograms {
   readonly #runtime: Runtime;
   readonly #ring: number;
+  /** Another thread turns the ring: it runs compiled programs alone. */
+  readonly #threaded: boolean;
   readonly #capacity: number;
   readonly #regionCapacity: number;
   readonly #names = new Map<string, number>();
   readonly #functions: number[] = [];
   readonly #freeRegions: number[] = [];
 
-  constructor(runtime: Runtime, ring: number, capacity: number, regionCapacity: number) {
+  constructor(runtime: Runtime, ring: number, capacity: number, regionCapacity: number, threaded = false) {
+    this.#threaded = threaded;
     this.#runtime = runtime;
     this.#ring = ring;
     this.#capacity = capacity;
@@ -111,6 +114,11 @@ export class RingPrograms {
 
   #add(name: string, entry: number, call: ((context: number) => number) | undefined): number {
     if (this.#names.has(name)) throw new InputError('SLUICE_RING_PROGRAM', `the ring has a program ${name} already`);
+    if (call !== undefined && this.#threaded)
+      throw new InputError(
+        'SLUICE_RING_DRIVER',
+        `${name} is JavaScript, which the ring's thread cannot run: create the ring with driver 'inline', or load programs with engine 'jit'`,
+      );
     const view = this.#runtime.view();
     const count = view.getUint32(this.#ring + RING_PROGRAM_COUNT, true);
     if (count >= this.#capacity)

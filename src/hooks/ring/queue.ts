@@ -45,6 +45,11 @@ export class RingQueue implements AsyncIterable<Completion> {
     return (words[(queue + QUEUE_TAIL) / 4]! - words[(queue + QUEUE_HEAD) / 4]!) >>> 0;
   }
 
+  /** How many of the completions stand before this position of the tail. */
+  before(tail: number): number {
+    return (tail - this.#words[(this.#queue + QUEUE_HEAD) / 4]!) >>> 0;
+  }
+
   /** Gives what is there to `read`, at most `limit`; how many there were. What `read` throws leaves the rest where it is. */
   take(read: CompletionReader, limit = Number.POSITIVE_INFINITY): number {
     const queue = this.#queue;

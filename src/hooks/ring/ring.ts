@@ -11,7 +11,13 @@ export class RingBase extends WaitRing {
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
     super(runtime, backend, options);
-    this.programs = new RingPrograms(runtime, this.address, options.programs ?? 256, options.regions ?? 256);
+    this.programs = new RingPrograms(
+      runtime,
+      this.address,
+      options.programs ?? 256,
+      options.regions ?? 256,
+      backend.thread !== undefined,
+    );
     const leave = joinRings(runtime, this.programs);
     this.onClose({ stop: async () => {}, release: leave });
   }

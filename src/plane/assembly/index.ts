@@ -76,6 +76,7 @@ export * from './maps/user-ringbuf';
 export * from './maps/value';
 export * from './maps/xskmap';
 export * from './ring/calls';
+export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';
 export * from './ring/loop';
 export { ring_queue_create } from './ring/queues';

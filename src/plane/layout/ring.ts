@@ -83,10 +83,15 @@ export const RING_SLEEPING = 188;
 export const RING_CONTEXT = 192;
 /** u64 counters: requests, completions, program runs, posted completions, cancelled, escalated, enters that were needed. */
 export const RING_STATS = 256;
+/** 1 while the kernel watches the eventfd that wakes the ring's thread; tail of the promises' queue at the end of its last turn. */
+export const RING_WATCHED = 312;
+export const RING_SETTLED = 316;
 /** Trace ring of effects: address, mask (of records), position of the next record. See layout of records in ring-trace.ts. */
 export const RING_TRACE = 320;
 export const RING_TRACE_MASK = 324;
 export const RING_TRACE_TAIL = 328;
+/** Of a ring with a thread: RING_STAGE_TAIL when nothing was under way last, and all had been told. */
+export const RING_IDLE = 332;
 /** loop_step: address of struct iou_loop_params, staged SQEs of the program, their number, bytes of the rings' region, address and bytes of the parameter region. */
 export const RING_LOOP_PARAMS = 336;
 export const RING_LOOP_SQES = 340;

@@ -1,6 +1,6 @@
 // A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
 import {
-  LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST,
+  LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST, RING_SHARED, RING_WATCHED,
   SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
   SLOT_VECTOR_BYTES, RING_SLOT_COUNT, VECTORS_UNKNOWN,
 } from '../../layout/ring';
@@ -11,7 +11,7 @@ import {
 } from '../../layout/sqe';
 import { ENOENT } from '../errno';
 import { end } from './finish';
-import { issue, MESSAGE } from './issue';
+import { issue, MESSAGE, WAKE } from './issue';
 import { advance, isTransfer, isVectored, namesRequest } from './opcodes';
 import { count, post, STAT_COMPLETIONS } from './posting';
 import { runProgram } from './programs';
@@ -61,6 +61,10 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
   if (slot == 0 || load<u32>(slot, SLOT_STATE) != SLOT_ISSUED) {
     // From another ring, by MSG_RING; or of what ring_cancel_all asked.
     if (userData == MESSAGE && (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0) return;
+    if (userData == WAKE && (load<u32>(ring, RING_FLAGS) & RING_SHARED) != 0) {
+      if ((flags & CQE_F_MORE) == 0) store<u32>(ring, 0, RING_WATCHED);
+      return;
+    }
     post(ring, queueAt(ring, 0), userData & ~MESSAGE, res, flags, false);
     return;
   }

@@ -17,6 +17,9 @@ const OURS: u32 = IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_CQE
 /** Of a message to a ring, in its user_data there: it names no request of that ring. */
 export const MESSAGE: u64 = 0x8000_0000_0000_0000;
 
+/** Of the poll of the eventfd that wakes the ring's thread (thread.ts): the user_data of no request. */
+export const WAKE: u64 = 0x7fff_ffff_ffff_ffff;
+
 /** Places that are free in the kernel's SQ. */
 function roomOf(ring: usize): u32 {
   const used = load<u32>(ring, RING_SQ_OWN_TAIL) - atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD));

@@ -1,0 +1,119 @@
+/** A ring that another thread turns, as JavaScript's own thread drives it: it tells what is staged, and reads what has been posted. */
+import { RING_IDLE, RING_POSTED, RING_SETTLED, RING_STAGE_TAIL, RING_STATS } from '../../plane/layout/ring.ts';
+import type { RingThread } from '../../runtime/ring-backend.ts';
+import { later } from './later.ts';
+
+/** What the driver asks of its ring. */
+export interface ThreadDriverHost {
+  /** Address of the control block, and the memory as words. */
+  readonly address: number;
+  readonly words: Int32Array;
+  /** Nothing comes any more. */
+  readonly ended: boolean;
+  /** Completions in queue 0. */
+  ready(): number;
+  /** Settles the promises whose completions stand before the tail `until`; wakes whoever waits for completions where some have come. */
+  deliver(until: number, come: boolean): void;
+}
+
+const waitAsync = (
+  Atomics as unknown as {
+    waitAsync(
+      words: Int32Array,
+      index: number,
+      value: number,
+    ): { readonly async: false } | { readonly async: true; readonly value: Promise<string> };
+  }
+).waitAsync; // ES2024, which Node 20 has
+
+export class ThreadDriver {
+  readonly #thread: RingThread;
+  readonly #host: ThreadDriverHost;
+  readonly #words: Int32Array;
+  readonly #at: number;
+  #seen = 0;
+  #listening = false;
+
+  constructor(thread: RingThread, host: ThreadDriverHost) {
+    this.#thread = thread;
+    this.#host = host;
+    this.#words = host.words;
+    this.#at = host.address / 4;
+  }
+
+  get enters(): bigint {
+    const at = this.#host.address + RING_STATS + 48;
+    return new DataView(this.#words.buffer).getBigUint64(at, true);
+  }
+
+  /** Hands over what is staged up to `tail`, and takes what has been posted. */
+  drive(tail: number): void {
+    this.#publish(tail);
+    this.#thread.wake();
+    this.look();
+  }
+
+  /** The same, once the thread has taken what it can. */
+  turn(tail: number): void {
+    this.#publish(tail);
+    this.#thread.turn();
+    this.look();
+  }
+
+  cancel(tail: number, low: number, high: number): number {
+    this.#publish(tail);
+    return this.#thread.cancel(low, high);
+  }
+
+  /** Blocks until queue 0 holds so many completions, nothing is under way, or the time is over. */
+  wait(tail: number, count: number, timeoutNs?: number): void {
+    this.#publish(tail);
+    this.#thread.turn();
+    const until = timeoutNs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutNs / 1e6;
+    for (;;) {
+      const posted = this.#word(RING_POSTED);
+      // In this order: nothing under way means that all has been posted.
+      if (this.#isIdle() || this.#host.ready() >= count) break;
+      const left = until - performance.now();
+      if (left <= 0) break;
+      // The thread might have died without a word.
+      Atomics.wait(this.#words, this.#at + RING_POSTED / 4, posted, Math.min(left, ALIVE_MS));
+      if (this.#word(RING_POSTED) === posted) this.#thread.turn();
+    }
+    this.look();
+  }
+
+  /** Takes what has been posted, and has the event loop come back for the rest. */
+  look(): void {
+    // Before the rest: what is told of nothing under way is told last.
+    const isIdle = this.#isIdle();
+    const posted = this.#word(RING_POSTED);
+    const come = posted !== this.#seen;
+    this.#seen = posted;
+    this.#host.deliver(this.#word(RING_SETTLED), come);
+    this.#thread.hold(!isIdle);
+    if (this.#listening || this.#host.ended) return;
+    this.#listening = true;
+    const again = () => {
+      this.#listening = false;
+      if (!this.#host.ended) this.look();
+    };
+    const waited = waitAsync(this.#words, this.#at + RING_POSTED / 4, posted);
+    if (waited.async) void waited.value.then(again);
+    else later(again);
+  }
+
+  #isIdle(): boolean {
+    return this.#word(RING_IDLE) === this.#word(RING_STAGE_TAIL);
+  }
+
+  #publish(tail: number): void {
+    Atomics.store(this.#words, this.#at + RING_STAGE_TAIL / 4, tail | 0);
+  }
+
+  #word(offset: number): number {
+    return Atomics.load(this.#words, this.#at + offset / 4);
+  }
+}
+
+const ALIVE_MS = 1000;

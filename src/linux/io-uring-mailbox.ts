@@ -1,0 +1,63 @@
+/** What a ring's thread and the thread of its owner tell each other, in words that they share. */
+import type { LinuxRingOptions } from './io-uring.ts';
+
+/** Calls are numbered: the owner writes the next number behind the call, the thread behind its result. */
+export const MAIL_ASKED = 0;
+export const MAIL_ANSWERED = 1;
+export const MAIL_CALL = 2;
+/** Up to three arguments. */
+export const MAIL_ARGUMENTS = 3;
+export const MAIL_RESULT = 6;
+/** 1: the thread answers no more. */
+export const MAIL_ENDED = 7;
+/** 1: the process ends, and the thread is to return at once. */
+export const MAIL_STOP = 8;
+export const MAIL_WORDS = 16;
+
+export const CALL_START = 1;
+export const CALL_TURN = 2;
+export const CALL_QUEUE = 3;
+export const CALL_CANCEL = 4;
+export const CALL_REGISTER = 5;
+/** Modules of programs have been sent. */
+export const CALL_LOAD = 6;
+export const CALL_FINISH = 7;
+
+/** What a ring's thread is made with. */
+export interface RingThreadData {
+  readonly memory: WebAssembly.Memory;
+  readonly plane: WebAssembly.Module;
+  readonly cpu: number;
+  /** `performance.timeOrigin` of the owner: programs see one clock. */
+  readonly timeOrigin: number;
+  readonly mail: Int32Array;
+  /** Takes ProgramModules, and gives RingFaults. */
+  readonly port: import('node:worker_threads').MessagePort;
+  readonly options: LinuxRingOptions;
+}
+
+/** What stopped a program. */
+export interface RingFault {
+  readonly message: string;
+}
+
+/** An error as it goes from thread to thread. */
+export interface SentError {
+  readonly kind: 'input' | 'unsupported' | 'other';
+  readonly code: string;
+  readonly feature: string;
+  readonly message: string;
+}
+
+export type RingThreadMessage =
+  | {
+      readonly kind: 'ready';
+      readonly addresses: import('../runtime/ring-backend.ts').RingAddresses;
+      readonly base: bigint;
+      readonly features: readonly string[];
+      readonly supported: readonly number[];
+      readonly fd: number;
+      readonly eventfd: number;
+    }
+  | { readonly kind: 'failed'; readonly error: SentError }
+  | { readonly kind: 'finished' };
