@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copy } from '../src/hooks/ring/patterns/copy.ts';
+import * as prep from '../src/hooks/ring/prep/index.ts';
 import { load } from '../src/index.ts';
 import { RING_SLOTS } from '../src/plane/layout/ring.ts';
 import {
@@ -225,6 +226,33 @@ describe.skipIf(reason !== undefined)(
         closeSync(from);
         closeSync(to);
       }
+      rmSync(folder, { recursive: true });
+    });
+
+    it('registers files, buffers and rings of buffers, which its thread does', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'sluice-ring-worker-'));
+      writeFileSync(join(folder, 'text'), 'hello, thread');
+      const fd = openSync(join(folder, 'text'), 'r');
+      const files = ring.registerFiles(4);
+      files.set(2, fd);
+      const buffer = ring.allocate(4096);
+      const buffers = ring.registerBuffers([buffer]);
+      const read = await ring.request('read', (view, at) =>
+        prep.readFixed(view, at, 2, buffer.address, 100, 0, 0, { fixedFile: true }),
+      );
+      expect(Buffer.from(buffer.bytes.slice(0, read)).toString()).toBe('hello, thread');
+      const group = ring.createBufferRing({ group: 1, count: 4, size: 64 });
+      const stream = ring.stream('read', (view, at) => prep.read(view, at, fd, 0, 64, 0, { bufferSelect: 1 }));
+      for await (const { res, flags } of stream) {
+        const [part] = group.take(res, flags);
+        expect(Buffer.from(part!.bytes.slice()).toString()).toBe('hello, thread');
+      }
+      files.close();
+      await expect(
+        ring.request('read', (view, at) => prep.read(view, at, 2, buffer.address, 100, 0, { fixedFile: true })),
+      ).rejects.toMatchObject({ errno: 'EBADF' });
+      buffers.close();
+      closeSync(fd);
       rmSync(folder, { recursive: true });
     });
 

@@ -134,8 +134,9 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
     // Growing a shared memory leaves the old buffer valid, and shorter. Asking for the buffer costs more than a call.
     const now = exports.memory_pages();
     if (now === pages) return;
-    pages = now;
     bytes = new Uint8Array(memory.buffer);
+    // Where another thread has grown it, this one's buffer may follow a moment later.
+    pages = bytes.length / WASM_PAGE;
     view = new DataView(memory.buffer);
   }
 

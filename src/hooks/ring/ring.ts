@@ -5,6 +5,9 @@ import type { RingCoreOptions } from './core.ts';
 import { joinRings } from './global-programs.ts';
 import { WaitRing } from './operations/waits.ts';
 import { RingPrograms } from './programs.ts';
+import { BufferRing, type BufferRingOptions } from './registered/buffer-ring.ts';
+import { type BufferRegion, RegisteredBuffers } from './registered/buffers.ts';
+import { RegisteredFiles } from './registered/files.ts';
 
 export class RingBase extends WaitRing {
   readonly programs: RingPrograms;
@@ -20,5 +23,22 @@ export class RingBase extends WaitRing {
     );
     const leave = joinRings(runtime, this.programs);
     this.onClose({ stop: async () => {}, release: leave });
+  }
+
+  /** A table of files that requests with `fixedFile` name by slot; a ring has one. Its slots are empty. Throws as RegisteredFiles. */
+  registerFiles(slots: number): RegisteredFiles {
+    return new RegisteredFiles(this.memory, this.backend, slots);
+  }
+
+  /** Pins memory that `readFixed`, `writeFixed` and zero-copy sends name by index: buffers of `allocate`, not to be freed before it is closed. */
+  registerBuffers(regions: readonly BufferRegion[]): RegisteredBuffers {
+    return new RegisteredBuffers(this.memory, this.backend, regions);
+  }
+
+  /** A group of buffers that requests with `bufferSelect` take theirs from. It ends with the ring at the latest. */
+  createBufferRing(options: BufferRingOptions): BufferRing {
+    const buffers = new BufferRing(this.memory, this.backend, options);
+    this.onClose({ stop: async () => {}, release: () => buffers.close() });
+    return buffers;
   }
 }
