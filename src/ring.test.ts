@@ -188,6 +188,25 @@ describe.skipIf(reason !== undefined)(
 );
 
 describe.skipIf(reason !== undefined)('closing a ring', () => {
+  it('rejects what is under way, and closes, where nobody can be woken for it', async () => {
+    const ring = await Ring.create({ entries: 8 });
+    const argument = ring.allocate(16);
+    const view = new DataView(argument.bytes.buffer);
+    const failure = new Error('no wakeup');
+    ring.backend.wait = () => Promise.reject(failure);
+    view.setUint32(argument.address, 1000, true);
+    const request = ring.request('timeout', (sqe, at) => {
+      sqe.setUint8(at + SQE_OPCODE, OP_TIMEOUT);
+      sqe.setUint32(at + SQE_ADDR, argument.address, true);
+      sqe.setUint32(at + SQE_LEN, 1, true);
+    });
+    await expect(request).rejects.toBe(failure);
+    expect(ring.lastFault).toBe(failure);
+    expect(ring.issued).toBe(1);
+    expect(await ring.request('nop', nop(3))).toBe(3);
+    await ring.close();
+  });
+
   it('rejects what is under way, and gives everything back', async () => {
     const ring = await Ring.create({ entries: 8 });
     const time = ring.allocate(16);

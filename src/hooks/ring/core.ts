@@ -447,7 +447,8 @@ export class RingCore implements AsyncIterable<Completion> {
       if (this.issued === 0) break;
       // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
       if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.address);
-      await this.backend.wait();
+      // Where nobody can be woken, this thread waits itself.
+      await this.backend.wait().catch(() => this.#enter(0, 1, CLOSING_NS));
     }
   }
 
@@ -711,6 +712,8 @@ export class RingCore implements AsyncIterable<Completion> {
 }
 
 const SQ_CQ_OVERFLOW = 2;
+/** How long closing blocks at once. */
+const CLOSING_NS = 20e6;
 const LINKED = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const ECANCELED = -125;
 
