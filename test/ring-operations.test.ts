@@ -1,6 +1,7 @@
 /** The ring's operations by name, on the real kernel: what node:fs and node:net see is what they did. */
 import { spawn } from 'node:child_process';
 import {
+  constants,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -189,3 +190,59 @@ describe.skipIf(reason !== undefined)(`operations${reason === undefined ? '' : `
     for (const end of [read, write]) await ring.closeFd(end);
   });
 });
+
+describe.skipIf(reason !== undefined)('plain calls', () => {
+  it('are taken for what is in memory, and for nothing that is not alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-plain-'));
+    const ring = await Ring.create({ entries: 8 });
+    writeFileSync(join(folder, 'file'), 'in the page cache');
+    const fd = await ring.open(join(folder, 'file'));
+    const buffer = ring.allocate(17);
+    const before = ring.stats.requests;
+    expect(await ring.read(fd, buffer, { offset: 0 })).toBe(17);
+    expect(text(buffer.bytes)).toBe('in the page cache');
+    const requests = ring.stats.requests - before;
+    const [choice] = ring.choices;
+    // A file system that cannot decline to wait, if the folder lies on one, leaves it to the ring.
+    expect(choice).toMatchObject({ operation: 'read', plain: 1 - Number(requests), ring: Number(requests) });
+    // Two at once overlap, in the ring.
+    const both = await Promise.all([
+      ring.read(fd, buffer, { offset: 0 }),
+      ring.read(fd, buffer, { offset: 3, length: 3 }),
+    ]);
+    expect(both).toEqual([17, 3]);
+    expect(await ring.read(fd, Buffer.alloc(1), { offset: 17 })).toBe(0);
+    await ring.closeFd(fd);
+    buffer.free();
+    await ring.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('write to memory alone, and can be left out', async () => {
+    for (const plain of [true, false]) {
+      const ring = await Ring.create({ entries: 8, plain });
+      const fd = await ring.open('/dev/shm', constants.O_RDWR | TMPFILE);
+      const before = ring.stats.requests;
+      expect(await ring.write(fd, Buffer.from('abc'), { offset: 0 })).toBe(3);
+      const into = Buffer.alloc(3);
+      expect(await ring.read(fd, into, { offset: 0 })).toBe(3);
+      expect(into.toString()).toBe('abc');
+      expect(ring.stats.requests - before).toBe(plain ? 0n : 2n);
+      expect(ring.choices).toEqual(
+        plain
+          ? [
+              { fileSystem: 'tmpfs', operation: 'read', plain: 1, ring: 0 },
+              { fileSystem: 'tmpfs', operation: 'write', plain: 1, ring: 0 },
+            ]
+          : [],
+      );
+      await expect(ring.read(-1, into, { offset: 0 })).rejects.toMatchObject({ errno: 'EBADF' });
+      await ring.closeFd(fd);
+      await ring.close();
+    }
+  });
+});
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+/** O_TMPFILE with O_DIRECTORY, of x86-64 and arm64. */
+const TMPFILE = 0o20000000 | constants.O_DIRECTORY;

@@ -28,6 +28,10 @@ interface Native {
 const numbers = {
   x64: {
     mmap: 9,
+    pread64: 17,
+    pwrite64: 18,
+    preadv2: 327,
+    fstatfs: 138,
     munmap: 11,
     ioctl: 16,
     socket: 41,
@@ -54,6 +58,10 @@ const numbers = {
   },
   arm64: {
     mmap: 222,
+    pread64: 67,
+    pwrite64: 68,
+    preadv2: 286,
+    fstatfs: 44,
     munmap: 215,
     ioctl: 29,
     socket: 198,

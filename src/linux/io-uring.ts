@@ -19,7 +19,7 @@ import {
 } from '../abi/io-uring/ring-flags.ts';
 import { InputError } from '../errors.ts';
 import { CQE_SIZE, SQE_SIZE } from '../plane/layout/sqe.ts';
-import type { RingAddresses, RingBackend } from '../runtime/ring-backend.ts';
+import type { PlainCalls, RingAddresses, RingBackend } from '../runtime/ring-backend.ts';
 import {
   addressOf,
   close,
@@ -37,6 +37,7 @@ import {
 import { KernelRings, mapOver } from './io-uring-mapping.ts';
 import { type RingSetup, requireFeatures, setupRing } from './io-uring-setup.ts';
 import { RingWakeup } from './io-uring-wakeup.ts';
+import { LinuxPlainCalls } from './plain-calls.ts';
 import { SyscallError } from './syscall-error.ts';
 
 /** The linear memory, as a Runtime has it. */
@@ -56,6 +57,8 @@ export interface LinuxRingOptions {
    * For comparisons, and for tests of what older kernels get.
    */
   readonly without?: readonly string[];
+  /** Reads and writes that would not wait are plain system calls while nothing else is under way (default true). */
+  readonly plain?: boolean;
 }
 
 /** Page of ours in front of the rings: struct io_uring_getevents_arg, its timespec, argument of registrations. */
@@ -78,6 +81,7 @@ let workersAllowed = false;
  */
 export class LinuxRing implements RingBackend {
   readonly name = 'linux';
+  readonly plain: PlainCalls | undefined;
   readonly addresses: RingAddresses;
   readonly base: bigint;
   readonly features: ReadonlySet<string>;
@@ -116,6 +120,7 @@ export class LinuxRing implements RingBackend {
     const address = memory.allocatePages(size);
     const rings = address + page;
     const sqes = rings + ringsSize;
+    this.plain = options.plain === false ? undefined : new LinuxPlainCalls();
     this.#memory = memory;
     this.#pages = { address, size };
     this.#base = addressOf(memory.bytes());

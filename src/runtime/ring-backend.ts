@@ -41,6 +41,24 @@ export interface RingThread {
   onFailure(failed: (error: Error) => void): void;
 }
 
+/** How often a plain call was taken, and how often it would have waited and a request was made. */
+export interface PlainChoice {
+  readonly fileSystem: string;
+  readonly operation: 'read' | 'write';
+  readonly plain: number;
+  readonly ring: number;
+}
+
+/** Reads and writes of files that would not wait, without the ring. Addresses are those of the process; offsets are explicit. */
+export interface PlainCalls {
+  /** Result or negated errno; undefined: it would wait, or may: ask the ring. */
+  read(fd: number, address: number, length: number, offset: number): number | undefined;
+  write(fd: number, address: number, length: number, offset: number): number | undefined;
+  /** The descriptor is closed. */
+  forget(fd: number): void;
+  readonly choices: readonly PlainChoice[];
+}
+
 export interface RingBackend {
   /** Another thread drives the ring: `enter` and `wait` are its own. */
   readonly thread?: RingThread;
@@ -62,6 +80,8 @@ export interface RingBackend {
   wait(): Promise<void>;
   /** io_uring_register(2) with the address of its argument in the linear memory, or 0. Pointers inside of it are process addresses. Result or negated errno. */
   register(opcode: number, argument: number, count: number): number;
+  /** What costs less without the ring; undefined: nothing does. */
+  readonly plain?: PlainCalls | undefined;
   /**
    * Process address of the memory of a view that is not in the linear memory, which stays where it is for as long as its buffer lives. Undefined: the backend
    * reaches the linear memory alone.

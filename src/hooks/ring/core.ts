@@ -107,7 +107,7 @@ export interface RequestOptions {
 /** What goes with a ring: patterns that programs carry out. */
 export interface RingCloser {
   /** Called first, while programs still run: resolves when what it stands for has ended. */
-  stop(): Promise<unknown>;
+  stop?(): Promise<unknown>;
   /** Called last: the kernel is done with all memory. */
   release?(): void;
 }
@@ -274,6 +274,13 @@ export class RingCore implements AsyncIterable<Completion> {
     return this.#view.getUint32(this.address + RING_SLOTS_USED, true);
   }
 
+  /** Nothing is under way or staged. */
+  protected get isIdle(): boolean {
+    return (
+      this.live === 0 && this.#stageTail === this.#words[(this.address + RING_STAGE_HEAD) / 4]! >>> 0 && !this.closed
+    );
+  }
+
   get closed(): boolean {
     return this.#closed !== undefined;
   }
@@ -416,7 +423,8 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   async #end(): Promise<void> {
-    if (this.#closers.size > 0) await Promise.allSettled([...this.#closers].map((closer) => closer.stop()));
+    const stops = [...this.#closers].flatMap((closer) => closer.stop?.() ?? []);
+    if (stops.length > 0) await Promise.allSettled(stops);
     this.#refuses = true;
     // Asked for by a function on completions: once the plane has returned.
     if (this.#turning) await Promise.resolve();

@@ -1,7 +1,9 @@
 /** Operations on open files. Offsets are bytes; -1, the default, is the file's own position. */
 import { fallocateModes } from '../../../abi/io-uring/call-flags.ts';
+import type { PlainChoice } from '../../../runtime/ring-backend.ts';
 import type { RingBuffer } from '../memory.ts';
 import * as prep from '../prep/index.ts';
+import { RequestError } from '../request-error.ts';
 import { type Bytes, LendingRing, type OperationOptions } from './lending.ts';
 
 export interface TransferOptions extends OperationOptions {
@@ -12,10 +14,25 @@ export interface TransferOptions extends OperationOptions {
   readonly flags?: number;
 }
 
+/** Plain calls in a row before the event loop gets its turn. */
+const PLAIN_STREAK = 64;
+
 export class FileRing extends LendingRing {
-  /** Bytes read; 0 at the end of the file. */
+  #plainStreak = 0;
+
+  /** Which reads and writes were plain system calls, which requests, by file system. */
+  get choices(): readonly PlainChoice[] {
+    return this.backend.plain?.choices ?? [];
+  }
+
+  /**
+   * Bytes read; 0 at the end of the file. With an explicit offset and nothing else under way, what lies in memory is read by a plain system call,
+   * which costs less (`choices`).
+   */
   read(fd: number, into: Bytes, options: TransferOptions = {}): Promise<number> {
     const { offset = -1, length = into.length } = options;
+    const plain = this.#plainly('read', fd, into, length, offset, options);
+    if (plain !== undefined) return plain;
     return this.over(
       'read',
       into,
@@ -27,6 +44,8 @@ export class FileRing extends LendingRing {
 
   write(fd: number, from: Bytes, options: TransferOptions = {}): Promise<number> {
     const { offset = -1, length = from.length } = options;
+    const plain = this.#plainly('write', fd, from, length, offset, options);
+    if (plain !== undefined) return plain;
     return this.over(
       'write',
       from,
@@ -114,6 +133,7 @@ export class FileRing extends LendingRing {
   }
 
   closeFd(fd: number, options: OperationOptions = {}): Promise<number> {
+    this.backend.plain?.forget(fd);
     return this.request('close', (view, at) => prep.close(view, at, fd, options), options);
   }
 
@@ -157,6 +177,28 @@ export class FileRing extends LendingRing {
     return pair;
   }
 
+  /** Only what is a request alone: neither linked nor with a callback, nor beside others, which overlap with it in the ring. */
+  #plainly(
+    operation: 'read' | 'write',
+    fd: number,
+    bytes: Bytes,
+    length: number,
+    offset: prep.Word64,
+    options: TransferOptions,
+  ): Promise<number> | undefined {
+    const { plain } = this.backend;
+    if (plain === undefined || typeof offset !== 'number' || offset < 0 || length > bytes.length) return undefined;
+    if (!this.isIdle || !isAlone(options)) return undefined;
+    if (++this.#plainStreak > PLAIN_STREAK) {
+      this.#plainStreak = 0;
+      return undefined;
+    }
+    const address = this.processAddressOf(bytes);
+    const result = address === undefined ? undefined : plain[operation](fd, address, length, offset);
+    if (result === undefined) return undefined;
+    return result < 0 ? Promise.reject(new RequestError(operation, result)) : Promise.resolve(result);
+  }
+
   /** struct iovec of each buffer; the caller frees it. */
   protected vectors(buffers: readonly RingBuffer[]): RingBuffer {
     const vectors = this.allocate(buffers.length * prep.IOVEC_SIZE);
@@ -166,4 +208,9 @@ export class FileRing extends LendingRing {
     });
     return vectors;
   }
+}
+
+function isAlone(options: TransferOptions): boolean {
+  for (const name in options) if (name !== 'offset' && name !== 'length') return false;
+  return true;
 }

@@ -17,6 +17,13 @@ export class LendingRing extends RingCore {
     return this.memory.allocate(length);
   }
 
+  /** Undefined where the backend reaches the ring's memory alone. */
+  protected processAddressOf(bytes: Bytes): number | undefined {
+    if ('address' in bytes) return Number(this.backend.base) + bytes.address;
+    if (bytes.buffer === this.runtime.plane.memory.buffer) return Number(this.backend.base) + bytes.byteOffset;
+    return this.backend.addressOf?.(bytes);
+  }
+
   /** A request over `bytes`; `into`: it writes to them. `write` is given their address. */
   protected over(
     operation: string,
