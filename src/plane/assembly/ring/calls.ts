@@ -254,13 +254,10 @@ export function bpf_ring_region(ctx: u64, index: u64, size: u64): u64 {
   return size <= <u64>(load<u32>(region, REGION_END) - start) ? <u64>start : 0;
 }
 
-/** Address of a region's first byte, 0 if there is none; its size where the program asks for it. */
-export function bpf_ring_region_address(ctx: u64, index: u64, size: u64): u64 {
+/** Bytes of a region; ENOENT if there is none of that number. */
+export function bpf_ring_region_size(ctx: u64, index: u64): i64 {
   const region = regionAt(ringOf(ctx), <u32>index);
-  if (region == 0) return 0;
-  const start = load<u32>(region, REGION_START);
-  if (size != 0) store<u32>(<usize>size, load<u32>(region, REGION_END) - start);
-  return <u64>start;
+  return region == 0 ? ENOENT : <i64>(load<u32>(region, REGION_END) - load<u32>(region, REGION_START));
 }
 
 export function bpf_ring_read(ctx: u64, address: u64, to: u64, size: u64): i64 {
