@@ -38,7 +38,7 @@ export { InputError, InternalError, UnsupportedError } from './errors.ts';
 export { Completion } from './hooks/ring/completion.ts';
 export { callbackResults, linkPolicies, requestExtras } from './hooks/ring/constants.ts';
 export type { RingCallback, RingContext } from './hooks/ring/context.ts';
-export { escalationReason } from './hooks/ring/core.ts';
+export { escalationReason } from './hooks/ring/escalation.ts';
 export { attachToRings } from './hooks/ring/global-programs.ts';
 export { type LoopLayout, type LoopOptions, loopLayout, runLoop } from './hooks/ring/loop.ts';
 export type { RingBuffer } from './hooks/ring/memory.ts';

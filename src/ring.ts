@@ -1,7 +1,7 @@
 /** The ring of this machine: hooks/ring over Linux's io_uring. */
 
 import { InputError } from './errors.ts';
-import type { RingCoreOptions } from './hooks/ring/core.ts';
+import type { RingCoreOptions } from './hooks/ring/options.ts';
 import { RingBase } from './hooks/ring/ring.ts';
 import type { LinuxRingOptions } from './linux/io-uring.ts';
 import type { RingBackend } from './runtime/ring-backend.ts';

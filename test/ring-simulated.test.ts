@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { openFlags } from '../src/abi/io-uring/call-flags.ts';
-import type { SqeWriter } from '../src/hooks/ring/core.ts';
+import type { SqeWriter } from '../src/hooks/ring/options.ts';
 import * as prep from '../src/hooks/ring/prep/index.ts';
 import { SimulatedBackend } from '../src/hooks/ring/simulated/backend.ts';
 import { chaos, type Faults, noFaults } from '../src/hooks/ring/simulated/faults.ts';

@@ -6,40 +6,17 @@
  */
 
 import { errnoName } from '../../abi/errno.ts';
-import { InputError, InternalError, SluiceError } from '../../errors.ts';
+import { InputError, SluiceError } from '../../errors.ts';
 import {
-  ESCALATE_DEPTH,
-  ESCALATE_FAULT,
-  ESCALATE_INSTRUCTIONS,
-  ESCALATE_PROGRAM,
-  ESCALATE_REQUESTS,
   QUEUE_LAST,
   QUEUE_VISIBLE,
-  RING_BASE,
-  RING_BUDGET_DEPTH,
-  RING_BUDGET_FUEL,
-  RING_BUDGET_REQUESTS,
-  RING_BUDGET_RUNS,
-  RING_CQ_HEAD,
-  RING_CQ_MASK,
-  RING_CQ_TAIL,
-  RING_CQES,
-  RING_FLAGS,
   RING_GROUP_PARALLEL,
   RING_GROUP_SIZE,
   RING_GROUPS,
   RING_ISSUED,
-  RING_OPEN_MEMORY,
   RING_READY_FIRST,
   RING_RUNS_LEFT,
-  RING_SHARED,
   RING_SLOTS_USED,
-  RING_SQ_ARRAY,
-  RING_SQ_FLAGS,
-  RING_SQ_HEAD,
-  RING_SQ_MASK,
-  RING_SQ_TAIL,
-  RING_SQES,
   RING_STAGE,
   RING_STAGE_HEAD,
   RING_STAGE_MASK,
@@ -55,82 +32,18 @@ import {
   SQE_USER_DATA,
 } from '../../plane/layout/sqe.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
-import type { RingAddresses, RingBackend, RingThread } from '../../runtime/ring-backend.ts';
+import type { RingBackend, RingThread } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Completion } from './completion.ts';
+import { createControlBlock } from './control-block.ts';
 import { later } from './later.ts';
 import { RingMemory } from './memory.ts';
+import type { RequestOptions, RingAnswer, RingCloser, RingCoreOptions, RingCounters, SqeWriter } from './options.ts';
 import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable } from './pending.ts';
 import { type RingPlane, ringPlane } from './plane.ts';
 import { RingQueue } from './queue.ts';
 import { RequestError } from './request-error.ts';
 import { ThreadDriver } from './thread-driver.ts';
-
-/** Limits of one turn. What exceeds one is told by a completion with `escalation`, and the ring goes on. */
-export interface RingBudget {
-  /** Program runs in a turn; the rest follows in the next (default 65536). */
-  readonly runs?: number;
-  /** Requests that one run emits (default 1024). */
-  readonly requests?: number;
-  /** Program runs that lead to each other without the kernel between (default 100000). */
-  readonly depth?: number;
-  /** Back edges and calls of one run (default 10 million). */
-  readonly instructions?: number;
-}
-
-export interface RingCoreOptions {
-  /** Requests that may be under way at once, those that wait for others included (default 4096). */
-  readonly requests?: number;
-  /** Requests that can be staged before they are taken, a power of two (default 1024). */
-  readonly staged?: number;
-  /** Programs and functions that can be attached (default 256), groups (default 256), regions for programs (default 256). */
-  readonly programs?: number;
-  readonly groups?: number;
-  readonly regions?: number;
-  /** Programs may reach all of the runtime's memory, not only what is shared with them (default false). */
-  readonly openMemory?: boolean;
-  readonly budget?: RingBudget;
-}
-
-/** Writes an SQE, whose 64 bytes are zero, at `at`: the functions of hooks/ring/prep. */
-export type SqeWriter = (view: DataView, at: number) => void;
-
-export interface RequestOptions {
-  /** Cancels the request. The promise settles when the request has ended, with its result where that came first. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called when it has ended, before the promise settles: the kernel is done with its memory. */
-  readonly done?: () => void;
-  /** Kept alive until then: memory of JavaScript that the kernel reaches. */
-  readonly holds?: unknown;
-}
-
-/** What goes with a ring: patterns that programs carry out. */
-export interface RingCloser {
-  /** Called first, while programs still run: resolves when what it stands for has ended. */
-  stop?(): Promise<unknown>;
-  /** Called last: the kernel is done with all memory. */
-  release?(): void;
-}
-
-/** A promise that a program settles: by bpf_ring_emit to `queue` with `userData`, once; flags 0. */
-export interface RingAnswer {
-  readonly queue: number;
-  readonly userData: bigint;
-  /** The result of that completion, or RequestError. */
-  readonly promise: Promise<number>;
-  /** Nobody will settle it: the request for it could not be made. It is rejected with ECANCELED, which nobody has to catch. */
-  drop(): void;
-}
-
-export interface RingCounters {
-  readonly requests: bigint;
-  readonly completions: bigint;
-  readonly runs: bigint;
-  readonly posted: bigint;
-  readonly cancelled: bigint;
-  readonly escalated: bigint;
-  readonly enters: bigint;
-}
 
 const ETIME = -62;
 const EINTR = -4;
@@ -141,19 +54,6 @@ const EALREADY = -114;
 const ROUNDS = 256;
 const ROUNDS_MS = 2;
 const POLL_MS = 0.1;
-
-const reasons: ReadonlyMap<number, string> = new Map([
-  [ESCALATE_REQUESTS, 'more requests in one run than its budget'],
-  [ESCALATE_DEPTH, 'programs that run each other without end'],
-  [ESCALATE_INSTRUCTIONS, 'more instructions in one run than its budget'],
-  [ESCALATE_FAULT, 'a fault in the program'],
-  [ESCALATE_PROGRAM, 'the program itself'],
-]);
-
-/** What an escalation was about, in words. */
-export function escalationReason(escalation: number): string {
-  return reasons.get(escalation) ?? `reason ${escalation}`;
-}
 
 export class RingCore implements AsyncIterable<Completion> {
   readonly runtime: Runtime;
@@ -203,40 +103,11 @@ export class RingCore implements AsyncIterable<Completion> {
     this.runtime = runtime;
     this.backend = backend;
     this.#plane = ringPlane(runtime);
-    if (backend.addresses.sqMask === 0)
-      throw new InputError(
-        'SLUICE_RING_ENTRIES',
-        'a request and its link_timeout go to the kernel together: 2 entries',
-      );
-    const staged = options.staged ?? 1024;
-    if (!(Number.isInteger(staged) && staged > 0 && (staged & (staged - 1)) === 0))
-      throw new InputError('SLUICE_RING_STAGED', `${staged} staged requests: a power of two is needed`);
-    const requests = options.requests ?? 4096;
-    if (!(Number.isInteger(requests) && requests >= 2 && requests <= 2 ** 20))
-      throw new InputError('SLUICE_RING_REQUESTS', `${requests} requests under way: from 2 to 1048576`);
-    this.address =
-      this.#plane.ring_create(
-        requests,
-        staged,
-        options.programs ?? 256,
-        options.groups ?? 256,
-        options.regions ?? 256,
-      ) >>> 0;
-    if (this.address === 0) throw new InternalError('the linear memory has no room for a ring');
-    const view = new DataView(runtime.plane.memory.buffer);
-    this.#view = view;
-    this.#words = new Int32Array(view.buffer);
-    this.#stage = view.getUint32(this.address + RING_STAGE, true);
-    this.#stageMask = view.getUint32(this.address + RING_STAGE_MASK, true);
-    connect(view, this.address, backend);
-    const { budget = {} } = options;
-    const flags =
-      (options.openMemory === true ? RING_OPEN_MEMORY : 0) | (backend.thread === undefined ? 0 : RING_SHARED);
-    view.setUint32(this.address + RING_FLAGS, flags, true);
-    if (budget.runs !== undefined) view.setUint32(this.address + RING_BUDGET_RUNS, budget.runs, true);
-    if (budget.requests !== undefined) view.setUint32(this.address + RING_BUDGET_REQUESTS, budget.requests, true);
-    if (budget.depth !== undefined) view.setUint32(this.address + RING_BUDGET_DEPTH, budget.depth, true);
-    if (budget.instructions !== undefined) view.setUint32(this.address + RING_BUDGET_FUEL, budget.instructions, true);
+    this.address = createControlBlock(runtime, backend, options);
+    this.#view = new DataView(runtime.plane.memory.buffer);
+    this.#words = new Int32Array(this.#view.buffer);
+    this.#stage = this.#view.getUint32(this.address + RING_STAGE, true);
+    this.#stageMask = this.#view.getUint32(this.address + RING_STAGE_MASK, true);
     this.memory = new RingMemory(runtime);
     this.completions = this.createQueue({ entries: 256 });
     // Programs of 2021 name queues from 1.
@@ -724,20 +595,3 @@ const SQ_CQ_OVERFLOW = 2;
 const CLOSING_NS = 20e6;
 const LINKED = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const ECANCELED = -125;
-
-function connect(view: DataView, ring: number, backend: RingBackend): void {
-  const words: readonly (readonly [number, keyof RingAddresses])[] = [
-    [RING_SQ_HEAD, 'sqHead'],
-    [RING_SQ_TAIL, 'sqTail'],
-    [RING_SQ_FLAGS, 'sqFlags'],
-    [RING_SQ_ARRAY, 'sqArray'],
-    [RING_SQES, 'sqes'],
-    [RING_SQ_MASK, 'sqMask'],
-    [RING_CQ_HEAD, 'cqHead'],
-    [RING_CQ_TAIL, 'cqTail'],
-    [RING_CQES, 'cqes'],
-    [RING_CQ_MASK, 'cqMask'],
-  ];
-  for (const [offset, name] of words) view.setUint32(ring + offset, backend.addresses[name], true);
-  view.setBigUint64(ring + RING_BASE, backend.base, true);
-}

@@ -1,9 +1,9 @@
 /** A ring as JavaScript uses it: operations by name (operations/), and programs on their completions. */
 import type { RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import type { RingCoreOptions } from './core.ts';
 import { joinRings } from './global-programs.ts';
 import { WaitRing } from './operations/waits.ts';
+import type { RingCoreOptions } from './options.ts';
 import { RingPrograms } from './programs.ts';
 import { BufferRing, type BufferRingOptions } from './registered/buffer-ring.ts';
 import { type BufferRegion, RegisteredBuffers } from './registered/buffers.ts';

@@ -1,6 +1,7 @@
 /** operations/: what a ring does, by name, each as a promise. This file: memory for requests: of the ring, of Node, and for arguments. */
-import { RingCore, type SqeWriter, type RequestOptions as WaitOptions } from '../core.ts';
+import { RingCore } from '../core.ts';
 import type { RingBuffer } from '../memory.ts';
+import type { SqeWriter, RequestOptions as WaitOptions } from '../options.ts';
 import type { Address, RequestOptions } from '../prep/index.ts';
 
 /** Memory of the ring, or of Node. The latter is reached where it lies, or copied where the backend cannot (simulation). */

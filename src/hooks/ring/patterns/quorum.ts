@@ -1,8 +1,8 @@
 /** N of M requests. */
 import { InputError } from '../../../errors.ts';
 import { SQE_SIZE } from '../../../plane/layout/sqe.ts';
-import type { SqeWriter } from '../core.ts';
 import type { RingBuffer } from '../memory.ts';
+import type { SqeWriter } from '../options.ts';
 import { RequestError } from '../request-error.ts';
 import type { RingBase } from '../ring.ts';
 import { checkedNumber, JOB_SIZE, type Job, type PatternOptions, PIECE_SIZE, runJob } from './job.ts';
