@@ -66,11 +66,29 @@ async function settled(ring: Ring): Promise<void> {
 }
 
 /** Seeds of a run: SLUICE_RING_SEEDS=10000 for all; SLUICE_RING_SEED=n replays one. */
-export function seeds(count: number): number[] {
-  const one = process.env.SLUICE_RING_SEED;
-  if (one !== undefined) return [Number(one)];
+export function seeds(count: number, more: readonly number[] = []): number[] {
+  if (isReplay) return [Number(process.env.SLUICE_RING_SEED)];
   const wanted = process.env.SLUICE_RING_SEEDS;
-  return Array.from({ length: wanted === undefined ? count : Number(wanted) }, (_, i) => i + 1);
+  const length = wanted === undefined ? count : Number(wanted);
+  return [...Array.from({ length }, (_, i) => i + 1), ...more.filter((seed) => seed > length)];
+}
+
+/** One seed alone: what holds of many together cannot be asked of it. */
+export const isReplay = process.env.SLUICE_RING_SEED !== undefined;
+
+/** Real time for one simulated run, which takes some 10 ms: beyond it it hangs. */
+const LIMIT_MS = 5000;
+
+async function limited<T>(work: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} hangs`)), LIMIT_MS);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 export interface Simulated {
@@ -83,29 +101,34 @@ export interface Simulated {
 // Programs are loaded once for a runtime: loading them costs more than a simulated run.
 const runtime = new Runtime({ seed: 1n });
 
-/** Runs over simulated worlds, one for each seed. `options` may depend on it. What fails says how to run it again. */
+/**
+ * Runs over simulated worlds, one for each seed, from 1 to `count` and those of `more`, which have failed before. `options` may depend on it. What fails or hangs
+ * says how to run it again.
+ */
 export async function simulate(
   count: number,
   options: (seed: number) => SimulationOptions,
   run: (simulated: Simulated) => Promise<void>,
+  more: readonly number[] = [],
 ): Promise<void> {
-  for (const seed of seeds(count)) {
+  for (const seed of seeds(count, more)) {
     const world = new World();
     const backend = new SimulatedBackend(runtime, { world, seed, ...options(seed) });
     const ring = await Ring.create({ runtime, backend, requests: 256, staged: 64, programs: 32 });
     try {
-      await run({ ring, world, backend, seed });
+      await limited(run({ ring, world, backend, seed }), 'the pattern');
       await settled(ring);
       expect(ring.live).toBe(0);
       expect(backend.inFlight).toBe(0);
       expect(ring.stats.escalated).toBe(0n);
       expect(ring.completions.length).toBe(0);
+      await limited(ring.close(), 'the end of the ring');
     } catch (error) {
       const told = error instanceof Error ? error : new Error(String(error));
       told.message = `seed ${seed} (replay: SLUICE_RING_SEED=${seed} npx vitest run test/ring-patterns): ${told.message}\n${backend.history.text(30)}`;
+      // What hangs does not end now, either.
+      limited(ring.close(), 'the end of the ring').catch(() => {});
       throw told;
-    } finally {
-      await ring.close();
     }
   }
 }

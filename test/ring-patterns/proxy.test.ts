@@ -2,7 +2,7 @@ import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { proxy } from '../../src/hooks/ring/patterns/proxy.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { listening, noRing, onKernel, simulate, withRing } from './bench.ts';
+import { isReplay, listening, noRing, onKernel, simulate, withRing } from './bench.ts';
 
 const upstreamOf = (port: number) => ({ family: 'ipv4', address: '127.0.0.1', port }) as const;
 
@@ -100,7 +100,9 @@ describe('proxy over simulated worlds', () => {
         }
         expect(world.openDescriptors.length).toBe(before);
       },
+      // A poll that was to be cancelled while a worker began it waited for ever.
+      [704],
     );
-    expect(whole).toBeGreaterThan(100);
+    if (!isReplay) expect(whole).toBeGreaterThan(100);
   });
 });

@@ -38,7 +38,7 @@ export class RingBase extends WaitRing {
   /** A group of buffers that requests with `bufferSelect` take theirs from. It ends with the ring at the latest. */
   createBufferRing(options: BufferRingOptions): BufferRing {
     const buffers = new BufferRing(this.memory, this.backend, options);
-    this.onClose({ stop: async () => {}, release: () => buffers.close() });
+    this.onClose({ release: () => buffers.close() });
     return buffers;
   }
 }

@@ -124,7 +124,9 @@ export const RING_PAGES = 432;
 export const RING_RUN_EXCEEDED = 436;
 /** An SQE that the plane makes itself. */
 export const RING_SCRATCH = 448;
-export const RING_CONTROL_SIZE = 512;
+/** struct __kernel_timespec: how long the plane rests before it asks once more to cancel what could not be cancelled. */
+export const RING_PAUSE = 512;
+export const RING_CONTROL_SIZE = 576;
 
 /** struct io_uring_bpf_ctx: what programs see. The first three fields are those of the 2021 patches. */
 export const RING_CTX_USER_DATA = 0;
@@ -193,7 +195,7 @@ export const VECTORS_UNKNOWN = 0xffff_ffff;
 export const SLOT_GROUP = 144;
 /** Handles that keep it after its end (open chains of JavaScript). */
 export const SLOT_HOLDS = 148;
-/** Bits: SLOT_INTERNAL: nobody is told of its end; SLOT_FAILED_BEFORE: one that it follows has failed. */
+/** Bits: SLOT_INTERNAL: nobody is told of its end; SLOT_BROKEN: one that it follows has failed; SLOT_CANCELLING: the kernel is asked to end it. */
 export const SLOT_FLAGS = 152;
 /** Bytes of a transfer that its last completion left undone. */
 export const SLOT_LEFT = 156;
@@ -201,6 +203,7 @@ export const SLOT_LEFT = 156;
 export const SLOT_NUMBER = 160;
 export const SLOT_INTERNAL = 1;
 export const SLOT_BROKEN = 2;
+export const SLOT_CANCELLING = 4;
 
 export const RING_EDGE_SIZE = 12;
 export const EDGE_TO = 0;

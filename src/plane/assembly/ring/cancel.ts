@@ -1,7 +1,7 @@
 // Ending requests before their time: those that the kernel has are cancelled there, others here, at once.
 import {
-  QUEUE_WAITING, RING_DUE_FIRST, RING_GROUP_FIRST, RING_READY_FIRST, RING_RUN_FIRST, RING_SCRATCH, RING_SLOT_COUNT, RING_START_FIRST, SLOT_ARMED,
-  SLOT_CHAIN, SLOT_CHAIN_NEXT, SLOT_DONE, SLOT_DUE, SLOT_ENDED, SLOT_FLAGS, SLOT_FREE, SLOT_GROUP, SLOT_GROUPED, SLOT_INTERNAL, SLOT_ISSUED, SLOT_NEXT,
+  QUEUE_WAITING, RING_DUE_FIRST, RING_GROUP_FIRST, RING_PAUSE, RING_READY_FIRST, RING_RUN_FIRST, RING_SCRATCH, RING_SLOT_COUNT, RING_START_FIRST, SLOT_ARMED,
+  SLOT_CANCELLING, SLOT_CHAIN, SLOT_CHAIN_NEXT, SLOT_DONE, SLOT_DUE, SLOT_ENDED, SLOT_FLAGS, SLOT_FREE, SLOT_GROUP, SLOT_GROUPED, SLOT_INTERNAL, SLOT_ISSUED, SLOT_NEXT,
   SLOT_READY, SLOT_SQE, SLOT_STATE, SLOT_WAIT_IDX, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_FIXED_FILE, SQE_ADDR, SQE_FD, SQE_FLAGS, SQE_GROUP, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE, SQE_USER_DATA, SQE_SIZE } from '../../layout/sqe';
@@ -9,9 +9,10 @@ import { EALREADY, EBUSY, ECANCELED, ENOENT } from '../errno';
 import { joinGroup, groupAt, pumpGroup } from './groups';
 import { NO_GROUP, newRequest } from './chains';
 import { endUnissued } from './finish';
-import { OP_ASYNC_CANCEL, OP_POLL_ADD, OP_POLL_REMOVE } from './opcodes';
+import { issue } from './issue';
+import { OP_ASYNC_CANCEL, OP_POLL_ADD, OP_POLL_REMOVE, OP_TIMEOUT } from './opcodes';
 import { queueAt } from './queues';
-import { handleOf, numberOf, removeSlot, slotAt } from './slots';
+import { handleOf, numberOf, removeSlot, slotAt, slotOfHandle } from './slots';
 
 export const CANCEL_ALL: u32 = 1;
 export const CANCEL_FD: u32 = 2;
@@ -61,18 +62,37 @@ function letRestIn(ring: usize, head: usize, group: u32): void {
   }
 }
 
-/** Asks the kernel to cancel what it has: a request of ours, of whose end nobody is told. */
+/** Asks the kernel to cancel what it has: a request of ours, of whose end nobody is told. It asks until it is done: see askAgain. */
 function cancelThere(ring: usize, slot: usize): i64 {
+  if ((load<u32>(slot, SLOT_FLAGS) & SLOT_CANCELLING) != 0) return 0;
   const sqe = ring + RING_SCRATCH;
   memory.fill(sqe, 0, SQE_SIZE);
   store<u8>(sqe, <u8>OP_ASYNC_CANCEL, SQE_OPCODE);
   store<i32>(sqe, -1, SQE_FD);
   store<u64>(sqe, handleOf(ring, slot), SQE_ADDR);
+  store<u64>(sqe, handleOf(ring, slot), SQE_USER_DATA);
   const request = newRequest(ring, sqe, 0, 0);
   if (request == 0) return EBUSY;
   store<u32>(request, SLOT_INTERNAL, SLOT_FLAGS);
+  store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_CANCELLING, SLOT_FLAGS);
   joinGroup(ring, request, 0);
   return 0;
+}
+
+/**
+ * What a worker of the kernel has begun (EALREADY), or tries just now (ENOENT), may be about to wait for ever: poll, accept, receive. So the request that asked
+ * for its end rests, and asks again, until that has ended. True: it goes on.
+ */
+export function askAgain(ring: usize, request: usize, res: i32): bool {
+  const asked = <u32>load<u8>(request, SLOT_SQE + SQE_OPCODE) == OP_ASYNC_CANCEL;
+  const handle = load<u64>(request, SLOT_SQE + SQE_USER_DATA);
+  const target = slotOfHandle(ring, handle, load<u32>(ring, RING_SLOT_COUNT));
+  if ((asked && res == 0) || target == 0 || load<u32>(target, SLOT_STATE) == SLOT_ENDED) return false;
+  store<u8>(request, <u8>(asked ? OP_TIMEOUT : OP_ASYNC_CANCEL), SLOT_SQE + SQE_OPCODE);
+  store<u64>(request, asked ? <u64>(ring + RING_PAUSE) : handle, SLOT_SQE + SQE_ADDR);
+  store<u32>(request, asked ? 1 : 0, SLOT_SQE + SQE_LEN);
+  issue(ring, request);
+  return true;
 }
 
 /** 0: it has ended; EALREADY: the kernel was asked; ENOENT: it had ended; EBUSY: no slot is free to ask with. */

@@ -1,7 +1,7 @@
 // A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
 import {
   LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST, RING_SHARED, RING_WATCHED,
-  SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
+  SLOT_CANCELLING, SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
   SLOT_VECTOR_BYTES, RING_SLOT_COUNT, VECTORS_UNKNOWN,
 } from '../../layout/ring';
 import { TRACE_COMPLETE } from '../../layout/ring-trace';
@@ -10,6 +10,7 @@ import {
   SQE_USER_DATA,
 } from '../../layout/sqe';
 import { ENOENT } from '../errno';
+import { askAgain } from './cancel';
 import { end } from './finish';
 import { issue, MESSAGE, WAKE } from './issue';
 import { advance, isTransfer, isVectored, namesRequest } from './opcodes';
@@ -25,6 +26,8 @@ const EINTR: i32 = -4;
 function goOn(ring: usize, slot: usize, res: i32): bool {
   const policy = <u32>load<u8>(slot, SLOT_SQE + SQE_POLICY) & LINK_MASK;
   if ((policy != LINK_RETRY_REST && policy != LINK_EOF_OK) || load<u32>(slot, SLOT_TIMEOUT) != 0) return false;
+  // Cut short because it is to end.
+  if ((load<u32>(slot, SLOT_FLAGS) & SLOT_CANCELLING) != 0) return false;
   const opcode = <u32>load<u8>(slot, SLOT_SQE + SQE_OPCODE);
   // Each part would take a buffer of its own, and the completion names one.
   if (!isTransfer(opcode) || (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_BUFFER_SELECT) != 0) return false;
@@ -73,7 +76,7 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
   const more = (flags & CQE_F_MORE) != 0;
   if (!more) store<u32>(ring, load<u32>(ring, RING_ISSUED) - 1, RING_ISSUED);
   const closing = (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0;
-  if (!more && !closing && goOn(ring, slot, res)) return;
+  if (!more && !closing && ((load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0 ? askAgain(ring, slot, res) : goOn(ring, slot, res))) return;
 
   const length = lengthOf(slot);
   store<u32>(slot, res < 0 ? length : length > <u32>res ? length - <u32>res : 0, SLOT_LEFT);
@@ -85,6 +88,8 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
   if (callback != 0 && !closing) {
     verdict = runProgram(ring, slot, callback, total, flags, more ? 0 : 1);
     if ((verdict & RING_AGAIN) != 0 && !more) {
+      // Who cancels it now means the new one.
+      store<u32>(slot, load<u32>(slot, SLOT_FLAGS) & ~SLOT_CANCELLING, SLOT_FLAGS);
       issue(ring, slot);
       return;
     }

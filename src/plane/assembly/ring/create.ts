@@ -2,7 +2,7 @@
 // This file: a ring's memory, from creation to the end.
 import {
   EDGE_NEXT, RING_BUDGET_DEPTH, RING_BUDGET_FUEL, RING_BUDGET_REQUESTS, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTROL_SIZE, RING_EDGE_COUNT, RING_EDGE_FREE,
-  RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PROGRAM_SIZE,
+  RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PAUSE, RING_PROGRAM_SIZE,
   RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS,
   RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_NEXT, SLOT_NUMBER,
 } from '../../layout/ring';
@@ -22,6 +22,8 @@ const DEFAULT_RUNS: u32 = 65536;
 const DEFAULT_REQUESTS: u32 = 1024;
 const DEFAULT_DEPTH: u32 = 100_000;
 const DEFAULT_FUEL: u32 = 10_000_000;
+/** Longer than what a worker of the kernel needs to begin, and seldom enough for one that does not end. */
+const PAUSE_NS: u64 = 1_000_000;
 
 function round(bytes: u32): u32 {
   return (bytes + 63) & ~63;
@@ -58,6 +60,7 @@ export function ring_create(slots: u32, staged: u32, programs: u32, groups: u32,
   store<u32>(ring, DEFAULT_REQUESTS, RING_BUDGET_REQUESTS);
   store<u32>(ring, DEFAULT_DEPTH, RING_BUDGET_DEPTH);
   store<u32>(ring, DEFAULT_FUEL, RING_BUDGET_FUEL);
+  store<u64>(ring, PAUSE_NS, RING_PAUSE + 8);
   store<u32>(<usize>load<u32>(ring, RING_GROUPS), 1, RING_GROUP_PARALLEL);
   for (let i: u32 = 1; i <= slots; i++) {
     const slot = slotAt(ring, i);
