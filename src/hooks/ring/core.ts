@@ -6,7 +6,7 @@
  */
 
 import { errnoName } from '../../abi/errno.ts';
-import { InputError, SluiceError } from '../../errors.ts';
+import { InputError } from '../../errors.ts';
 import {
   QUEUE_LAST,
   QUEUE_VISIBLE,
@@ -14,13 +14,10 @@ import {
   RING_GROUP_SIZE,
   RING_GROUPS,
   RING_ISSUED,
-  RING_READY_FIRST,
-  RING_RUNS_LEFT,
   RING_SLOTS_USED,
   RING_STAGE,
   RING_STAGE_HEAD,
   RING_STAGE_MASK,
-  RING_STAGE_TAIL,
   RING_STATS,
 } from '../../plane/layout/ring.ts';
 import {
@@ -31,29 +28,24 @@ import {
   SQE_SIZE,
   SQE_USER_DATA,
 } from '../../plane/layout/sqe.ts';
-import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
-import type { RingBackend, RingThread } from '../../runtime/ring-backend.ts';
+import type { RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Completion } from './completion.ts';
 import { createControlBlock } from './control-block.ts';
+import type { RingDriver, RingDriverHost } from './driver.ts';
+import { InlineDriver } from './inline-driver.ts';
 import { later } from './later.ts';
 import { RingMemory } from './memory.ts';
 import type { RequestOptions, RingAnswer, RingCloser, RingCoreOptions, RingCounters, SqeWriter } from './options.ts';
 import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable } from './pending.ts';
 import { type RingPlane, ringPlane } from './plane.ts';
 import { RingQueue } from './queue.ts';
-import { RequestError } from './request-error.ts';
 import { ThreadDriver } from './thread-driver.ts';
 
-const ETIME = -62;
-const EINTR = -4;
 const EBUSY = -16;
-const EAGAIN = -11;
 const EALREADY = -114;
-/** Turns and enters in a row before JavaScript gets its turn, and for how long a ring is polled before a thread waits for it (ns, ms). */
-const ROUNDS = 256;
-const ROUNDS_MS = 2;
-const POLL_MS = 0.1;
+/** Drives in a row by microtasks, before timers and other sources have their turn. */
+const STREAK = 256;
 
 export class RingCore implements AsyncIterable<Completion> {
   readonly runtime: Runtime;
@@ -65,13 +57,11 @@ export class RingCore implements AsyncIterable<Completion> {
   readonly memory: RingMemory;
   /** What stopped a program last: its fault, or what a function threw. The user's queue has a completion for each. */
   get lastFault(): unknown {
-    return this.backend.thread === undefined ? this.#lastFault : this.backend.thread.lastFault;
+    return this.#driver.lastFault;
   }
 
-  #lastFault: unknown;
   readonly #plane: RingPlane;
-  /** Drives the ring where another thread turns it. */
-  readonly #thread: ThreadDriver | undefined;
+  readonly #driver: RingDriver;
   readonly #pending = new PendingTable();
   readonly #promises: RingQueue;
   readonly #waiters: { readonly resolve: (more: boolean) => void; readonly reject: (error: unknown) => void }[] = [];
@@ -84,10 +74,7 @@ export class RingCore implements AsyncIterable<Completion> {
   /** Where the chain that is being staged began, and how much of it is kept back while the rest is handed over for want of room. */
   #chainStart = 0;
   #withheld = 0;
-  /** The plane is at work: functions on completions are called from there. */
-  #turning = false;
   #scheduled = false;
-  #waiting = false;
   readonly #closers = new Set<RingCloser>();
   #closed: Promise<void> | undefined;
   /** Nothing is staged any more. */
@@ -95,8 +82,6 @@ export class RingCore implements AsyncIterable<Completion> {
   #ended = false;
   /** What ended the ring's thread. */
   #failure: Error | undefined;
-  #lastProgress = 0;
-  #enters = 0;
   #streak = 0;
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
@@ -109,22 +94,20 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#stage = this.#view.getUint32(this.address + RING_STAGE, true);
     this.#stageMask = this.#view.getUint32(this.address + RING_STAGE_MASK, true);
     this.memory = new RingMemory(runtime);
-    this.completions = this.createQueue({ entries: 256 });
+    this.completions = this.#queue(this.#plane.ring_queue_create(this.address, 256, QUEUE_VISIBLE), 256);
     // Programs of 2021 name queues from 1.
-    this.#promises = this.#newQueue(256, QUEUE_VISIBLE | QUEUE_LAST);
-    this.#thread = backend.thread === undefined ? undefined : this.#startThread(backend.thread);
+    this.#promises = this.#queue(this.#plane.ring_queue_create(this.address, 256, QUEUE_VISIBLE | QUEUE_LAST), 256);
+    this.#driver = this.#startDriver();
   }
 
   /** A queue that requests name by its index; programs reap it, and user space reads it if it is `visible` (the default). */
   createQueue(options: { readonly entries?: number; readonly visible?: boolean } = {}): RingQueue {
-    return this.#newQueue(options.entries ?? 64, options.visible === false ? 0 : QUEUE_VISIBLE);
+    const { entries = 64, visible = true } = options;
+    return this.#queue(this.#driver.createQueue(entries, visible ? QUEUE_VISIBLE : 0), entries);
   }
 
-  #newQueue(entries: number, how: number): RingQueue {
-    const index =
-      this.#thread === undefined
-        ? this.#plane.ring_queue_create(this.address, entries, how)
-        : this.backend.thread!.createQueue(entries, how);
+  /** Of its number, or of the negated errno that there is in its place. */
+  #queue(index: number, entries: number): RingQueue {
     if (index < 0) throw new InputError('SLUICE_RING_QUEUE', `a queue of ${entries} completions: ${errnoName(-index)}`);
     return new RingQueue(this.runtime, this.address, index, () => this.#more());
   }
@@ -166,7 +149,7 @@ export class RingCore implements AsyncIterable<Completion> {
       posted: counter(3),
       cancelled: counter(4),
       escalated: counter(5),
-      enters: this.#thread === undefined ? BigInt(this.#enters) : this.#thread.enters,
+      enters: this.#driver.enters,
     };
   }
 
@@ -224,7 +207,7 @@ export class RingCore implements AsyncIterable<Completion> {
 
   /** Hands over what is staged and takes what has completed, without waiting. */
   submit(): void {
-    this.#drive();
+    this.#driver.drive();
   }
 
   /**
@@ -232,36 +215,7 @@ export class RingCore implements AsyncIterable<Completion> {
    * own promises settle only afterwards.
    */
   submitAndWait(wait: number, timeoutNs?: number): number {
-    if (this.#turning)
-      throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
-    if (this.#thread !== undefined) {
-      this.#thread.wait(this.#stageTail - this.#withheld, wait, timeoutNs);
-      return this.completions.length;
-    }
-    const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
-    let asked = false;
-    for (;;) {
-      const pending = this.#turn();
-      const enough = this.completions.length >= wait;
-      const more = this.#moreToDo();
-      if (pending === 0 && enough) break;
-      if (pending === 0 && this.issued === 0 && !more) {
-        // Messages of other rings are work that is done in an enter.
-        if (asked) break;
-        asked = true;
-        this.#enter(0, 0);
-        continue;
-      }
-      const left = timeoutNs === undefined ? undefined : (until - performance.now()) * 1e6;
-      if (left !== undefined && left <= 0) {
-        if (pending > 0) this.#enter(pending, 0);
-        break;
-      }
-      const entered = this.#enter(pending, enough || more ? 0 : 1, left);
-      if (entered === ETIME && pending === 0) break;
-    }
-    this.#deliver();
-    if (this.#moreToDo()) this.#schedule();
+    this.#driver.wait(wait, timeoutNs);
     return this.completions.length;
   }
 
@@ -297,11 +251,8 @@ export class RingCore implements AsyncIterable<Completion> {
     const stops = [...this.#closers].flatMap((closer) => closer.stop?.() ?? []);
     if (stops.length > 0) await Promise.allSettled(stops);
     this.#refuses = true;
-    // Asked for by a function on completions: once the plane has returned.
-    if (this.#turning) await Promise.resolve();
-    if (this.#failure === undefined) this.#drive();
-    if (this.backend.thread === undefined) await this.#cancelAll();
-    else await this.backend.thread.finish();
+    if (this.#failure === undefined) this.#driver.drive();
+    await this.#driver.finish();
     // A thread that failed: only then is the kernel done with what was under way.
     if (this.#failure !== undefined) await this.backend.close();
     this.#deliver();
@@ -315,29 +266,12 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#plane.ring_free(this.address);
   }
 
-  async #cancelAll(): Promise<void> {
-    this.#plane.ring_close(this.address);
-    const asked = this.#plane.ring_cancel_all(this.address) !== 0;
-    let rounds = asked ? 0 : 1;
-    for (;;) {
-      this.#enter(this.#turn(), 0);
-      this.#turn();
-      this.#deliver();
-      if (this.issued === 0) break;
-      // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
-      if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.address);
-      // Where nobody can be woken, this thread waits itself.
-      await this.backend.wait().catch(() => this.#enter(0, 1, CLOSING_NS));
-    }
-  }
-
   /** Address of the next staged SQE, zeroed. Makes room by handing over what is there. */
   #nextSqe(): number {
     if (this.#refuses) throw this.#failure ?? new InputError('SLUICE_RING_CLOSED', 'the ring is closed');
     if (this.#isFull()) {
       this.#withheld = (this.#stageTail - this.#chainStart) >>> 0;
-      if (this.#thread === undefined) this.#drive();
-      else this.#thread.turn(this.#stageTail - this.#withheld);
+      this.#driver.makeRoom();
       const { length, whole } = { length: this.#withheld, whole: this.#withheld > this.#stageMask };
       this.#withheld = 0;
       if (this.#isFull()) {
@@ -386,7 +320,7 @@ export class RingCore implements AsyncIterable<Completion> {
 
   #isFull(): boolean {
     const at = (this.address + RING_STAGE_HEAD) / 4;
-    const head = this.#thread === undefined ? this.#words[at]! : Atomics.load(this.#words, at);
+    const head = this.backend.thread === undefined ? this.#words[at]! : Atomics.load(this.#words, at);
     return (this.#stageTail - head) >>> 0 > this.#stageMask;
   }
 
@@ -408,11 +342,7 @@ export class RingCore implements AsyncIterable<Completion> {
 
   #cancelBy(low: number, high: number): boolean {
     if (this.#failure !== undefined) return false;
-    let result: number;
-    if (this.#thread === undefined) {
-      if (!this.#turning) this.#turn();
-      result = this.#plane.ring_cancel(this.address, low, high);
-    } else result = this.#thread.cancel(this.#stageTail - this.#withheld, low, high);
+    const result = this.#driver.cancel(low, high);
     this.#schedule();
     if (result === EBUSY) {
       // Every slot is taken: once one is free the kernel can be asked.
@@ -427,126 +357,21 @@ export class RingCore implements AsyncIterable<Completion> {
     this.#scheduled = true;
     const run = () => {
       this.#scheduled = false;
-      if (!this.#ended) this.#drive();
+      if (!this.#ended) this.#driver.drive();
     };
     // Promises that wait for each other would keep timers and other sources from their turn.
-    if (this.#streak++ < ROUNDS) queueMicrotask(run);
+    if (this.#streak++ < STREAK) queueMicrotask(run);
     else {
       this.#streak = 0;
       later(run);
     }
   }
 
-  #drive(): void {
-    if (this.#thread !== undefined) {
-      this.#thread.drive(this.#stageTail - this.#withheld);
-      return;
-    }
-    if (this.#turning) {
-      this.#schedule();
-      return;
-    }
-    const start = performance.now();
-    for (let round = 0; ; round++) {
-      const pending = this.#turn();
-      const more = this.#moreToDo();
-      if (pending === 0 && !more && (round > 0 || this.issued === 0)) break;
-      if (pending > 0 || this.issued > 0) this.#enter(pending, 0);
-      if (!this.#arrived() && !more && !this.#isKeptBack()) break;
-      if (round >= ROUNDS || performance.now() - start > ROUNDS_MS) {
-        // Promises that settle now must not bring the next such drive before timers and other sources have had their turn.
-        this.#streak = ROUNDS;
-        this.#schedule();
-        break;
-      }
-    }
-    if (this.#turn() > 0) this.#schedule();
-    const delivered = this.#deliver();
-    if (delivered) this.#lastProgress = performance.now();
-    this.#await();
-  }
-
-  /** Has somebody wait for what is under way. */
-  #await(): void {
-    if (this.#waiting || this.#refuses || this.issued === 0) return;
-    this.#waiting = true;
-    const again = () => {
-      this.#waiting = false;
-      if (!this.#ended) this.#drive();
-    };
-    // What answers soon is met by polling; a thread costs more than that.
-    if (performance.now() - this.#lastProgress < POLL_MS) later(again);
-    else
-      this.backend.wait().then(
-        () => {
-          this.#lastProgress = performance.now();
-          again();
-        },
-        (error) => {
-          // The kernel goes on with them, and their memory stays its own until `close`.
-          this.#waiting = false;
-          this.#lastFault = error;
-          this.#reject(error);
-        },
-      );
-  }
-
-  #turn(): number {
-    const view = this.#view;
-    Atomics.store(this.#words, (this.address + RING_STAGE_TAIL) / 4, (this.#stageTail - this.#withheld) | 0);
-    const { plane } = this.runtime;
-    const stackTop = view.getUint32(plane.worker + WORKER_STACK_TOP, true);
-    for (;;) {
-      try {
-        this.#turning = true;
-        return this.#plane.ring_turn(this.address) >>> 0;
-      } catch (error) {
-        view.setUint32(plane.worker + WORKER_STACK_TOP, stackTop, true);
-        const trapped = error instanceof WebAssembly.RuntimeError;
-        // The interpreter counts by itself (`budget` of load), and says so.
-        const counted = error instanceof SluiceError && error.code === 'SLUICE_FAULT_BUDGET';
-        const exhausted = counted || (trapped && view.getUint32(plane.worker + WORKER_FUEL, true) === 0);
-        if (this.#plane.ring_stopped(this.address, exhausted ? 1 : 0) === 0) throw error;
-        this.#lastFault = error;
-      } finally {
-        this.#turning = false;
-      }
-    }
-  }
-
-  #enter(submit: number, wait: number, timeoutNs?: number): number {
-    this.#enters++;
-    const result = this.backend.enter(submit, wait, timeoutNs);
-    if (result >= 0 || result === ETIME || result === EINTR || result === EBUSY || result === EAGAIN) return result;
-    throw new RequestError('io_uring_enter', result);
-  }
-
-  /** The plane stopped for its budget, or the kernel keeps completions that found no room. */
-  #moreToDo(): boolean {
-    const view = this.#view;
-    if (view.getUint32(this.address + RING_RUNS_LEFT, true) === 0) return true;
-    return (view.getUint32(this.backend.addresses.sqFlags, true) & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
-  }
-
-  /** Requests are ready that found no place in the kernel's queue. */
-  #isKeptBack(): boolean {
-    return this.#view.getUint32(this.address + RING_READY_FIRST, true) !== 0;
-  }
-
-  #arrived(): boolean {
-    const { cqHead, cqTail } = this.backend.addresses;
-    // The kernel writes its tail in enters of this thread, or is asked again.
-    return this.#words[cqHead / 4] !== this.#words[cqTail / 4];
-  }
-
-  #deliver(): boolean {
-    const taken = this.#takePromises();
-    if (this.#waiters.length > 0) this.#wake(true);
+  #deliver(until?: number, come = true): boolean {
+    const limit = until === undefined ? undefined : this.#promises.before(until);
+    const taken = this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags), limit);
+    if (come && this.#waiters.length > 0) this.#wake(true);
     return taken > 0;
-  }
-
-  #takePromises(limit?: number): number {
-    return this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags), limit);
   }
 
   #wake(more: boolean): void {
@@ -559,27 +384,36 @@ export class RingCore implements AsyncIterable<Completion> {
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
   }
 
-  #startThread(thread: RingThread): ThreadDriver {
-    thread.start(this.address, this.#promises.index);
+  #startDriver(): RingDriver {
     const ended = () => this.#ended;
-    const driver = new ThreadDriver(thread, {
+    const refuses = () => this.#refuses;
+    const host: RingDriverHost = {
       address: this.address,
       words: this.#words,
       get ended() {
         return ended();
       },
-      ready: () => this.completions.length,
-      deliver: (until, come) => {
-        this.#takePromises(this.#promises.before(until));
-        if (come) this.#wake(true);
+      get refuses() {
+        return refuses();
       },
-    });
+      tail: () => this.#stageTail - this.#withheld,
+      ready: () => this.completions.length,
+      deliver: (until, come) => this.#deliver(until, come),
+      schedule: (late) => {
+        if (late === true) this.#streak = STREAK;
+        this.#schedule();
+      },
+      fail: (error) => this.#reject(error),
+    };
+    const { thread } = this.backend;
+    if (thread === undefined) return new InlineDriver(this.runtime, this.backend, host);
+    thread.start(this.address, this.#promises.index);
     thread.onFailure((error) => {
       this.#failure = error;
       this.#refuses = true;
       this.#reject(error);
     });
-    return driver;
+    return new ThreadDriver(thread, host);
   }
 
   #more(): Promise<boolean> {
@@ -590,8 +424,5 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 }
 
-const SQ_CQ_OVERFLOW = 2;
-/** How long closing blocks at once. */
-const CLOSING_NS = 20e6;
 const LINKED = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const ECANCELED = -125;

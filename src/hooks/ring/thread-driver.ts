@@ -1,20 +1,8 @@
 /** A ring that another thread turns, as JavaScript's own thread drives it: it tells what is staged, and reads what has been posted. */
 import { RING_IDLE, RING_POSTED, RING_SETTLED, RING_STAGE_TAIL, RING_STATS } from '../../plane/layout/ring.ts';
 import type { RingThread } from '../../runtime/ring-backend.ts';
+import type { RingDriver, RingDriverHost } from './driver.ts';
 import { later } from './later.ts';
-
-/** What the driver asks of its ring. */
-export interface ThreadDriverHost {
-  /** Address of the control block, and the memory as words. */
-  readonly address: number;
-  readonly words: Int32Array;
-  /** Nothing comes any more. */
-  readonly ended: boolean;
-  /** Completions in queue 0. */
-  ready(): number;
-  /** Settles the promises whose completions stand before the tail `until`; wakes whoever waits for completions where some have come. */
-  deliver(until: number, come: boolean): void;
-}
 
 const waitAsync = (
   Atomics as unknown as {
@@ -26,15 +14,17 @@ const waitAsync = (
   }
 ).waitAsync; // ES2024, which Node 20 has
 
-export class ThreadDriver {
+export class ThreadDriver implements RingDriver {
+  /** The plane is at work elsewhere. */
+  readonly isTurning = false;
   readonly #thread: RingThread;
-  readonly #host: ThreadDriverHost;
+  readonly #host: RingDriverHost;
   readonly #words: Int32Array;
   readonly #at: number;
   #seen = 0;
   #listening = false;
 
-  constructor(thread: RingThread, host: ThreadDriverHost) {
+  constructor(thread: RingThread, host: RingDriverHost) {
     this.#thread = thread;
     this.#host = host;
     this.#words = host.words;
@@ -46,28 +36,37 @@ export class ThreadDriver {
     return new DataView(this.#words.buffer).getBigUint64(at, true);
   }
 
-  /** Hands over what is staged up to `tail`, and takes what has been posted. */
-  drive(tail: number): void {
-    this.#publish(tail);
+  get lastFault(): unknown {
+    return this.#thread.lastFault;
+  }
+
+  createQueue(entries: number, how: number): number {
+    return this.#thread.createQueue(entries, how);
+  }
+
+  drive(): void {
+    this.#publish();
     this.#thread.wake();
     this.look();
   }
 
-  /** The same, once the thread has taken what it can. */
-  turn(tail: number): void {
-    this.#publish(tail);
+  makeRoom(): void {
+    this.#publish();
     this.#thread.turn();
     this.look();
   }
 
-  cancel(tail: number, low: number, high: number): number {
-    this.#publish(tail);
+  cancel(low: number, high: number): number {
+    this.#publish();
     return this.#thread.cancel(low, high);
   }
 
-  /** Blocks until queue 0 holds so many completions, nothing is under way, or the time is over. */
-  wait(tail: number, count: number, timeoutNs?: number): void {
-    this.#publish(tail);
+  finish(): Promise<void> {
+    return this.#thread.finish();
+  }
+
+  wait(count: number, timeoutNs?: number): void {
+    this.#publish();
     this.#thread.turn();
     const until = timeoutNs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutNs / 1e6;
     for (;;) {
@@ -107,8 +106,8 @@ export class ThreadDriver {
     return this.#word(RING_IDLE) === this.#word(RING_STAGE_TAIL);
   }
 
-  #publish(tail: number): void {
-    Atomics.store(this.#words, this.#at + RING_STAGE_TAIL / 4, tail | 0);
+  #publish(): void {
+    Atomics.store(this.#words, this.#at + RING_STAGE_TAIL / 4, this.#host.tail() | 0);
   }
 
   #word(offset: number): number {

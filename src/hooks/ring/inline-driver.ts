@@ -1,0 +1,207 @@
+/** A ring that JavaScript's own thread takes on: turns of the plane, and enters of the backend between them. */
+import { InputError, SluiceError } from '../../errors.ts';
+import { RING_ISSUED, RING_READY_FIRST, RING_RUNS_LEFT, RING_STAGE_TAIL } from '../../plane/layout/ring.ts';
+import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
+import type { RingBackend } from '../../runtime/ring-backend.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { RingDriver, RingDriverHost } from './driver.ts';
+import { later } from './later.ts';
+import { type RingPlane, ringPlane } from './plane.ts';
+import { RequestError } from './request-error.ts';
+
+const ETIME = -62;
+const EINTR = -4;
+const EBUSY = -16;
+const EAGAIN = -11;
+const SQ_CQ_OVERFLOW = 2;
+/** Turns and enters in a row before JavaScript gets its turn (or ms); for how long a ring is polled before somebody waits for it, ms. */
+const ROUNDS = 256;
+const ROUNDS_MS = 2;
+const POLL_MS = 0.1;
+/** How long closing blocks at once, ns. */
+const CLOSING_NS = 20e6;
+
+export class InlineDriver implements RingDriver {
+  lastFault: unknown;
+  isTurning = false;
+  readonly #runtime: Runtime;
+  readonly #backend: RingBackend;
+  readonly #plane: RingPlane;
+  readonly #host: RingDriverHost;
+  readonly #words: Int32Array;
+  readonly #address: number;
+  #waiting = false;
+  #lastProgress = 0;
+  #enters = 0;
+
+  constructor(runtime: Runtime, backend: RingBackend, host: RingDriverHost) {
+    this.#runtime = runtime;
+    this.#backend = backend;
+    this.#plane = ringPlane(runtime);
+    this.#host = host;
+    this.#words = host.words;
+    this.#address = host.address;
+  }
+
+  get enters(): bigint {
+    return BigInt(this.#enters);
+  }
+
+  createQueue(entries: number, how: number): number {
+    return this.#plane.ring_queue_create(this.#address, entries, how);
+  }
+
+  drive(): void {
+    if (this.isTurning) {
+      this.#host.schedule();
+      return;
+    }
+    const start = performance.now();
+    for (let round = 0; ; round++) {
+      const pending = this.#turn();
+      const more = this.#moreToDo();
+      if (pending === 0 && !more && (round > 0 || this.#issued === 0)) break;
+      if (pending > 0 || this.#issued > 0) this.#enter(pending, 0);
+      if (!this.#arrived() && !more && !this.#isKeptBack()) break;
+      if (round >= ROUNDS || performance.now() - start > ROUNDS_MS) {
+        // Promises that settle now must not bring the next such drive before timers and other sources have had their turn.
+        this.#host.schedule(true);
+        break;
+      }
+    }
+    if (this.#turn() > 0) this.#host.schedule();
+    if (this.#host.deliver()) this.#lastProgress = performance.now();
+    this.#await();
+  }
+
+  makeRoom(): void {
+    this.drive();
+  }
+
+  wait(count: number, timeoutNs?: number): void {
+    if (this.isTurning)
+      throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
+    const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
+    let asked = false;
+    for (;;) {
+      const pending = this.#turn();
+      const enough = this.#host.ready() >= count;
+      const more = this.#moreToDo();
+      if (pending === 0 && enough) break;
+      if (pending === 0 && this.#issued === 0 && !more) {
+        // Messages of other rings are work that is done in an enter.
+        if (asked) break;
+        asked = true;
+        this.#enter(0, 0);
+        continue;
+      }
+      const left = timeoutNs === undefined ? undefined : (until - performance.now()) * 1e6;
+      if (left !== undefined && left <= 0) {
+        if (pending > 0) this.#enter(pending, 0);
+        break;
+      }
+      const entered = this.#enter(pending, enough || more ? 0 : 1, left);
+      if (entered === ETIME && pending === 0) break;
+    }
+    this.#host.deliver();
+    if (this.#moreToDo()) this.#host.schedule();
+  }
+
+  cancel(low: number, high: number): number {
+    if (!this.isTurning) this.#turn();
+    return this.#plane.ring_cancel(this.#address, low, high);
+  }
+
+  async finish(): Promise<void> {
+    // Asked for by a function on completions: once the plane has returned.
+    if (this.isTurning) await Promise.resolve();
+    this.#plane.ring_close(this.#address);
+    const asked = this.#plane.ring_cancel_all(this.#address) !== 0;
+    let rounds = asked ? 0 : 1;
+    for (;;) {
+      this.#enter(this.#turn(), 0);
+      this.#turn();
+      this.#host.deliver();
+      if (this.#issued === 0) break;
+      // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
+      if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.#address);
+      // Where nobody can be woken, this thread waits itself.
+      await this.#backend.wait().catch(() => this.#enter(0, 1, CLOSING_NS));
+    }
+  }
+
+  /** Has somebody wait for what is under way. */
+  #await(): void {
+    if (this.#waiting || this.#host.refuses || this.#issued === 0) return;
+    this.#waiting = true;
+    const again = () => {
+      this.#waiting = false;
+      if (!this.#host.ended) this.drive();
+    };
+    // What answers soon is met by polling; waiting costs more than that.
+    if (performance.now() - this.#lastProgress < POLL_MS) later(again);
+    else
+      this.#backend.wait().then(
+        () => {
+          this.#lastProgress = performance.now();
+          again();
+        },
+        (error) => {
+          // The kernel goes on with them, and their memory stays its own until `close`.
+          this.#waiting = false;
+          this.lastFault = error;
+          this.#host.fail(error);
+        },
+      );
+  }
+
+  #turn(): number {
+    Atomics.store(this.#words, (this.#address + RING_STAGE_TAIL) / 4, this.#host.tail() | 0);
+    const { worker } = this.#runtime.plane;
+    const stackTop = this.#words[(worker + WORKER_STACK_TOP) / 4]!;
+    for (;;) {
+      try {
+        this.isTurning = true;
+        return this.#plane.ring_turn(this.#address) >>> 0;
+      } catch (error) {
+        this.#words[(worker + WORKER_STACK_TOP) / 4] = stackTop;
+        const trapped = error instanceof WebAssembly.RuntimeError;
+        // The interpreter counts by itself (`budget` of load), and says so.
+        const counted = error instanceof SluiceError && error.code === 'SLUICE_FAULT_BUDGET';
+        const exhausted = counted || (trapped && this.#words[(worker + WORKER_FUEL) / 4] === 0);
+        if (this.#plane.ring_stopped(this.#address, exhausted ? 1 : 0) === 0) throw error;
+        this.lastFault = error;
+      } finally {
+        this.isTurning = false;
+      }
+    }
+  }
+
+  #enter(submit: number, wait: number, timeoutNs?: number): number {
+    this.#enters++;
+    const result = this.#backend.enter(submit, wait, timeoutNs);
+    if (result >= 0 || result === ETIME || result === EINTR || result === EBUSY || result === EAGAIN) return result;
+    throw new RequestError('io_uring_enter', result);
+  }
+
+  get #issued(): number {
+    return this.#words[(this.#address + RING_ISSUED) / 4]!;
+  }
+
+  /** The plane stopped for its budget, or the kernel keeps completions that found no room. */
+  #moreToDo(): boolean {
+    if (this.#words[(this.#address + RING_RUNS_LEFT) / 4] === 0) return true;
+    return (this.#words[this.#backend.addresses.sqFlags / 4]! & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
+  }
+
+  /** Requests are ready that found no place in the kernel's queue. */
+  #isKeptBack(): boolean {
+    return this.#words[(this.#address + RING_READY_FIRST) / 4] !== 0;
+  }
+
+  #arrived(): boolean {
+    const { cqHead, cqTail } = this.#backend.addresses;
+    // The kernel writes its tail in enters of this thread, or is asked again.
+    return this.#words[cqHead / 4] !== this.#words[cqTail / 4];
+  }
+}
