@@ -1,8 +1,9 @@
 // `npm start`: installs and builds what is missing, then runs the main job on real input: the eBPF objects of bpf/ over a packet
-// capture, in user space (JIT and interpreter) and, where bpf(2) allows, in the Linux kernel; shows what agreed.
+// capture, in user space (JIT and interpreter) and, where bpf(2) allows, in the Linux kernel, and a file through the ring, by the kernel's
+// io_uring and again in simulation; shows what agreed.
 // Usage: npm start [-- CAPTURE.pcap]
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -90,4 +91,19 @@ if (kernel) {
   );
   worst = Math.max(worst, sluice('diff', 'linux', 'bpf/objects/xdp_parser.bpf.o'));
 }
+
+if (run(process.execPath, ['bin/sluice.js', 'ring', 'features', '--require', 'read'], { quiet: true }) === 0) {
+  process.stdout.write("\n# A file through the ring: a verified program copies it on io_uring's completions\n");
+  const record = join('.cache', 'start.record');
+  const [copy, again] = [join('.cache', 'start.copy'), join('.cache', 'start.again')];
+  worst = Math.max(worst, sluice('ring', 'cp', '--record', record, capture, copy));
+  process.stdout.write('# The same program over a simulated kernel that serves the recorded answers\n');
+  worst = Math.max(worst, sluice('ring', 'cp', '--replay', record, capture, again));
+  const equal = readFileSync(resolve(root, capture)).equals(readFileSync(join(root, copy)));
+  process.stdout.write(`${copy} ${equal ? 'is' : 'IS NOT'} the same as ${capture}\n`);
+  if (!equal) worst = Math.max(worst, 1);
+} else
+  process.stderr.write(
+    '\nstart: io_uring is not to be had here (Linux 5.11 or newer has it), so the ring is left out\n',
+  );
 process.exit(worst);
