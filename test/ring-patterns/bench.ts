@@ -65,7 +65,7 @@ async function settled(ring: Ring): Promise<void> {
   for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-/** Seeds of a run: SLUICE_RING_SEEDS=10000 for all; SLUICE_RING_SEED=n replays one. */
+/** Seeds of a run: SLUICE_RING_SEEDS=10000 for all, as far as SLUICE_RING_SECONDS allow; SLUICE_RING_SEED=n replays one. */
 export function seeds(count: number, more: readonly number[] = []): number[] {
   if (isReplay) return [Number(process.env.SLUICE_RING_SEED)];
   const wanted = process.env.SLUICE_RING_SEEDS;
@@ -107,14 +107,20 @@ const runtime = new Runtime({ seed: 1n });
  */
 export async function simulate(
   count: number,
-  options: (seed: number) => SimulationOptions,
+  options: (seed: number) => SimulationOptions & { readonly requests?: number },
   run: (simulated: Simulated) => Promise<void>,
   more: readonly number[] = [],
 ): Promise<void> {
+  const { SLUICE_RING_SECONDS: seconds } = process.env;
+  const until = performance.now() + Number(seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  let done = 0;
   for (const seed of seeds(count, more)) {
+    if (performance.now() > until) break;
+    done++;
     const world = new World();
-    const backend = new SimulatedBackend(runtime, { world, seed, ...options(seed) });
-    const ring = await Ring.create({ runtime, backend, requests: 256, staged: 64, programs: 32 });
+    const { requests = 256, ...simulation } = options(seed);
+    const backend = new SimulatedBackend(runtime, { world, seed, ...simulation });
+    const ring = await Ring.create({ runtime, backend, requests, staged: 64, programs: 32 });
     try {
       await limited(run({ ring, world, backend, seed }), 'the pattern');
       await settled(ring);
@@ -131,6 +137,7 @@ export async function simulate(
       throw told;
     }
   }
+  if (seconds !== undefined) console.log(`${done} seeds`);
 }
 
 const OP_PIPE = 62;

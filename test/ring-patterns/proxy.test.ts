@@ -1,6 +1,7 @@
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { proxy } from '../../src/hooks/ring/patterns/proxy.ts';
+import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
 import { isReplay, listening, noRing, onKernel, simulate, withRing } from './bench.ts';
 
@@ -104,5 +105,31 @@ describe('proxy over simulated worlds', () => {
       [704],
     );
     if (!isReplay) expect(whole).toBeGreaterThan(100);
+  });
+
+  it('closes everything where the ring has no request left for it', async () => {
+    let failed = 0;
+    await simulate(
+      60,
+      (seed) => ({ faults: chaos, requests: 4 + (seed % 6) }),
+      async ({ ring, world, seed }) => {
+        world.serve(80, { data: (peer, bytes) => peer.send(bytes) });
+        const fd = world.listen(8080);
+        const before = world.openDescriptors.length;
+        for (let i = 0; i < 5; i++)
+          world.connect(8080, [{ send: 'x'.repeat(300), pieces: 3 }, { receive: 300 }, { close: true }]);
+        const controller = new AbortController();
+        world.clock.at(seed % 2 === 0 ? 100_000 : 200_000_000, () => controller.abort());
+        const errno = await proxy(ring, fd, upstreamOf(80), { connections: 5, signal: controller.signal }).then(
+          () => undefined,
+          (error: unknown) => (error instanceof RequestError ? error.errno : error),
+        );
+        if (errno !== undefined) expect(errno).toBe('ENOMEM');
+        if (errno !== undefined) failed++;
+        for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+        expect(world.openDescriptors.length).toBe(before);
+      },
+    );
+    if (!isReplay) expect(failed).toBeGreaterThan(0);
   });
 });

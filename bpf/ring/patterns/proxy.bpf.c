@@ -127,7 +127,9 @@ static __always_inline void close_next(struct io_uring_bpf_ctx *ctx, struct prox
 	if (fd >= 0) {
 		pair->ways[0].doing = DOING_CLOSE;
 		io_uring_prep_close(&sqe, fd);
-		way_submit(ctx, proxy, pair, 0, &sqe);
+		/* User space closes what is left in the pair. */
+		if (!way_submit(ctx, proxy, pair, 0, &sqe))
+			pair->fds[0] = fd;
 		return;
 	}
 	pair->ways[0].doing = DOING_NOTHING;
@@ -238,7 +240,8 @@ static __always_inline void accepted(struct io_uring_bpf_ctx *ctx, struct proxy 
 		if (job_ends(&proxy->job) || address == 0 || job_read(ctx, address, &other) != 0) {
 			listener->ways[0].doing = DOING_CLOSE;
 			io_uring_prep_close(&sqe, res);
-			way_submit(ctx, proxy, listener, 0, &sqe);
+			if (!way_submit(ctx, proxy, listener, 0, &sqe))
+				listener->fds[0] = res;
 			return;
 		}
 		proxy->free = other.next;
@@ -269,9 +272,10 @@ static __always_inline void stop(struct io_uring_bpf_ctx *ctx, struct proxy *pro
 
 		if (i > pairs || job_read(ctx, address, &other) != 0)
 			break;
-		if (i == 0)
-			job_cancel(ctx, &proxy->job, &other.ways[0].piece);
-		else if (!other.closing && other.fds[0] >= 0)
+		if (i == 0) {
+			if (other.ways[0].doing == DOING_ACCEPT)
+				job_cancel(ctx, &proxy->job, &other.ways[0].piece);
+		} else if (!other.closing && other.fds[0] >= 0)
 			close_next(ctx, proxy, &other);
 		job_write(ctx, address, &other);
 	}
