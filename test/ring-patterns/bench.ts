@@ -65,12 +65,13 @@ async function settled(ring: Ring): Promise<void> {
   for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-/** Seeds of a run: SLUICE_RING_SEEDS=10000 for all, as far as SLUICE_RING_SECONDS allow; SLUICE_RING_SEED=n replays one. */
+/** Seeds of a run: SLUICE_RING_SEEDS=10000 for all, from SLUICE_RING_FIRST as far as SLUICE_RING_SECONDS allow; SLUICE_RING_SEED=n replays one. */
 export function seeds(count: number, more: readonly number[] = []): number[] {
   if (isReplay) return [Number(process.env.SLUICE_RING_SEED)];
   const wanted = process.env.SLUICE_RING_SEEDS;
   const length = wanted === undefined ? count : Number(wanted);
-  return [...Array.from({ length }, (_, i) => i + 1), ...more.filter((seed) => seed > length)];
+  const first = Number(process.env.SLUICE_RING_FIRST ?? 1);
+  return [...Array.from({ length }, (_, i) => i + 1).slice(first - 1), ...more.filter((seed) => seed > length)];
 }
 
 /** One seed alone: what holds of many together cannot be asked of it. */
