@@ -129,6 +129,8 @@ describe('proxy over simulated worlds', () => {
         for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
         expect(world.openDescriptors.length).toBe(before);
       },
+      // No request was left to cancel a poll with.
+      [4121],
     );
     if (!isReplay) expect(failed).toBeGreaterThan(0);
   });

@@ -126,6 +126,8 @@ export const RING_RUN_EXCEEDED = 436;
 export const RING_SCRATCH = 448;
 /** struct __kernel_timespec: how long the plane rests before it asks once more to cancel what could not be cancelled. */
 export const RING_PAUSE = 512;
+/** 1: requests are to be cancelled (SLOT_CANCEL_WANTED) for which no slot was free to ask the kernel with. */
+export const RING_CANCELS_WANTED = 528;
 export const RING_CONTROL_SIZE = 576;
 
 /** struct io_uring_bpf_ctx: what programs see. The first three fields are those of the 2021 patches. */
@@ -204,6 +206,7 @@ export const SLOT_NUMBER = 160;
 export const SLOT_INTERNAL = 1;
 export const SLOT_BROKEN = 2;
 export const SLOT_CANCELLING = 4;
+export const SLOT_CANCEL_WANTED = 8;
 
 export const RING_EDGE_SIZE = 12;
 export const EDGE_TO = 0;

@@ -1,7 +1,7 @@
 // One turn of a ring: the kernel's completions, what the user staged, programs that are due; then the kernel's SQ is full of what there is to do.
 import {
   ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
-  RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
+  RING_CANCELS_WANTED, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
   RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_STAGE, RING_STAGE_HEAD,
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_WAIT, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
@@ -14,6 +14,7 @@ import {
 import { WORKER_RING } from '../../layout/worker';
 import { WORKER } from '../worker';
 import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
+import { cancelWanted } from './cancel';
 import { connect, joinChains, LINKED, newRequest, policyOf } from './chains';
 import { complete } from './completion';
 import { clear64 } from './copying';
@@ -164,6 +165,7 @@ export function ring_turn(ring: usize): u32 {
   store<u32>(ring, load<u32>(ring, RING_BUDGET_RUNS), RING_RUNS_LEFT);
   store<u32>(WORKER, <u32>ring, WORKER_RING);
   reap(ring);
+  if (load<u32>(ring, RING_CANCELS_WANTED) != 0) cancelWanted(ring);
   stage(ring);
   settle(ring);
   store<u32>(WORKER, 0, WORKER_RING);
