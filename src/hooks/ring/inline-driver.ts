@@ -18,7 +18,7 @@ const SQ_CQ_OVERFLOW = 2;
 const ROUNDS = 256;
 const ROUNDS_MS = 2;
 const POLL_MS = 0.1;
-/** How long closing blocks at once, ns. */
+/** How long closing blocks at once, or waits before it asks for cancellations again, ns. */
 const CLOSING_NS = 20e6;
 
 export class InlineDriver implements RingDriver {
@@ -126,7 +126,9 @@ export class InlineDriver implements RingDriver {
       // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
       if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.#address);
       // Where nobody can be woken, this thread waits itself.
-      await this.#backend.wait().catch(() => this.#enter(0, 1, CLOSING_NS));
+      const woken = this.#backend.wait().catch(() => this.#enter(0, 1, CLOSING_NS));
+      if (await soonerThan(woken)) continue;
+      this.#plane.ring_cancel_all(this.#address);
     }
   }
 
@@ -204,4 +206,15 @@ export class InlineDriver implements RingDriver {
     // The kernel writes its tail in enters of this thread, or is asked again.
     return this.#words[cqHead / 4] !== this.#words[cqTail / 4];
   }
+}
+
+/** False: it has not come within CLOSING_NS. It is then asked for again. */
+async function soonerThan(woken: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), CLOSING_NS / 1e6);
+  });
+  const came = await Promise.race([woken.then(() => true), late]);
+  clearTimeout(timer);
+  return came;
 }
