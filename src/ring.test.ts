@@ -2,7 +2,7 @@ import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UnsupportedError } from './errors.ts';
+import { ringRefusal } from './linux/io-uring-features.ts';
 import { IORING_OP_BPF, RING_POST } from './plane/layout/ring.ts';
 import {
   IOSQE_IO_HARDLINK,
@@ -19,15 +19,7 @@ import {
 } from './plane/layout/sqe.ts';
 import { Ring } from './ring.ts';
 
-async function unavailable(): Promise<string | undefined> {
-  try {
-    await (await Ring.create({ entries: 4 })).close();
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error.message;
-    throw error;
-  }
-}
-const reason = await unavailable();
+const reason = ringRefusal();
 
 const NOP_INJECT_RESULT = 1;
 const OP_TIMEOUT = 11;

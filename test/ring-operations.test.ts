@@ -16,20 +16,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pollEvents } from '../src/abi/io-uring/call-flags.ts';
-import { UnsupportedError } from '../src/errors.ts';
 import { Ring } from '../src/ring.ts';
+import { noRing, skipped } from './ring-testbed.ts';
 
-async function unavailable(): Promise<string | undefined> {
-  try {
-    await (await Ring.create({ entries: 4 })).close();
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error.message;
-    throw error;
-  }
-}
-const reason = await unavailable();
-
-describe.skipIf(reason !== undefined)(`operations${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
+describe.skipIf(noRing !== undefined)(`operations${skipped}`, () => {
   let ring: Ring;
   let folder: string;
   const path = (name: string) => join(folder, name);
@@ -191,7 +181,7 @@ describe.skipIf(reason !== undefined)(`operations${reason === undefined ? '' : `
   });
 });
 
-describe.skipIf(reason !== undefined)('plain calls', () => {
+describe.skipIf(noRing !== undefined)(`plain calls${skipped}`, () => {
   it('are taken for what is in memory, and for nothing that is not alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-plain-'));
     const ring = await Ring.create({ entries: 8 });

@@ -45,8 +45,8 @@ export class LinuxPlainCalls implements PlainCalls {
   readonly #systems = new Map<number, FileSystem>();
   /** Of descriptors that were used. One that is closed elsewhere and given to another file keeps its choice: the result is right, its cost may not be. */
   readonly #ofDescriptors = new Map<number, FileSystem>();
-  /** struct statfs; struct iovec. */
-  readonly #scratch = new BigUint64Array(16);
+  /** struct statfs; struct iovec. In words of 32 bits: no BigInt for a read. */
+  readonly #scratch = new Uint32Array(32);
   readonly #address = addressOf(this.#scratch);
 
   read(fd: number, address: number, length: number, offset: number): number | undefined {
@@ -82,8 +82,10 @@ export class LinuxPlainCalls implements PlainCalls {
 
   #readNow(system: FileSystem, fd: number, address: number, length: number, offset: number): number | undefined {
     if (!system.canDecline) return undefined;
-    this.#scratch[0] = BigInt(address);
-    this.#scratch[1] = BigInt(length);
+    this.#scratch[0] = address >>> 0;
+    this.#scratch[1] = Math.floor(address / 2 ** 32);
+    this.#scratch[2] = length;
+    this.#scratch[3] = 0;
     const low = offset % 2 ** 32;
     const result = syscall('preadv2', fd, this.#address, 1, offset, (offset - low) / 2 ** 32, RWF_NOWAIT);
     if (result === -EOPNOTSUPP) system.canDecline = false;
@@ -95,7 +97,7 @@ export class LinuxPlainCalls implements PlainCalls {
     const known = this.#ofDescriptors.get(fd);
     if (known !== undefined) return known;
     if (syscall('fstatfs', fd, this.#address) !== 0) return undefined;
-    const type = Number(this.#scratch[0]! & 0xffff_ffffn);
+    const type = this.#scratch[0]!;
     let system = this.#systems.get(type);
     if (system === undefined) {
       system = new FileSystem(type);
