@@ -1,7 +1,11 @@
-import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RingContext } from './hooks/ring/context.ts';
+import { attachToRings } from './hooks/ring/global-programs.ts';
+import { placeCallback } from './hooks/ring/placement.ts';
+import { load } from './index.ts';
 import { ringRefusal } from './linux/io-uring-features.ts';
 import { IORING_OP_BPF, RING_POST } from './plane/layout/ring.ts';
 import {
@@ -18,6 +22,9 @@ import {
   SQE_USER_DATA,
 } from './plane/layout/sqe.ts';
 import { Ring } from './ring.ts';
+import { isArray } from './runtime/handles.ts';
+import type { UserObject } from './runtime/load.ts';
+import { Runtime } from './runtime/runtime.ts';
 
 const reason = ringRefusal();
 
@@ -217,3 +224,55 @@ describe.skipIf(reason !== undefined)('closing a ring', () => {
     expect(() => ring.stage(() => {})).toThrow('the ring is closed');
   });
 });
+
+describe.skipIf(reason !== undefined)('programs of all rings', () => {
+  const object = readFileSync(new URL('../bpf/objects/ring/nops.bpf.o', import.meta.url));
+
+  it('are attached to those that are there and to those that come', async () => {
+    const runtime = new Runtime();
+    const nops = await load(object, { runtime });
+    const before = await Ring.create({ runtime, entries: 8 });
+    expect(before.programs.names).toEqual([]);
+    attachToRings(nops);
+    const after = await Ring.create({ runtime, entries: 8 });
+    for (const ring of [before, after]) {
+      // No requests are left to be made, and one is running: the program tells queue 0 at its end.
+      new DataView(runtime.plane.memory.buffer, bss(nops)).setUint32(8, 1, true);
+      ring.stage(nop(0, 0, ring.programs.number('nops'), 5));
+      expect(ring.submitAndWait(1)).toBe(1);
+      expect(ring.completions.shift()).toMatchObject({ userData: 5n, res: 0 });
+      expect(ring.stats.runs).toBe(1n);
+    }
+    await before.close();
+    await after.close();
+    nops.close();
+  });
+
+  it('or a function stand in one place, by a flag', async () => {
+    for (const side of ['program', 'javascript'] as const) {
+      const ring = await Ring.create({ entries: 8 });
+      const nops = await load(object, { runtime: ring.runtime });
+      let called = 0;
+      const javascript = (context: RingContext) => {
+        called++;
+        context.emit(0, context.userData, 0);
+        return undefined;
+      };
+      const number = placeCallback(ring, { name: 'nops', object: nops, javascript }, side);
+      new DataView(ring.runtime.plane.memory.buffer, bss(nops)).setUint32(8, 1, true);
+      ring.stage(nop(0, 0, number, 6));
+      expect(ring.submitAndWait(1)).toBe(1);
+      expect(ring.completions.shift()).toMatchObject({ userData: 6n, res: 0 });
+      expect(called).toBe(side === 'javascript' ? 1 : 0);
+      await ring.close();
+      nops.close();
+    }
+  });
+});
+
+/** Address of the object's `left` and `running`. */
+function bss(object: UserObject): number {
+  const map = object.maps['.bss'];
+  if (map === undefined || !isArray(map)) throw new Error('nops.bpf.o has no .bss');
+  return map.bytes().byteOffset;
+}

@@ -1,18 +1,8 @@
 /** Errors of system calls: what the kernel refused, by errno. */
-import { constants } from 'node:os';
+import { errnoName } from '../abi/errno.ts';
 import { SluiceError, UnsupportedError } from '../errors.ts';
 
-const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-// Aliases on Linux: the names that bpf(2) documents win.
-names.set(11, 'EAGAIN');
-names.set(95, 'EOPNOTSUPP');
-// Not for user space by its own comment (include/linux/errno.h), yet bpf(2) returns it for what a program type cannot do.
-names.set(524, 'ENOTSUPP');
-
-/** Name of a positive errno: `EINVAL`; `E<number>` where it has none. */
-export function errnoName(errno: number): string {
-  return names.get(errno) ?? `E${errno}`;
-}
+export { errnoName };
 
 /** The kernel refused a system call. `code` is `SLUICE_LINUX_<errno>`. */
 export class SyscallError extends SluiceError {
