@@ -30,6 +30,11 @@ export interface ResolvedProgram {
   /** Names of the kfuncs that CALL source 2 refers to by index. */
   readonly kfuncs: readonly string[];
   readonly lines: readonly LineInfo[];
+  /**
+   * What a call passes in place of a register: by slot, then by number of the argument from 1. What Linux patches into the registers of such calls: records of
+   * types, allocators, offsets of nodes.
+   */
+  readonly passed?: ReadonlyMap<number, ReadonlyMap<number, bigint>>;
   /** By slot: 0 where the verifier has proven that no path leads. Such code is not compiled; reached all the same, it is a fault. */
   readonly reached?: Uint8Array;
 }

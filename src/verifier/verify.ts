@@ -11,6 +11,7 @@ import { type Diagnostic, Refusal, Unfollowed } from './diagnostic.ts';
 import { explore } from './explore.ts';
 import { checkOneArena } from './memory/arena.ts';
 import { checkKsyms } from './memory/ksym.ts';
+import type { Ownership } from './ownership.ts';
 import { findAttachTarget } from './program/attach-target.ts';
 import { checkPacketChanges, findReplaced, type Replaced } from './program/extension.ts';
 import { checkFunctionTypes } from './program/function-types.ts';
@@ -77,6 +78,8 @@ export interface Verdict {
    * makes what decides it precise: no state that would go the other way is taken for covered.
    */
   readonly reached?: Uint8Array;
+  /** Of an accepted program that has objects of its own types. */
+  readonly ownership?: Ownership;
 }
 
 /**

@@ -75,6 +75,7 @@ export * from './maps/user';
 export * from './maps/user-ringbuf';
 export * from './maps/value';
 export * from './maps/xskmap';
+export * from './slab/allocator';
 export * from './ring/calls';
 export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';

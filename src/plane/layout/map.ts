@@ -40,6 +40,8 @@ export const SPIN_LOCK_SIZE = 4;
 /** u32: where in a value its bpf_timer and its bpf_wq lie, plus 1; 0 if values have none (layout/timer.ts). */
 export const MAP_TIMER = 244;
 export const MAP_WORK = 248;
+/** u32: record of the values (record.ts), 0 if they have no special fields. */
+export const MAP_RECORD = 252;
 /** Bytes reserved for a map header, private fields included. */
 export const MAP_HEADER_SIZE = 256;
 

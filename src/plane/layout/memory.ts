@@ -62,6 +62,14 @@ export const ROOT_NEXT_OBJECT_ID = 104;
  */
 export const ROOT_SIZE_HOLDS = 108;
 
+/** u32: address of the allocator that is always there, lock word and newest of all, number of the last one (allocator.ts). */
+export const ROOT_GLOBAL_ALLOCATOR = 352;
+export const ROOT_ALLOCATORS_LOCK = 356;
+export const ROOT_ALLOCATORS = 360;
+export const ROOT_NEXT_ALLOCATOR_ID = 364;
+/** u32: epoch of the memory: see plane/assembly/slab/epoch.ts. */
+export const ROOT_EPOCH = 368;
+
 export const MAX_CPUS = 64;
 
 /** Worker blocks: one a CPU, WORKER_SIZE bytes each. Offsets inside stand in worker.ts. */
@@ -76,5 +84,8 @@ export const STACKS = 0x4_0000;
 export const STACK_AREA_SIZE = 0x2_0000;
 export const FRAME_SIZE = 512;
 
+/** Side table of slabs (allocator.ts), for all of the address space: 8 MiB of addresses, of which only what is used takes memory. */
+export const SLAB_TABLE = 0x84_0000;
+
 /** First page of the heap: everything from here up belongs to the page allocator. */
-export const HEAP = 0x84_0000;
+export const HEAP = 0x104_0000;

@@ -1,0 +1,51 @@
+/**
+ * What the verifier has found out about objects of a program's own types: which type each call is about, and from where to where objects go.
+ * Facts only: which allocators may meet in a field is for a policy to say (runtime/allocators/).
+ */
+
+/** A place that can own objects: a kptr field, a list head or a tree root. */
+export type OwnerField =
+  /** In the values of a map, or of the maps in it (`inner`). */
+  | { readonly kind: 'map'; readonly map: string; readonly inner: boolean; readonly offset: number }
+  /** In objects of a struct of the program (id in its BTF). */
+  | { readonly kind: 'object'; readonly struct: number; readonly offset: number };
+
+/** Where an object came from, as far as the program shows it. */
+export type Origin =
+  /** bpf_obj_new: the allocator is implicit. */
+  | { readonly kind: 'implicit'; readonly slot: number }
+  /** bpf_mem_alloc from an allocator map, or from one of the two of a map. */
+  | { readonly kind: 'allocator'; readonly slot: number; readonly map: string; readonly part: 'map' | 'elem' | 'kptr' }
+  /** Taken out of a field: exchanged, popped or removed. */
+  | { readonly kind: 'field'; readonly slot: number; readonly field: OwnerField };
+
+/** An object of this origin may go into this field at this slot. */
+export interface OwnershipEdge {
+  readonly slot: number;
+  readonly origin: Origin;
+  readonly struct: number;
+  readonly into: OwnerField;
+}
+
+/** A call that makes, gives back or links objects. */
+export interface ObjectCall {
+  /** Helper or kfunc. */
+  readonly name: string;
+  /** Struct in the program's BTF: of the object, or of the elements of the list or tree. */
+  readonly struct: number;
+  /** Offset of the node in the struct, for lists and trees; else 0. */
+  readonly node: number;
+  readonly percpu: boolean;
+  /** Of bpf_mem_alloc and its like: the allocator, if it is the same on all paths. */
+  readonly allocator?: { readonly map: string; readonly part: 'map' | 'elem' | 'kptr' };
+  /** Of calls that take an object: all origins that it may have. */
+  readonly origins: readonly Origin[];
+}
+
+export interface Ownership {
+  /** By slot of the call. */
+  readonly calls: ReadonlyMap<number, ObjectCall>;
+  readonly edges: readonly OwnershipEdge[];
+  /** Structs of which the program keeps pointers that it does not own (loads of kptr fields, references that stay after an unlock). */
+  readonly shared: ReadonlySet<number>;
+}
