@@ -73,4 +73,15 @@ const loop = family(
   },
 );
 
-export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...loop]);
+/** Metadata on packets (bpf/include/sluice/trait.h): 0 or what they say, or a negated errno. */
+const traits = family(
+  { source: 'sluice', hooks: ['xdp'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_xdp_trait_set: ['s32(struct xdp_md *xdp, u64 key, const void *val, u64 val__sz, u64 flags)'],
+    bpf_xdp_trait_get: ['s32(struct xdp_md *xdp, u64 key, void *val, u64 val__sz)'],
+    bpf_xdp_trait_is_set: ['s32(struct xdp_md *xdp, u64 key)'],
+    bpf_xdp_trait_del: ['s32(struct xdp_md *xdp, u64 key)'],
+  },
+);
+
+export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...loop, ...traits]);

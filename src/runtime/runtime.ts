@@ -10,6 +10,7 @@ import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
 import { type Clock, setClock, setStack, setTask, steppingClock, type Task } from './surroundings.ts';
 import { Timers } from './timers.ts';
+import { setTraitFormat, type TraitFormat } from './traits.ts';
 
 export interface RuntimeOptions {
   /** CPUs that per-CPU maps are made for (default 1). */
@@ -26,6 +27,8 @@ export interface RuntimeOptions {
   readonly task?: Task;
   /** What bpf_fib_lookup, bpf_check_mtu and socket lookups find (default: loopback, which forwards nothing, and no sockets). */
   readonly network?: Network;
+  /** How packets keep their traits (default: `0-4-8`, `front`). */
+  readonly metadata?: Partial<TraitFormat>;
   /** Results of helpers, in place of what they would do. */
   readonly helperResults?: HelperResults;
 }
@@ -74,6 +77,7 @@ export class Runtime {
       ...(now === undefined ? {} : { now }),
       ...(options.seed === undefined ? {} : { hashSeed: seed }),
     });
+    setTraitFormat(this.plane.view(), options.metadata ?? {});
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);
     const stack = options.task?.stack;

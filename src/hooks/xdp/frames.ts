@@ -16,6 +16,8 @@ import {
   FRAME_RX_QUEUE_INDEX,
   FRAME_SIZE_TOTAL,
   FRAME_TIMESTAMP,
+  FRAME_TRAITS,
+  FRAME_TRAITS_SIDE,
   FRAME_VERDICT,
   FRAME_WIRE_LENGTH,
   HINT_HASH,
@@ -26,6 +28,8 @@ import {
   XDP_HEADROOM,
   XDP_MAX_LINEAR,
 } from '../../plane/layout/frame.ts';
+import { ROOT, ROOT_TRAIT_PLACEMENT } from '../../plane/layout/memory.ts';
+import { TRAITS_META_TAKEN, TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../../plane/layout/trait.ts';
 import type { XdpHints } from '../../runtime/handles.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 
@@ -69,14 +73,19 @@ export class FramePool {
   readonly #runtime: Runtime;
   readonly #buffers: number;
   readonly #bytes: number;
+  /** First of the blocks for traits, 0 where they lie elsewhere. */
+  readonly #sides: number;
 
   constructor(runtime: Runtime, count: number) {
     const descriptors = Math.ceil((count * FRAME_DESCRIPTOR_SIZE) / XDP_FRAME_SIZE) * XDP_FRAME_SIZE;
     this.count = count;
     this.#runtime = runtime;
-    this.#bytes = descriptors + count * XDP_FRAME_SIZE;
+    const aside = runtime.view().getUint32(ROOT + ROOT_TRAIT_PLACEMENT, true) === TRAITS_SIDE;
+    const buffers = descriptors + count * XDP_FRAME_SIZE;
+    this.#bytes = buffers + (aside ? count * TRAITS_SIDE_SIZE : 0);
     this.address = runtime.allocatePages(this.#bytes);
     this.#buffers = this.address + descriptors;
+    this.#sides = aside ? this.address + buffers : 0;
   }
 
   descriptor(index: number): number {
@@ -102,6 +111,8 @@ export class FramePool {
     view.setUint32(frame + FRAME_HARD_START, buffer, true);
     view.setUint32(frame + FRAME_SIZE_TOTAL, XDP_FRAME_SIZE, true);
     view.setUint32(frame + FRAME_VERDICT, 0, true);
+    view.setUint32(frame + FRAME_TRAITS, origin.metadata ? TRAITS_META_TAKEN : 0, true);
+    view.setUint32(frame + FRAME_TRAITS_SIDE, this.#sides === 0 ? 0 : this.#sides + index * TRAITS_SIDE_SIZE, true);
     view.setBigUint64(frame + FRAME_TIMESTAMP, origin.timestampNs ?? 0n, true);
     view.setUint32(frame + FRAME_WIRE_LENGTH, origin.wireLength ?? data.length, true);
     writeHints(view, frame, origin.hints);

@@ -46,6 +46,7 @@ export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/timer';
 export * from './kfuncs/xdp-metadata';
+export * from './kfuncs/xdp-trait';
 export * from './maps/arena';
 export * from './maps/array';
 export * from './maps/array-of-maps';

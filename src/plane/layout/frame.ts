@@ -35,6 +35,9 @@ export const HINT_TIMESTAMP = 1;
 export const HINT_HASH = 2;
 export const HINT_VLAN = 4;
 export const HINTS_DRIVER = 8;
+/** u32: TRAITS_* bits (trait.ts); u32: address of the frame's block for traits of placement `side`, 0 without. */
+export const FRAME_TRAITS = 84;
+export const FRAME_TRAITS_SIDE = 88;
 /** Bytes from one descriptor to the next in a batch. */
 export const FRAME_DESCRIPTOR_SIZE = 96;
 

@@ -70,6 +70,10 @@ export const ROOT_NEXT_ALLOCATOR_ID = 364;
 /** u32: epoch of the memory: see plane/assembly/slab/epoch.ts. */
 export const ROOT_EPOCH = 368;
 
+/** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
+export const ROOT_TRAIT_LAYOUT = 384;
+export const ROOT_TRAIT_PLACEMENT = 388;
+
 export const MAX_CPUS = 64;
 
 /** Worker blocks: one a CPU, WORKER_SIZE bytes each. Offsets inside stand in worker.ts. */

@@ -1,12 +1,14 @@
 // XDP: the batch loop, and the helpers that move a frame's edges. Facts from net/core/filter.c and include/net/xdp.h.
 import {
   FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_HARD_START, FRAME_REDIRECT_FLAGS,
-  FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_SIZE_TOTAL, FRAME_VERDICT, XDP_FRAME_RESERVED, XDP_TAILROOM,
+  FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_SIZE_TOTAL, FRAME_TRAITS, FRAME_VERDICT, XDP_FRAME_RESERVED, XDP_TAILROOM,
 } from '../../layout/frame';
 import {
   WORKER_FRAME, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX, WORKER_REDIRECT_MAP,
 } from '../../layout/worker';
-import { EACCES, EFAULT, EINVAL } from '../errno';
+import { TRAITS_META_TAKEN } from '../../layout/trait';
+import { EACCES, EFAULT, EINVAL, ENOTSUPP } from '../errno';
+import { frame_first_usable, frame_owns_metadata } from '../traits/areas';
 import { WORKER } from '../worker';
 
 const XDP_REDIRECT: u32 = 4;
@@ -53,7 +55,7 @@ export function xdp_repeat(entry: u32, frame: usize, count: u32): u64 {
 }
 
 @inline function first_usable(frame: usize): usize {
-  return <usize>load<u32>(frame, FRAME_HARD_START) + XDP_FRAME_RESERVED;
+  return load<u32>(frame, FRAME_TRAITS) == 0 ? <usize>load<u32>(frame, FRAME_HARD_START) + XDP_FRAME_RESERVED : frame_first_usable(frame);
 }
 
 export function bpf_xdp_adjust_head(ctx: u64, offset: u64): i64 {
@@ -72,6 +74,7 @@ export function bpf_xdp_adjust_head(ctx: u64, offset: u64): i64 {
 
 export function bpf_xdp_adjust_meta(ctx: u64, offset: u64): i64 {
   const frame = <usize>ctx;
+  if (frame_owns_metadata(frame)) return ENOTSUPP;
   const data = <i64>load<u32>(frame, FRAME_DATA);
   const meta = <i64>load<u32>(frame, FRAME_DATA_META) + <i64><i32>offset;
   if (meta < <i64>first_usable(frame) || meta > data) return EINVAL;
@@ -79,6 +82,7 @@ export function bpf_xdp_adjust_meta(ctx: u64, offset: u64): i64 {
   // skb_shared_info keeps the length in a byte, in words.
   if ((size & 3) != 0 || size > 255) return EACCES;
   store<u32>(frame, <u32>meta, FRAME_DATA_META);
+  store<u32>(frame, load<u32>(frame, FRAME_TRAITS) | TRAITS_META_TAKEN, FRAME_TRAITS);
   return 0;
 }
 

@@ -1,0 +1,34 @@
+/**
+ * Traits: values by key (0 to 63) that travel with a packet. An area begins with a header of two or three u64 words, whose bits k say how long the value
+ * of key k is; the values follow in the order of their keys, packed, in native byte order (research: RFC "traits: Per packet metadata KV store", 2025).
+ */
+
+/** Layouts: sizes that the codes mean. Two words (high at 0, low at 8; code = high << 1 | low) but for the last. */
+export const TRAITS_2_4_8 = 0;
+export const TRAITS_0_4_8 = 1;
+export const TRAITS_4_8_16 = 2;
+/** Three words (bits 2, 1, 0 of the code, the highest first): codes 1 to 6 are 0, 1, 2, 4, 8, 16 bytes. */
+export const TRAITS_WIDE = 3;
+
+/** Placements: in front of the headroom, growing up; in the packet's metadata (data_meta to data), growing down; in a block of the frame's own. */
+export const TRAITS_FRONT = 0;
+export const TRAITS_META = 1;
+export const TRAITS_SIDE = 2;
+
+export const TRAIT_KEYS = 64;
+/** Keys from here up are the system's: TRAIT_SYSTEM + n is the n-th well-known value. */
+export const TRAIT_SYSTEM = 0x8000_0000_0000_0000;
+
+/** Bytes of a block of placement `side`, and of an sk_buff's area. */
+export const TRAITS_SIDE_SIZE = 512;
+
+/** One element of a batch: u64 key, u32 bytes, u32 offset of the value in the batch's buffer; then i32 result (get), padding. */
+export const TRAIT_ENTRY_KEY = 0;
+export const TRAIT_ENTRY_SIZE = 8;
+export const TRAIT_ENTRY_OFFSET = 12;
+export const TRAIT_ENTRY_RESULT = 16;
+export const TRAIT_ENTRY_BYTES = 24;
+
+/** FRAME_TRAITS bits: there is an area; data_meta is a program's own (bpf_xdp_adjust_meta). */
+export const TRAITS_PRESENT = 1;
+export const TRAITS_META_TAKEN = 2;
