@@ -22,18 +22,14 @@ export const HASH_ELEMENT_SIZE = 80;
 export const HASH_VALUE_OFFSET = 84;
 /** u64: free list: address of the first element in the lower half (0: empty), a counter against ABA in the upper. */
 export const HASH_FREE = 88;
-/** u32: elements of the slab that were never used, and their number at creation. */
+/** u32: elements of the slab that were used so far (drawn ones: that the map has now), and how many there may be. */
 export const HASH_UNUSED = 96;
 export const HASH_CAPACITY = 100;
 /** u32: address of one slot a CPU, HASH_EXTRA_STRIDE bytes apart: the spare element that a replacing update takes. */
 export const HASH_EXTRAS = 104;
 export const HASH_EXTRA_STRIDE = 64;
-/**
- * Where there is no slab (BPF_F_NO_PREALLOC, and more than a chunk of elements), MAP_VALUES has the addresses of chunks, u32 each, 0 where there is none
- * yet. u32: power of two of the elements in a chunk, plus 1; 0 with a slab. u32: lock of who makes a chunk. Elements in numbers as in the slab.
- */
-export const HASH_CHUNK_SHIFT = 120;
-export const HASH_CHUNK_LOCK = 124;
+/** u32: elements that were given back since the map was last looked at, where they are drawn from an allocator (MAP_ELEM_ALLOCATOR); about. */
+export const HASH_GIVEN = 120;
 
 /** Bit of a bucket. */
 export const HASH_LOCKED = 1;

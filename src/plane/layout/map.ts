@@ -34,6 +34,9 @@ export const MAP_PAGE_COUNT = 56;
 export const MAP_NEXT = 60;
 /** First byte of a type's own fields. */
 export const MAP_PRIVATE = 64;
+/** u32: allocator that elements are drawn from, 0 where they stand in the map's own pages; allocator that programs reach by the map's name, for what its fields hold, or 0. */
+export const MAP_ELEM_ALLOCATOR = 200;
+export const MAP_KPTR_ALLOCATOR = 204;
 /** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
 export const MAP_SPIN_LOCK = 240;
 export const SPIN_LOCK_SIZE = 4;

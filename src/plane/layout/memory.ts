@@ -73,6 +73,8 @@ export const ROOT_EPOCH = 368;
 /** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
 export const ROOT_TRAIT_LAYOUT = 384;
 export const ROOT_TRAIT_PLACEMENT = 388;
+/** u32: allocator of the elements of maps that name none (plane/assembly/maps/element.ts). */
+export const ROOT_ELEMENT_ALLOCATOR = 376;
 
 export const MAX_CPUS = 64;
 

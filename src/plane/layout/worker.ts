@@ -41,6 +41,8 @@ export const WORKER_RUN_STORAGE = 484;
 export const WORKER_TASK = 488;
 /** u32: address of the call stacks that the run gives (stack-trace.ts), 0 for none. */
 export const WORKER_STACK_TRACE = 496;
+/** u32: id of a map that has given much into its free list, 0 for none (plane/assembly/maps/element.ts). */
+export const WORKER_TRIM = 500;
 /** u32: 1 while an exception goes through a function of the plane that called back; u64: its cookie. See jit/exceptions.ts. */
 export const WORKER_THROWN = 84;
 export const WORKER_COOKIE = 88;

@@ -2,6 +2,7 @@
 // apart. Where a lookup goes on: in hashes a bucket, in others the last key. Facts: generic_map_*_batch in kernel/bpf/syscall.c,
 // __htab_map_lookup_and_delete_batch in kernel/bpf/hashtab.c.
 import { chain_remove, first_of, next_of } from './chain';
+import { elements_trim } from './element';
 import { hash_give } from './hash';
 import { copy_bytes } from './header';
 import { lru_give } from './lru-list';
@@ -113,6 +114,7 @@ function buckets(
       element = next;
     }
   }
+  elements_trim();
   store<u32>(position, bucket);
   store<u32>(done, got);
   if (bucket > last) return <i32>ENOENT;

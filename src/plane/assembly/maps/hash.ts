@@ -1,5 +1,5 @@
-// Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements come from a slab of max_entries, whose memory is first touched when it is first used;
-// with BPF_F_NO_PREALLOC from chunks, so that a map may have room for more than the memory could hold.
+// Hash map. Facts on behaviour: kernel/bpf/hashtab.c. Elements stand in a row of max_entries, whose memory is first touched when it is first used;
+// with BPF_F_NO_PREALLOC they are drawn from an allocator (element.ts), so that a map may have room for more than the memory could hold.
 import {
   bucket_insert,
   bucket_lock,
@@ -19,7 +19,7 @@ import {
   next_of,
 } from './chain';
 import { pages_free } from '../pages';
-import { chunk_count, chunk_element, chunk_shift, chunks_release, wants_chunks } from './chunk';
+import { draws_elements, element_allocator_common, element_draw, element_given, elements_release } from './element';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
 import { HASH, PERCPU_HASH } from './types';
@@ -36,6 +36,7 @@ import {
   BPF_F_ZERO_SEED,
   BPF_NOEXIST,
   KMALLOC_MAX_SIZE,
+  MAP_ELEM_ALLOCATOR,
   MAP_HEADER_SIZE,
   MAP_KEY_SIZE,
   MAP_PAGES,
@@ -45,7 +46,6 @@ import {
 import {
   HASH_BUCKETS,
   HASH_CAPACITY,
-  HASH_CHUNK_SHIFT,
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_KEY,
   HASH_ELEMENT_SIZE,
@@ -84,7 +84,7 @@ export function bucket_count(count: u32): u32 {
 
 /**
  * Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset` and that
- * have `copies` values, MAP_STRIDE bytes apart.
+ * have `copies` values, MAP_STRIDE bytes apart. Capacity 0: there is no bound, and all elements are drawn.
  */
 export function hash_allocate(
   type: u32,
@@ -103,9 +103,10 @@ export function hash_allocate(
   const element_size = value_offset + round_up_8(value_size) * copies;
   const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
   const plain = type == HASH || type == PERCPU_HASH;
-  const chunked = plain && (flags & BPF_F_NO_PREALLOC) != 0 && wants_chunks(element_size, capacity);
-  const shift = chunk_shift(element_size);
-  const elements = chunked ? <u64>chunk_count(shift, capacity) * 4 : <u64>element_size * capacity;
+  const draws = (plain && (flags & BPF_F_NO_PREALLOC) != 0) || capacity == 0;
+  const allocator = draws ? element_allocator_common() : 0;
+  if (draws && allocator == 0) return 0;
+  const elements = draws ? 0 : <u64>element_size * capacity;
   const map = header_allocate(type, key_size, value_size, max_entries, flags, before + elements);
   if (map == 0) return 0;
   const body = map + MAP_HEADER_SIZE;
@@ -117,7 +118,7 @@ export function hash_allocate(
   store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
   store<u32>(map, <u32>(body + before), MAP_VALUES);
   store<u32>(map, capacity, HASH_CAPACITY);
-  if (chunked) store<u32>(map, shift + 1, HASH_CHUNK_SHIFT);
+  store<u32>(map, <u32>allocator, MAP_ELEM_ALLOCATOR);
   return map;
 }
 
@@ -149,32 +150,30 @@ export function hash_create(
   );
   if (map == 0) return <usize>ENOMEM;
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
-    const spare = element_at(map, cpu);
+    const spare = draws_elements(map) ? element_draw(map) : element_at(map, cpu);
     if (spare == 0) {
-      chunks_release(map);
+      elements_release(map, true);
       pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
       return <usize>ENOMEM;
     }
     store<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE, <u32>spare);
+    store<u32>(map, cpu + 1, HASH_UNUSED);
   }
-  store<u32>(map, cpus, HASH_UNUSED);
   return map;
 }
 
-/** The element with this number; 0 if the memory has no room for its chunk. */
 // @ts-ignore: decorator
 @inline
 function element_at(map: usize, index: u32): usize {
-  if (load<u32>(map, HASH_CHUNK_SHIFT) != 0) return chunk_element(map, index);
   return load<u32>(map, MAP_VALUES) + index * load<u32>(map, HASH_ELEMENT_SIZE);
 }
 
-/** Why hash_take gave none: -E2BIG, or -ENOMEM where elements are left and the memory has no room for them. */
+/** Why hash_take gave none: -E2BIG, or -ENOMEM where there may be more elements and the allocator has no memory for them. */
 export function hash_refusal(map: usize): i64 {
   return atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY) ? ENOMEM : E2BIG;
 }
 
-/** A free element, 0 if all are in use or the memory has no room. */
+/** A free element, 0 if all are in use or the allocator has no memory. */
 export function hash_take(map: usize): usize {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
@@ -191,10 +190,11 @@ export function hash_take(map: usize): usize {
       if (<u32>atomic.load<u64>(map, HASH_FREE) == 0) return 0;
       return hash_take(map);
     }
-    // Before it counts as used, so that none is lost where there is no memory.
-    const element = element_at(map, used);
-    if (element == 0) return 0;
-    if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) == used) return element;
+    if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) != used) continue;
+    if (!draws_elements(map)) return element_at(map, used);
+    const element = element_draw(map);
+    if (element == 0) atomic.sub<u32>(map, 1, HASH_UNUSED);
+    return element;
   }
 }
 
@@ -204,8 +204,9 @@ export function hash_give(map: usize, element: usize): void {
     const free = atomic.load<u64>(map, HASH_FREE);
     store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
     const list = (((free >> 32) + 1) << 32) | element;
-    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) return;
+    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) break;
   }
+  if (draws_elements(map)) element_given(map);
 }
 
 /** Address of the value, 0 if there is none. Lookups by key size, for callers that know it: */

@@ -1,15 +1,13 @@
 // All maps of the memory, by id, and how long they live: a map goes when its last reference does.
 import { pages_free } from '../pages';
 import { cgroup_array_release } from './cgroup-array';
-import { chunks_release } from './chunk';
 import { releaseTimersOf } from '../kfuncs/timer';
+import { draws_elements, elements_release } from './element';
 import { release_inner } from './inner';
 import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
-import { storage_release } from './storage';
-import { is_storage } from './storage-types';
-import { CGROUP_ARRAY, HASH, PERCPU_HASH, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
+import { CGROUP_ARRAY, HASH, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { spin_lock, spin_unlock } from './link';
 import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
@@ -55,11 +53,10 @@ export function map_destroy(map: usize): void {
   remove(map);
   if (has_timers(map)) releaseTimersOf(map);
   const type = load<u32>(map, MAP_TYPE);
-  if (is_storage(type)) storage_release(map);
-  else if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
+  if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
   else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);
   else if (type == CGROUP_ARRAY) cgroup_array_release(map);
-  else if (type == HASH || type == PERCPU_HASH) chunks_release(map);
   else release_inner(map);
+  if (draws_elements(map)) elements_release(map, type == HASH);
   pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
 }

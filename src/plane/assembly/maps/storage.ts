@@ -11,6 +11,7 @@ import {
   hash_of,
   chain_take,
 } from './chain';
+import { element_draw } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
 import { spin_lock, spin_unlock } from './link';
@@ -18,7 +19,6 @@ import { socket_by_id } from './socket-map';
 import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
 import { has_spin_lock, value_copy_locked, value_init } from './value';
-import { pages_alloc, pages_free } from '../pages';
 import { object_before, object_by_id, object_id } from '../objects';
 import { WORKER } from '../worker';
 import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
@@ -43,18 +43,14 @@ import {
   HASH_ELEMENT_KEY,
   HASH_ELEMENT_SIZE,
   HASH_FREE,
+  HASH_UNUSED,
 } from '../../layout/map-hash';
 import {
   BPF_LOCAL_STORAGE_GET_F_CREATE,
   STORAGE_BUCKETS,
-  STORAGE_CHUNKS,
-  STORAGE_CHUNK_ELEMENTS,
-  STORAGE_CHUNK_NEXT,
-  STORAGE_CHUNK_PAGES,
-  STORAGE_LOCK,
   STORAGE_VALUE_MAX,
 } from '../../layout/map-storage';
-import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK, WASM_PAGE } from '../../layout/memory';
+import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
 import { OBJECT_CGROUP, OBJECT_INODE, OBJECT_SOCKET, OBJECT_TASK } from '../../layout/object';
 import { WORKER_CGROUP, WORKER_FRAME, WORKER_HOOK, WORKER_RUN_STORAGE, WORKER_SCRATCH, HOOK_SKB } from '../../layout/worker';
 import { SKB_DESCRIPTOR_SIZE } from '../../layout/skb';
@@ -102,44 +98,18 @@ function allocate(type: u32, value_size: u32, flags: u32, seed: u64, copies: u32
   return map;
 }
 
-/** A free element; a further chunk of them where none is left. 0 if the memory has no room. */
+/** A free element; 0 if the allocator has no memory. */
 function take(map: usize): usize {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
     const element = <usize>(<u32>free);
-    if (element != 0) {
-      const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
-      if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
-      continue;
-    }
-    spin_lock(map + STORAGE_LOCK);
-    const grown = <u32>atomic.load<u64>(map, HASH_FREE) != 0 || grow(map);
-    spin_unlock(map + STORAGE_LOCK);
-    if (!grown) return 0;
+    if (element == 0) break;
+    const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
+    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
   }
-}
-
-function grow(map: usize): bool {
-  const size = load<u32>(map, HASH_ELEMENT_SIZE);
-  const pages = (size + STORAGE_CHUNK_ELEMENTS + WASM_PAGE - 1) / WASM_PAGE;
-  const chunk = pages_alloc(pages);
-  if (chunk == 0) return false;
-  store<u32>(chunk, load<u32>(map, STORAGE_CHUNKS), STORAGE_CHUNK_NEXT);
-  store<u32>(chunk, pages, STORAGE_CHUNK_PAGES);
-  store<u32>(map, <u32>chunk, STORAGE_CHUNKS);
-  const end = chunk + <usize>pages * WASM_PAGE;
-  for (let element = chunk + STORAGE_CHUNK_ELEMENTS; element + size <= end; element += size) hash_give(map, element);
-  return true;
-}
-
-/** The chunks of a map that goes. */
-export function storage_release(map: usize): void {
-  let chunk = <usize>load<u32>(map, STORAGE_CHUNKS);
-  while (chunk != 0) {
-    const next = <usize>load<u32>(chunk, STORAGE_CHUNK_NEXT);
-    pages_free(chunk, load<u32>(chunk, STORAGE_CHUNK_PAGES));
-    chunk = next;
-  }
+  const element = element_draw(map);
+  if (element != 0) atomic.add<u32>(map, 1, HASH_UNUSED);
+  return element;
 }
 
 /** Writes the owner as the hash's key into this CPU's scratch, and returns where. */

@@ -6,6 +6,7 @@ import { bloom_filter_peek, bloom_filter_push } from './bloom-filter';
 import { cgroup_array_remove, cgroup_array_write } from './cgroup-array';
 import { chain_take } from './chain';
 import { cpumap_lookup, cpumap_write } from './cpumap';
+import { elements_trim } from './element';
 import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
 import { hash_delete, hash_give, hash_lookup, hash_next_key, hash_update } from './hash';
 import { hash_of_maps_read, hash_of_maps_remove, hash_of_maps_write } from './hash-of-maps';
@@ -226,6 +227,12 @@ export function map_update_user(map: usize, key: usize, value: usize, flags: u32
 
 export function map_delete_user(map: usize, key: usize): i32 {
   if (!may_write(map)) return <i32>EPERM;
+  const result = remove(map, key);
+  elements_trim();
+  return result;
+}
+
+function remove(map: usize, key: usize): i32 {
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
     case PERCPU_HASH:
@@ -287,6 +294,7 @@ export function map_take_user(map: usize, key: usize, out: usize): i32 {
   const element = chain_take(map, key, is_lru(type) ? LRU_ELEMENT_KEY : HASH_ELEMENT_KEY);
   if (element == 0) return <i32>ENOENT;
   take_value(map, element, out);
+  elements_trim();
   return 0;
 }
 

@@ -1,0 +1,125 @@
+// Elements that are drawn from an allocator (hash maps with BPF_F_NO_PREALLOC, storages): one at a time from the map's element allocator. A map keeps
+// what it has drawn in a free list of its own, because readers without a lock may stand on an element that was deleted; HASH_UNUSED counts what it has.
+import { allocator_alloc, allocator_create, allocator_free } from '../slab/allocator';
+import { cpu_count } from './header';
+import { first_of } from './chain';
+import { map_by_id, map_destroy } from './registry';
+import { WORKER } from '../worker';
+import { MAP_ELEM_ALLOCATOR, MAP_ID } from '../../layout/map';
+import {
+  HASH_BUCKETS,
+  HASH_ELEMENT_HASH,
+  HASH_ELEMENT_NEXT,
+  HASH_ELEMENT_SIZE,
+  HASH_EXTRAS,
+  HASH_EXTRA_STRIDE,
+  HASH_FREE,
+  HASH_GIVEN,
+  HASH_UNUSED,
+} from '../../layout/map-hash';
+import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../layout/memory';
+import { WORKER_TRIM } from '../../layout/worker';
+
+/** Free elements that a map may keep however few are in use. */
+const KEPT_FREE: u32 = 64;
+
+// @ts-ignore: decorator
+@inline
+export function draws_elements(map: usize): bool {
+  return load<u32>(map, MAP_ELEM_ALLOCATOR) != 0;
+}
+
+/** The allocator of elements of all maps that name none, made at its first use; 0 without memory. */
+export function element_allocator_common(): usize {
+  const there = atomic.load<u32>(ROOT + ROOT_ELEMENT_ALLOCATOR);
+  if (there != 0) return there;
+  const made = allocator_create(0, 0);
+  if (made >= <usize>-4095) return 0;
+  const before = atomic.cmpxchg<u32>(ROOT + ROOT_ELEMENT_ALLOCATOR, 0, <u32>made);
+  return before == 0 ? made : before;
+}
+
+/** A new element, which the caller counts in HASH_UNUSED; 0: the quota or the memory does not allow it. */
+export function element_draw(map: usize): usize {
+  const element = allocator_alloc(load<u32>(map, MAP_ELEM_ALLOCATOR), load<u32>(map, HASH_ELEMENT_SIZE), 0);
+  if (element == 0) return 0;
+  store<u64>(element, 0, HASH_ELEMENT_NEXT);
+  return element;
+}
+
+/** Gives an element that no reader can stand on back to the allocator. */
+// @ts-ignore: decorator
+@inline
+function element_return(map: usize, element: usize): void {
+  allocator_free(element);
+  atomic.sub<u32>(map, 1, HASH_UNUSED);
+}
+
+/** An element went into the free list: has the map looked at once the run has ended, where many have. */
+// @ts-ignore: decorator
+@inline
+export function element_given(map: usize): void {
+  const given = load<u32>(map, HASH_GIVEN) + 1;
+  store<u32>(map, given, HASH_GIVEN);
+  if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> 2) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
+}
+
+/**
+ * After a run or an operation of user space on this worker: what the map that was noted has in its free list beyond KEPT_FREE and a quarter of what is in use goes
+ * back to its allocator. With more than one CPU another may stand on such elements: then they stay until the map goes.
+ */
+export function elements_trim(): void {
+  const id = load<u32>(WORKER, WORKER_TRIM);
+  if (id == 0) return;
+  store<u32>(WORKER, 0, WORKER_TRIM);
+  if (cpu_count() != 1) return;
+  const map = map_by_id(id);
+  if (map == 0) return;
+  store<u32>(map, 0, HASH_GIVEN);
+  let free: u32 = 0;
+  const first = <usize>(<u32>load<u64>(map, HASH_FREE));
+  for (let element = first; element != 0; element = load<u32>(element, HASH_ELEMENT_HASH)) free++;
+  const kept = max<u32>(KEPT_FREE, (load<u32>(map, HASH_UNUSED) - free) >> 2);
+  if (free > kept) {
+    let last = first;
+    for (let i: u32 = 1; i < kept; i++) last = load<u32>(last, HASH_ELEMENT_HASH);
+    let element = <usize>load<u32>(last, HASH_ELEMENT_HASH);
+    store<u32>(last, 0, HASH_ELEMENT_HASH);
+    while (element != 0) {
+      const next = <usize>load<u32>(element, HASH_ELEMENT_HASH);
+      element_return(map, element);
+      element = next;
+    }
+  }
+  map_destroy(map);
+}
+
+/** Number of elements that went. */
+function return_list(map: usize, element: usize, link: usize): u32 {
+  let count: u32 = 0;
+  while (element != 0) {
+    const next = <usize>load<u32>(element + link);
+    allocator_free(element);
+    element = next;
+    count++;
+  }
+  return count;
+}
+
+/** All elements of a map that goes; `spares`: it has one a CPU at HASH_EXTRAS. */
+export function elements_release(map: usize, spares: bool): void {
+  let left = load<u32>(map, HASH_UNUSED);
+  if (spares) {
+    const cpus = cpu_count();
+    for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+      const spare = load<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE);
+      if (spare == 0) continue;
+      allocator_free(spare);
+      left--;
+    }
+  }
+  left -= return_list(map, <usize>(<u32>load<u64>(map, HASH_FREE)), HASH_ELEMENT_HASH);
+  const buckets = <usize>load<u32>(map, HASH_BUCKETS);
+  // No bucket is looked at in vain: their memory may never have been touched.
+  for (let i: u32 = 0; left != 0; i++) left -= return_list(map, first_of(load<u64>(buckets + (i << 3))), HASH_ELEMENT_NEXT);
+}
