@@ -86,7 +86,7 @@ describe.each([
     size: fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...sizes) }, fc.constantFrom(1, 2, 0, 16)),
     byte: fc.nat({ max: 255 }),
   });
-  const sequences = fc.array(operation, { maxLength: 64 });
+  const sequences = fc.array(operation, { maxLength: 64, size: 'max' });
 
   it('does here, by kfuncs and in C, in both engines, the same', async () => {
     const sides = [

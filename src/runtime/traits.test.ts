@@ -123,7 +123,7 @@ describe.each(formats)('traits $layout, $placement', ({ layout, placement }) => 
       fc.record({ kind: fc.constant('head' as const), by: fc.integer({ min: -24, max: 24 }) }),
     );
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+      fc.property(fc.array(operation, { maxLength: 60, size: 'max' }), (operations) => {
         const frame = frameOf(layout, placement);
         const model = new Map<number, Uint8Array>();
         const header = layout === 'wide' ? 24 : 16;
