@@ -56,6 +56,11 @@ export interface PlaneExports {
   object_create(kind: number): number;
   object_id(body: number): number;
   object_release(body: number): void;
+  /** Records of types: plane/assembly/fields/record-set.ts. */
+  record_block(set: number): number;
+  record_hold(record: number): void;
+  record_release(record: number): void;
+  record_set_release(set: number): void;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;
   ringbuf_wake(map: number): void;

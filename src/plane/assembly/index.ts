@@ -4,6 +4,7 @@
 
 export * from './objects';
 export * from './pages';
+export * from './fields/record-set';
 export * from './helpers/cgroup';
 export * from './helpers/cgroup-hierarchy';
 export * from './helpers/checksum';

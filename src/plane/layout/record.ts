@@ -16,8 +16,18 @@ export const RECORD_COUNT = 16;
 export const RECORD_SET = 20;
 /** u32: id of the struct in the BTF of the load, for reports. */
 export const RECORD_TYPE = 24;
+/** u32: of those that own something, where in an object the 8 bytes lie that link it to others while it is destroyed: in a node, or behind its end. */
+export const RECORD_LINK = 28;
+/** u32: bytes that an object takes: its size, with room for the link. */
+export const RECORD_BYTES = 32;
 /** Fields, by offset, FIELD_BYTES each. */
-export const RECORD_FIELDS = 32;
+export const RECORD_FIELDS = 40;
+
+/** A set: blocks of SET_BLOCK bytes. u32: who holds it (in the first block), address of the next block; records follow. */
+export const SET_REFERENCES = 0;
+export const SET_NEXT = 4;
+export const SET_RECORDS = 8;
+export const SET_BLOCK = 4096;
 
 /** Freed objects may still be read (RCU): their memory waits for the epoch. */
 export const RECORD_DEFERRED = 1;

@@ -1,9 +1,9 @@
 /** Arguments of helpers against their prototypes: kinds of registers, memory behind them, sizes. */
 import type { ArgType, HelperPrototype } from '../../abi/prototype.ts';
+import type { SpecialField } from '../../btf/special-fields.ts';
 import type { MapSpec } from '../../object/spec.ts';
 import * as k from '../kinds.ts';
 import { UMAX, UMIN } from '../layout.ts';
-import type { SpecialField } from '../memory/map-fields.ts';
 import {
   checkAlignment,
   checkBounds,

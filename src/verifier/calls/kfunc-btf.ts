@@ -1,10 +1,10 @@
 /** Pointers to typed structs as arguments and results of kfuncs: trust, the struct's type, casts, and objects of the program's own types. */
 import type { KfuncParameter, KfuncType } from '../../abi/kfunc-signature.ts';
+import { recordFields } from '../../btf/special-fields.ts';
 import * as k from '../kinds.ts';
 import { FLAGS } from '../layout.ts';
 import { btfOf, isTrusted, kernelStruct, makeBtfPointer } from '../memory/btf-pointer.ts';
 import { structMatches } from '../memory/btf-walk.ts';
-import { recordFields } from '../memory/map-fields.ts';
 import { checkPlain } from '../memory/memory.ts';
 import { aux2Of, auxOf, flagsOf, kindOf, makePointer, offsetOf, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';

@@ -1,5 +1,6 @@
 /** Memory behind pointers to typed structs: which fields may be touched, and how far a pointer that is loaded from one can be relied on (check_ptr_to_btf_access). */
 import { structOpsRules, type WriteRules } from '../../abi/struct-ops.ts';
+import { recordFields } from '../../btf/special-fields.ts';
 import type { Btf } from '../../btf/types.ts';
 import * as k from '../kinds.ts';
 import { AUX2, ID } from '../layout.ts';
@@ -18,7 +19,6 @@ import {
 } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 import { accessStruct, structMatches } from './btf-walk.ts';
-import { recordFields } from './map-fields.ts';
 import { coerceLoaded } from './stack.ts';
 
 /** BTF that the type of a BTF_ID register is from. */

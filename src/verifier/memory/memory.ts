@@ -3,6 +3,8 @@
  *
  * This file: access to memory through a register: which rule holds for which kind of pointer, and whether the bounds are proven.
  */
+
+import type { SpecialField } from '../../btf/special-fields.ts';
 import type { MapSpec } from '../../object/spec.ts';
 import * as k from '../kinds.ts';
 import { OFFSET } from '../layout.ts';
@@ -26,7 +28,7 @@ import {
 import type { Verification } from '../verification.ts';
 import { btfPointerAccess } from './btf-pointer.ts';
 import { contextAccess, flowKeysAccess, socketAccess } from './context.ts';
-import { type SpecialField, specialFields } from './map-fields.ts';
+import { specialFields } from './map-fields.ts';
 import { mapPointerAccess } from './map-pointer.ts';
 import { coerceLoaded, readStack, writeStack } from './stack.ts';
 

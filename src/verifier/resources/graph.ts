@@ -1,10 +1,10 @@
 /** Lists and red-black trees of objects: roots in map values or objects, protected by the lock beside them; nodes that are owned by the program or by the root. */
 import type { KfuncParameter } from '../../abi/kfunc-signature.ts';
+import type { SpecialField } from '../../btf/special-fields.ts';
 import { type KfuncFacts, refuseArgument } from '../calls/kfunc-arguments.ts';
 import * as k from '../kinds.ts';
 import { AUX2, OFFSET } from '../layout.ts';
 import { btfOf, structName } from '../memory/btf-pointer.ts';
-import type { SpecialField } from '../memory/map-fields.ts';
 import {
   auxOf,
   constantOf,

@@ -1,10 +1,12 @@
 /** Pointers kept in map values and objects: loads and stores of such fields, and bpf_kptr_xchg, which passes ownership (check_map_kptr_access, process_kptr_func). */
+
+import { recordFields, type SpecialField } from '../../btf/special-fields.ts';
 import { CLASS, MODE } from '../../isa/opcodes.ts';
 import * as k from '../kinds.ts';
 import { ID } from '../layout.ts';
 import { btfOf, makeBtfPointer, structName } from '../memory/btf-pointer.ts';
 import { structMatches } from '../memory/btf-walk.ts';
-import { kptrTarget, recordFields, type SpecialField } from '../memory/map-fields.ts';
+import { kptrTarget } from '../memory/map-fields.ts';
 import { checkPlain } from '../memory/memory.ts';
 import {
   auxOf,

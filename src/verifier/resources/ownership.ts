@@ -3,10 +3,11 @@
  *
  * This file: objects of a program's own types: who owns one, what a pointer without ownership is still good for (ref_set_non_owning and its like).
  */
+
+import { recordFields } from '../../btf/special-fields.ts';
 import * as k from '../kinds.ts';
 import { FLAGS, REFERENCE } from '../layout.ts';
 import { btfOf } from '../memory/btf-pointer.ts';
-import { recordFields } from '../memory/map-fields.ts';
 import { auxOf, flagsOf, kindOf, makeUnknown, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 

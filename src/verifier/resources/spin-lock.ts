@@ -1,8 +1,9 @@
 /** bpf_spin_lock and bpf_res_spin_lock: taken through a value or an object, given back in order, little called in between (process_spin_lock). */
 
+import { recordFields, type SpecialField } from '../../btf/special-fields.ts';
 import * as k from '../kinds.ts';
 import { btfOf } from '../memory/btf-pointer.ts';
-import { recordFields, type SpecialField, specialFields } from '../memory/map-fields.ts';
+import { specialFields } from '../memory/map-fields.ts';
 import { auxOf, constantOf, flagsOf, idOf, isConstant, kindOf, offsetOf } from '../states/records.ts';
 import type { HeldLock } from '../states/state.ts';
 import type { Verification } from '../verification.ts';
