@@ -26,10 +26,10 @@ export const RING_STAGE_MASK = 52;
 export const RING_STAGE_HEAD = 56;
 export const RING_STAGE_TAIL = 60;
 
-/** Slots: address, number, first free (index + 1), in use. */
+/** Slots: address, number; address of a stack of their addresses (u32 each), whose first RING_SLOTS_USED are taken. */
 export const RING_SLOTS = 64;
 export const RING_SLOT_COUNT = 68;
-export const RING_SLOT_FREE = 72;
+export const RING_SLOT_STACK = 72;
 export const RING_SLOTS_USED = 76;
 /** Edges between requests: address, number, first free (index + 1). */
 export const RING_EDGES = 80;
@@ -105,6 +105,9 @@ export const RING_LOOP_ENTER = 380;
 /** Tail of the kernel's SQ and head of its CQ as the plane has them; the kernel's words follow at the end of a turn. */
 export const RING_SQ_OWN_TAIL = 440;
 export const RING_CQ_OWN_HEAD = 444;
+/** Tail at which the kernel's SQ is full, as of the beginning of the turn; tail when the running program began: what is behind it, that one has emitted. */
+export const RING_SQ_LIMIT = 532;
+export const RING_RUN_TAIL = 536;
 /** Instructions (back edges and calls) that a run may take. */
 export const RING_BUDGET_FUEL = 364;
 /** Runs left in this turn. */
@@ -146,11 +149,17 @@ export const RING_CTX_PROGRAM = 40;
 export const RING_CTX_QUEUE = 44;
 export const RING_CTX_SIZE = 64;
 
-/** A slot: a request from the moment it is known until nothing refers to it. Handle: index in the lower half, generation in the upper. */
+/**
+ * A slot: a request from the moment it is known until nothing refers to it. Three lines of the cache: the SQE; what every request needs; what only
+ * compound ones do, which is as of a request alone in its chain while SLOT_FLAGS is 0.
+ */
 export const RING_SLOT_SIZE = 192;
 /** The SQE as it was given. */
 export const SLOT_SQE = 0;
-export const SLOT_STATE = 64;
+/** u64 handle: what the kernel and programs call the request. Its lower half is the slot's index, which stays; the upper one counts its requests, and is never 0. */
+export const SLOT_INDEX = 64;
+export const SLOT_GENERATION = 68;
+export const SLOT_STATE = 72;
 export const SLOT_FREE = 0;
 /** Waits for others (edges), for its group, for a completion queue to fill; is on the list of those ready; is with the kernel; a program request that is due; has ended. */
 export const SLOT_WAITS = 1;
@@ -160,54 +169,52 @@ export const SLOT_READY = 4;
 export const SLOT_ISSUED = 5;
 export const SLOT_DUE = 6;
 export const SLOT_ENDED = 7;
-/** Never 0. */
-export const SLOT_GENERATION = 68;
-/** i32, u32: the last completion. */
-export const SLOT_RES = 72;
-export const SLOT_CQE_FLAGS = 76;
-/** Bytes done by earlier issues of the same request (LINK_RETRY_REST). */
-export const SLOT_DONE = 80;
-/** Next in whichever list the slot is on (index + 1). */
-export const SLOT_NEXT = 84;
-/** Requests that must end first; first edge to those that follow (index + 1). */
-export const SLOT_PENDING = 88;
-export const SLOT_EDGES = 92;
-/** Chain: slot (index + 1) of its first request, whose SLOT_CHAIN_ members count; next member (index + 1). */
-export const SLOT_CHAIN = 96;
-export const SLOT_CHAIN_NEXT = 100;
-export const SLOT_CHAIN_LAST = 104;
-/** Of the first: members that have not ended, members that have; 1 while it may grow. */
-export const SLOT_CHAIN_LIVE = 108;
-export const SLOT_CHAIN_ENDED = 112;
-export const SLOT_CHAIN_OPEN = 116;
-/** LINK_TIMEOUT that goes with the request (index + 1). */
-export const SLOT_TIMEOUT = 120;
-/** Program that emitted it (0: the user), runs without the kernel between that led to it. */
-export const SLOT_OWNER = 124;
-export const SLOT_DEPTH = 128;
-/** Why it ends without having been issued: errno (positive), 0: it does not. */
-export const SLOT_CANCELLED = 132;
-/** Of program requests: completions to wait for, and in which queue. */
-export const SLOT_WAIT_NR = 136;
-export const SLOT_WAIT_IDX = 140;
-/** Of transfers by vectors: bytes that these name, as they were when it was issued; VECTORS_UNKNOWN: they lie outside of the linear memory. */
-export const SLOT_VECTOR_BYTES = 136;
-export const VECTORS_UNKNOWN = 0xffff_ffff;
-/** Group that it counts in, 0xffff_ffff: none yet. */
-export const SLOT_GROUP = 144;
-/** Handles that keep it after its end (open chains of JavaScript). */
-export const SLOT_HOLDS = 148;
-/** Bits: SLOT_INTERNAL: nobody is told of its end; SLOT_BROKEN: one that it follows has failed; SLOT_CANCELLING: the kernel is asked to end it. */
-export const SLOT_FLAGS = 152;
-/** Bytes of a transfer that its last completion left undone. */
-export const SLOT_LEFT = 156;
-/** The slot's own number: index + 1. It stays. */
-export const SLOT_NUMBER = 160;
+/**
+ * Bits: SLOT_INTERNAL: nobody is told of its end; SLOT_BROKEN: one that it follows has failed; SLOT_CANCELLING: the kernel is asked to end it; SLOT_COMPOUND:
+ * others may refer to it. None: it is plain (plane/assembly/ring/plain.ts).
+ */
+export const SLOT_FLAGS = 76;
 export const SLOT_INTERNAL = 1;
 export const SLOT_BROKEN = 2;
 export const SLOT_CANCELLING = 4;
 export const SLOT_CANCEL_WANTED = 8;
-
+export const SLOT_COMPOUND = 16;
+/** i32, u32: the last completion. */
+export const SLOT_RES = 80;
+export const SLOT_CQE_FLAGS = 84;
+/** Next in whichever list the slot is on (index + 1). */
+export const SLOT_NEXT = 88;
+/** Group that it counts in, 0xffff_ffff: none yet. */
+export const SLOT_GROUP = 92;
+/** Runs without the kernel between that led to it. */
+export const SLOT_DEPTH = 96;
+/** Bytes of a transfer that its last completion left undone. */
+export const SLOT_LEFT = 100;
+/** Here the words begin that only compound requests need. Chain: slot (index + 1) of its first request, whose SLOT_CHAIN_ members count; next member (index + 1). */
+export const SLOT_CHAIN = 128;
+export const SLOT_CHAIN_NEXT = 132;
+export const SLOT_CHAIN_LAST = 136;
+/** Of the first: members that have not ended, members that have; 1 while it may grow. */
+export const SLOT_CHAIN_LIVE = 140;
+export const SLOT_CHAIN_ENDED = 144;
+export const SLOT_CHAIN_OPEN = 148;
+/** Handles that keep it after its end (open chains of JavaScript). */
+export const SLOT_HOLDS = 152;
+/** Requests that must end first; first edge to those that follow (index + 1). */
+export const SLOT_PENDING = 156;
+export const SLOT_EDGES = 160;
+/** LINK_TIMEOUT that goes with the request (index + 1). */
+export const SLOT_TIMEOUT = 164;
+/** Why it ends without having been issued: errno (positive), 0: it does not. */
+export const SLOT_CANCELLED = 168;
+/** Bytes done by earlier issues of the same request (LINK_RETRY_REST). */
+export const SLOT_DONE = 172;
+/** Of program requests: completions to wait for, and in which queue. */
+export const SLOT_WAIT_NR = 176;
+export const SLOT_WAIT_IDX = 180;
+/** Of transfers by vectors: bytes that these name, as they were when it was issued; VECTORS_UNKNOWN: they lie outside of the linear memory. */
+export const SLOT_VECTOR_BYTES = 176;
+export const VECTORS_UNKNOWN = 0xffff_ffff;
 export const RING_EDGE_SIZE = 12;
 export const EDGE_TO = 0;
 export const EDGE_POLICY = 4;
@@ -278,7 +285,6 @@ export const QUEUE_BLOCK_ENTRIES = 16;
 /** u32 function-table index of the entry, 0 for a function of JavaScript; then its number there. */
 export const RING_PROGRAM_ENTRY = 0;
 export const RING_PROGRAM_FUNCTION = 4;
-export const RING_PROGRAM_RUNS = 8;
 export const RING_PROGRAM_SIZE = 16;
 
 /** Requests admitted and not ended; those that wait (first, last: index + 1); 1: requests run side by side, and only a drain waits. */

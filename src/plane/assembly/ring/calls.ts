@@ -3,7 +3,7 @@
 import {
   CQE_F_ESCALATED, EDGE_NEXT, EDGE_TO, ESCALATE_PROGRAM, LINK_MASK, QUEUE_FLAGS, QUEUE_VISIBLE, QUEUE_WAITING, REGION_END, REGION_START, RING_BUDGET_REQUESTS, RING_CONTEXT, RING_QUIET_CANCEL,
   RING_RUN_DEPTH, RING_RUN_EXCEEDED, RING_RUN_FIRST, RING_RUN_LINK, RING_RUN_REQUESTS,
-  RING_RUNNING, RING_RUNNING_PROGRAM, RING_SLOT_COUNT, SLOT_CHAIN_ENDED, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED, SLOT_GROUP, SLOT_ISSUED, SLOT_PENDING, SLOT_RES,
+  RING_RUNNING, RING_SLOT_COUNT, SLOT_CHAIN_ENDED, SLOT_COMPOUND, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP, SLOT_ISSUED, SLOT_PENDING, SLOT_RES,
   SLOT_SQE, SLOT_STATE, SLOT_WAITS,
 } from '../../layout/ring';
 import { TRACE_EMIT, TRACE_REAP, TRACE_REQUEST } from '../../layout/ring-trace';
@@ -13,6 +13,7 @@ import { E2BIG, EBUSY, ECANCELED, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '
 import { cancelHere, cancelSlot } from './cancel';
 import { chainOf, connect, disconnect, endedMember, LINKED, newRequest, NO_GROUP } from './chains';
 import { memoryAllowed } from './opcodes';
+import { startPlain, withdrawEmitted } from './plain';
 import { WORKER_RING } from '../../layout/worker';
 import { WORKER } from '../worker';
 import { count, escalate, post, STAT_REQUESTS } from './posting';
@@ -32,14 +33,29 @@ function ringOf(ctx: u64): usize {
 export function bpf_ring_submit(ctx: u64, from: u64, size: u64): i64 {
   const ring = ringOf(ctx);
   const sqe = <usize>from;
-  if (<u32>size != SQE_SIZE || !isValid(ring, sqe)) return EINVAL;
+  if (<u32>size != SQE_SIZE) return EINVAL;
   const requests = load<u32>(ring, RING_RUN_REQUESTS);
+  const depth = load<u32>(ring, RING_RUN_DEPTH) + 1;
+  // Those that begin at the end of the run must not be overtaken.
+  if (requests < load<u32>(ring, RING_BUDGET_REQUESTS) && (load<u32>(ring, RING_RUN_LINK) | load<u32>(ring, RING_RUN_FIRST)) == 0) {
+    const slot = startPlain(ring, sqe, depth, true);
+    if (slot != 0) {
+      store<u32>(ring, requests + 1, RING_RUN_REQUESTS);
+      count(ring, STAT_REQUESTS);
+      return <i64>handleOf(slot);
+    }
+  }
+  return emit(ring, sqe, requests, depth);
+}
+
+function emit(ring: usize, sqe: usize, requests: u32, depth: u32): i64 {
+  if (!isValid(ring, sqe)) return EINVAL;
   if (requests >= load<u32>(ring, RING_BUDGET_REQUESTS)) {
     store<u32>(ring, 1, RING_RUN_EXCEEDED);
     return E2BIG;
   }
   if (!memoryAllowed(ring, sqe)) return EFAULT;
-  const slot = newRequest(ring, sqe, load<u32>(ring, RING_RUNNING_PROGRAM), load<u32>(ring, RING_RUN_DEPTH) + 1);
+  const slot = newRequest(ring, sqe, depth);
   if (slot == 0) return ENOMEM;
   store<u32>(ring, requests + 1, RING_RUN_REQUESTS);
   count(ring, STAT_REQUESTS);
@@ -49,7 +65,7 @@ export function bpf_ring_submit(ctx: u64, from: u64, size: u64): i64 {
   else goesOnBehind = follow(ring, slotAt(ring, link), slot);
   const linked = (<u32>load<u8>(sqe, SQE_FLAGS) & LINKED) != 0;
   store<u32>(ring, linked ? numberOf(ring, goesOnBehind) : 0, RING_RUN_LINK);
-  const handle = handleOf(ring, slot);
+  const handle = handleOf(slot);
   trace(ring, TRACE_REQUEST, load<u64>(sqe, SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handle);
   return <i64>handle;
 }
@@ -98,8 +114,12 @@ export function bpf_memchr(from: u64, size: u64, value: u64): u64 {
   return 0;
 }
 
+/** For whatever may be done with it. */
 function requestOf(ring: usize, handle: u64): usize {
-  return slotOfHandle(ring, handle, load<u32>(ring, RING_SLOT_COUNT));
+  withdrawEmitted(ring);
+  const slot = slotOfHandle(ring, handle, load<u32>(ring, RING_SLOT_COUNT));
+  if (slot != 0) store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_COMPOUND, SLOT_FLAGS);
+  return slot;
 }
 
 // @ts-ignore: decorator

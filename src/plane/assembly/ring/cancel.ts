@@ -1,7 +1,7 @@
 // Ending requests before their time: those that the kernel has are cancelled there, others here, at once.
 import {
   QUEUE_WAITING, RING_DUE_FIRST, RING_GROUP_FIRST, RING_PAUSE, RING_READY_FIRST, RING_RUN_FIRST, RING_SCRATCH, RING_SLOT_COUNT, RING_START_FIRST, SLOT_ARMED,
-  RING_CANCELS_WANTED, RING_SLOT_FREE, SLOT_CANCEL_WANTED, SLOT_CANCELLING, SLOT_CHAIN, SLOT_CHAIN_NEXT, SLOT_DONE, SLOT_DUE, SLOT_ENDED, SLOT_FLAGS, SLOT_FREE, SLOT_GROUP, SLOT_GROUPED, SLOT_INTERNAL, SLOT_ISSUED, SLOT_NEXT,
+  RING_CANCELS_WANTED, RING_SLOTS_USED, SLOT_CANCEL_WANTED, SLOT_CANCELLING, SLOT_CHAIN, SLOT_CHAIN_NEXT, SLOT_COMPOUND, SLOT_DONE, SLOT_DUE, SLOT_ENDED, SLOT_FLAGS, SLOT_FREE, SLOT_GROUP, SLOT_GROUPED, SLOT_INTERNAL, SLOT_ISSUED, SLOT_NEXT,
   SLOT_READY, SLOT_SQE, SLOT_STATE, SLOT_WAIT_IDX, SLOT_WAITS,
 } from '../../layout/ring';
 import { IOSQE_FIXED_FILE, SQE_ADDR, SQE_FD, SQE_FLAGS, SQE_GROUP, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE, SQE_USER_DATA, SQE_SIZE } from '../../layout/sqe';
@@ -69,15 +69,15 @@ function cancelThere(ring: usize, slot: usize): i64 {
   memory.fill(sqe, 0, SQE_SIZE);
   store<u8>(sqe, <u8>OP_ASYNC_CANCEL, SQE_OPCODE);
   store<i32>(sqe, -1, SQE_FD);
-  store<u64>(sqe, handleOf(ring, slot), SQE_ADDR);
-  store<u64>(sqe, handleOf(ring, slot), SQE_USER_DATA);
-  const request = newRequest(ring, sqe, 0, 0);
+  store<u64>(sqe, handleOf(slot), SQE_ADDR);
+  store<u64>(sqe, handleOf(slot), SQE_USER_DATA);
+  const request = newRequest(ring, sqe, 0);
   if (request == 0) {
     store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_CANCEL_WANTED, SLOT_FLAGS);
     store<u32>(ring, 1, RING_CANCELS_WANTED);
     return EBUSY;
   }
-  store<u32>(request, SLOT_INTERNAL, SLOT_FLAGS);
+  store<u32>(request, SLOT_COMPOUND | SLOT_INTERNAL, SLOT_FLAGS);
   store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_CANCELLING, SLOT_FLAGS);
   joinGroup(ring, request, 0);
   return 0;
@@ -85,7 +85,7 @@ function cancelThere(ring: usize, slot: usize): i64 {
 
 /** Asks for those that found no slot to ask with, as far as there are some now. */
 export function cancelWanted(ring: usize): void {
-  if (load<u32>(ring, RING_SLOT_FREE) == 0) return;
+  if (load<u32>(ring, RING_SLOTS_USED) == load<u32>(ring, RING_SLOT_COUNT)) return;
   store<u32>(ring, 0, RING_CANCELS_WANTED);
   const slots = load<u32>(ring, RING_SLOT_COUNT);
   for (let i: u32 = 1; i <= slots; i++) {
@@ -199,7 +199,7 @@ export function resolveTarget(ring: usize, request: usize): i32 {
       store<u32>(request, flags & ~POLL_UPDATE_USER_DATA, SLOT_SQE + SQE_LEN);
     }
   }
-  store<u64>(request, handleOf(ring, target), SLOT_SQE + SQE_ADDR);
+  store<u64>(request, handleOf(target), SLOT_SQE + SQE_ADDR);
   return ISSUE;
 }
 

@@ -3,10 +3,10 @@
 import {
   EDGE_NEXT, EDGE_POLICY, EDGE_TO, LINK_ALWAYS, LINK_EOF_OK, LINK_EXACT, LINK_MASK, LINK_PASS_FD, LINK_PASS_LENGTH,
   LINK_PASS_OFFSET, LINK_PROGRAM, LINK_RETRY_REST, LINK_SHORT_OK, RING_START_FIRST, SLOT_BROKEN, SLOT_CANCELLED, SLOT_CHAIN,
-  SLOT_CHAIN_ENDED, SLOT_CHAIN_LAST, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_DEPTH, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP,
-  SLOT_HOLDS, SLOT_LEFT, SLOT_OWNER, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
+  SLOT_CHAIN_ENDED, SLOT_CHAIN_LAST, SLOT_CHAIN_LIVE, SLOT_CHAIN_NEXT, SLOT_CHAIN_OPEN, SLOT_COMPOUND, SLOT_DEPTH, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP,
+  SLOT_HOLDS, SLOT_LEFT, SLOT_NEXT, SLOT_PENDING, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_VECTOR_BYTES, SLOT_WAITS,
 } from '../../layout/ring';
-import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY, SQE_SIZE } from '../../layout/sqe';
+import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_FD, SQE_FLAGS, SQE_LEN, SQE_OFF, SQE_POLICY } from '../../layout/sqe';
 import { ECANCELED } from '../errno';
 import { copySqe } from './copying';
 import { linkGoesOn } from './opcodes';
@@ -15,19 +15,17 @@ import { appendSlot, edgeAt, giveEdges, giveSlot, numberOf, slotAt, takeEdge, ta
 export const NO_GROUP: u32 = 0xffff_ffff;
 export const LINKED: u32 = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 
-/** A request, alone in its chain; 0 if no slot is free. */
-export function newRequest(ring: usize, sqe: usize, owner: u32, depth: u32): usize {
+/** A request, alone in its chain, that waits for its group; 0 if no slot is free. */
+export function newRequest(ring: usize, sqe: usize, depth: u32): usize {
   const slot = takeSlot(ring);
   if (slot == 0) return 0;
   copySqe(slot + SLOT_SQE, sqe);
-  const number = numberOf(ring, slot);
   store<u32>(slot, SLOT_WAITS, SLOT_STATE);
-  store<u32>(slot, number, SLOT_CHAIN);
-  store<u32>(slot, number, SLOT_CHAIN_LAST);
-  store<u32>(slot, 1, SLOT_CHAIN_LIVE);
-  store<u32>(slot, owner, SLOT_OWNER);
-  store<u32>(slot, depth, SLOT_DEPTH);
+  store<u32>(slot, SLOT_COMPOUND, SLOT_FLAGS);
+  store<u64>(slot, 0, SLOT_RES);
+  store<u32>(slot, 0, SLOT_NEXT);
   store<u32>(slot, NO_GROUP, SLOT_GROUP);
+  store<u32>(slot, depth, SLOT_DEPTH);
   return slot;
 }
 

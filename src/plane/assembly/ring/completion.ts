@@ -1,7 +1,7 @@
 // A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
 import {
   LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST, RING_SHARED, RING_WATCHED,
-  SLOT_CANCELLING, SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
+  SLOT_CANCELLING, SLOT_CHAIN_ENDED, SLOT_COMPOUND, SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
   SLOT_VECTOR_BYTES, RING_SLOT_COUNT, VECTORS_UNKNOWN,
 } from '../../layout/ring';
 import { TRACE_COMPLETE } from '../../layout/ring-trace';
@@ -11,13 +11,14 @@ import {
 } from '../../layout/sqe';
 import { ENOENT } from '../errno';
 import { askAgain } from './cancel';
+import { chainOf } from './chains';
 import { end } from './finish';
 import { issue, MESSAGE, WAKE } from './issue';
 import { advance, isTransfer, isVectored, namesRequest } from './opcodes';
-import { count, post, STAT_COMPLETIONS } from './posting';
+import { post } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
-import { handleOf, slotOfHandle } from './slots';
+import { slotOfHandle } from './slots';
 import { trace } from './trace';
 
 const EINTR: i32 = -4;
@@ -59,7 +60,6 @@ function lengthOf(slot: usize): u32 {
 }
 
 export function complete(ring: usize, userData: u64, res: i32, flags: u32): void {
-  count(ring, STAT_COMPLETIONS);
   const slot = slotOfHandle(ring, userData, load<u32>(ring, RING_SLOT_COUNT));
   if (slot == 0 || load<u32>(slot, SLOT_STATE) != SLOT_ISSUED) {
     // From another ring, by MSG_RING; or of what ring_cancel_all asked.
@@ -72,27 +72,46 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
     return;
   }
   const given = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
-  trace(ring, TRACE_COMPLETE, given, res, flags, handleOf(ring, slot));
+  trace(ring, TRACE_COMPLETE, given, res, flags, userData);
+  store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_COMPOUND, SLOT_FLAGS);
   const more = (flags & CQE_F_MORE) != 0;
   if (!more) store<u32>(ring, load<u32>(ring, RING_ISSUED) - 1, RING_ISSUED);
   const closing = (load<u32>(ring, RING_FLAGS) & RING_CLOSING) != 0;
   if (!more && !closing && ((load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0 ? askAgain(ring, slot, res) : goOn(ring, slot, res))) return;
 
   const length = lengthOf(slot);
-  store<u32>(slot, res < 0 ? length : length > <u32>res ? length - <u32>res : 0, SLOT_LEFT);
+  store<u32>(slot, leftOf(length, res), SLOT_LEFT);
   const total = totalOf(slot, res);
   store<i32>(slot, total, SLOT_RES);
   store<u32>(slot, flags, SLOT_CQE_FLAGS);
   const callback = <u32>load<u16>(slot, SLOT_SQE + SQE_CALLBACK);
   let verdict: u32 = RING_POST;
   if (callback != 0 && !closing) {
-    verdict = runProgram(ring, slot, callback, total, flags, more ? 0 : 1);
-    if ((verdict & RING_AGAIN) != 0 && !more) {
-      // Who cancels it now means the new one.
-      store<u32>(slot, load<u32>(slot, SLOT_FLAGS) & ~SLOT_CANCELLING, SLOT_FLAGS);
-      issue(ring, slot);
-      return;
-    }
+    const ended = load<u32>(chainOf(ring, slot), SLOT_CHAIN_ENDED) + (more ? 0 : 1);
+    verdict = runProgram(ring, slot, callback, total, flags, ended);
+  }
+  conclude(ring, slot, given, total, flags, verdict, res < 0 && total >= 0 && callback == 0);
+}
+
+/** What is left of `length` bytes after a result. */
+// @ts-ignore: decorator
+@inline
+export function leftOf(length: u32, res: i32): u32 {
+  return res < 0 ? length : length > <u32>res ? length - <u32>res : 0;
+}
+
+/**
+ * What follows once the program, if there is one, has returned `verdict`. `given` is the user_data from before it ran. `cut`: an error after a part was done,
+ * which shows as a short result, and breaks the chain all the same.
+ */
+export function conclude(ring: usize, slot: usize, given: u64, total: i32, flags: u32, verdict: u32, cut: bool): void {
+  store<u32>(slot, load<u32>(slot, SLOT_FLAGS) | SLOT_COMPOUND, SLOT_FLAGS);
+  const more = (flags & CQE_F_MORE) != 0;
+  if ((verdict & RING_AGAIN) != 0 && !more) {
+    // Who cancels it now means the new one.
+    store<u32>(slot, load<u32>(slot, SLOT_FLAGS) & ~SLOT_CANCELLING, SLOT_FLAGS);
+    issue(ring, slot);
+    return;
   }
   const quiet = total >= 0 && (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_CQE_SKIP_SUCCESS) != 0;
   const hidden = (load<u8>(slot, SLOT_SQE + SQE_EXTRA) & RING_HIDDEN) != 0 || (load<u32>(slot, SLOT_FLAGS) & SLOT_INTERNAL) != 0;
@@ -100,6 +119,5 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
     const queue = queueAt(ring, load<u16>(slot, SLOT_SQE + SQE_CQ));
     post(ring, queue != 0 ? queue : queueAt(ring, 0), given, total, flags, false);
   }
-  // An error after a part was done shows as a short result, and breaks the chain all the same.
-  if (!more) end(ring, slot, total, (verdict & RING_BREAK) != 0 || (res < 0 && total >= 0 && callback == 0));
+  if (!more) end(ring, slot, total, (verdict & RING_BREAK) != 0 || cut);
 }

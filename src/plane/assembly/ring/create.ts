@@ -3,8 +3,8 @@
 import {
   EDGE_NEXT, RING_BUDGET_DEPTH, RING_BUDGET_FUEL, RING_BUDGET_REQUESTS, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTROL_SIZE, RING_EDGE_COUNT, RING_EDGE_FREE,
   RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PAUSE, RING_PROGRAM_SIZE,
-  RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS,
-  RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_NEXT, SLOT_NUMBER,
+  RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_RUNNING, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOT_STACK, RING_SLOTS,
+  RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_INDEX,
 } from '../../layout/ring';
 import { SQE_FD, SQE_OP_FLAGS, SQE_OPCODE, SQE_SIZE, SQE_USER_DATA } from '../../layout/sqe';
 import { WASM_PAGE } from '../../layout/memory';
@@ -14,7 +14,8 @@ import { giveAllBlocks } from './blocks';
 import { CANCEL_ALL, CANCEL_ANY, cancelByUserData, cancelHere } from './cancel';
 import { MESSAGE, putRaw } from './issue';
 import { OP_ASYNC_CANCEL } from './opcodes';
-import { edgeAt, slotAt } from './slots';
+import { withdrawEmitted } from './plain';
+import { edgeAt, makeAlone, slotAt } from './slots';
 import { startAll } from './start';
 import { queueAt, giveQueue } from './queues';
 
@@ -33,7 +34,7 @@ function round(bytes: u32): u32 {
 export function ring_create(slots: u32, staged: u32, programs: u32, groups: u32, regions: u32): usize {
   const edges = slots * 4;
   const sizes =
-    <u32>RING_CONTROL_SIZE + round(slots * RING_SLOT_SIZE) + round(staged * SQE_SIZE) + round(edges * RING_EDGE_SIZE) +
+    <u32>RING_CONTROL_SIZE + round(slots * RING_SLOT_SIZE) + round(slots * 4) + round(staged * SQE_SIZE) + round(edges * RING_EDGE_SIZE) +
     round(programs * RING_PROGRAM_SIZE) + round(groups * RING_GROUP_SIZE) + round(regions * RING_REGION_SIZE);
   const pages = (sizes + <u32>WASM_PAGE - 1) / <u32>WASM_PAGE;
   const ring = pages_alloc(pages);
@@ -43,6 +44,8 @@ export function ring_create(slots: u32, staged: u32, programs: u32, groups: u32,
   let at = <u32>ring + <u32>RING_CONTROL_SIZE;
   store<u32>(ring, at, RING_SLOTS);
   at += round(slots * RING_SLOT_SIZE);
+  store<u32>(ring, at, RING_SLOT_STACK);
+  at += round(slots * 4);
   store<u32>(ring, at, RING_STAGE);
   at += round(staged * SQE_SIZE);
   store<u32>(ring, at, RING_EDGES);
@@ -62,13 +65,13 @@ export function ring_create(slots: u32, staged: u32, programs: u32, groups: u32,
   store<u32>(ring, DEFAULT_FUEL, RING_BUDGET_FUEL);
   store<u64>(ring, PAUSE_NS, RING_PAUSE + 8);
   store<u32>(<usize>load<u32>(ring, RING_GROUPS), 1, RING_GROUP_PARALLEL);
-  for (let i: u32 = 1; i <= slots; i++) {
-    const slot = slotAt(ring, i);
+  for (let i: u32 = 0; i < slots; i++) {
+    const slot = slotAt(ring, i + 1);
+    store<u32>(slot, i, SLOT_INDEX);
     store<u32>(slot, 1, SLOT_GENERATION);
-    store<u32>(slot, i, SLOT_NUMBER);
-    store<u32>(slot, i == slots ? 0 : i + 1, SLOT_NEXT);
+    makeAlone(slot);
+    store<u32>(<usize>load<u32>(ring, RING_SLOT_STACK) + <usize>i * 4, <u32>slot);
   }
-  store<u32>(ring, 1, RING_SLOT_FREE);
   for (let i: u32 = 1; i <= edges; i++) store<u32>(edgeAt(ring, i), i == edges ? 0 : i + 1, EDGE_NEXT);
   store<u32>(ring, 1, RING_EDGE_FREE);
   return ring;
@@ -103,5 +106,7 @@ export function ring_free(ring: usize): void {
 
 /** Cancels the first live request with this user_data (two halves). 0: it has ended; EALREADY: the kernel was asked; ENOENT; EBUSY: try again. */
 export function ring_cancel(ring: usize, low: u32, high: u32): i32 {
+  // A function on completions may ask, in the middle of its run.
+  if (load<u32>(ring, RING_RUNNING) != 0) withdrawEmitted(ring);
   return <i32>cancelByUserData(ring, <u64>low | (<u64>high << 32));
 }

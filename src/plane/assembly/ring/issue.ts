@@ -30,7 +30,7 @@ function put(ring: usize, slot: usize, link: u32): void {
   const tail = load<u32>(ring, RING_SQ_OWN_TAIL);
   const sqe = <usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE;
   copySqe(sqe, slot + SLOT_SQE);
-  const handle = handleOf(ring, slot);
+  const handle = handleOf(slot);
   store<u64>(sqe, handle, SQE_USER_DATA);
   store<u64>(sqe, 0, SQE_CQ);
   store<u8>(sqe, <u8>((<u32>load<u8>(sqe, SQE_FLAGS) & ~OURS) | link), SQE_FLAGS);

@@ -56,6 +56,18 @@ function factsOf(opcode: u32): u32 {
   return opcode < OP_COUNT ? <u32>load<u8>(facts + opcode) : 0;
 }
 
+/** Of plain.ts: the plane need not count the bytes of vectors, nor find who is meant, nor keep it together with another one. */
+export function isPlain(opcode: u32): bool {
+  return opcode < OP_COUNT && (factsOf(opcode) & (NESTED | REQUEST | ADDR3)) == 0 && opcode != OP_MSG_RING && opcode != OP_LINK_TIMEOUT;
+}
+
+/** 1: SQE_ADDR is an address; 2: SQE_OFF; 3: both. */
+// @ts-ignore: decorator
+@inline
+export function addressesOf(opcode: u32): u32 {
+  return factsOf(opcode) & (ADDR | OFF);
+}
+
 export function isOpcode(opcode: u32): bool {
   return opcode < OP_COUNT || opcode == IORING_OP_BPF;
 }
@@ -152,10 +164,14 @@ export function translate(sqe: usize, base: u64): void {
 // @ts-ignore: decorator
 @inline
 function translateField(at: usize, base: u64): void {
-  const address = load<u64>(at);
-  if (address == 0) return;
-  const ofProcess = <u64>ADDRESS_OF_PROCESS << 32;
-  store<u64>(at, (address & ofProcess) != 0 ? address & ~ofProcess : base + address);
+  store<u64>(at, ofProcess(load<u64>(at), base));
+}
+
+// @ts-ignore: decorator
+@inline
+export function ofProcess(address: u64, base: u64): u64 {
+  const already = <u64>ADDRESS_OF_PROCESS << 32;
+  return address == 0 ? 0 : (address & already) != 0 ? address & ~already : base + address;
 }
 
 const PATH_MAX: u32 = 4096;

@@ -20,8 +20,8 @@ export const STAT_ESCALATED: usize = 40;
 
 // @ts-ignore: decorator
 @inline
-export function count(ring: usize, counter: usize): void {
-  store<u64>(ring + counter, load<u64>(ring + counter, RING_STATS) + 1, RING_STATS);
+export function count(ring: usize, counter: usize, more: u32 = 1): void {
+  store<u64>(ring + counter, load<u64>(ring + counter, RING_STATS) + <u64>more, RING_STATS);
 }
 
 /** A program request is due; the depth says how many runs led to it without the kernel between. */

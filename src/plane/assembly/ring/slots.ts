@@ -1,7 +1,7 @@
 // Slots: requests by index, with a generation that tells a handle of an earlier request in the same slot. Indices in memory are index + 1, 0: none.
 import {
-  RING_EDGE_FREE, RING_EDGE_SIZE, RING_EDGES, RING_SLOT_FREE, RING_SLOT_SIZE, RING_SLOTS, RING_SLOTS_USED, SLOT_EDGES,
-  SLOT_FREE, SLOT_GENERATION, SLOT_NEXT, SLOT_NUMBER, SLOT_RES, SLOT_STATE, EDGE_NEXT,
+  EDGE_NEXT, RING_EDGE_FREE, RING_EDGE_SIZE, RING_EDGES, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOT_STACK, RING_SLOTS, RING_SLOTS_USED, SLOT_CHAIN,
+  SLOT_CHAIN_LAST, SLOT_EDGES, SLOT_FLAGS, SLOT_FREE, SLOT_GENERATION, SLOT_INDEX, SLOT_NEXT, SLOT_STATE,
 } from '../../layout/ring';
 import { clear64 } from './copying';
 
@@ -14,12 +14,14 @@ export function slotAt(ring: usize, number: u32): usize {
 // @ts-ignore: decorator
 @inline
 export function numberOf(ring: usize, slot: usize): u32 {
-  return load<u32>(slot, SLOT_NUMBER);
+  return load<u32>(slot, SLOT_INDEX) + 1;
 }
 
 /** What programs and the kernel call the request. */
-export function handleOf(ring: usize, slot: usize): u64 {
-  return (<u64>load<u32>(slot, SLOT_GENERATION) << 32) | <u64>(numberOf(ring, slot) - 1);
+// @ts-ignore: decorator
+@inline
+export function handleOf(slot: usize): u64 {
+  return load<u64>(slot, SLOT_INDEX);
 }
 
 /** The slot of a handle, 0 if its request is no more. */
@@ -27,32 +29,38 @@ export function slotOfHandle(ring: usize, handle: u64, count: u32): usize {
   const index = <u32>handle;
   if (index >= count) return 0;
   const slot = slotAt(ring, index + 1);
-  return load<u32>(slot, SLOT_GENERATION) == <u32>(handle >> 32) && load<u32>(slot, SLOT_STATE) != SLOT_FREE ? slot : 0;
+  return handleOf(slot) == handle && load<u32>(slot, SLOT_STATE) != SLOT_FREE ? slot : 0;
 }
 
-/** A slot whose words behind the SQE are zero, but for its generation; 0 if none is free. */
+/** A slot whose compound words are those of a request that is alone; 0 if none is free. The caller writes the others. */
+// @ts-ignore: decorator
+@inline
 export function takeSlot(ring: usize): usize {
-  const number = load<u32>(ring, RING_SLOT_FREE);
-  if (number == 0) return 0;
-  const slot = slotAt(ring, number);
-  store<u32>(ring, load<u32>(slot, SLOT_NEXT), RING_SLOT_FREE);
-  store<u32>(ring, load<u32>(ring, RING_SLOTS_USED) + 1, RING_SLOTS_USED);
-  // What is behind the generation: 88 bytes.
-  clear64(slot + SLOT_RES);
-  store<u64>(slot, 0, SLOT_RES + 64);
-  store<u64>(slot, 0, SLOT_RES + 72);
-  store<u64>(slot, 0, SLOT_RES + 80);
-  return slot;
+  const used = load<u32>(ring, RING_SLOTS_USED);
+  if (used == load<u32>(ring, RING_SLOT_COUNT)) return 0;
+  store<u32>(ring, used + 1, RING_SLOTS_USED);
+  return <usize>load<u32>(<usize>load<u32>(ring, RING_SLOT_STACK) + <usize>used * 4);
 }
 
+/** What is written of a slot's third line is that of a request alone in its chain. */
+export function makeAlone(slot: usize): void {
+  const number = <u64>(load<u32>(slot, SLOT_INDEX) + 1);
+  clear64(slot + SLOT_CHAIN);
+  store<u64>(slot, number, SLOT_CHAIN);
+  store<u64>(slot, number | (<u64>1 << 32), SLOT_CHAIN_LAST);
+}
+
+// @ts-ignore: decorator
+@inline
 export function giveSlot(ring: usize, slot: usize): void {
-  store<u32>(slot, SLOT_FREE, SLOT_STATE);
+  if (load<u32>(slot, SLOT_FLAGS) != 0) makeAlone(slot);
   // 31 bits, as handles are positive and a set sign bit marks messages of other rings.
   const generation = (load<u32>(slot, SLOT_GENERATION) + 1) & 0x7fff_ffff;
   store<u32>(slot, generation == 0 ? 1 : generation, SLOT_GENERATION);
-  store<u32>(slot, load<u32>(ring, RING_SLOT_FREE), SLOT_NEXT);
-  store<u32>(ring, numberOf(ring, slot), RING_SLOT_FREE);
-  store<u32>(ring, load<u32>(ring, RING_SLOTS_USED) - 1, RING_SLOTS_USED);
+  store<u64>(slot, SLOT_FREE, SLOT_STATE);
+  const used = load<u32>(ring, RING_SLOTS_USED) - 1;
+  store<u32>(ring, used, RING_SLOTS_USED);
+  store<u32>(<usize>load<u32>(ring, RING_SLOT_STACK) + <usize>used * 4, <u32>slot);
 }
 
 // @ts-ignore: decorator

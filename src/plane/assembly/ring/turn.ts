@@ -2,8 +2,8 @@
 import {
   ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
   RING_CANCELS_WANTED, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
-  RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_STAGE, RING_STAGE_HEAD,
-  RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_WAIT, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
+  RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOTS, RING_SLOTS_USED, RING_SQ_HEAD, RING_SQ_LIMIT, RING_SQ_MASK, RING_STAGE, RING_STAGE_HEAD,
+  RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_TRACING, RING_WAIT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
 } from '../../layout/ring';
 import { TRACE_REQUEST } from '../../layout/ring-trace';
@@ -15,14 +15,15 @@ import { WORKER_RING } from '../../layout/worker';
 import { WORKER } from '../worker';
 import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
 import { cancelWanted } from './cancel';
-import { connect, joinChains, LINKED, newRequest, policyOf } from './chains';
+import { chainOf, connect, joinChains, LINKED, newRequest, policyOf } from './chains';
 import { complete } from './completion';
 import { clear64 } from './copying';
 import { end, endUnissued } from './finish';
 import { admit, enterAlone, isGroup } from './groups';
 import { issueReady, publish } from './issue';
 import { isOpcode, OP_LINK_TIMEOUT } from './opcodes';
-import { count, escalate, post, STAT_REQUESTS } from './posting';
+import { completePlain, startPlain, withdrawEmitted } from './plain';
+import { count, escalate, post, STAT_COMPLETIONS, STAT_REQUESTS, STAT_RUNS } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
 import { handleOf, numberOf, shiftSlot, slotAt } from './slots';
@@ -33,6 +34,8 @@ function reap(ring: usize): void {
   const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
   const cqes: usize = load<u32>(ring, RING_CQES);
   const mask = load<u32>(ring, RING_CQ_MASK);
+  const slots: usize = load<u32>(ring, RING_SLOTS);
+  const slotCount = load<u32>(ring, RING_SLOT_COUNT);
   const tail = atomic.load<u32>(<usize>load<u32>(ring, RING_CQ_TAIL));
   let head = load<u32>(headWord);
   store<u32>(ring, head, RING_CQ_OWN_HEAD);
@@ -44,9 +47,24 @@ function reap(ring: usize): void {
     // Before a program runs that may be stopped: it is not to see the completion twice.
     head++;
     store<u32>(ring, head, RING_CQ_OWN_HEAD);
-    complete(ring, userData, res, flags);
+    const index = <u32>userData;
+    const slot = slots + <usize>index * RING_SLOT_SIZE;
+    const apart = (flags & CQE_F_MORE) | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING));
+    // Issued, and with no flags: plain.
+    if (index < slotCount && handleOf(slot) == userData && load<u64>(slot, SLOT_STATE) == SLOT_ISSUED && apart == 0) completePlain(ring, slot, res, flags);
+    else complete(ring, userData, res, flags);
   }
-  if (load<u32>(headWord) != head) atomic.store<u32>(headWord, head);
+  publishHead(ring);
+}
+
+/** Lets the kernel know what has been taken. */
+function publishHead(ring: usize): void {
+  const word: usize = load<u32>(ring, RING_CQ_HEAD);
+  const head = load<u32>(ring, RING_CQ_OWN_HEAD);
+  const taken = head - load<u32>(word);
+  if (taken == 0) return;
+  count(ring, STAT_COMPLETIONS, taken);
+  atomic.store<u32>(word, head);
 }
 
 /** A request that cannot be: the kernel's EINVAL, without harm to those before it. */
@@ -74,9 +92,9 @@ function takeChain(ring: usize, head: u32, length: u32): void {
   let previous: usize = 0;
   for (let i: u32 = 0; i < length; i++) {
     const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>((head + i) & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
-    const slot = newRequest(ring, sqe, 0, 0);
+    const slot = newRequest(ring, sqe, 0);
     count(ring, STAT_REQUESTS);
-    trace(ring, TRACE_REQUEST, load<u64>(sqe, SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handleOf(ring, slot));
+    trace(ring, TRACE_REQUEST, load<u64>(sqe, SQE_USER_DATA), 0, <u32>load<u8>(sqe, SQE_OPCODE), handleOf(slot));
     if (!isValid(ring, sqe)) spoil(slot);
     clear64(sqe);
     if (first == 0) first = slot;
@@ -123,6 +141,13 @@ function stage(ring: usize): void {
   const tail = atomic.load<u32>(ring, RING_STAGE_TAIL);
   let head = load<u32>(ring, RING_STAGE_HEAD);
   while (head != tail) {
+    const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>(head & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
+    if (startPlain(ring, sqe, 0, false) != 0) {
+      count(ring, STAT_REQUESTS);
+      clear64(sqe);
+      head++;
+      continue;
+    }
     const length = chainLength(ring, head, tail);
     if (length > load<u32>(ring, RING_SLOT_COUNT)) refuseChain(ring, head, length);
     else if (length > load<u32>(ring, RING_SLOT_COUNT) - load<u32>(ring, RING_SLOTS_USED)) break;
@@ -141,7 +166,7 @@ function runDue(ring: usize, slot: usize): void {
   }
   // Nothing that a program does to its own request finds it on a list.
   store<u32>(slot, SLOT_ISSUED, SLOT_STATE);
-  const verdict = runProgram(ring, slot, <u32>load<u64>(slot, SLOT_SQE + SQE_OFF) + 1, 0, 0, 0);
+  const verdict = runProgram(ring, slot, <u32>load<u64>(slot, SLOT_SQE + SQE_OFF) + 1, 0, 0, load<u32>(chainOf(ring, slot), SLOT_CHAIN_ENDED));
   const wait = load<u32>(ring + RING_CONTEXT, RING_CTX_WAIT_NR);
   if ((wait != 0 || (verdict & RING_WAIT) != 0) && (load<u32>(ring, RING_FLAGS) & RING_CLOSING) == 0) {
     store<u32>(slot, wait, SLOT_WAIT_NR);
@@ -163,14 +188,20 @@ function runDue(ring: usize, slot: usize): void {
  */
 export function ring_turn(ring: usize): u32 {
   store<u32>(ring, load<u32>(ring, RING_BUDGET_RUNS), RING_RUNS_LEFT);
+  store<u32>(ring, atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD)) + load<u32>(ring, RING_SQ_MASK) + 1, RING_SQ_LIMIT);
   store<u32>(WORKER, <u32>ring, WORKER_RING);
   reap(ring);
   if (load<u32>(ring, RING_CANCELS_WANTED) != 0) cancelWanted(ring);
   stage(ring);
   settle(ring);
   store<u32>(WORKER, 0, WORKER_RING);
+  countRuns(ring);
   if (load<u32>(ring, RING_READY_FIRST) != 0) issueReady(ring);
   return publish(ring);
+}
+
+function countRuns(ring: usize): void {
+  count(ring, STAT_RUNS, load<u32>(ring, RING_BUDGET_RUNS) - load<u32>(ring, RING_RUNS_LEFT));
 }
 
 function settle(ring: usize): void {
@@ -191,8 +222,9 @@ export function ring_stopped(ring: usize, exhausted: u32): u32 {
   const number = load<u32>(ring, RING_RUNNING);
   if (number == 0) return 0;
   // The completion that it ran for is taken.
-  const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
-  if (load<u32>(headWord) != load<u32>(ring, RING_CQ_OWN_HEAD)) atomic.store<u32>(headWord, load<u32>(ring, RING_CQ_OWN_HEAD));
+  publishHead(ring);
+  countRuns(ring);
+  withdrawEmitted(ring);
   store<u32>(ring, 0, RING_RUNNING);
   let emitted = shiftSlot(ring, ring + RING_RUN_FIRST);
   while (emitted != 0) {
