@@ -25,7 +25,7 @@ export const XDP_SOCK = 15;
 export const FLOW_KEYS = 16;
 /** A dynptr that may not be changed (CONST_PTR_TO_DYNPTR); also what the slots of one hold. AUX: type. */
 export const DYNPTR = 17;
-/** Pointer to a struct with a type. AUX: BTF type id; AUX2: KERNEL_TYPES or PROGRAM_TYPES. */
+/** Pointer to a struct with a type. AUX: BTF type id; AUX2: KERNEL_TYPES or PROGRAM_TYPES, and above that bit an origin (resources/provenance.ts). */
 export const BTF_ID = 18;
 /** Memory of a size that is known at attach: keys and values of map iterators, the writable buffer of a tracepoint. */
 export const BUF = 19;
@@ -33,7 +33,7 @@ export const TP_BUFFER = 20;
 /** Somewhere in the program's arena. */
 export const ARENA = 21;
 
-/** AUX2 of a BTF_ID: whose ids they are. */
+/** Lowest bit of AUX2 of a BTF_ID: whose ids they are. */
 export const KERNEL_TYPES = 0;
 export const PROGRAM_TYPES = 1;
 

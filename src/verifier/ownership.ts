@@ -31,8 +31,13 @@ export interface OwnershipEdge {
 export interface ObjectCall {
   /** Helper or kfunc. */
   readonly name: string;
-  /** Struct in the program's BTF: of the object, or of the elements of the list or tree. */
+  /** Struct in the program's BTF: of the object, or of the elements of the list or tree. 0 for calls that are given no record and on paths differ. */
   readonly struct: number;
+  /**
+   * Structs that other paths come to the instruction with: compilers make one call of two that end two branches. They are given back alike, or tell
+   * themselves apart by their size: the larger has at least twice the bytes of the smaller, and of 16, so that their objects are of different classes.
+   */
+  readonly others: readonly number[];
   /** Offset of the node in the struct, for lists and trees; else 0. */
   readonly node: number;
   readonly percpu: boolean;

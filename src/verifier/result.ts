@@ -6,7 +6,7 @@ import { SMAX32, SMIN32 } from './layout.ts';
 import { resultRange, resultStruct } from './memory/context-btf.ts';
 import { checkPlain, checkReadable } from './memory/memory.ts';
 import { markPrecise } from './states/precision.ts';
-import { aux2Of, auxOf, flagsOf, kindOf, referenceOf, smaxOf, sminOf, words } from './states/records.ts';
+import { auxOf, flagsOf, kindOf, referenceOf, smaxOf, sminOf, typesOf, words } from './states/records.ts';
 import type { Verification } from './verification.ts';
 
 /** @param number register with the result: 0, or 1 for what is thrown without a callback. */
@@ -91,7 +91,7 @@ function targetRule(v: Verification): 'void' | 'any' | { readonly min: number; r
   const struct = resultStruct(v);
   if (struct === undefined) return 'any';
   const r = v.register(0);
-  if (kindOf(r) !== k.BTF_ID || referenceOf(r) === 0 || auxOf(r) !== struct || aux2Of(r) !== k.KERNEL_TYPES)
+  if (kindOf(r) !== k.BTF_ID || referenceOf(r) === 0 || auxOf(r) !== struct || typesOf(r) !== k.KERNEL_TYPES)
     return { min: 0, max: 0 };
   // The caller becomes the owner of what is returned.
   checkPlain(v, 0, r, false);

@@ -9,6 +9,7 @@ import { specialFields } from './memory/map-fields.ts';
 import type { AttachTarget } from './program/attach-target.ts';
 import type { Code } from './program/program.ts';
 import type { Observer } from './recording/recorder.ts';
+import { Provenance } from './resources/provenance.ts';
 import { markPrecise } from './states/precision.ts';
 import { registerAt } from './states/records.ts';
 import { CurrentState, type SavedState } from './states/state.ts';
@@ -48,6 +49,7 @@ export class Verification {
   touched = 0;
   /** States are kept wherever they are compared. */
   keepAll = false;
+  readonly provenance = new Provenance();
   nextId = 0;
   cpus = 8192;
   instructions = 0;
@@ -144,8 +146,10 @@ export class Verification {
   /** Index of the inner map of a map of maps. */
   innerMap(index: number): number {
     const { inner } = this.code.maps[index]!;
-    const known = this.code.maps.indexOf(inner!);
-    return known >= 0 ? known : (this.code.maps as MapSpec[]).push(inner!) - 1;
+    let known = this.code.maps.indexOf(inner!);
+    if (known < 0) known = (this.code.maps as MapSpec[]).push(inner!) - 1;
+    this.provenance.inner(known, index);
+    return known;
   }
 
   hasLock(map: number): boolean {

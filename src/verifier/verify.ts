@@ -142,7 +142,14 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     explore(v, 0);
     for (let i = 0; i < v.globalsToVerify.length; i++) explore(v, v.globalsToVerify[i]!);
     checkStackDepth(v);
-    return { verdict: 'accept', diagnostics: [], stats: stats(), reached: v.reached };
+    const ownership = v.provenance.facts;
+    return {
+      verdict: 'accept',
+      diagnostics: [],
+      stats: stats(),
+      reached: v.reached,
+      ...(ownership === undefined ? {} : { ownership }),
+    };
   } catch (error) {
     if (error instanceof Refusal) return { verdict: 'reject', diagnostics: [error.diagnostic], stats: stats() };
     if (error instanceof Unfollowed)

@@ -15,6 +15,8 @@ import { checkReadable } from '../memory/memory.ts';
 import { helperStack } from '../memory/stack.ts';
 import { refuseLeak } from '../resources/critical-section.ts';
 import { releaseDynptr, SKB, SKB_META } from '../resources/dynptr.ts';
+import { recordExchange } from '../resources/kptr.ts';
+import { setOrigin } from '../resources/provenance.ts';
 import { refuseUnderLock, runLock } from '../resources/spin-lock.ts';
 import { markPrecise, markSlotPrecise } from '../states/precision.ts';
 import {
@@ -171,6 +173,7 @@ export function runHelper(v: Verification): void {
   if (name === 'snprintf') checkFormat(v);
   if (name === 'tail_call') checkTailCall(v);
   if (name === 'get_local_storage') checkFlagsZero(v);
+  const exchanged = facts.kptr === undefined ? 0 : recordExchange(v, facts.kptr);
   let constant: number | undefined;
   if (name === 'map_lookup_elem' && ELIDABLE.has(facts.map!.type)) constant = constantKey(v);
   if (name === 'map_update_elem' || name === 'map_delete_elem') {
@@ -201,6 +204,7 @@ export function runHelper(v: Verification): void {
   if (prototype.changesPacketData && name !== 'tail_call') forgetPacket(v);
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
   giveResult(v, prototype, name, facts, constant);
+  if (exchanged !== 0) setOrigin(v.register(0), exchanged);
 }
 
 const SOCKET_UPDATERS = new Set<string>([
@@ -256,6 +260,7 @@ function passOn(v: Verification, reference: number): void {
     }
     set(r, REFERENCE, 0);
     set(r, FLAGS, (flags & ~k.ALLOC) | k.RCU);
+    v.provenance.share(auxOf(r));
   });
 }
 

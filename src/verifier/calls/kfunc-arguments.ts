@@ -6,7 +6,7 @@ import { FLAGS } from '../layout.ts';
 import { checkPlain } from '../memory/memory.ts';
 import { checkSameMap, checkValueField } from '../memory/value-field.ts';
 import { checkDynptrArgument, type DynptrFacts } from '../resources/dynptr.ts';
-import { checkGraphArgument, type Graph, graphStructs } from '../resources/graph.ts';
+import { checkGraphArgument, graphStructs, type Root } from '../resources/graph.ts';
 import { checkFlagsArgument } from '../resources/irq-flags.ts';
 import { checkIteratorArgument } from '../resources/iterator.ts';
 import { runLock } from '../resources/spin-lock.ts';
@@ -38,9 +38,9 @@ export interface KfuncFacts {
   /** Record of the iterator's first slot, 0 for none. */
   iterator: number;
   /** Elements of the list or tree in an argument. */
-  graph: Graph | undefined;
-  /** Object whose references are counted, and whether the program owns the one that was passed. */
-  object: { readonly id: number; readonly types: number } | undefined;
+  graph: Root | undefined;
+  /** Object of the program's own types that is passed or made, and whether the program owns the one that was passed. */
+  object: { readonly id: number; readonly origin: number } | undefined;
   owned: boolean;
 }
 

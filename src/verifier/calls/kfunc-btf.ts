@@ -6,7 +6,8 @@ import { FLAGS } from '../layout.ts';
 import { btfOf, isTrusted, kernelStruct, makeBtfPointer } from '../memory/btf-pointer.ts';
 import { structMatches } from '../memory/btf-walk.ts';
 import { checkPlain } from '../memory/memory.ts';
-import { aux2Of, auxOf, flagsOf, kindOf, makePointer, offsetOf, referenceOf, set } from '../states/records.ts';
+import { originOf, setOrigin } from '../resources/provenance.ts';
+import { auxOf, flagsOf, kindOf, makePointer, offsetOf, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 import { hasFlag, type KfuncFacts, refuseArgument } from './kfunc-arguments.ts';
 
@@ -109,6 +110,7 @@ export function checkAllocated(v: Verification, facts: KfuncFacts, index: number
     if (facts.name !== 'bpf_percpu_obj_drop_impl') refuse(`arg#${index} expected for bpf_percpu_obj_drop_impl()`);
   } else refuse(`arg#${index} expected pointer to allocated object`);
   if (referenceOf(r) === 0) refuse('allocated object must be referenced');
+  facts.object = { id: auxOf(r), origin: originOf(r) };
 }
 
 /** `__refcounted_kptr`, for bpf_refcount_acquire. */
@@ -120,7 +122,7 @@ export function checkRefcounted(v: Verification, facts: KfuncFacts, index: numbe
   facts.owned = (flagsOf(r) & k.NON_OWNING) === 0;
   if (!recordFields(btfOf(v, r), auxOf(r)).some(({ kind }) => kind === 'bpf_refcount'))
     refuseArgument(v, facts, index, `arg#${index} doesn't point to a type with bpf_refcount field`);
-  facts.object = { id: auxOf(r), types: aux2Of(r) };
+  facts.object = { id: auxOf(r), origin: originOf(r) };
 }
 
 const MAX_PERCPU_SIZE = 512;
@@ -145,10 +147,14 @@ export function giveSpecial(v: Verification, facts: KfuncFacts, r: number): bool
           refuse('bpf_percpu_obj_new type ID argument must not contain special fields');
       }
       makeBtfPointer(v, r, id, k.ALLOC | (percpu ? k.PERCPU : 0), k.PROGRAM_TYPES);
+      facts.object = { id, origin: v.provenance.origin({ kind: 'implicit', slot: v.slot }) };
+      setOrigin(r, facts.object.origin);
+      v.provenance.call(v, { name: facts.name, struct: id, node: 0, percpu, origin: facts.object.origin });
       return true;
     }
     case 'bpf_refcount_acquire_impl':
-      makeBtfPointer(v, r, facts.object!.id, k.ALLOC, facts.object!.types);
+      makeBtfPointer(v, r, facts.object!.id, k.ALLOC, k.PROGRAM_TYPES);
+      setOrigin(r, facts.object!.origin);
       return true;
     case 'bpf_cast_to_kern_ctx': {
       const struct = contextStructs[v.declaration.type] ?? contextStructs[v.declaration.context.struct];

@@ -1,5 +1,6 @@
 /** A call of a kfunc: who may call it, with what, and what is true afterwards (check_kfunc_call). */
 import { type KfuncType, kfuncAllowed } from '../../abi/kfunc-signature.ts';
+import { objectKfuncs } from '../../abi/object-kfuncs.ts';
 import { backUp, putBack } from '../jump.ts';
 import * as k from '../kinds.ts';
 import { AUX2, FLAGS, ID, RECORD, REFERENCE } from '../layout.ts';
@@ -9,6 +10,7 @@ import { isPacketDynptr } from '../resources/dynptr.ts';
 import { makeLessArguments, makeNode } from '../resources/graph.ts';
 import { forkIterator } from '../resources/iterator.ts';
 import { giveAway, makeNonOwning, runRcu } from '../resources/ownership.ts';
+import { originOf } from '../resources/provenance.ts';
 import { refuseUnderLock } from '../resources/spin-lock.ts';
 import {
   arithmetic,
@@ -104,6 +106,7 @@ export function runKfunc(v: Verification): number {
       'Call bpf_rcu_read_lock first.',
     );
   if (facts.callback >= 0) enterKfuncCallback(v, facts);
+  recordObject(v, facts);
   if (INSERTS.has(name)) giveAway(v, referenceOf(v.register(2)));
   else if (facts.released > 0) releaseReference(v, referenceOf(v.register(facts.released)));
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
@@ -111,6 +114,18 @@ export function runKfunc(v: Verification): number {
   if (hasFlag(facts, 'iter_next')) forkIterator(v, facts);
   if (name === 'bpf_xdp_pull_data') forgetPacket(v);
   return v.slot + 1;
+}
+
+/** What the call says of objects of the program's own types. */
+function recordObject(v: Verification, facts: KfuncFacts): void {
+  const { name, graph } = facts;
+  const kfunc = objectKfuncs.get(name);
+  if (kfunc === undefined || kfunc.act === 'make') return;
+  const insert = kfunc.act === 'insert';
+  const origin = graph === undefined ? facts.object!.origin : insert ? originOf(v.register(2)) : 0;
+  const struct = graph?.struct ?? facts.object!.id;
+  v.provenance.call(v, { name, struct, node: graph?.offset ?? 0, percpu: kfunc.percpu === true, origin });
+  if (insert) v.provenance.edge(v, origin, struct, graph!.owner);
 }
 
 function enterKfuncCallback(v: Verification, facts: KfuncFacts): void {
@@ -193,7 +208,7 @@ function givePointer(v: Verification, facts: KfuncFacts, to: KfuncType, r: numbe
     return;
   }
   if (to.kind === 'struct') {
-    if (facts.graph !== undefined) makeNode(r, facts.graph);
+    if (facts.graph !== undefined) makeNode(v, r, facts.graph);
     else giveStruct(v, facts, to.name, r);
     return;
   }

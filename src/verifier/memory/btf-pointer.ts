@@ -5,7 +5,6 @@ import type { Btf } from '../../btf/types.ts';
 import * as k from '../kinds.ts';
 import { AUX2, ID } from '../layout.ts';
 import {
-  aux2Of,
   auxOf,
   bitsText,
   constantOf,
@@ -16,6 +15,7 @@ import {
   makeUnknown,
   referenceOf,
   set,
+  typesOf,
 } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 import { accessStruct, structMatches } from './btf-walk.ts';
@@ -23,7 +23,7 @@ import { coerceLoaded } from './stack.ts';
 
 /** BTF that the type of a BTF_ID register is from. */
 export function btfOf(v: Verification, r: number): Btf {
-  const btf = aux2Of(r) === k.PROGRAM_TYPES ? v.btf : v.vmlinux;
+  const btf = typesOf(r) === k.PROGRAM_TYPES ? v.btf : v.vmlinux;
   if (btf === undefined) v.unfollowed("pointer to a kernel struct without the kernel's types");
   return btf;
 }
@@ -76,7 +76,7 @@ export function btfPointerAccess(
   signed: boolean,
 ): void {
   const flags = flagsOf(pointer);
-  const local = aux2Of(pointer) === k.PROGRAM_TYPES;
+  const local = typesOf(pointer) === k.PROGRAM_TYPES;
   const name = structName(v, pointer);
   const refuse = (problem: string, reason: string): never =>
     v.refuse('struct-access', 'Memory Safety', problem, reason);
@@ -123,7 +123,7 @@ export function btfPointerAccess(
   switch (field.kind) {
     case 'pointer':
       if (alloc) break;
-      makeBtfPointer(v, r, field.id, trustOf(v, pointer, btf, name, field.field, field.flags), aux2Of(pointer));
+      makeBtfPointer(v, r, field.id, trustOf(v, pointer, btf, name, field.field, field.flags), typesOf(pointer));
       return;
     case 'memory':
       makePointer(r, k.MEM, k.READ_ONLY | k.UNTRUSTED, 0);

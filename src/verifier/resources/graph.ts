@@ -5,6 +5,7 @@ import { type KfuncFacts, refuseArgument } from '../calls/kfunc-arguments.ts';
 import * as k from '../kinds.ts';
 import { AUX2, OFFSET } from '../layout.ts';
 import { btfOf, structName } from '../memory/btf-pointer.ts';
+import type { OwnerField } from '../ownership.ts';
 import {
   auxOf,
   constantOf,
@@ -19,12 +20,18 @@ import {
 } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 import { inLessCallback, makeNonOwning } from './ownership.ts';
+import { setOrigin } from './provenance.ts';
 import { fieldsOf, ownerOf } from './spin-lock.ts';
 
 /** Where the elements of a root are linked: struct of the program and offset of its node. */
 export interface Graph {
   readonly struct: number;
   readonly offset: number;
+}
+
+/** A root in an argument, and where it is. */
+export interface Root extends Graph {
+  readonly owner: OwnerField;
 }
 
 export const graphStructs = new Set(['bpf_list_head', 'bpf_list_node', 'bpf_rb_root', 'bpf_rb_node']);
@@ -61,7 +68,7 @@ function fieldAt(
   return { field, at };
 }
 
-function checkRoot(v: Verification, facts: KfuncFacts, struct: string, index: number): Graph {
+function checkRoot(v: Verification, facts: KfuncFacts, struct: string, index: number): Root {
   const r = v.register(index + 1);
   const object = kindOf(r) === k.BTF_ID && flagsOf(r) === k.ALLOC;
   if (!object && (kindOf(r) !== k.MAP_VALUE || flagsOf(r) !== 0))
@@ -76,7 +83,7 @@ function checkRoot(v: Verification, facts: KfuncFacts, struct: string, index: nu
     refuseArgument(v, facts, index, `held lock and object are not in the same allocation\n${mustBeHeld}`);
   const graph = graphOf(v, field);
   if (graph === undefined) v.unfollowed(`${struct} without a contains tag`);
-  return graph;
+  return { ...graph, owner: v.provenance.owner(v, r, field) };
 }
 
 /** By the tag `contains:STRUCT:MEMBER` of the root. */
@@ -123,16 +130,17 @@ function checkNode(v: Verification, facts: KfuncFacts, struct: string, index: nu
 }
 
 /** Pointer to the node of an element of the root. */
-export function makeNode(r: number, graph: Graph): void {
+export function makeNode(v: Verification, r: number, graph: Root): void {
   makePointer(r, k.BTF_ID, k.ALLOC, graph.struct);
   set(r, AUX2, k.PROGRAM_TYPES);
+  setOrigin(r, v.provenance.origin({ kind: 'field', slot: v.slot, field: graph.owner }));
   set(r, OFFSET, graph.offset);
 }
 
 /** What `less` of bpf_rbtree_add is called with: two elements that the tree owns. */
-export function makeLessArguments(v: Verification, first: number, second: number, graph: Graph): void {
+export function makeLessArguments(v: Verification, first: number, second: number, graph: Root): void {
   for (const r of [first, second]) {
-    makeNode(r, graph);
+    makeNode(v, r, graph);
     makeNonOwning(v, r);
   }
 }

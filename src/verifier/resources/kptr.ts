@@ -20,6 +20,7 @@ import {
   set,
 } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
+import { originOf, setOrigin } from './provenance.ts';
 import { fieldsOf } from './spin-lock.ts';
 
 function refuse(v: Verification, problem: string, reason: string): never {
@@ -50,7 +51,12 @@ export function accessKptr(v: Verification, field: SpecialField, number: number)
       set(r, ID, v.newId());
       return;
     }
+    const local = target.types === k.PROGRAM_TYPES;
+    const origin = local ? originIn(v, v.register(code.src[slot]!), field) : 0;
     makeBtfPointer(v, r, target.id, loadedFlags(v, field), target.types);
+    if (!local) return;
+    setOrigin(r, origin);
+    v.provenance.share(target.id);
     return;
   }
   if (kind === CLASS.ST) {
@@ -61,6 +67,23 @@ export function accessKptr(v: Verification, field: SpecialField, number: number)
   const r = v.register(number);
   if (kindOf(r) === k.SCALAR && isConstant(r) && isZero(r)) return;
   checkKptrType(v, field, number);
+}
+
+/** Origin of what is found in the field, which `pointer` points into. */
+function originIn(v: Verification, pointer: number, field: SpecialField): number {
+  return v.provenance.origin({ kind: 'field', slot: v.slot, field: v.provenance.owner(v, pointer, field) });
+}
+
+/** The exchange of the field that the instruction at hand is. Returns the origin of what comes out, 0 for an object of the kernel. */
+export function recordExchange(v: Verification, field: SpecialField): number {
+  const target = kptrTarget(v, field.pointer!);
+  if (target.types !== k.PROGRAM_TYPES) return 0;
+  const pointer = v.register(1);
+  const origin = originOf(v.register(2));
+  const percpu = field.pointer!.how === 'percpu';
+  v.provenance.call(v, { name: 'bpf_kptr_xchg', struct: target.id, node: 0, percpu, origin });
+  v.provenance.edge(v, origin, target.id, v.provenance.owner(v, pointer, field));
+  return originIn(v, pointer, field);
 }
 
 const protectedStructs = new Set(['prog_test_ref_kfunc', 'cgroup', 'bpf_cpumask', 'task_struct', 'bpf_crypto_ctx']);

@@ -23,7 +23,9 @@ function isRefcounted(v: Verification, r: number): boolean {
 
 /** The object is in a list or tree now: the pointer is good until the lock is given back, and longer if others keep count of it. */
 export function makeNonOwning(v: Verification, r: number): void {
-  set(r, FLAGS, flagsOf(r) | k.NON_OWNING | (isRefcounted(v, r) ? k.RCU : 0));
+  const counted = isRefcounted(v, r);
+  set(r, FLAGS, flagsOf(r) | k.NON_OWNING | (counted ? k.RCU : 0));
+  if (counted) v.provenance.share(auxOf(r));
 }
 
 /** All pointers that share the reference lose it to a list or tree, which owns the object from here on. */

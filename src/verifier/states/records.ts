@@ -86,6 +86,8 @@ export const referenceOf = (r: number) => words[(r + REFERENCE) >> 2]!;
 export const offsetOf = (r: number) => words[(r + OFFSET) >> 2]!;
 export const auxOf = (r: number) => words[(r + AUX) >> 2]!;
 export const aux2Of = (r: number) => words[(r + AUX2) >> 2]!;
+/** Of a BTF_ID: KERNEL_TYPES or PROGRAM_TYPES. */
+export const typesOf = (r: number) => aux2Of(r) & 1;
 export const set = (r: number, field: number, value: number) => {
   words[(r + field) >> 2] = value;
 };
