@@ -2,7 +2,7 @@
 import { InternalError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
-import { HEAP, STACK_AREA_SIZE, STACKS, WORKERS } from '../plane/layout/memory.ts';
+import { HEAP, STACK_AREA_SIZE, STACKS, WASM_PAGE, WORKERS } from '../plane/layout/memory.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import { type CompileOptions, compileModule } from './index.ts';
 
@@ -28,7 +28,7 @@ export function rawProgram(insns: readonly Insn[], parts: Partial<ResolvedProgra
 }
 
 export class Testbed {
-  readonly memory = new WebAssembly.Memory({ initial: 160, maximum: 65536, shared: true });
+  readonly memory = new WebAssembly.Memory({ initial: HEAP / WASM_PAGE + 28, maximum: 65536, shared: true });
   readonly table = new WebAssembly.Table({ initial: 64, element: 'anyfunc' });
   readonly view = new DataView(this.memory.buffer);
   readonly bytes = new Uint8Array(this.memory.buffer);
