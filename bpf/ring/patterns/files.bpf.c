@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Reads whole files: open, status, read to the end, close; so many of them at once. Bytes go one file behind the other into the job's memory. A file that has
- * no room there, or has grown beyond what it had when it was asked for, is closed and left to user space, which knows its size then and comes again.
+ * Reads whole files: open, read to the end, close; so many of them at once. Nobody asks how large a file is before it has filled what was kept for it: a
+ * status is work for a worker of the kernel, and costs more than all the rest of a small file. Each reader has a window of the room, in which its files lie one
+ * behind the other. A file that fills the window is moved to a larger one; if there is none, it is left to user space, which knows then what it needs and comes
+ * again.
  */
 #include <sluice/bpf.h>
 #include <sluice/kfuncs.h>
 #include "job.h"
 
 enum { DOING_NOTHING, DOING_OPEN, DOING_STATX, DOING_READ, DOING_CLOSE };
-enum { STATX_BASIC = 0x201, STATX_MODE_OFFSET = 28, STATX_SIZE_OFFSET = 40, S_IFMT = 0170000, S_IFREG = 0100000, S_IFDIR = 0040000 };
-enum { EISDIR = 21, EFBIG = 27, POLLIN = 1, LEAST = 4096, MOST = 0x40000000 };
+enum { STATX_BASIC = 0x201, STATX_MODE_OFFSET = 28, STATX_SIZE_OFFSET = 40, S_IFMT = 0170000, S_IFREG = 0100000 };
+enum { EFBIG = 27, ESPIPE = 29, POLLIN = 1, MOST = 0x40000000, PART = 128, MOST_PARTS = 8192 };
 
-/* src/hooks/ring/patterns/files.ts writes and reads these. */
+/* src/hooks/ring/patterns/read-files.ts writes and reads these. */
 struct files {
 	struct job job;
 	/* Addresses of `count` entries and of `workers` readers; the next entry that nobody has taken. */
@@ -26,18 +28,22 @@ struct files {
 	__u64 room_end;
 	/* Bytes that one file may have. */
 	__u64 most;
+	/* Bytes of a window, and how few of them a file begins in. */
+	__u64 window;
+	__u64 least;
 };
 
 struct entry {
 	__u64 path;
 	__s32 directory;
 	__u32 flags;
-	/* Result: where the bytes lie, how many there are; with error -ENOBUFS how many there are to be. */
+	/* Result: where the bytes lie, how many there are; with error -ENOBUFS how much room there is to be. */
 	__u64 data;
 	__u64 length;
+	/* -ENOBUFS from the beginning on. */
 	__s32 error;
-	__u32 done;
-	/* At least so much room, whatever its status says. */
+	__u32 reserved;
+	/* At least so much room. Result: where the window begins that the file lies in. */
 	__u64 room;
 };
 
@@ -45,14 +51,35 @@ struct reader {
 	struct piece piece;
 	__u64 entry;
 	__u64 statx;
+	/* What is left of the window, from `window` on: there the file begins that is read. */
+	__u64 window_start;
+	__u64 window;
+	__u64 window_end;
 	__s32 fd;
 	__u32 doing;
 };
+
+/* A window of so many bytes, more if there are. */
+static __always_inline bool take_window(struct files *files, struct reader *reader, __u64 need)
+{
+	__u64 left = files->room_end - files->room, size = need > files->window ? need : files->window;
+
+	if (left < need)
+		return false;
+	if (size > left)
+		size = left;
+	reader->window_start = files->room;
+	reader->window = files->room;
+	files->room += size;
+	reader->window_end = files->room;
+	return true;
+}
 
 static __always_inline void begin(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader, __u64 address)
 {
 	struct io_uring_sqe sqe;
 	struct entry entry;
+	__u64 need;
 
 	if (job_ends(&files->job) || files->next >= files->count)
 		return;
@@ -61,6 +88,10 @@ static __always_inline void begin(struct io_uring_bpf_ctx *ctx, struct files *fi
 		job_fail(&files->job, -EFAULT);
 		return;
 	}
+	/* Others may have enough left. */
+	need = entry.room > files->least ? entry.room : files->least;
+	if (reader->window_end - reader->window < need && !take_window(files, reader, need))
+		return;
 	files->next++;
 	reader->doing = DOING_OPEN;
 	reader->fd = -1;
@@ -124,51 +155,77 @@ static __always_inline void close(struct io_uring_bpf_ctx *ctx, struct files *fi
 	job_close(ctx, &files->job, &reader->piece, ctx->user_data, reader->fd);
 }
 
+/* To the end of the window, from where the file stands. */
 static __always_inline void read_rest(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader, struct entry *entry)
 {
-	__u64 left = entry->room - entry->length;
+	__u64 from = reader->window + entry->length, left = reader->window_end - from;
 	struct io_uring_sqe sqe;
 
 	reader->doing = DOING_READ;
-	io_uring_prep_read(&sqe, reader->fd, at(entry->data + entry->length), left < MOST ? (__u32)left : MOST, ~0ull);
+	io_uring_prep_read(&sqe, reader->fd, at(from), left < MOST ? (__u32)left : MOST, ~0ull);
 	job_submit(ctx, &files->job, &reader->piece, ctx->user_data, &sqe);
 }
 
-/* The status is there: room for the bytes, and one more to see the end with. */
-static __always_inline void take_room(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader, struct entry *entry)
+static __always_inline void ask_size(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader)
 {
-	__u64 size = 0, need;
+	__u64 path = reader->piece.job + __builtin_offsetof(struct job, reserved);
+	struct io_uring_sqe sqe;
+
+	reader->doing = DOING_STATX;
+	io_uring_prep_statx(&sqe, reader->fd, at(path), AT_EMPTY_PATH, STATX_BASIC, at(reader->statx));
+	if (!job_submit(ctx, &files->job, &reader->piece, ctx->user_data, &sqe))
+		close(ctx, files, reader);
+}
+
+/* The file has filled its window. What has been read is moved, so that pipes are read once. */
+static __always_inline void grow(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader, struct entry *entry)
+{
+	__u64 size = 0, need, from = reader->window, to = files->room;
+	__u32 i, parts = (__u32)((entry->length + PART - 1) / PART);
+	char part[PART];
 	__u16 mode = 0;
 
 	bpf_ring_read(ctx, reader->statx + STATX_MODE_OFFSET, &mode, sizeof(mode));
 	bpf_ring_read(ctx, reader->statx + STATX_SIZE_OFFSET, &size, sizeof(size));
-	if ((mode & S_IFMT) == S_IFDIR) {
-		entry->error = -EISDIR;
+	/* One byte more, to see the end with. What grows, or has no size, gets twice what it had. */
+	need = size >= entry->length ? size + 1 : entry->length * 2;
+	need = (need + PART - 1) & ~(__u64)(PART - 1);
+	if (size > files->most || entry->length > files->most) {
+		entry->error = -EFBIG;
 		close(ctx, files, reader);
 		return;
 	}
-	/* What has no size, in /proc or a pipe, is met with some. */
-	need = size == 0 || (mode & S_IFMT) != S_IFREG ? LEAST : size + 1;
-	if (need < entry->room)
-		need = entry->room;
-	need = (need + 7) & ~7ull;
-	if (size > files->most || files->room_end - files->room < need) {
-		entry->error = size > files->most ? -EFBIG : -ENOBUFS;
+	if (parts > MOST_PARTS || !take_window(files, reader, need)) {
+		/* What is no file cannot be read again. */
+		entry->error = (mode & S_IFMT) == S_IFREG ? -ENOBUFS : -ESPIPE;
 		entry->length = need;
 		close(ctx, files, reader);
 		return;
 	}
-	entry->data = files->room;
-	entry->room = need;
-	files->room += need;
+	bpf_for(i, 0, MOST_PARTS) {
+		if (i >= parts)
+			break;
+		bpf_ring_read(ctx, from + i * PART, part, sizeof(part));
+		bpf_ring_write(ctx, to + i * PART, part, sizeof(part));
+	}
 	read_rest(ctx, files, reader, entry);
+}
+
+/* The end of the file: the next one begins behind it. */
+static __always_inline void whole(struct files *files, struct reader *reader, struct entry *entry)
+{
+	entry->error = entry->length > files->most ? -EFBIG : 0;
+	entry->data = reader->window;
+	entry->room = reader->window_start;
+	reader->window = (reader->window + entry->length + 7) & ~7ull;
+	if (reader->window > reader->window_end)
+		reader->window = reader->window_end;
 }
 
 static __always_inline void ended(struct io_uring_bpf_ctx *ctx, struct files *files, struct reader *reader, struct entry *entry)
 {
 	struct io_uring_sqe sqe;
 	__s32 res = ctx->res;
-	__u64 path;
 
 	switch (reader->doing) {
 	case DOING_OPEN:
@@ -184,15 +241,10 @@ static __always_inline void ended(struct io_uring_bpf_ctx *ctx, struct files *fi
 			return;
 		}
 		reader->fd = res;
-		if (job_ends(&files->job)) {
+		if (job_ends(&files->job))
 			close(ctx, files, reader);
-			return;
-		}
-		path = reader->piece.job + __builtin_offsetof(struct job, reserved);
-		reader->doing = DOING_STATX;
-		io_uring_prep_statx(&sqe, reader->fd, at(path), AT_EMPTY_PATH, STATX_BASIC, at(reader->statx));
-		if (!job_submit(ctx, &files->job, &reader->piece, ctx->user_data, &sqe))
-			close(ctx, files, reader);
+		else
+			read_rest(ctx, files, reader, entry);
 		return;
 	case DOING_STATX:
 		if (res < 0)
@@ -200,7 +252,7 @@ static __always_inline void ended(struct io_uring_bpf_ctx *ctx, struct files *fi
 		if (res < 0 || job_ends(&files->job))
 			close(ctx, files, reader);
 		else
-			take_room(ctx, files, reader, entry);
+			grow(ctx, files, reader, entry);
 		return;
 	case DOING_READ:
 		if (job_ends(&files->job)) {
@@ -221,16 +273,16 @@ static __always_inline void ended(struct io_uring_bpf_ctx *ctx, struct files *fi
 			return;
 		} else if (res > 0) {
 			entry->length += (__u32)res;
-			if (entry->length < entry->room) {
+			if (reader->window + entry->length < reader->window_end)
 				read_rest(ctx, files, reader, entry);
-				return;
-			}
-			/* Longer than it was: user space gives it twice the room. */
-			entry->error = -ENOBUFS;
-			entry->length = entry->room * 2;
+			else
+				ask_size(ctx, files, reader);
+			return;
 		}
 		if (res < 0)
 			entry->error = res;
+		else
+			whole(files, reader, entry);
 		close(ctx, files, reader);
 		return;
 	case DOING_CLOSE:

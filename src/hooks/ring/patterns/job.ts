@@ -57,6 +57,31 @@ export class Job {
     return address;
   }
 
+  /** The same for many, which lie one behind the other. */
+  texts(texts: readonly (string | Uint8Array)[]): number[] {
+    const strings = texts.filter((text) => typeof text === 'string');
+    const bytes = new TextEncoder().encode(`${strings.join('\0')}\0`);
+    const address = this.take(bytes.length);
+    this.ring.runtime.bytes().set(bytes, address);
+    let at = 0;
+    const addresses = texts.map((text) => {
+      if (typeof text !== 'string') return this.text(text);
+      const start = at;
+      at = bytes.indexOf(0, start) + 1;
+      return address + start;
+    });
+    // A NUL inside of one has ended it, and another one of them is left.
+    if (at !== bytes.length && strings.length > 0) throw new InputError('SLUICE_RING_PATH', 'a NUL in a path');
+    return addresses;
+  }
+
+  /** Memory whose content is whatever it is: for what the kernel writes. */
+  room(length: number): number {
+    const address = this.#patterns.memory.take(length, false);
+    this.#taken.push({ address, length });
+    return address;
+  }
+
   /** Pieces of `size` bytes; the first one stands for the job where user space starts and stops it. */
   pieces(count: number, size: number): number {
     const address = this.take(count * size);

@@ -1,4 +1,4 @@
-/** Reads many small files: open, status, read to the end, close. */
+/** Reads many small files: open, read to the end, close. */
 import { openFlags } from '../../../abi/io-uring/call-flags.ts';
 import { RequestError } from '../request-error.ts';
 import type { RingBase } from '../ring.ts';
@@ -12,7 +12,7 @@ export interface ReadFilesOptions extends PatternOptions {
   readonly directory?: number;
   /** A file with more bytes is an error, EFBIG (default 1 GiB). */
   readonly maxBytes?: number;
-  /** Memory of the first round (default: 16 KiB a file, at least 64 KiB, at most 16 MiB). What has no room there takes a second one. */
+  /** Memory of the first round (default: 16 KiB a file, at least 64 KiB, at most 16 MiB). What has no room there takes another one. */
   readonly room?: number;
 }
 
@@ -28,7 +28,9 @@ const WORKERS = JOB_SIZE + 20;
 const ROOM = JOB_SIZE + 32;
 const ROOM_END = JOB_SIZE + 40;
 const MOST = JOB_SIZE + 48;
-const SIZE = JOB_SIZE + 56;
+const WINDOW = JOB_SIZE + 56;
+const LEAST = JOB_SIZE + 64;
+const SIZE = JOB_SIZE + 72;
 const ENTRY_PATH = 0;
 const ENTRY_DIRECTORY = 8;
 const ENTRY_FLAGS = 12;
@@ -38,14 +40,16 @@ const ENTRY_ERROR = 32;
 const ENTRY_ROOM = 40;
 const ENTRY_SIZE = 48;
 const READER_STATX = PIECE_SIZE + 8;
-const READER_FD = PIECE_SIZE + 16;
-const READER_SIZE = PIECE_SIZE + 24;
+const READER_FD = PIECE_SIZE + 40;
+const READER_SIZE = PIECE_SIZE + 48;
 const STATX_SIZE = 256;
 const AT_FDCWD = -100;
 const ENOBUFS = -105;
-const EFBIG = -27;
 /** Memory of one round, unless one file needs more. */
 const ROUND = 64 << 20;
+/** A reader has so much of it at a time, and begins no file where there is less. */
+const FULL_WINDOW = 256 << 10;
+const LEAST_WINDOW = 16 << 10;
 
 interface Wanted {
   readonly index: number;
@@ -66,7 +70,7 @@ export async function readFiles(
   const depth = checkedNumber('depth', options.depth ?? 16, 1, 1024);
   const most = checkedNumber('maxBytes', options.maxBytes ?? 2 ** 30, 0, 2 ** 31);
   const results: ReadFile[] = new Array(paths.length);
-  let wanted = paths.map((path, index): Wanted => ({ index, path, need: 0 }));
+  let wanted = paths.map((path, index): Wanted => ({ index, path, need: LEAST_WINDOW }));
   let room = checkedNumber(
     'room',
     options.room ?? Math.min(16 << 20, Math.max(65536, paths.length * 16384)),
@@ -75,7 +79,7 @@ export async function readFiles(
   );
   while (wanted.length > 0) {
     wanted = await round(ring, wanted, Math.min(depth, wanted.length), room, most, options, results);
-    const largest = Math.max(0, ...wanted.map(({ need }) => need));
+    const largest = wanted.reduce((most, { need }) => Math.max(most, need), 0);
     room = Math.max(
       largest,
       Math.min(
@@ -113,12 +117,16 @@ async function round(
   const prepare = (job: Job) => {
     const { address } = job;
     entries = job.take(wanted.length * ENTRY_SIZE);
-    wanted.forEach(({ path, need }, i) => {
+    const texts = job.texts(wanted.map(({ path }) => path));
+    const view = ring.runtime.view();
+    const directory = options.directory ?? AT_FDCWD;
+    wanted.forEach(({ need }, i) => {
       const entry = entries + i * ENTRY_SIZE;
-      job.u64(entry, job.text(path), ENTRY_PATH);
-      job.u32(entry, options.directory ?? AT_FDCWD, ENTRY_DIRECTORY);
-      job.u32(entry, openFlags.CLOEXEC, ENTRY_FLAGS);
-      job.u64(entry, need, ENTRY_ROOM);
+      view.setUint32(entry + ENTRY_PATH, texts[i]!, true);
+      view.setInt32(entry + ENTRY_DIRECTORY, directory, true);
+      view.setUint32(entry + ENTRY_FLAGS, openFlags.CLOEXEC, true);
+      view.setInt32(entry + ENTRY_ERROR, ENOBUFS, true);
+      view.setUint32(entry + ENTRY_ROOM, need, true);
     });
     readers = job.pieces(depth, READER_SIZE);
     const statx = job.take(depth * STATX_SIZE);
@@ -130,10 +138,13 @@ async function round(
     job.u64(address, readers, READERS);
     job.u32(address, wanted.length, COUNT);
     job.u32(address, depth, WORKERS);
-    const memory = job.take(room + wanted.length * 8);
+    const size = whole(Math.max(room, LEAST_WINDOW));
+    const memory = job.room(size);
     job.u64(address, memory, ROOM);
-    job.u64(address, memory + room + wanted.length * 8, ROOM_END);
+    job.u64(address, memory + size, ROOM_END);
     job.u64(address, most, MOST);
+    job.u64(address, Math.max(LEAST_WINDOW, Math.min(FULL_WINDOW, whole(size / depth))), WINDOW);
+    job.u64(address, LEAST_WINDOW, LEAST);
   };
   return runJob(
     ring,
@@ -142,25 +153,58 @@ async function round(
     SIZE,
     options,
     prepare,
-    (job) => {
+    () => {
       const again: Wanted[] = [];
+      const contents = new WindowContents(ring.runtime.bytes());
+      const view = ring.runtime.view();
+      wanted.forEach(({ index, path, need }, i) => {
+        const entry = entries + i * ENTRY_SIZE;
+        const error = view.getInt32(entry + ENTRY_ERROR, true);
+        const length = view.getUint32(entry + ENTRY_LENGTH, true);
+        if (error === ENOBUFS) again.push({ index, path, need: Math.max(need, length) });
+        else if (error !== 0) results[index] = { path, error: new RequestError('readFile', error) };
+        else contents.add(view.getUint32(entry + ENTRY_ROOM, true), view.getUint32(entry + ENTRY_DATA, true) + length);
+      });
       wanted.forEach(({ index, path }, i) => {
         const entry = entries + i * ENTRY_SIZE;
-        const error = job.getS32(ENTRY_ERROR, entry);
-        const length = job.getU64(ENTRY_LENGTH, entry);
-        if (error === ENOBUFS && length <= 2 * most + 8192) {
-          again.push({ index, path, need: length });
-          return;
-        }
-        if (error !== 0) {
-          results[index] = { path, error: new RequestError('readFile', error === ENOBUFS ? EFBIG : error) };
-          return;
-        }
-        const data = job.getU64(ENTRY_DATA, entry);
-        results[index] = { path, bytes: ring.runtime.bytes().slice(data, data + length) };
+        if (view.getInt32(entry + ENTRY_ERROR, true) !== 0) return;
+        const window = view.getUint32(entry + ENTRY_ROOM, true);
+        const data = view.getUint32(entry + ENTRY_DATA, true);
+        results[index] = { path, bytes: contents.part(window, data, view.getUint32(entry + ENTRY_LENGTH, true)) };
       });
       return again;
     },
     { finish: (job) => closeLeft(job, readers, depth, READER_SIZE, [READER_FD]) },
   );
+}
+
+/** Windows begin at multiples of 8. */
+function whole(size: number): number {
+  return Math.ceil(size / 8) * 8;
+}
+
+/** Copies of what lies in windows: one copy for all files of a window, which are parts of it. */
+class WindowContents {
+  readonly #memory: Uint8Array;
+  readonly #ends = new Map<number, number>();
+  readonly #copies = new Map<number, ArrayBuffer>();
+
+  constructor(memory: Uint8Array) {
+    this.#memory = memory;
+  }
+
+  /** Something in the window ends there. */
+  add(window: number, end: number): void {
+    if (end > (this.#ends.get(window) ?? 0)) this.#ends.set(window, end);
+  }
+
+  part(window: number, start: number, length: number): Uint8Array {
+    let copy = this.#copies.get(window);
+    if (copy === undefined) {
+      copy = new ArrayBuffer(this.#ends.get(window)! - window);
+      new Uint8Array(copy).set(this.#memory.subarray(window, this.#ends.get(window)));
+      this.#copies.set(window, copy);
+    }
+    return new Uint8Array(copy, start - window, length);
+  }
 }

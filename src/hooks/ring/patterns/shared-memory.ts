@@ -21,18 +21,17 @@ export class SharedMemory {
     this.#programs = programs;
   }
 
-  /** Zeroed. */
-  take(length: number): number {
+  take(length: number, zeroed = true): number {
     if (length > LARGE) {
       const address = this.#runtime.allocatePages(length);
       this.#large.set(address, { length, region: this.#programs.share(address, length) });
-      this.#runtime.bytes().fill(0, address, address + length);
+      if (zeroed) this.#runtime.bytes().fill(0, address, address + length);
       return address;
     }
     const kind = kindOf(length);
     const size = 2 ** kind;
     const address = this.#free[kind]?.pop() ?? this.#cut(size);
-    this.#runtime.bytes().fill(0, address, address + size);
+    if (zeroed) this.#runtime.bytes().fill(0, address, address + size);
     return address;
   }
 
