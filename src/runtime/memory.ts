@@ -5,6 +5,7 @@ import {
   MAX_CPUS,
   ROOT,
   ROOT_CPU_COUNT,
+  ROOT_FREE_KEY,
   ROOT_HEAP_TOP,
   ROOT_NEXT_MAP_ID,
   ROOT_NEXT_PROGRAM_ID,
@@ -45,6 +46,7 @@ export function createMemory(cpus: number, seed: bigint): WebAssembly.Memory {
   for (let word = 0; word < 8; word++) {
     view.setBigUint64(ROOT + ROOT_SYNCOOKIE_SECRETS + word * 8, mixed(seed, word), true);
   }
+  view.setUint32(ROOT + ROOT_FREE_KEY, Number(mixed(seed, 8) & 0xffff_ffffn) | 1, true);
   Atomics.store(new Int32Array(memory.buffer), (ROOT + ROOT_STATE) / 4, ROOT_READY);
   return memory;
 }

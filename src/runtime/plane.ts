@@ -70,6 +70,16 @@ export interface PlaneExports {
   timers_key(room: number): number;
   timers_done(): void;
   timers_forget(first: bigint, count: number): void;
+  /** Allocators, by address (plane/assembly/slab/allocator.ts). */
+  allocator_create(quotaLow: number, quotaHigh: number): number;
+  allocator_global(): number;
+  allocator_hold(allocator: number): void;
+  allocator_release(allocator: number): void;
+  allocator_alloc(allocator: number, size: number, holder: number): number;
+  allocator_free(object: number): void;
+  allocator_of(object: number): number;
+  allocator_class(size: number): number;
+  allocator_rounded(size: number): number;
   readonly [name: string]: (...args: never[]) => unknown;
 }
 

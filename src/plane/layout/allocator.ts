@@ -1,25 +1,136 @@
 /** Allocators: where objects of programs and elements of maps come from (plane/assembly/slab/). */
 
-/** Bytes of a slab; the side table has one entry of SLAB_ENTRY bytes for each piece of the address space of that size. */
+/** Bytes of a slab; the side table has one entry of SLAB_ENTRY bytes for each piece of the address space of that size: SLAB_TABLE + (address >> SLAB_SHIFT << SLAB_ENTRY_SHIFT). */
 export const SLAB_SHIFT = 14;
-export const SLAB_ENTRY = 32;
-/** u32: address of the allocator, 0: no slab. */
-export const SLAB_ALLOCATOR = 0;
+export const SLAB_BYTES = 16384;
+export const SLAB_ENTRY_SHIFT = 6;
+export const SLAB_ENTRY = 64;
+/** u32: depot that the slab belongs to, 0: no slab. All pieces of a slab have this word and the next three. */
+export const SLAB_DEPOT = 0;
 /** u32: bytes of each of its objects. */
 export const SLAB_OBJECT_SIZE = 4;
+/** u32: where a free of one of its objects goes, see "Inline" below; 0: nowhere, the plane has to do it. */
+export const SLAB_CACHE = 8;
+/** u32: first address of the slab, whose entry has all that follows. */
+export const SLAB_START = 12;
+/** u32: first object in the slab's own list, objects that are out of the slab (live, cached or waiting), first object never given out, end of the last one. */
+export const SLAB_FREE = 16;
+export const SLAB_OUT = 20;
+export const SLAB_FRESH = 24;
+export const SLAB_END = 28;
+/** u32: neighbours in the list of slabs of the class that have something to give: addresses of entries. */
+export const SLAB_NEXT = 32;
+export const SLAB_PREVIOUS = 36;
+/** u32: u16 an object, by (address - start) >> SLAB_INDEX_SHIFT: number of the merged allocator that it was given to; 0: slab of an allocator of its own. */
+export const SLAB_OWNERS = 40;
+/** u32: reservation that the slab belongs to, 0: none. */
+export const SLAB_RESERVATION = 44;
+/** u32, with checks: u16 an object by the same number: generation and state (slab/checks.ts). */
+export const SLAB_STATES = 48;
+/** u8 each: class, shift from an offset to the number of an object, flags. */
+export const SLAB_CLASS = 52;
+export const SLAB_INDEX_SHIFT = 53;
+export const SLAB_FLAGS = 54;
+/** u32: pages of the slab if it is whole pages, 0: a piece. */
+export const SLAB_PAGES = 56;
+
+/** The slab is in the list of those that have something to give; the piece belongs to no slab. */
+export const SLAB_LISTED = 1;
+export const SLAB_PIECE_FREE = 2;
 
 /** Most bytes of an object of a program: what Linux gives, whose largest class is 4096 with a word of its own in front. */
 export const OBJECT_MAX = 4088;
+/** Largest size of all: elements of maps. */
+export const ALLOCATION_MAX = 4194304;
 
-/** u32 each: number of the allocator, references (maps, programs, handles), flags. */
+/**
+ * Size classes: 16 32 48 64, then four per doubling (80 96 112 128 160 …) to 4 MiB. Number of the class of a size from 1 to 64: (size - 1) >> 4. Above:
+ * s = size - 1, e = 31 - clz(s), (e - 5) * 4 + ((s >> (e - 2)) & 3). Objects of the first CACHED_CLASSES classes (to 4096 bytes) have caches.
+ */
+export const CLASS_COUNT = 68;
+export const CACHED_CLASSES = 28;
+
+/**
+ * Inline. A cache belongs to (depot, class, CPU) and is an array of addresses of free objects: its head has two words, CACHE_TOP (address of the word that
+ * holds the last object; the array begins with a word 0) and CACHE_LIMIT (what CACHE_TOP is when it is full). Free objects hold the word at
+ * ROOT + ROOT_FREE_KEY (never 0, never changed) at OBJECT_KEY. All of this is the CPU's alone: no atomic accesses.
+ *
+ * Allocate, class known, C = u32 at allocator + ALLOCATOR_CACHES read when the program is compiled (0: not inline, call allocator_alloc always; it never
+ * changes to another offset, as caches that close are left empty and full):
+ *   head = worker + C + class * CACHE_HEAD; top = load(head + CACHE_TOP); object = load(top);
+ *   if (object == 0) return allocator_alloc(allocator, size, holder);
+ *   store(head + CACHE_TOP, top - 4); store(object + OBJECT_KEY, 0);
+ * Free:
+ *   head = worker + load(SLAB_TABLE + (object >> SLAB_SHIFT << SLAB_ENTRY_SHIFT) + SLAB_CACHE); top = load(head + WORKER_NO_CACHE + CACHE_TOP);
+ *   if (top == load(head + WORKER_NO_CACHE + CACHE_LIMIT) || load(object + OBJECT_KEY) == key) return allocator_free(object);
+ *   store(top + 4, object); store(object + OBJECT_KEY, key); store(head + WORKER_NO_CACHE + CACHE_TOP, top + 4);
+ * (SLAB_CACHE counts from worker + WORKER_NO_CACHE, so that 0 is a cache that is always full.)
+ */
+export const CACHE_HEAD = 8;
+export const CACHE_TOP = 0;
+export const CACHE_LIMIT = 4;
+export const OBJECT_KEY = 4;
+/** Heads of one depot on one CPU, the first of which the next CPU's follow WORKER_SIZE bytes later; most depots that share such a block. */
+export const CACHE_HEADS = 256;
+
+/** u32 each: number of the allocator, references (maps, programs, handles), ALLOCATOR_ flags, depot. */
 export const ALLOCATOR_ID = 0;
 export const ALLOCATOR_REFERENCES = 4;
 export const ALLOCATOR_FLAGS = 8;
+export const ALLOCATOR_DEPOT = 12;
+/** u32: offset of its caches from the worker block, 0: no inline allocation. */
+export const ALLOCATOR_CACHES = 16;
+/** u32: next older of all allocators, and of those that share its depot. */
+export const ALLOCATOR_NEXT = 20;
+export const ALLOCATOR_NEXT_MEMBER = 24;
+/** u32: its number among those that share its depot, from 1; 0: the depot is its own. */
+export const ALLOCATOR_MEMBER = 28;
 /** u64: bytes that it may give out at most, 0: no quota. */
-export const ALLOCATOR_QUOTA = 16;
-/** u64: objects, and bytes, that are out. */
-export const ALLOCATOR_LIVE = 24;
-export const ALLOCATOR_LIVE_BYTES = 32;
-/** u32 a class: first free object. */
-export const ALLOCATOR_FREE = 64;
-export const ALLOCATOR_SIZE = 256;
+export const ALLOCATOR_QUOTA = 32;
+/** u32: ALLOCATOR_OPEN or ALLOCATOR_DRAINING (an allocator that is dead is no more). */
+export const ALLOCATOR_STATE = 40;
+/** u32: number that allocators have in common which share one quota, 0: none. */
+export const ALLOCATOR_GROUP = 44;
+export const ALLOCATOR_SIZE = 64;
+
+/** Flag: shares slabs with all allocators of the same flags, quota and group. */
+export const ALLOCATOR_MERGE = 1;
+
+export const ALLOCATOR_DEAD = 0;
+export const ALLOCATOR_OPEN = 1;
+export const ALLOCATOR_DRAINING = 2;
+
+/** Depots: slabs and caches of one allocator, or of several that are merged. u32 each: lock, DEPOT_ flags, CPU 0's heads, newest of its allocators, how many. */
+export const DEPOT_LOCK = 0;
+export const DEPOT_FLAGS = 4;
+export const DEPOT_HEADS = 8;
+export const DEPOT_MEMBERS = 12;
+export const DEPOT_MEMBER_COUNT = 16;
+/** u32: newest of its reservations; next older depot; last number given to a member. */
+export const DEPOT_RESERVATIONS = 20;
+export const DEPOT_NEXT = 24;
+export const DEPOT_LAST_MEMBER = 28;
+/** u64: most bytes that are out of slabs or reserved, 0: no quota; how many are; bytes of its slabs. */
+export const DEPOT_QUOTA = 32;
+export const DEPOT_CHARGED = 40;
+export const DEPOT_SLAB_BYTES = 48;
+/** A class: u32 first entry of a slab with something to give, slabs, objects that are out of them, objects that they have room for. */
+export const DEPOT_CLASSES = 64;
+export const DEPOT_CLASS = 16;
+export const CLASS_SLAB = 0;
+export const CLASS_SLABS = 4;
+export const CLASS_OUT = 8;
+export const CLASS_OBJECTS = 12;
+/** u32: where one object is handed over under the lock. */
+export const DEPOT_OBJECT = 1152;
+export const DEPOT_SIZE = 1168;
+
+/** CPUs have caches; slabs have owners; caches are to be emptied and stay closed. */
+export const DEPOT_CACHED = 1;
+export const DEPOT_MERGED = 2;
+export const DEPOT_CLOSED = 4;
+
+/** What ends a run, in WORKER_MEMORY_FAULT (0: nothing): freed twice, no object, written after it was freed. */
+export const MEMORY_FAULT_DOUBLE_FREE = 1;
+export const MEMORY_FAULT_NO_OBJECT = 2;
+export const MEMORY_FAULT_WRITTEN = 3;

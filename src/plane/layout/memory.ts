@@ -69,6 +69,20 @@ export const ROOT_ALLOCATORS = 360;
 export const ROOT_NEXT_ALLOCATOR_ID = 364;
 /** u32: epoch of the memory: see plane/assembly/slab/epoch.ts. */
 export const ROOT_EPOCH = 368;
+/** u32: always 0, where caches without objects point; mark of free objects, random; lock word and first of the free pieces of slabs. */
+export const ROOT_NO_OBJECT = 1024;
+export const ROOT_FREE_KEY = 1028;
+export const ROOT_PIECES_LOCK = 1032;
+export const ROOT_PIECES = 1036;
+/** u32: newest depot, depot of merged allocators without quota, heads of caches that no depot has, and their lock word. */
+export const ROOT_DEPOTS = 1040;
+export const ROOT_MERGED_DEPOT = 1044;
+export const ROOT_HEADS = 1048;
+export const ROOT_HEADS_LOCK = 1052;
+/** u32: bits of what is checked (slab/checks.ts), 0: nothing beyond double frees. */
+export const ROOT_MEMORY_CHECKS = 1056;
+/** Depot of what allocators themselves need. */
+export const META_DEPOT = 0x2_1000;
 
 /** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
 export const ROOT_TRAIT_LAYOUT = 384;
@@ -90,8 +104,8 @@ export const STACKS = 0x4_0000;
 export const STACK_AREA_SIZE = 0x2_0000;
 export const FRAME_SIZE = 512;
 
-/** Side table of slabs (allocator.ts), for all of the address space: 8 MiB of addresses, of which only what is used takes memory. */
+/** Side table of slabs (allocator.ts), for all of the address space: 16 MiB of addresses, of which only what is used takes memory. */
 export const SLAB_TABLE = 0x84_0000;
 
 /** First page of the heap: everything from here up belongs to the page allocator. */
-export const HEAP = 0x104_0000;
+export const HEAP = 0x184_0000;

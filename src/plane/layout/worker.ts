@@ -53,6 +53,19 @@ export const WORKER_ARENA_SINK = 104;
 export const WORKER_TIMER = 112;
 /** u32: ring whose program runs, 0: none. */
 export const WORKER_RING = 116;
+/** u64: 0, a cache that is always full (allocator.ts). */
+export const WORKER_NO_CACHE = 120;
+/** u32: not 0 while no slab may be made, as in an NMI of the kernel: what is cached, free in slabs or reserved is all there is. */
+export const WORKER_NO_REFILL = 128;
+/** u32: epoch that the CPU is in, times 4, plus 1; 0: in none; 2: another CPU empties its caches. How many times it has entered; objects that wait: oldest and newest chunk, bytes. */
+export const WORKER_EPOCH = 132;
+export const WORKER_EPOCH_DEPTH = 136;
+export const WORKER_LIMBO_OLDEST = 140;
+export const WORKER_LIMBO_NEWEST = 144;
+export const WORKER_LIMBO_BYTES = 148;
+/** u32: MEMORY_FAULT_ that ended the last run (allocator.ts), 0: none; address of the object. */
+export const WORKER_MEMORY_FAULT = 152;
+export const WORKER_MEMORY_FAULT_ADDRESS = 156;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;
