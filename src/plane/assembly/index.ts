@@ -4,6 +4,8 @@
 
 export * from './objects';
 export * from './pages';
+export { fields_free, object_drop } from './fields/free';
+export { fields_init } from './fields/init';
 export * from './fields/record-set';
 export * from './helpers/cgroup';
 export * from './helpers/cgroup-hierarchy';
@@ -43,6 +45,10 @@ export * from './kfuncs/cgroup';
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';
+export * from './kfuncs/list';
+export * from './kfuncs/object';
+export { bpf_per_cpu_ptr, bpf_percpu_obj_drop_impl, bpf_percpu_obj_new_impl, bpf_this_cpu_ptr } from './kfuncs/percpu-object';
+export * from './kfuncs/rbtree';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/timer';

@@ -34,6 +34,14 @@ export const RECORD_DEFERRED = 1;
 /** Something in it has to be freed before the memory is: kptrs, lists, trees. */
 export const RECORD_OWNS = 2;
 
+/** No type, but several that a call may come with (the fields' targets, by size, the largest first): objects tell by the class of their memory which. */
+export const RECORD_CHOICE = 4;
+
+/** In front of a per-CPU object: u32 bytes from one copy to the next, bytes of a copy. */
+export const PERCPU_HEADER = 8;
+export const PERCPU_STRIDE = 0;
+export const PERCPU_OBJECT_SIZE = 4;
+
 /** u32 each: FIELD_KIND is one of the FIELD_ constants below; offset in the struct; bytes. */
 export const FIELD_KIND = 0;
 export const FIELD_OFFSET = 4;
