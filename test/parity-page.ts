@@ -76,6 +76,7 @@ function maps(): string {
   const rows = (Object.keys(mapTypes) as MapTypeName[]).map((type) => {
     const here = supportedMapTypes.has(type) ? 'works' : 'refused';
     if (type === 'insn_array') return row(type, '6.19', here, '', '', '', '');
+    if (type === 'allocator') return row(type, 'no', here, '0', 'any', '', 'none');
     const rule = mapRules[type];
     const takes = rule.helpers === 'any' ? 'any' : rule.helpers.join(' ') || 'none';
     return row(type, rule.since, here, sizes(rule.key), sizes(rule.value), rule.flags.join(' '), takes);
@@ -86,6 +87,7 @@ function maps(): string {
 /** Why there is no sequence on maps of these types. */
 const withoutSequence: Partial<Record<MapTypeName, string>> = {
   insn_array: 'Linux 6.18 has none',
+  allocator: 'Linux has none',
 };
 
 const withoutRecord = () => {

@@ -7,7 +7,7 @@ const xdp = { type: 'xdp' } as const;
 
 describe('map rules', () => {
   it('stand for every type of Linux 6.18', () => {
-    expect([...Object.keys(mapRules), 'insn_array'].sort()).toEqual(Object.keys(mapTypes).sort());
+    expect([...Object.keys(mapRules), 'insn_array', 'allocator'].sort()).toEqual(Object.keys(mapTypes).sort());
   });
 
   it('name helpers that there are, and agree from both sides', () => {

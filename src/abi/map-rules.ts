@@ -173,8 +173,15 @@ const ringbuf: MapRule = {
   sleepable: true,
 };
 
-/** By type. `insn_array` came after 6.18 and has no rule. */
-export const mapRules: Readonly<Record<Exclude<MapTypeName, 'insn_array'>, MapRule>> = {
+/** Types that Linux 6.18 does not have: `insn_array` came later, `allocator` is Sluice's own. */
+export type LaterMapType = 'insn_array' | 'allocator';
+
+export function isLaterMapType(type: MapTypeName): type is LaterMapType {
+  return type === 'insn_array' || type === 'allocator';
+}
+
+/** By type, those of Linux 6.18. */
+export const mapRules: Readonly<Record<Exclude<MapTypeName, LaterMapType>, MapRule>> = {
   hash,
   array,
   prog_array: { ...descriptors, since: '4.2', helpers: ['tail_call'] },
@@ -380,7 +387,7 @@ export function helperTakesMap(
   map: MapTypeName,
   program: { readonly type: ProgramTypeName; readonly attachType?: AttachTypeName | undefined },
 ): boolean {
-  if (map === 'insn_array') return false;
+  if (isLaterMapType(map)) return false;
   const { helpers } = mapRules[map];
   const sockmap = map === 'sockmap' || map === 'sockhash';
   const updates = sockmap && mayUpdateSockmap(helper, program.type, program.attachType);

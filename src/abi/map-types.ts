@@ -1,5 +1,6 @@
 /**
- * Map types by name, with the numbers of `enum bpf_map_type` (include/uapi/linux/bpf.h). `insn_array` came after 6.18.
+ * Map types by name, with the numbers of `enum bpf_map_type` (include/uapi/linux/bpf.h). `insn_array` came after 6.18; `allocator` is Sluice's own
+ * (bpf/include/sluice/mem.h), and its number says so in letters: "SLMA".
  */
 export const mapTypes = {
   hash: 1,
@@ -36,6 +37,7 @@ export const mapTypes = {
   cgrp_storage: 32,
   arena: 33,
   insn_array: 34,
+  allocator: 0x534c4d41,
 } as const;
 
 export type MapTypeName = keyof typeof mapTypes;

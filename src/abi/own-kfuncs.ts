@@ -55,6 +55,19 @@ const ring = family(
   },
 );
 
+/**
+ * Allocators of the 2022 discussion (bpf/include/sluice/mem.h). `allocator__map`: a map of type `allocator`, or one of the two allocators of a map. `meta` is
+ * what the loader passes: the record of the type. bpf_mem_prefill returns 0 or -ENOMEM.
+ */
+const memory = family(
+  { source: 'sluice', hooks: ['common'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_mem_alloc_impl: ['void *(void *allocator__map, u64 local_type_id__k, void *meta__ign)', 'acquire', 'ret_null'],
+    bpf_mem_free_impl: ['void(void *p__alloc, void *meta__ign)', 'release'],
+    bpf_mem_prefill_impl: ['s32(void *allocator__map, u64 local_type_id__k, u32 count, void *meta__ign)'],
+  },
+);
+
 /** Methods of io_uring_bpf_ops alone; Linux trusts pointers to be none or good from 7.0 on (KF_TRUSTED_ARGS for all). */
 const loop = family(
   {
@@ -84,4 +97,4 @@ const traits = family(
   },
 );
 
-export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...loop, ...traits]);
+export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...memory, ...loop, ...traits]);

@@ -66,6 +66,8 @@ function describe(reference: Reference): string {
   switch (reference.kind) {
     case 'map':
       return `map ${reference.map}`;
+    case 'map-allocator':
+      return `map ${reference.map}.${reference.part}_allocator`;
     case 'map-value':
       return `${reference.map}+${reference.offset}`;
     default:

@@ -29,7 +29,7 @@ function helpersOf(program: ProgramSpec): string[] {
 
 function mapsOf(program: ProgramSpec): string[] {
   const names = [...program.references.values()].flatMap((each) =>
-    each.kind === 'map' || each.kind === 'map-value' ? [each.map] : [],
+    each.kind === 'map' || each.kind === 'map-value' || each.kind === 'map-allocator' ? [each.map] : [],
   );
   return [...new Set(names)];
 }

@@ -22,6 +22,7 @@ const incomparable: ReadonlySet<MapTypeName> = new Set([
   'struct_ops',
   'arena',
   'insn_array',
+  'allocator',
   'sk_storage',
   'inode_storage',
   'task_storage',

@@ -107,6 +107,9 @@ function makeMap(spec: MapSpec, types: Btf | undefined, options: ObjectMapOption
       `map type ${spec.type}`,
       `map ${spec.name}: Linux maps of type ${spec.type} cannot be made yet`,
     );
+  if (spec.type === 'allocator') throw noAllocators(`map ${spec.name}`);
+  if (spec.allocators !== undefined)
+    throw noAllocators(`map ${spec.name}: ${Object.keys(spec.allocators).join('_allocator and ')}_allocator`);
   // An arena in a runtime's memory lies where that memory has room, whatever address the object asks for.
   const place = spec.type === 'arena' && options.runtime !== undefined ? { ...spec, mapExtra: 0n } : spec;
   const map =
@@ -121,6 +124,14 @@ function makeMap(spec: MapSpec, types: Btf | undefined, options: ObjectMapOption
     }
   }
   return map;
+}
+
+/** Linux has one allocator for all programs, and nothing that names one. */
+export function noAllocators(what: string): UnsupportedError {
+  return new UnsupportedError(
+    'map type allocator',
+    `${what}: Linux has no allocators to choose from; run it in user space (target user), or allocate with bpf_obj_new`,
+  );
 }
 
 function createStructOps(spec: MapSpec, types: Btf | undefined, own: ObjectBtf | undefined): KernelMap {

@@ -17,6 +17,7 @@ import { lacksProgramType } from './features.ts';
 import { close } from './ffi.ts';
 import { kernelSymbols } from './kernel-symbols.ts';
 import type { ObjectBtf } from './object-btf.ts';
+import { noAllocators } from './object-maps.ts';
 import { KernelProgram } from './programs.ts';
 import { methodTarget } from './struct-ops.ts';
 import { ProgramRefusedError } from './syscall-error.ts';
@@ -157,6 +158,8 @@ function resolveReference(
     case 'map':
       wide(LDDW_SOURCE.MAP_FD, context.mapFd(reference.map), 0);
       break;
+    case 'map-allocator':
+      throw noAllocators(`program ${program.name}`);
     case 'map-value':
       wide(LDDW_SOURCE.MAP_VALUE, context.mapFd(reference.map), reference.offset);
       break;

@@ -49,9 +49,13 @@ function read(elf: Elf): ObjectSpec {
     maps.set(spec.name, spec);
   };
   const placed = new Map<number, ReadonlyMap<number, string>>();
+  const btfMaps = readBtfMaps(elf, btf, code);
+  const allocators = btfMaps.flatMap(({ spec, parts }) =>
+    [...parts].map(([offset, part]) => [offset, { map: spec.name, part }] as const),
+  );
   for (const [sectionName, definitions] of [
     ['maps', readLegacyMaps(elf)],
-    ['.maps', readBtfMaps(elf, btf, code)],
+    ['.maps', btfMaps],
   ] as const) {
     const section = elf.section(sectionName);
     if (section === undefined) continue;
@@ -69,6 +73,7 @@ function read(elf: Elf): ObjectSpec {
   const targets: Targets = {
     code,
     maps: placed,
+    allocators: new Map([[elf.section('.maps')?.index ?? -1, new Map(allocators)]]),
     globals: new Map(
       [...globals, ...(arena === undefined ? [] : [arena])].map(({ sectionIndex, spec }) => [sectionIndex, spec.name]),
     ),

@@ -1,13 +1,13 @@
 /**
  * Maps that are defined by the BTF of their variable in `.maps`: `__uint(type, …)`, `__type(key, …)`, `__array(values, …)`
- * (libbpf's bpf_helpers.h). Numbers are array lengths behind a pointer, or an enumerator (`__ulong`).
+ * (libbpf's bpf_helpers.h), `__allocator(elem_allocator)` (bpf/include/sluice/mem.h). Numbers are array lengths behind a pointer, or an enumerator (`__ulong`).
  */
 import { type MapTypeName, mapTypeName } from '../abi/map-types.ts';
 import type { Btf, BtfMember } from '../btf/types.ts';
 import type { InputError } from '../errors.ts';
 import type { CodeSection } from './code.ts';
 import { type Elf, type ElfSection, R_BPF } from './elf.ts';
-import type { MapSpec } from './spec.ts';
+import type { AllocatorPart, MapAllocator, MapSpec } from './spec.ts';
 
 const SECTION = '.maps';
 const POINTER_SIZE = 8;
@@ -21,14 +21,21 @@ interface Definition {
   /** Byte offset of the variable in the section, and of its `values` member in the variable. */
   readonly offset: number;
   readonly values: number | undefined;
+  /** Byte offsets of its allocators in the section. */
+  readonly parts: ReadonlyMap<number, AllocatorPart>;
 }
+
+/** A map definition as it was read; `offset` and the keys of `parts` are offsets in the section. */
+export type PlacedMap = Pick<Definition, 'spec' | 'offset' | 'parts'>;
+
+const partOf: Readonly<Record<string, AllocatorPart>> = { elem_allocator: 'elem', kptr_allocator: 'kptr' };
 
 /** In order of their place in the section. Throws InputError `SLUICE_MAP_DEFINITION` that names the map. */
 export function readBtfMaps(
   elf: Elf,
   btf: Btf | undefined,
   code: ReadonlyMap<number, CodeSection>,
-): readonly { readonly spec: MapSpec; readonly offset: number }[] {
+): readonly PlacedMap[] {
   const section = elf.section(SECTION);
   if (section === undefined) return [];
   if (btf === undefined)
@@ -42,8 +49,9 @@ export function readBtfMaps(
     if (variable?.kind !== 'var') throw fault(elf, `type ${entry.type} is no variable`, section);
     if (variable.linkage === 'extern')
       throw fault(elf, `map ${variable.name} is only declared (extern); link the objects first`, section);
-    const { spec, values } = readDefinition(elf, btf, section, variable.name, variable.type, entry.offset, false);
-    return { spec, offset: entry.offset, values };
+    const { parts, ...read } = readDefinition(elf, btf, section, variable.name, variable.type, entry.offset, false);
+    const placed = new Map([...parts].map(([at, part]) => [entry.offset + at, part]));
+    return { ...read, offset: entry.offset, parts: placed };
   });
   return withContents(elf, section, definitions, code);
 }
@@ -56,7 +64,7 @@ function readDefinition(
   typeId: number,
   offset: number,
   isInner: boolean,
-): { readonly spec: MapSpec; readonly values: number | undefined } {
+): Omit<Definition, 'offset'> {
   const bad = (why: string): InputError => fault(elf, `map ${name}: ${why}`, section, offset);
   const { type: struct } = btf.resolve(typeId);
   if (struct?.kind !== 'struct') throw bad('its type is no struct');
@@ -68,6 +76,8 @@ function readDefinition(
   let valueTypeId = 0;
   let inner: MapSpec | undefined;
   let values: { readonly offset: number; readonly isProgram: boolean } | undefined;
+  const allocators: Partial<Record<AllocatorPart, MapAllocator>> = {};
+  const parts = new Map<number, AllocatorPart>();
   const numbers = { max_entries: 0, map_flags: 0, numa_node: 0, pinning: 0 };
   let mapExtra = 0n;
 
@@ -119,6 +129,16 @@ function readDefinition(
           inner = readDefinition(elf, btf, section, `${name}.inner`, target.typeId, offset, true).spec;
         break;
       }
+      case 'elem_allocator':
+      case 'kptr_allocator': {
+        const part = partOf[member.name]!;
+        const target = valuesTarget(btf, member, bad);
+        const { spec } = readDefinition(elf, btf, section, `${name}.${member.name}`, target.typeId, offset, true);
+        if (spec.type !== 'allocator') throw bad(`${member.name} is a map of type ${spec.type}, not an allocator`);
+        allocators[part] = { kind: 'implicit', definition: spec };
+        parts.set(member.bitOffset / 8, part);
+        break;
+      }
       default:
         throw bad(`attribute ${member.name} is not known`);
     }
@@ -128,6 +148,8 @@ function readDefinition(
     throw bad(`values of a ${type} map are not ${values.isProgram ? 'programs' : 'maps'}`);
   if (inner !== undefined && type !== 'array_of_maps' && type !== 'hash_of_maps')
     throw bad(`values of a ${type} map are not maps`);
+  if (type === 'allocator' && (keySize !== undefined || inner !== undefined || parts.size > 0))
+    throw bad('an allocator has a value, a quota (max_entries objects, or map_extra bytes), and nothing else');
   if (BigInt(numbers.pinning) > LIBBPF_PIN_BY_NAME) throw bad(`pinning ${numbers.pinning} is not known`);
   return {
     spec: {
@@ -143,10 +165,12 @@ function readDefinition(
       keyTypeId,
       valueTypeId,
       inner,
+      ...(parts.size > 0 ? { allocators } : {}),
       contents: { kind: 'none' },
       section: SECTION,
     },
     values: values?.offset,
+    parts,
   };
 }
 
@@ -176,24 +200,29 @@ function valuesTarget(
 ): { readonly typeId: number; readonly isProgram: boolean } {
   const array = btf.resolve(member.type).type;
   const pointer = array?.kind === 'array' ? btf.resolve(array.type).type : undefined;
-  if (pointer?.kind !== 'ptr') throw bad('values is not made with __array');
+  if (pointer?.kind !== 'ptr')
+    throw bad(`${member.name} is not made with ${member.name in partOf ? '__allocator' : '__array'}`);
   const target = btf.resolve(pointer.type);
   if (target.type?.kind !== 'struct' && target.type?.kind !== 'func_proto')
-    throw bad('values are neither maps nor programs');
+    throw bad(`${member.name} are neither maps nor programs`);
   return { typeId: target.id, isProgram: target.type.kind === 'func_proto' };
 }
 
-/** Relocations of the `values` members: which map or program stands at which index. */
+/** Relocations of the `values` members, which map or program stands at which index, and of the allocators. */
 function withContents(
   elf: Elf,
   section: ElfSection,
   definitions: readonly Definition[],
   code: ReadonlyMap<number, CodeSection>,
-): { readonly spec: MapSpec; readonly offset: number }[] {
+): PlacedMap[] {
   const sorted = [...definitions].sort((a, b) => a.offset - b.offset);
   const byOffset = new Map(sorted.map((definition) => [definition.offset, definition]));
   const contents = new Map<Definition, Map<number, string>>();
+  const allocators = new Map<Definition, Partial<Record<AllocatorPart, MapAllocator>>>();
   const view = new DataView(section.bytes.buffer, section.bytes.byteOffset, section.bytes.byteLength);
+  // The place holds what is to be added to the symbol: the offset, where the symbol is the section.
+  const placeOf = (offset: number, value: number) =>
+    value + view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 0x1_0000_0000;
   for (const { offset, type, symbol } of elf.relocations(section)) {
     const bad = (why: string): InputError =>
       elf.fault(
@@ -206,10 +235,19 @@ function withContents(
     if (offset + POINTER_SIZE > section.bytes.length) throw bad('it ends behind the section');
     const owner = sorted[lastAtOrBefore(sorted, offset)];
     const from = owner?.values === undefined ? undefined : owner.offset + owner.values;
+    const part = owner?.parts.get(offset);
+    if (owner !== undefined && part !== undefined) {
+      const named = symbol.section === section.index ? byOffset.get(placeOf(offset, symbol.value))?.spec : undefined;
+      if (named?.type !== 'allocator')
+        throw bad(`it is no allocator that ${owner.spec.name} can take its ${part}s from`);
+      const list = allocators.get(owner) ?? { ...owner.spec.allocators };
+      list[part] = { kind: 'map', map: named.name };
+      allocators.set(owner, list);
+      continue;
+    }
     if (owner === undefined || from === undefined || offset < from || (offset - from) % POINTER_SIZE !== 0)
       throw bad('nothing is to be put here');
-    // The place holds what is to be added to the symbol: the offset, where the symbol is the section.
-    const place = symbol.value + view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 0x1_0000_0000;
+    const place = placeOf(offset, symbol.value);
     let name: string | undefined;
     if (owner.spec.type === 'prog_array') name = code.get(symbol.section)?.functions.get(place / 8)?.name;
     else if (symbol.section === section.index) name = byOffset.get(place)?.spec.name;
@@ -223,8 +261,14 @@ function withContents(
   }
   return sorted.map((definition) => {
     const targets = contents.get(definition);
-    if (targets === undefined) return definition;
-    return { offset: definition.offset, spec: { ...definition.spec, contents: { kind: 'references', targets } } };
+    const named = allocators.get(definition);
+    if (targets === undefined && named === undefined) return definition;
+    const spec: MapSpec = {
+      ...definition.spec,
+      ...(named === undefined ? {} : { allocators: named }),
+      ...(targets === undefined ? {} : { contents: { kind: 'references', targets } }),
+    };
+    return { ...definition, spec };
   });
 }
 

@@ -3,13 +3,15 @@ import { UnsupportedError } from '../errors.ts';
 import { CALL_SOURCE, LDDW_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { CodeFunction, CodeSection } from './code.ts';
 import { type Elf, type ElfRelocation, R_BPF, SHN, STT } from './elf.ts';
-import type { ExternSpec, Reference } from './spec.ts';
+import type { AllocatorPart, ExternSpec, Reference } from './spec.ts';
 
 /** Everything in the file that has a place, by section index and byte offset or by name. */
 export interface Targets {
   readonly code: ReadonlyMap<number, CodeSection>;
   /** Map names by section index and byte offset of the definition. */
   readonly maps: ReadonlyMap<number, ReadonlyMap<number, string>>;
+  /** Allocators of maps, likewise. */
+  readonly allocators: ReadonlyMap<number, ReadonlyMap<number, { readonly map: string; readonly part: AllocatorPart }>>;
   /** Sections that are a map's only value: map name by section index. */
   readonly globals: ReadonlyMap<number, string>;
   readonly externs: ReadonlyMap<string, ExternSpec>;
@@ -97,6 +99,9 @@ export function relocatedTarget(
   const maps = targets.maps.get(symbol.section);
   if (maps !== undefined) {
     const map = maps.get(offset);
+    const allocator = targets.allocators.get(symbol.section)?.get(offset);
+    if (map === undefined && allocator !== undefined)
+      return { kind: 'reference', source: LDDW_SOURCE.MAP_FD, reference: { kind: 'map-allocator', ...allocator } };
     if (map === undefined) throw bad(`no map is defined at offset ${offset}`);
     return { kind: 'reference', source: LDDW_SOURCE.MAP_FD, reference: { kind: 'map', map } };
   }

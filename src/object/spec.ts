@@ -84,6 +84,8 @@ export interface FunctionSpec {
 export type Reference =
   /** LDDW source 1: the map itself. */
   | { readonly kind: 'map'; readonly map: string }
+  /** LDDW source 1 of an allocator that belongs to a map: `&hash.elem_allocator` (bpf/include/sluice/mem.h). */
+  | { readonly kind: 'map-allocator'; readonly map: string; readonly part: AllocatorPart }
   /** LDDW source 2: address of byte `offset` in the map's first value. */
   | { readonly kind: 'map-value'; readonly map: string; readonly offset: number }
   /** LDDW source 4, resolved: `target` is the slot of the function. */
@@ -150,6 +152,8 @@ export interface MapSpec {
   readonly valueTypeId: number;
   /** Spec of the inner map of array- and hash-of-maps. */
   readonly inner: MapSpec | undefined;
+  /** Allocators that the definition names (`__allocator`); elements and kptrs of maps without come from where the load's policy says. */
+  readonly allocators?: MapAllocators;
   /**
    * Initial content. Bytes: the data of a global section (one value). Slots: a jump table's targets, as slots of `program`.
    * References: programs of a prog array or maps of a map of maps, by index. Struct-ops: the kernel struct's bytes in the object's
@@ -164,6 +168,17 @@ export interface MapSpec {
   /** Where the definition stands: `.maps`, `maps`, `.rodata.str1.1`, … */
   readonly section: string;
 }
+
+/** Of which of a map's two allocators: that of its elements, or that of the objects which its kptr fields, lists and trees own. */
+export type AllocatorPart = 'elem' | 'kptr';
+
+export type MapAllocators = Readonly<Partial<Record<AllocatorPart, MapAllocator>>>;
+
+export type MapAllocator =
+  /** Made with the map, as a map of type `allocator` that is defined in it. */
+  | { readonly kind: 'implicit'; readonly definition: MapSpec }
+  /** The allocator of a map of type `allocator`, by name. */
+  | { readonly kind: 'map'; readonly map: string };
 
 export interface ExternSpec {
   readonly name: string;

@@ -94,7 +94,7 @@ export function createObjectMaps(
 
 function mapsOf(program: ProgramSpec): string[] {
   return [...program.references.values()].flatMap((reference) =>
-    reference.kind === 'map' || reference.kind === 'map-value'
+    reference.kind === 'map' || reference.kind === 'map-value' || reference.kind === 'map-allocator'
       ? [reference.map]
       : reference.kind === 'kconfig'
         ? ['.kconfig']

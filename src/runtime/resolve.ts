@@ -16,7 +16,8 @@ import {
   type ResolvedProgram,
   type ValueFacts,
 } from '../object/resolved.ts';
-import type { ProgramSpec } from '../object/spec.ts';
+import type { AllocatorPart, ProgramSpec } from '../object/spec.ts';
+import { MAP_TAG_ELEM, MAP_TAG_KPTR } from '../plane/layout/map.ts';
 
 /** A created map as programs refer to it. */
 export interface MapAddress {
@@ -38,6 +39,8 @@ export interface ResolveContext {
 }
 
 const CALL = 0x85;
+
+const allocatorTag: Readonly<Record<AllocatorPart, number>> = { elem: MAP_TAG_ELEM, kptr: MAP_TAG_KPTR };
 
 /**
  * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc or kernel
@@ -68,6 +71,9 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         mapsAt.set(slot, facts);
         break;
       }
+      case 'map-allocator':
+        constant(slot, map(reference.map).facts.address + allocatorTag[reference.part]);
+        break;
       case 'map-value':
       case 'kconfig': {
         const name = reference.kind === 'kconfig' ? '.kconfig' : reference.map;

@@ -34,9 +34,16 @@ export const MAP_PAGE_COUNT = 56;
 export const MAP_NEXT = 60;
 /** First byte of a type's own fields. */
 export const MAP_PRIVATE = 64;
-/** u32: allocator that elements are drawn from, 0 where they stand in the map's own pages; allocator that programs reach by the map's name, for what its fields hold, or 0. */
+/**
+ * u32: allocator that elements are drawn from, 0 where they stand in the map's own pages; allocator of what the fields of its values own, which programs reach by
+ * the map's name, or 0. Of a map of type `allocator` the latter is the allocator that it is a handle of. The map holds both.
+ */
 export const MAP_ELEM_ALLOCATOR = 200;
 export const MAP_KPTR_ALLOCATOR = 204;
+/** Low bits of a program's pointer to one of a map's allocators (`&hash.elem_allocator`): the map's address plus one of these. */
+export const MAP_TAG_ELEM = 1;
+export const MAP_TAG_KPTR = 2;
+export const MAP_TAGS = 3;
 /** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
 export const MAP_SPIN_LOCK = 240;
 export const SPIN_LOCK_SIZE = 4;

@@ -31,6 +31,7 @@ export type MapAttributes = Pick<MapSpec, 'type' | 'keySize' | 'valueSize' | 'ma
 
 /** Types that the plane has. */
 export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
+  'allocator',
   'arena',
   'array',
   'array_of_maps',

@@ -43,6 +43,7 @@ const structs: Readonly<Record<MapTypeName, string>> = {
   bloom_filter: 'bpf_bloom_filter',
   arena: 'bpf_arena',
   insn_array: 'bpf_insn_array',
+  allocator: 'bpf_map',
 };
 
 export function mapPointerAccess(

@@ -104,6 +104,8 @@ export function prepare(
         if (reference.kind !== 'map') mapOffset[slot] = reference.offset;
         break;
       }
+      case 'map-allocator':
+        throw new Unfollowed(`allocator ${reference.map}.${reference.part}_allocator`, slot);
       case 'kfunc':
         kfuncs.set(slot, { name: reference.name, weak: reference.weak, signature: kfuncSignature(reference.name) });
         break;

@@ -1,4 +1,5 @@
 // Creation of maps. Only control code calls these.
+import { allocator_map_create } from './allocator';
 import { arena_create } from './arena';
 import { array_create } from './array';
 import { array_of_maps_create } from './array-of-maps';
@@ -28,6 +29,7 @@ import { EBUSY, EINVAL } from '../errno';
 import { xskmap_create } from './xskmap';
 import { BPF_F_RDONLY, BPF_F_WRONLY, MAP_EXTRA, MAP_FROZEN, MAP_SPIN_LOCK } from '../../layout/map';
 import {
+  ALLOCATOR,
   ARENA,
   ARRAY,
   ARRAY_OF_MAPS,
@@ -104,8 +106,8 @@ function allocate(
 ): usize {
   // bpf_get_file_flag, before any type looks at its attributes.
   if ((flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY)) return <usize>EINVAL;
-  // Only bloom filters and arenas take a map_extra.
-  if (extra != 0 && type != BLOOM_FILTER && type != ARENA) return <usize>EINVAL;
+  // Only bloom filters and arenas take a map_extra, and allocators, whose quota it is.
+  if (extra != 0 && type != BLOOM_FILTER && type != ARENA && type != ALLOCATOR) return <usize>EINVAL;
   switch (type) {
     case HASH:
       return hash_create(type, key_size, value_size, max_entries, flags, seed);
@@ -169,6 +171,8 @@ function allocate(
     case CGROUP_STORAGE:
     case PERCPU_CGROUP_STORAGE:
       return cgroup_storage_create(type, key_size, value_size, max_entries, flags, seed);
+    case ALLOCATOR:
+      return allocator_map_create(type, key_size, value_size, max_entries, flags);
     default:
       return <usize>EINVAL;
   }

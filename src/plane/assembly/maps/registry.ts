@@ -1,5 +1,6 @@
 // All maps of the memory, by id, and how long they live: a map goes when its last reference does.
 import { pages_free } from '../pages';
+import { map_drop_allocators } from './allocator';
 import { cgroup_array_release } from './cgroup-array';
 import { releaseTimersOf } from '../kfuncs/timer';
 import { draws_elements, elements_release } from './element';
@@ -58,5 +59,6 @@ export function map_destroy(map: usize): void {
   else if (type == CGROUP_ARRAY) cgroup_array_release(map);
   else release_inner(map);
   if (draws_elements(map)) elements_release(map, type == HASH);
+  map_drop_allocators(map);
   pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
 }

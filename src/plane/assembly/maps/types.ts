@@ -33,3 +33,5 @@ export const USER_RINGBUF: u32 = 31;
 export const CGRP_STORAGE: u32 = 32;
 export const ARENA: u32 = 33;
 export const INSN_ARRAY: u32 = 34;
+// The letters SLMA: Sluice's own.
+export const ALLOCATOR: u32 = 0x534c4d41;
