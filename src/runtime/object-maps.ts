@@ -12,13 +12,16 @@ import { openMap } from './maps/open.ts';
 import { pinsOf } from './maps/pins.ts';
 import { createMap, PlaneMap } from './maps/plane-map.ts';
 import { structOpsValueSize } from './maps/struct-ops.ts';
-import { fieldOffset } from './maps/value-fields.ts';
+import { fieldOffset, recordOfValues } from './maps/value-fields.ts';
+import { Records } from './records.ts';
 import type { MapAddress } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface ObjectMaps {
   readonly handles: Readonly<Record<string, MapHandle>>;
   readonly addresses: ReadonlyMap<string, MapAddress>;
+  /** Records of the object's types; undefined without BTF. Maps hold what they need of them. */
+  readonly records: Records | undefined;
   /** The prog arrays that a program uses. */
   progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
@@ -55,13 +58,15 @@ export function createObjectMaps(
   checkNames(object, options.maps ?? {});
   const needed = new Set(programs.flatMap(mapsOf));
   const created = new Map<string, Opened & { readonly spec: MapSpec }>();
+  const records = object.btf === undefined ? undefined : new Records(runtime, object.btf);
   const close = () => {
     for (const { map } of created.values()) map.close();
+    records?.close();
   };
   try {
     for (const spec of object.maps.values()) {
       try {
-        created.set(spec.name, { ...openOne(runtime, spec, object, options), spec });
+        created.set(spec.name, { ...openOne(runtime, spec, object, options, records), spec });
       } catch (error) {
         if (!(error instanceof UnsupportedError) || needed.has(spec.name)) throw error;
       }
@@ -72,6 +77,7 @@ export function createObjectMaps(
     throw error;
   }
   return {
+    records,
     handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     progArraysOf: (program) =>
@@ -117,14 +123,20 @@ function checkNames(object: ObjectSpec, maps: Readonly<Record<string, MapHandle>
 }
 
 /** The map that the caller gave, the one that is pinned by this name, or a new one. */
-function openOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, options: ObjectMapOptions): Opened {
+function openOne(
+  runtime: Runtime,
+  spec: MapSpec,
+  object: ObjectSpec,
+  options: ObjectMapOptions,
+  records: Records | undefined,
+): Opened {
   const given = options.maps?.[spec.name];
   if (given !== undefined)
     return {
       map: alike(givenMap(runtime, given, spec, options), spec, `the map given for ${spec.name}`),
       fresh: false,
     };
-  const create = () => createOne(runtime, spec, object, options.kconfig ?? {});
+  const create = () => createOne(runtime, spec, object, options.kconfig ?? {}, records);
   if (spec.pinning !== 'by-name') return { map: create(), fresh: true };
   const pins = pinsOf(runtime.plane);
   if (options.pinFolder === undefined) {
@@ -143,7 +155,7 @@ function openOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, options: O
     pins.pin(path, map);
     return { map, fresh: true };
   }
-  const map = alike(createLike(runtime, spec, object.btf), spec, `the map at ${path}`, stored.attributes);
+  const map = alike(createLike(runtime, spec, object.btf, records), spec, `the map at ${path}`, stored.attributes);
   stored.fill(map);
   pins.adopt(path, map);
   return { map, fresh: false };
@@ -171,8 +183,14 @@ function alike(map: PlaneMap, spec: MapSpec, what: string, have: PlaneMap['attri
   throw new InputError('SLUICE_MAP_PIN', `${what} is not like the object's: ${differs.join(', ')}`);
 }
 
-function createOne(runtime: Runtime, spec: MapSpec, object: ObjectSpec, kconfig: KconfigValues): PlaneMap {
-  const map = createLike(runtime, spec, object.btf);
+function createOne(
+  runtime: Runtime,
+  spec: MapSpec,
+  object: ObjectSpec,
+  kconfig: KconfigValues,
+  records: Records | undefined,
+): PlaneMap {
+  const map = createLike(runtime, spec, object.btf, records);
   const { contents } = spec;
   if (spec.name === '.kconfig') map.bytesAt(0).set(kconfigContents(object.externs, kconfig));
   else if (contents.kind === 'bytes' && spec.type === 'arena') fillArena(runtime, map, contents.bytes);
@@ -190,10 +208,10 @@ function fillArena(runtime: Runtime, map: PlaneMap, bytes: Uint8Array): void {
 }
 
 /** A map by its spec, in a map of maps with its inner map's attributes; perf event arrays without a size have an entry a CPU, as in libbpf. */
-export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined): PlaneMap {
+export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined, records?: Records): PlaneMap {
   const { inner, ...attributes } = spec;
   const spinLock = btf === undefined ? undefined : fieldOffset(btf, spec.valueTypeId, 'bpf_spin_lock', spec.valueSize);
-  const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf);
+  const prototype = inner === undefined ? undefined : createLike(runtime, inner, btf, records);
   try {
     const map = createMap(runtime.plane, {
       ...attributes,
@@ -203,6 +221,8 @@ export function createLike(runtime: Runtime, spec: MapSpec, btf: Btf | undefined
       ...(prototype === undefined ? {} : { prototype }),
     });
     if (btf !== undefined && timed.has(spec.type)) placeTimers(runtime, map, spec, btf);
+    const record = records === undefined ? 0 : recordOfValues(records, spec);
+    if (record !== 0) runtime.plane.exports.map_set_record(map.address, record);
     return map;
   } finally {
     prototype?.close();

@@ -60,6 +60,8 @@ export interface PlaneExports {
   record_block(set: number): number;
   record_hold(record: number): void;
   record_release(record: number): void;
+  /** Of a map that was just created: the record of its values, which it holds. */
+  map_set_record(map: number, record: number): void;
   record_set_release(set: number): void;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;

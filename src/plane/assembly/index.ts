@@ -73,6 +73,7 @@ export * from './maps/percpu-array';
 export * from './maps/percpu-hash';
 export * from './maps/perf-event-array';
 export * from './maps/prog-array';
+export { map_set_record } from './maps/record';
 export * from './maps/redirect-map';
 export * from './maps/registry';
 export * from './maps/reuseport-sockarray';

@@ -3,8 +3,10 @@ import type { Btf } from '../../btf/types.ts';
 import type { MapSpec } from '../../object/spec.ts';
 import type { ArrayHandle } from '../handles.ts';
 import { TypedMap } from '../typed-map.ts';
+import { ENOTSUPP, mapError } from './errno.ts';
 import type { PlaneMap } from './plane-map.ts';
 
+/** Values with special fields are not given out in place (bpf_map_mmap refuses them too). */
 export class ArrayMap extends TypedMap implements ArrayHandle {
   readonly #map: PlaneMap;
 
@@ -19,6 +21,8 @@ export class ArrayMap extends TypedMap implements ArrayHandle {
   }
 
   bytes(): Uint8Array {
+    if (this.#map.hasFields)
+      throw mapError(-ENOTSUPP, `${this.name}: values in place: they have fields that only programs may touch`);
     return this.#map.rowBytes();
   }
 }

@@ -5,6 +5,7 @@ import { InputError } from '../../errors.ts';
 export const ENOENT = 2;
 export const EBADF = 9;
 export const EINVAL = 22;
+export const ENOTSUPP = 524;
 
 /** Error for a negated errno that a map operation returned. */
 export function mapError(result: number, operation: string): InputError {

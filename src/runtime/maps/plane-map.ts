@@ -10,9 +10,13 @@ import {
   MAP_FLAGS,
   MAP_ID,
   MAP_MAX_ENTRIES,
+  MAP_RECORD,
   MAP_REFERENCES,
+  MAP_SPIN_LOCK,
   MAP_STRIDE,
+  MAP_TIMER,
   MAP_VALUES,
+  MAP_WORK,
 } from '../../plane/layout/map.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
@@ -140,6 +144,12 @@ export class PlaneMap implements TargetMap {
   /** Number of the map, unique in this memory. */
   get id(): number {
     return this.plane.view().getUint32(this.address + MAP_ID, true);
+  }
+
+  /** Values have fields that only programs touch: locks, timers, pointers, lists, trees. */
+  get hasFields(): boolean {
+    const view = this.plane.view();
+    return [MAP_SPIN_LOCK, MAP_TIMER, MAP_WORK, MAP_RECORD].some((at) => view.getUint32(this.address + at, true) !== 0);
   }
 
   lookup(key: Uint8Array, mode?: 'lock'): Uint8Array | undefined {

@@ -25,7 +25,8 @@ import { stack_trace_create } from './stack-trace';
 import { cgroup_storage_create, storage_create } from './storage';
 import { struct_ops_create } from './struct-ops';
 import { user_ringbuf_create } from './user-ringbuf';
-import { EBUSY, EINVAL } from '../errno';
+import { has_fields } from './value';
+import { EBUSY, EINVAL, ENOTSUPP } from '../errno';
 import { xskmap_create } from './xskmap';
 import { BPF_F_RDONLY, BPF_F_WRONLY, MAP_EXTRA, MAP_FROZEN, MAP_SPIN_LOCK } from '../../layout/map';
 import {
@@ -178,7 +179,8 @@ function allocate(
   }
 }
 
-/** BPF_MAP_FREEZE: user space may no longer write. 0, or -EBUSY if it already is. */
+/** BPF_MAP_FREEZE: user space may no longer write. 0, -EBUSY if it already is, -ENOTSUPP if values have fields. */
 export function map_freeze(map: usize): i32 {
+  if (has_fields(map)) return <i32>ENOTSUPP;
   return atomic.xchg<u32>(map, 1, MAP_FROZEN) == 0 ? 0 : <i32>EBUSY;
 }

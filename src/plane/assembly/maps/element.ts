@@ -4,8 +4,9 @@ import { allocator_alloc, allocator_create, allocator_free } from '../slab/alloc
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
+import { value_release } from './value';
 import { WORKER } from '../worker';
-import { MAP_ELEM_ALLOCATOR, MAP_ID } from '../../layout/map';
+import { MAP_ELEM_ALLOCATOR, MAP_ID, MAP_RECORD } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
@@ -16,6 +17,7 @@ import {
   HASH_FREE,
   HASH_GIVEN,
   HASH_UNUSED,
+  HASH_VALUE_OFFSET,
 } from '../../layout/map-hash';
 import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../layout/memory';
 import { WORKER_TRIM } from '../../layout/worker';
@@ -44,6 +46,10 @@ export function element_draw(map: usize): usize {
   const element = allocator_alloc(load<u32>(map, MAP_ELEM_ALLOCATOR), load<u32>(map, HASH_ELEMENT_SIZE), 0);
   if (element == 0) return 0;
   store<u64>(element, 0, HASH_ELEMENT_NEXT);
+  if (load<u32>(map, MAP_RECORD) != 0) {
+    const offset = load<u32>(map, HASH_VALUE_OFFSET);
+    memory.fill(element + offset, 0, load<u32>(map, HASH_ELEMENT_SIZE) - offset);
+  }
   return element;
 }
 
@@ -51,6 +57,7 @@ export function element_draw(map: usize): usize {
 // @ts-ignore: decorator
 @inline
 function element_return(map: usize, element: usize): void {
+  value_release(map, element + load<u32>(map, HASH_VALUE_OFFSET));
   allocator_free(element);
   atomic.sub<u32>(map, 1, HASH_UNUSED);
 }

@@ -259,6 +259,7 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
     refused = EEXIST;
   } else if (locked) {
     value_copy_locked(map, old + value_offset, value, old + value_offset);
+    value_release(map, old + value_offset);
     bucket_unlock(bucket, word);
     return 0;
   } else {

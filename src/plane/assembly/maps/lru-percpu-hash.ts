@@ -12,7 +12,7 @@ import { hash_check_flags, hash_check_sizes } from './hash';
 import { copy_bytes, cpu_count, this_cpu } from './header';
 import { lru_give, lru_take } from './lru-list';
 import { lru_hash_create, lru_hash_delete, lru_hash_lookup } from './lru-hash';
-import { percpu_check_flags, percpu_check_size, percpu_copy, percpu_store, percpu_value } from './percpu-value';
+import { percpu_check_flags, percpu_check_size, percpu_store, percpu_value, percpu_write } from './percpu-value';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import { BPF_EXIST, BPF_F_NO_COMMON_LRU, BPF_F_NO_PREALLOC, BPF_NOEXIST, MAP_KEY_SIZE } from '../../layout/map';
 import { HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -76,14 +76,14 @@ function update(map: usize, key: usize, value: usize, flags: u64, all: bool): i6
   if (old == 0 ? flags == BPF_EXIST : flags == BPF_NOEXIST) {
     refused = old == 0 ? ENOENT : EEXIST;
   } else if (old == 0) {
-    if (all) percpu_copy(map, element + value_offset, value);
+    if (all) percpu_write(map, element + value_offset, value, true);
     else percpu_store(map, element + value_offset, value, true);
     copy_bytes(element + LRU_ELEMENT_KEY, key, key_size);
     bucket_insert(bucket, word, element);
     return 0;
   } else {
     store<u8>(old, 1, LRU_NODE_REFERENCED);
-    if (all) percpu_copy(map, old + value_offset, value);
+    if (all) percpu_write(map, old + value_offset, value, false);
     else percpu_store(map, old + value_offset, value, false);
   }
   bucket_unlock(bucket, word);

@@ -1,13 +1,14 @@
 // Per-CPU array: one array a CPU, in order of CPUs. Programs see their own CPU's value, user space all of them.
 import { array_check, array_update_check } from './array';
 import { copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
+import { value_copy, value_read, value_release_one } from './value';
 import { E2BIG, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_F_NUMA_NODE,
   MAP_MAX_ENTRIES,
+  MAP_RECORD,
   MAP_STRIDE,
   MAP_VALUES,
-  MAP_VALUE_SIZE,
   PCPU_MIN_UNIT_SIZE,
 } from '../../layout/map';
 
@@ -47,12 +48,28 @@ export function percpu_array_lookup_cpu(map: usize, key: usize, cpu: u32): usize
 export function percpu_array_update(map: usize, key: usize, value: usize, flags: u64): i64 {
   const refused = array_update_check(map, key, flags);
   if (refused != 0) return refused;
-  copy_bytes(percpu_array_lookup(map, key), value, load<u32>(map, MAP_VALUE_SIZE));
+  const to = percpu_array_lookup(map, key);
+  value_copy(map, to, value);
+  value_release_one(map, to);
   return 0;
 }
 
 export function percpu_array_delete(map: usize, key: usize): i64 {
   return EINVAL;
+}
+
+function read(map: usize, out: usize, value: usize, stride: u32): void {
+  if (load<u32>(map, MAP_RECORD) == 0) copy_bytes(out, value, stride);
+  else value_read(map, out, value);
+}
+
+function write(map: usize, value: usize, from: usize, stride: u32): void {
+  if (load<u32>(map, MAP_RECORD) == 0) {
+    copy_bytes(value, from, stride);
+    return;
+  }
+  value_copy(map, value, from);
+  value_release_one(map, value);
 }
 
 /** User space: the values of all CPUs in order to `out`, MAP_STRIDE bytes each. */
@@ -61,7 +78,7 @@ export function percpu_array_read(map: usize, key: usize, out: usize): i32 {
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>ENOENT;
   const stride = load<u32>(map, MAP_STRIDE);
   const cpus = cpu_count();
-  for (let cpu: u32 = 0; cpu < cpus; cpu++) copy_bytes(out + cpu * stride, value_of(map, index, cpu), stride);
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) read(map, out + cpu * stride, value_of(map, index, cpu), stride);
   return 0;
 }
 
@@ -72,6 +89,6 @@ export function percpu_array_write(map: usize, key: usize, values: usize, flags:
   const stride = load<u32>(map, MAP_STRIDE);
   const index = load<u32>(key);
   const cpus = cpu_count();
-  for (let cpu: u32 = 0; cpu < cpus; cpu++) copy_bytes(value_of(map, index, cpu), values + cpu * stride, stride);
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) write(map, value_of(map, index, cpu), values + cpu * stride, stride);
   return 0;
 }

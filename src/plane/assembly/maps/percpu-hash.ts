@@ -12,7 +12,7 @@ import {
 } from './chain';
 import { hash_allocate, hash_check_flags, hash_check_sizes, hash_delete, hash_refusal, hash_take } from './hash';
 import { copy_bytes, cpu_count, this_cpu } from './header';
-import { percpu_check_flags, percpu_check_size, percpu_copy, percpu_store, percpu_value } from './percpu-value';
+import { percpu_check_flags, percpu_check_size, percpu_store, percpu_value, percpu_write } from './percpu-value';
 import { EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_KEY_SIZE } from '../../layout/map';
 import { HASH_ELEMENT_HASH, HASH_ELEMENT_KEY, HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -96,7 +96,7 @@ function update(map: usize, key: usize, value: usize, flags: u64, all: bool): i6
     refused = EEXIST;
   }
   if (refused == 0) {
-    if (all) percpu_copy(map, element + value_offset, value);
+    if (all) percpu_write(map, element + value_offset, value, old == 0);
     else percpu_store(map, element + value_offset, value, old == 0);
     if (old == 0) {
       store<u32>(element, hash, HASH_ELEMENT_HASH);

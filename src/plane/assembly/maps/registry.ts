@@ -4,6 +4,7 @@ import { map_drop_allocators } from './allocator';
 import { cgroup_array_release } from './cgroup-array';
 import { releaseTimersOf } from '../kfuncs/timer';
 import { draws_elements, elements_release } from './element';
+import { record_end } from './record';
 import { release_inner } from './inner';
 import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
@@ -53,6 +54,7 @@ export function map_destroy(map: usize): void {
   if (atomic.sub<u32>(map, 1, MAP_REFERENCES) != 1) return;
   remove(map);
   if (has_timers(map)) releaseTimersOf(map);
+  record_end(map);
   const type = load<u32>(map, MAP_TYPE);
   if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
   else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);

@@ -15,10 +15,11 @@ import { element_draw } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
 import { spin_lock, spin_unlock } from './link';
+import { map_destroy } from './registry';
 import { socket_by_id } from './socket-map';
 import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
-import { has_spin_lock, value_copy_locked, value_init } from './value';
+import { has_spin_lock, value_copy, value_copy_locked, value_init, value_read, value_read_locked, value_release, value_zero } from './value';
 import { object_before, object_by_id, object_id } from '../objects';
 import { WORKER } from '../worker';
 import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
@@ -35,6 +36,7 @@ import {
   BPF_NOEXIST,
   MAP_KEY_SIZE,
   MAP_NEXT,
+  MAP_REFERENCES,
   MAP_STRIDE,
   MAP_TYPE,
 } from '../../layout/map';
@@ -145,7 +147,7 @@ function find_or_make(map: usize, owner: usize, value: usize): usize {
     return other + HASH_ELEMENT_KEY + 8;
   }
   const to = element + HASH_ELEMENT_KEY + 8;
-  memory.fill(to, 0, load<u32>(map, HASH_ELEMENT_SIZE) - HASH_ELEMENT_KEY - 8);
+  value_zero(map, to, load<u32>(map, HASH_ELEMENT_SIZE) - HASH_ELEMENT_KEY - 8);
   if (value != 0) value_init(map, to, value);
   store<u64>(element, owner, HASH_ELEMENT_KEY);
   store<u32>(element, hash, HASH_ELEMENT_HASH);
@@ -229,15 +231,25 @@ export function bpf_get_local_storage(map: u64, _flags: u64): u64 {
   return load<u32>(storage, MAP_TYPE) == PERCPU_CGROUP_STORAGE ? value + this_cpu() * load<u32>(storage, MAP_STRIDE) : value;
 }
 
-/** Takes away what hangs on an owner, in all maps. */
-export function storage_drop_owner(owner: usize): void {
+/** A storage that has something of the owner's, held; 0 if none has. */
+function storage_with(owner: usize): usize {
   spin_lock(ROOT + ROOT_MAPS_LOCK);
   let map = <usize>load<u32>(ROOT, ROOT_MAPS);
-  while (map != 0) {
-    if (is_storage(load<u32>(map, MAP_TYPE))) remove(map, owner);
+  // One without references is about to go, with all that is in it.
+  while (map != 0 && (!is_storage(load<u32>(map, MAP_TYPE)) || load<u32>(map, MAP_REFERENCES) == 0 || find(map, owner) == 0)) {
     map = load<u32>(map, MAP_NEXT);
   }
+  if (map != 0) atomic.add<u32>(map, 1, MAP_REFERENCES);
   spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  return map;
+}
+
+/** Takes away what hangs on an owner, in all maps; without the lock of their list, for what goes may be an owner too. */
+export function storage_drop_owner(owner: usize): void {
+  for (let map = storage_with(owner); map != 0; map = storage_with(owner)) {
+    remove(map, owner);
+    map_destroy(map);
+  }
 }
 
 /** After a run on this worker: what hung on the run's own socket or control group goes, as they do. */
@@ -266,8 +278,8 @@ export function storage_read(map: usize, key: usize, out: usize, flags: u32): i3
   if (value == 0) return <i32>ENOENT;
   const stride = load<u32>(map, MAP_STRIDE);
   if (load<u32>(map, MAP_TYPE) == PERCPU_CGROUP_STORAGE) memory.copy(out, value, stride * cpu_count());
-  else if (flags & BPF_F_LOCK) value_copy_locked(map, out, value, value);
-  else value_init(map, out, value);
+  else if (flags & BPF_F_LOCK) value_read_locked(map, out, value);
+  else value_read(map, out, value);
   return 0;
 }
 
@@ -286,7 +298,8 @@ export function storage_write(map: usize, key: usize, value: usize, flags: u32):
   if (there == 0) return find_or_make(map, owner, value) == 0 ? <i32>ENOMEM : 0;
   if (type == PERCPU_CGROUP_STORAGE) memory.copy(there, value, load<u32>(map, MAP_STRIDE) * cpu_count());
   else if (flags & BPF_F_LOCK) value_copy_locked(map, there, value, there);
-  else value_init(map, there, value);
+  else value_copy(map, there, value);
+  value_release(map, there);
   return 0;
 }
 

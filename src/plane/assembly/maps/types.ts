@@ -35,3 +35,8 @@ export const ARENA: u32 = 33;
 export const INSN_ARRAY: u32 = 34;
 // The letters SLMA: Sluice's own.
 export const ALLOCATOR: u32 = 0x534c4d41;
+
+/** Types whose elements have a value for each CPU. */
+export function has_cpu_values(type: u32): bool {
+  return type == PERCPU_ARRAY || type == PERCPU_HASH || type == LRU_PERCPU_HASH || type == PERCPU_CGROUP_STORAGE;
+}

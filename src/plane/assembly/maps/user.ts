@@ -18,7 +18,7 @@ import { lru_give } from './lru-list';
 import { lru_percpu_hash_write } from './lru-percpu-hash';
 import { percpu_array_read, percpu_array_write } from './percpu-array';
 import { percpu_hash_values, percpu_hash_write } from './percpu-hash';
-import { percpu_copy } from './percpu-value';
+import { percpu_read } from './percpu-value';
 import { prog_array_read, prog_array_remove, prog_array_write } from './prog-array';
 import { queue_peek, queue_pop, queue_push } from './queue';
 import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
@@ -28,7 +28,7 @@ import { stack_trace_next_key, stack_trace_read, stack_trace_remove } from './st
 import { is_storage } from './storage-types';
 import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_write } from './struct-ops';
 import { target_array_remove } from './target-array';
-import { has_spin_lock, value_copy_locked, value_init } from './value';
+import { has_spin_lock, value_read, value_read_locked } from './value';
 import { xskmap_write } from './xskmap';
 import { EINVAL, ENOENT, ENOTSUPP, EOPNOTSUPP, EPERM } from '../errno';
 import {
@@ -37,7 +37,6 @@ import {
   BPF_F_WRONLY,
   MAP_FLAGS,
   MAP_FROZEN,
-  MAP_SPIN_LOCK,
   MAP_STRIDE,
   MAP_TYPE,
   MAP_VALUE_SIZE,
@@ -60,7 +59,6 @@ import {
   LRU_HASH,
   LRU_PERCPU_HASH,
   PERCPU_ARRAY,
-  PERCPU_CGROUP_STORAGE,
   PERCPU_HASH,
   PERF_EVENT_ARRAY,
   PROG_ARRAY,
@@ -72,15 +70,12 @@ import {
   STACK_TRACE,
   STRUCT_OPS,
   XSKMAP,
+  has_cpu_values,
 } from './types';
-
-function is_per_cpu(type: u32): bool {
-  return type == PERCPU_ARRAY || type == PERCPU_HASH || type == LRU_PERCPU_HASH || type == PERCPU_CGROUP_STORAGE;
-}
 
 /** Bytes that a lookup copies out and an update takes. */
 export function map_user_value_size(map: usize): u32 {
-  return is_per_cpu(load<u32>(map, MAP_TYPE)) ? load<u32>(map, MAP_STRIDE) * cpu_count() : load<u32>(map, MAP_VALUE_SIZE);
+  return has_cpu_values(load<u32>(map, MAP_TYPE)) ? load<u32>(map, MAP_STRIDE) * cpu_count() : load<u32>(map, MAP_VALUE_SIZE);
 }
 
 // @ts-ignore: decorator
@@ -98,17 +93,16 @@ export function may_write(map: usize): bool {
 function copy_out(map: usize, value: usize, out: usize, flags: u32): i32 {
   if (value == 0) return <i32>ENOENT;
   if (flags & BPF_F_LOCK) {
-    value_copy_locked(map, out, value, value);
-    store<u32>(out + load<u32>(map, MAP_SPIN_LOCK) - 1, 0);
+    value_read_locked(map, out, value);
   } else {
-    value_init(map, out, value);
+    value_read(map, out, value);
   }
   return 0;
 }
 
 function copy_all(map: usize, values: usize, out: usize): i32 {
   if (values == 0) return <i32>ENOENT;
-  percpu_copy(map, out, values);
+  percpu_read(map, out, values);
   return 0;
 }
 
@@ -309,8 +303,8 @@ export function is_lru(type: u32): bool {
 /** Copies what a lookup would give of an element of a hash. */
 export function copy_element(map: usize, element: usize, out: usize): void {
   const value = element + load<u32>(map, HASH_VALUE_OFFSET);
-  if (is_per_cpu(load<u32>(map, MAP_TYPE))) percpu_copy(map, out, value);
-  else value_init(map, out, value);
+  if (has_cpu_values(load<u32>(map, MAP_TYPE))) percpu_read(map, out, value);
+  else value_read(map, out, value);
 }
 
 function take_value(map: usize, element: usize, out: usize): void {
