@@ -42,6 +42,7 @@ const suffixes = [
   'map',
   'prog',
   'iter',
+  'nonown_allowed',
 ];
 
 const scalars: Readonly<Record<string, readonly [size: number, signed: boolean]>> = {

@@ -97,4 +97,55 @@ const traits = family(
   },
 );
 
-export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([...ring, ...memory, ...loop, ...traits]);
+const OBJECT_HOOKS = ['tracing', 'tc', 'xdp', 'struct_ops', 'syscall', 'cgroup'] as const;
+
+/** Linux names for kfuncs about objects whose last arguments the verifier fills in (KF_IMPLICIT_ARGS): those ending in _impl show them. */
+const objects = family(
+  { source: 'kernel/bpf/helpers.c', hooks: OBJECT_HOOKS, since: '7.1', stability: { level: 'stable', since: '0.1.0' } },
+  {
+    bpf_obj_new: ['void *(u64 local_type_id__k)', 'acquire', 'ret_null'],
+    bpf_percpu_obj_new: ['void *(u64 local_type_id__k)', 'acquire', 'ret_null'],
+    bpf_obj_drop: ['void(void *p__alloc)', 'release'],
+    bpf_percpu_obj_drop: ['void(void *p__alloc)', 'release'],
+    bpf_refcount_acquire: ['void *(void *p__refcounted_kptr)', 'acquire', 'ret_null', 'rcu'],
+    bpf_list_push_front: ['s32(struct bpf_list_head *head, struct bpf_list_node *node)'],
+    bpf_list_push_back: ['s32(struct bpf_list_head *head, struct bpf_list_node *node)'],
+    bpf_rbtree_add: ['s32(struct bpf_rb_root *root, struct bpf_rb_node *node, function *less)'],
+  },
+);
+
+const lists = family(
+  { source: 'kernel/bpf/helpers.c', hooks: OBJECT_HOOKS, since: '7.2', stability: { level: 'stable', since: '0.1.0' } },
+  {
+    bpf_list_add: [
+      's32(struct bpf_list_head *head, struct bpf_list_node *new, struct bpf_list_node *prev__nonown_allowed)',
+    ],
+    bpf_list_del: [
+      'struct bpf_list_node *(struct bpf_list_head *head, struct bpf_list_node *node__nonown_allowed)',
+      'acquire',
+      'ret_null',
+    ],
+    bpf_list_is_first: ['bool(struct bpf_list_head *head, struct bpf_list_node *node__nonown_allowed)'],
+    bpf_list_is_last: ['bool(struct bpf_list_head *head, struct bpf_list_node *node__nonown_allowed)'],
+    bpf_list_empty: ['bool(struct bpf_list_head *head)'],
+  },
+);
+
+/** Pieces of an arena, of any size. Posted for Linux in 2026, not in it. */
+const arena = family(
+  { source: 'sluice', hooks: ['common'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_arena_alloc: ['__arena void *(void *p__map, u32 size)', 'arena_ret'],
+    bpf_arena_free: ['void(void *p__map, __arena void *ptr__ign)', 'arena_arg2'],
+  },
+);
+
+export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([
+  ...ring,
+  ...memory,
+  ...loop,
+  ...traits,
+  ...objects,
+  ...lists,
+  ...arena,
+]);

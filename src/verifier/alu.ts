@@ -243,6 +243,7 @@ function movePointer(
       prohibited(v, dst, `pointer arithmetic on ${name} prohibited`);
       break;
     case k.MAP_PTR:
+    case k.ALLOCATOR:
     case k.PACKET_END:
     case k.SOCKET:
     case k.SOCK_COMMON:

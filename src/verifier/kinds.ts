@@ -32,6 +32,10 @@ export const BUF = 19;
 export const TP_BUFFER = 20;
 /** Somewhere in the program's arena. */
 export const ARENA = 21;
+/** Allocator of a map's elements or of the objects in them. AUX: map; AUX2: ELEMENTS or OBJECTS. */
+export const ALLOCATOR = 22;
+export const ELEMENTS = 1;
+export const OBJECTS = 2;
 
 /** Lowest bit of AUX2 of a BTF_ID: whose ids they are. */
 export const KERNEL_TYPES = 0;
@@ -98,6 +102,7 @@ const kindNames = [
   'buf',
   'tp_buffer',
   'arena',
+  'allocator',
 ];
 
 const prefixes: readonly (readonly [number, string])[] = [

@@ -10,12 +10,18 @@ export type OwnerField =
   /** In objects of a struct of the program (id in its BTF). */
   | { readonly kind: 'object'; readonly struct: number; readonly offset: number };
 
+/** An allocator map, or what a map draws its elements, or objects in their fields, from. */
+export interface AllocatorName {
+  readonly map: string;
+  readonly part: 'map' | 'elem' | 'kptr';
+}
+
 /** Where an object came from, as far as the program shows it. */
 export type Origin =
   /** bpf_obj_new: the allocator is implicit. */
   | { readonly kind: 'implicit'; readonly slot: number }
   /** bpf_mem_alloc from an allocator map, or from one of the two of a map. */
-  | { readonly kind: 'allocator'; readonly slot: number; readonly map: string; readonly part: 'map' | 'elem' | 'kptr' }
+  | ({ readonly kind: 'allocator'; readonly slot: number } & AllocatorName)
   /** Taken out of a field: exchanged, popped or removed. */
   | { readonly kind: 'field'; readonly slot: number; readonly field: OwnerField };
 
@@ -42,7 +48,7 @@ export interface ObjectCall {
   readonly node: number;
   readonly percpu: boolean;
   /** Of bpf_mem_alloc and its like: the allocator, if it is the same on all paths. */
-  readonly allocator?: { readonly map: string; readonly part: 'map' | 'elem' | 'kptr' };
+  readonly allocator?: AllocatorName | undefined;
   /** Of calls that take an object: all origins that it may have. */
   readonly origins: readonly Origin[];
 }

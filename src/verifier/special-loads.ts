@@ -3,7 +3,7 @@ import { MODE } from '../isa/opcodes.ts';
 import { runReturn } from './calls/function-call.ts';
 import { backUp, putBack } from './jump.ts';
 import * as k from './kinds.ts';
-import { OFFSET } from './layout.ts';
+import { AUX2, OFFSET } from './layout.ts';
 import { loadKsym } from './memory/ksym.ts';
 import { accessMemory, checkReadable } from './memory/memory.ts';
 import { checkMapFields } from './memory/value-field.ts';
@@ -65,6 +65,12 @@ export function runLddw(v: Verification): void {
   const r = v.register(code.dst[slot]!);
   const map = code.mapAt[slot]!;
   if (map >= 0) {
+    const part = code.allocatorAt.get(slot);
+    if (part !== undefined) {
+      makePointer(r, k.ALLOCATOR, 0, map);
+      set(r, AUX2, part === 'elem' ? k.ELEMENTS : k.OBJECTS);
+      return;
+    }
     checkMapFields(v, map);
     const offset = code.mapOffset[slot]!;
     if (offset < 0) {

@@ -1,10 +1,12 @@
 /** Arguments of kfuncs against their prototypes: what a parameter asks for, by its type and its name's suffix (check_kfunc_args). */
 import type { KfuncParameter, KfuncSignature, KfuncType } from '../../abi/kfunc-signature.ts';
 import type { KfuncFlag } from '../../abi/linux-kfuncs.ts';
+import type { ObjectKfunc } from '../../abi/object-kfuncs.ts';
 import * as k from '../kinds.ts';
 import { FLAGS } from '../layout.ts';
 import { checkPlain } from '../memory/memory.ts';
 import { checkSameMap, checkValueField } from '../memory/value-field.ts';
+import type { AllocatorName } from '../ownership.ts';
 import { checkDynptrArgument, type DynptrFacts } from '../resources/dynptr.ts';
 import { checkGraphArgument, graphStructs, type Root } from '../resources/graph.ts';
 import { checkFlagsArgument } from '../resources/irq-flags.ts';
@@ -13,6 +15,7 @@ import { runLock } from '../resources/spin-lock.ts';
 import { markPrecise } from '../states/precision.ts';
 import { aux2Of, auxOf, constantOf, flagsOf, isConstant, isZero, kindOf, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
+import { allocatorIn, refuseAllocator } from './allocator-argument.ts';
 import { checkHelperMemory, checkSize } from './arguments.ts';
 import { checkConstString } from './const-string.ts';
 import { checkAllocated, checkRefcounted, checkStructArgument, isKernelObject } from './kfunc-btf.ts';
@@ -24,6 +27,10 @@ export interface KfuncFacts {
   /** Reference of an argument, 0 for none; and the register that a releasing kfunc takes. */
   reference: number;
   released: number;
+  /** What it does with objects of the program's own types. */
+  readonly act: ObjectKfunc | undefined;
+  /** What the program says objects are to come from. */
+  from: AllocatorName | undefined;
   /** Value of the `__k` or `__szk` argument. */
   constant: number | undefined;
   /** Size of the memory that is returned, 0 where the type says it. */
@@ -152,12 +159,17 @@ function checkPointer(
     return false;
   }
   if (param.suffix === 'map') {
+    if (facts.act?.from === true) {
+      facts.from = allocatorIn(v, facts, index);
+      return false;
+    }
     if (kind === k.BTF_ID) {
       // A map that an iterator walks over, say: a struct of the kernel like any other.
       checkStructArgument(v, facts, param, MAP, index);
       return false;
     }
     if (kind !== k.MAP_PTR) refuseArgument(v, facts, index, `pointer in R${number} isn't map pointer`);
+    refuseAllocator(v, facts, index);
     checkPlain(v, number, r, false);
     const given = { map: auxOf(r), uid: aux2Of(r) };
     if (facts.mapIndex >= 0)

@@ -9,6 +9,7 @@ import { checkPlain } from '../memory/memory.ts';
 import { originOf, setOrigin } from '../resources/provenance.ts';
 import { auxOf, flagsOf, kindOf, makePointer, offsetOf, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
+import { refuseAllocator } from './allocator-argument.ts';
 import { hasFlag, type KfuncFacts, refuseArgument } from './kfunc-arguments.ts';
 
 /** Structs that pointers of these kinds are to, in the kernel (reg2btf_ids). */
@@ -53,6 +54,7 @@ export function checkStructArgument(
     if (!hasFlag(facts, 'rcu')) refuseArgument(v, facts, index, `R${number} must be referenced or trusted`);
     if ((flags & k.RCU) === 0) refuseArgument(v, facts, index, `R${number} must be a rcu pointer`);
   }
+  refuseAllocator(v, facts, index);
   checkOffset(v, facts, index);
   const unsafe = (flags & ~(k.ALLOC | k.TRUSTED | k.NON_OWNING)) !== 0 && (flags & k.RCU) === 0;
   if (kind === k.BTF_ID ? unsafe : kernelStructs[kind] === undefined)
@@ -105,9 +107,9 @@ export function checkAllocated(v: Verification, facts: KfuncFacts, index: number
   checkOffset(v, facts, index);
   const refuse = (problem: string): never => refuseArgument(v, facts, index, problem);
   if (kindOf(r) === k.BTF_ID && flags === k.ALLOC) {
-    if (facts.name !== 'bpf_obj_drop_impl') refuse(`arg#${index} expected for bpf_obj_drop_impl()`);
+    if (facts.act?.act !== 'drop' || facts.act.percpu) refuse(`arg#${index} expected for bpf_obj_drop_impl()`);
   } else if (kindOf(r) === k.BTF_ID && flags === (k.ALLOC | k.PERCPU)) {
-    if (facts.name !== 'bpf_percpu_obj_drop_impl') refuse(`arg#${index} expected for bpf_percpu_obj_drop_impl()`);
+    if (facts.act?.act !== 'drop' || !facts.act.percpu) refuse(`arg#${index} expected for bpf_percpu_obj_drop_impl()`);
   } else refuse(`arg#${index} expected pointer to allocated object`);
   if (referenceOf(r) === 0) refuse('allocated object must be referenced');
   facts.object = { id: auxOf(r), origin: originOf(r) };
@@ -127,35 +129,50 @@ export function checkRefcounted(v: Verification, facts: KfuncFacts, index: numbe
 
 const MAX_PERCPU_SIZE = 512;
 
+/** Struct of the program's own types that a call names by its id. */
+export function namedStruct(v: Verification, facts: KfuncFacts): { readonly id: number; readonly size: number } {
+  const refuse = (problem: string): never => refuseArgument(v, facts, facts.act?.from === true ? 1 : 0, problem);
+  const id = facts.constant ?? -1;
+  if (id < 0 || id > 0xffff_ffff) refuse('local type ID argument must be in range [0, U32_MAX]');
+  if (v.btf === undefined) refuse('bpf_obj_new/bpf_percpu_obj_new requires prog BTF');
+  const type = id < v.btf!.typeCount ? v.btf!.type(id) : undefined;
+  if (type?.kind !== 'struct') return refuse('bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct');
+  return { id, size: type.size };
+}
+
+/** A new object, in R0. */
+function makeObject(v: Verification, facts: KfuncFacts, r: number): void {
+  const refuse = (problem: string): never => refuseArgument(v, facts, 0, problem);
+  const { id, size } = namedStruct(v, facts);
+  const percpu = facts.act?.percpu === true;
+  if (percpu) {
+    if (size > MAX_PERCPU_SIZE) refuse(`bpf_percpu_obj_new type size (${size}) is greater than ${MAX_PERCPU_SIZE}`);
+    if (!isScalars(v, id, 0)) refuse('bpf_percpu_obj_new type ID argument must be of a struct of scalars');
+    if (recordFields(v.btf!, id).length > 0)
+      refuse('bpf_percpu_obj_new type ID argument must not contain special fields');
+  }
+  makeBtfPointer(v, r, id, k.ALLOC | (percpu ? k.PERCPU : 0), k.PROGRAM_TYPES);
+  const { from } = facts;
+  const origin = v.provenance.origin(
+    from === undefined ? { kind: 'implicit', slot: v.slot } : { kind: 'allocator', slot: v.slot, ...from },
+  );
+  setOrigin(r, origin);
+  v.provenance.call(v, { name: facts.name, struct: id, node: 0, percpu, origin, allocator: from });
+}
+
 /** Results that are not as the prototype says; false if it is none of those. */
 export function giveSpecial(v: Verification, facts: KfuncFacts, r: number): boolean {
   const refuse = (problem: string): never => refuseArgument(v, facts, 0, problem);
+  if (facts.act?.act === 'make') {
+    makeObject(v, facts, r);
+    return true;
+  }
+  if (facts.act?.act === 'share') {
+    makeBtfPointer(v, r, facts.object!.id, k.ALLOC, k.PROGRAM_TYPES);
+    setOrigin(r, facts.object!.origin);
+    return true;
+  }
   switch (facts.name) {
-    case 'bpf_obj_new_impl':
-    case 'bpf_percpu_obj_new_impl': {
-      const id = facts.constant ?? -1;
-      if (id < 0 || id > 0xffff_ffff) refuse('local type ID argument must be in range [0, U32_MAX]');
-      if (v.btf === undefined) refuse('bpf_obj_new/bpf_percpu_obj_new requires prog BTF');
-      const type = id < v.btf!.typeCount ? v.btf!.type(id) : undefined;
-      if (type?.kind !== 'struct') return refuse('bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct');
-      const percpu = facts.name === 'bpf_percpu_obj_new_impl';
-      if (percpu) {
-        if (type.size > MAX_PERCPU_SIZE)
-          refuse(`bpf_percpu_obj_new type size (${type.size}) is greater than ${MAX_PERCPU_SIZE}`);
-        if (!isScalars(v, id, 0)) refuse('bpf_percpu_obj_new type ID argument must be of a struct of scalars');
-        if (recordFields(v.btf!, id).length > 0)
-          refuse('bpf_percpu_obj_new type ID argument must not contain special fields');
-      }
-      makeBtfPointer(v, r, id, k.ALLOC | (percpu ? k.PERCPU : 0), k.PROGRAM_TYPES);
-      facts.object = { id, origin: v.provenance.origin({ kind: 'implicit', slot: v.slot }) };
-      setOrigin(r, facts.object.origin);
-      v.provenance.call(v, { name: facts.name, struct: id, node: 0, percpu, origin: facts.object.origin });
-      return true;
-    }
-    case 'bpf_refcount_acquire_impl':
-      makeBtfPointer(v, r, facts.object!.id, k.ALLOC, k.PROGRAM_TYPES);
-      setOrigin(r, facts.object!.origin);
-      return true;
     case 'bpf_cast_to_kern_ctx': {
       const struct = contextStructs[v.declaration.type] ?? contextStructs[v.declaration.context.struct];
       if (struct === undefined) refuse(`arg#0 has no kernel context (${v.declaration.type})`);

@@ -29,13 +29,11 @@ import { runThrow } from './exceptions.ts';
 import { forgetPacket, releaseReference } from './helper-call.ts';
 import { refuseKfunc } from './helper-rights.ts';
 import { checkKfuncArguments, hasFlag, type KfuncFacts } from './kfunc-arguments.ts';
-import { giveSpecial, giveStruct } from './kfunc-btf.ts';
+import { giveSpecial, giveStruct, namedStruct } from './kfunc-btf.ts';
 
 /** Kfuncs that may be called with a lock held (kfunc_spin_allowed). */
 const UNDER_LOCK = /^bpf_(list_|rbtree_|refcount_acquire|iter_num_|res_spin_)/;
 
-/** The object in argument 2 is the list's or tree's afterwards. */
-const INSERTS = new Set(['bpf_list_push_front_impl', 'bpf_list_push_back_impl', 'bpf_rbtree_add_impl']);
 const MAX_ERRNO = 4095;
 
 /** Returns the slot to go on at, -1 at the end of the path. */
@@ -56,6 +54,8 @@ export function runKfunc(v: Verification): number {
   const facts: KfuncFacts = {
     signature,
     name,
+    act: objectKfuncs.get(name),
+    from: undefined,
     reference: 0,
     released: 0,
     constant: undefined,
@@ -107,7 +107,8 @@ export function runKfunc(v: Verification): number {
     );
   if (facts.callback >= 0) enterKfuncCallback(v, facts);
   recordObject(v, facts);
-  if (INSERTS.has(name)) giveAway(v, referenceOf(v.register(2)));
+  // The object in argument 2 is the list's or tree's afterwards.
+  if (facts.act?.act === 'insert') giveAway(v, referenceOf(v.register(2)));
   else if (facts.released > 0) releaseReference(v, referenceOf(v.register(facts.released)));
   for (let i = 0; i <= 5; i++) clearRecord(v.register(i));
   giveResult(v, facts);
@@ -118,14 +119,21 @@ export function runKfunc(v: Verification): number {
 
 /** What the call says of objects of the program's own types. */
 function recordObject(v: Verification, facts: KfuncFacts): void {
-  const { name, graph } = facts;
-  const kfunc = objectKfuncs.get(name);
-  if (kfunc === undefined || kfunc.act === 'make') return;
-  const insert = kfunc.act === 'insert';
+  const { name, act, graph, from } = facts;
+  if (act === undefined || act.act === 'make') return;
+  const percpu = act.percpu === true;
+  if (act.act === 'reserve') {
+    const { id } = namedStruct(v, facts);
+    v.provenance.call(v, { name, struct: id, node: 0, percpu, origin: 0, allocator: from });
+    return;
+  }
+  const insert = act.act === 'insert';
   const origin = graph === undefined ? facts.object!.origin : insert ? originOf(v.register(2)) : 0;
   const struct = graph?.struct ?? facts.object!.id;
-  v.provenance.call(v, { name, struct, node: graph?.offset ?? 0, percpu: kfunc.percpu === true, origin });
+  v.provenance.call(v, { name, struct, node: graph?.offset ?? 0, percpu, origin });
   if (insert) v.provenance.edge(v, origin, struct, graph!.owner);
+  // An element that is not in the list is refused at run time, and the new one is given back.
+  if (name === 'bpf_list_add') v.provenance.share(struct);
 }
 
 function enterKfuncCallback(v: Verification, facts: KfuncFacts): void {
@@ -137,6 +145,7 @@ function enterKfuncCallback(v: Verification, facts: KfuncFacts): void {
     case 'bpf_task_work_schedule_resume_impl':
       pushAsynchronous(v, facts.callback, facts.mapIndex, facts.mapUid, ANY_INT, true);
       return;
+    case 'bpf_rbtree_add':
     case 'bpf_rbtree_add_impl':
       pushCallback(v, facts.callback, ZERO_OR_ONE, (callee) => {
         makeLessArguments(v, callee + RECORD, callee + 2 * RECORD, facts.graph!);
@@ -158,7 +167,7 @@ function giveResult(v: Verification, facts: KfuncFacts): void {
   }
   givePointer(v, facts, returns.to, r);
   // The count of an object that the program owns cannot be zero.
-  const orNull = hasFlag(facts, 'ret_null') && !(facts.name === 'bpf_refcount_acquire_impl' && facts.owned);
+  const orNull = hasFlag(facts, 'ret_null') && !(facts.act?.act === 'share' && facts.owned);
   if (orNull) {
     set(r, FLAGS, flagsOf(r) | k.MAYBE_NULL);
     set(r, ID, v.newId());

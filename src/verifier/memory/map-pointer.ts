@@ -8,7 +8,7 @@ import { accessStruct } from './btf-walk.ts';
 import { coerceLoaded } from './stack.ts';
 
 /** What the kernel keeps of a map of the type (map_btf_id of its operations). */
-const structs: Readonly<Record<MapTypeName, string>> = {
+const structs: Readonly<Record<Exclude<MapTypeName, 'allocator'>, string>> = {
   hash: 'bpf_htab',
   percpu_hash: 'bpf_htab',
   lru_hash: 'bpf_htab',
@@ -43,7 +43,6 @@ const structs: Readonly<Record<MapTypeName, string>> = {
   bloom_filter: 'bpf_bloom_filter',
   arena: 'bpf_arena',
   insn_array: 'bpf_insn_array',
-  allocator: 'bpf_map',
 };
 
 export function mapPointerAccess(
@@ -56,9 +55,15 @@ export function mapPointerAccess(
   into: number,
   signed: boolean,
 ): void {
-  const struct = structs[v.code.maps[auxOf(pointer)]!.type];
-  const refuse = (problem: string, reason: string): never =>
+  const refuse: (problem: string, reason: string) => never = (problem, reason) =>
     v.refuse('struct-access', 'Memory Safety', problem, reason);
+  const { type } = v.code.maps[auxOf(pointer)]!;
+  if (type === 'allocator')
+    refuse(
+      `R${number} is an allocator map, which cannot be accessed`,
+      'Allocators are only passed to bpf_mem_alloc and its like.',
+    );
+  const struct = structs[type];
   if (off < 0) refuse(`R${number} is ${struct} invalid negative access: off=${off}`, 'The access is before the map.');
   if (write) refuse(`only read from ${struct} is supported`, 'Maps are changed by calls alone.');
   if (!isConstant(pointer) || constantOf(pointer) !== 0)

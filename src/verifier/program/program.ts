@@ -7,7 +7,7 @@ import { helpers as knownHelpers } from '../../abi/helpers/index.ts';
 import { type KfuncSignature, kfuncSignature } from '../../abi/kfunc-signature.ts';
 import type { HelperPrototype } from '../../abi/prototype.ts';
 import { CALL_SOURCE, CLASS, JUMP, LDDW_SOURCE, MODE, OPCODE } from '../../isa/opcodes.ts';
-import type { FunctionSpec, MapSpec, ProgramSpec } from '../../object/spec.ts';
+import type { AllocatorPart, FunctionSpec, MapSpec, ProgramSpec } from '../../object/spec.ts';
 import { Unfollowed } from '../diagnostic.ts';
 
 export interface KfuncReference {
@@ -46,6 +46,8 @@ export interface Code {
   /** Index of the map that the LDDW refers to, -1 for none; and the offset in its value, -1 for the map itself. */
   readonly mapAt: Int32Array;
   readonly mapOffset: Int32Array;
+  /** By slot of the LDDW: it is the address of one of the map's two allocators. */
+  readonly allocatorAt: ReadonlyMap<number, AllocatorPart>;
   /** Symbols of the kernel by the slot of the LDDW. */
   readonly ksyms: ReadonlyMap<number, KsymReference>;
   /** Kfuncs by the slot of their call. */
@@ -85,12 +87,14 @@ export function prepare(
   const mapIndex = new Map<string, number>();
   const mapAt = new Int32Array(length).fill(-1);
   const mapOffset = new Int32Array(length).fill(-1);
+  const allocatorAt = new Map<number, AllocatorPart>();
   const ksyms = new Map<number, KsymReference>();
   const kfuncs = new Map<number, KfuncReference>();
   for (const [slot, reference] of program.references) {
     switch (reference.kind) {
       case 'map':
       case 'map-value':
+      case 'map-allocator':
       case 'kconfig': {
         const name = reference.kind === 'kconfig' ? '.kconfig' : reference.map;
         const spec = specs.get(name);
@@ -101,11 +105,10 @@ export function prepare(
           mapIndex.set(name, index);
         }
         mapAt[slot] = index;
-        if (reference.kind !== 'map') mapOffset[slot] = reference.offset;
+        if (reference.kind === 'map-allocator') allocatorAt.set(slot, reference.part);
+        else if (reference.kind !== 'map') mapOffset[slot] = reference.offset;
         break;
       }
-      case 'map-allocator':
-        throw new Unfollowed(`allocator ${reference.map}.${reference.part}_allocator`, slot);
       case 'kfunc':
         kfuncs.set(slot, { name: reference.name, weak: reference.weak, signature: kfuncSignature(reference.name) });
         break;
@@ -130,6 +133,7 @@ export function prepare(
     maps,
     mapAt,
     mapOffset,
+    allocatorAt,
     kfuncs,
     ksyms,
     helper: (id) => own.get(id) ?? knownHelpers.get(id),
@@ -196,6 +200,7 @@ function comparesKfunc(code: Code, slot: number): boolean {
 
 export const CALLBACK_KFUNCS = new Set([
   'bpf_rbtree_add_impl',
+  'bpf_rbtree_add',
   'bpf_wq_set_callback_impl',
   'bpf_task_work_schedule_signal_impl',
   'bpf_task_work_schedule_resume_impl',

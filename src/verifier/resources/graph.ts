@@ -39,12 +39,12 @@ export const graphStructs = new Set(['bpf_list_head', 'bpf_list_node', 'bpf_rb_r
 export function checkGraphArgument(
   v: Verification,
   facts: KfuncFacts,
-  _param: KfuncParameter,
+  param: KfuncParameter,
   struct: string,
   index: number,
 ): void {
   if (struct === 'bpf_list_head' || struct === 'bpf_rb_root') facts.graph = checkRoot(v, facts, struct, index);
-  else checkNode(v, facts, struct, index);
+  else checkNode(v, facts, param, struct, index);
 }
 
 function fieldAt(
@@ -95,19 +95,29 @@ export function graphOf(v: Verification, field: SpecialField): Graph | undefined
   return member === undefined ? undefined : { struct: struct!, offset: member.bitOffset / 8 };
 }
 
-function checkNode(v: Verification, facts: KfuncFacts, struct: string, index: number): void {
+function checkNode(v: Verification, facts: KfuncFacts, param: KfuncParameter, struct: string, index: number): void {
   const r = v.register(index + 1);
-  const owned = facts.name === 'bpf_rbtree_add_impl' || struct === 'bpf_list_node';
+  const owned = facts.act?.less === true || struct === 'bpf_list_node';
+  const nonOwning = kindOf(r) === k.BTF_ID && (flagsOf(r) & (k.ALLOC | k.NON_OWNING)) === (k.ALLOC | k.NON_OWNING);
   if (owned) {
+    if (param.suffix === 'nonown_allowed' && nonOwning && referenceOf(r) === 0) {
+      checkPlace(v, facts, struct, index);
+      return;
+    }
     if (kindOf(r) !== k.BTF_ID || flagsOf(r) !== k.ALLOC)
       refuseArgument(v, facts, index, `arg#${index} expected pointer to allocated object`);
     if (referenceOf(r) === 0) refuseArgument(v, facts, index, 'allocated object must be referenced');
   } else {
-    const nonOwning = kindOf(r) === k.BTF_ID && (flagsOf(r) & (k.ALLOC | k.NON_OWNING)) === (k.ALLOC | k.NON_OWNING);
     if (!nonOwning && (kindOf(r) === k.SCALAR || referenceOf(r) === 0))
       refuseArgument(v, facts, index, `${facts.name} can only take non-owning or refcounted bpf_rb_node pointer`);
     if (inLessCallback(v)) refuseArgument(v, facts, index, `${facts.name} not allowed in rbtree cb`);
   }
+  checkPlace(v, facts, struct, index);
+}
+
+/** The node is one that the root's elements are linked by. */
+function checkPlace(v: Verification, facts: KfuncFacts, struct: string, index: number): void {
+  const r = v.register(index + 1);
   const { at } = fieldAt(v, facts, struct, index);
   const { graph } = facts;
   if (graph === undefined) v.unfollowed('node without a root');

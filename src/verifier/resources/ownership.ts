@@ -4,6 +4,7 @@
  * This file: objects of a program's own types: who owns one, what a pointer without ownership is still good for (ref_set_non_owning and its like).
  */
 
+import { objectKfuncs } from '../../abi/object-kfuncs.ts';
 import { recordFields } from '../../btf/special-fields.ts';
 import * as k from '../kinds.ts';
 import { FLAGS, REFERENCE } from '../layout.ts';
@@ -14,7 +15,7 @@ import type { Verification } from '../verification.ts';
 /** Inside the `less` function that bpf_rbtree_add calls with the lock held. */
 export function inLessCallback(v: Verification): boolean {
   const frame = v.state.frames[v.state.depth]!;
-  return frame.callback && v.code.kfuncs.get(frame.callsite)?.name === 'bpf_rbtree_add_impl';
+  return frame.callback && objectKfuncs.get(v.code.kfuncs.get(frame.callsite)?.name ?? '')?.less === true;
 }
 
 function isRefcounted(v: Verification, r: number): boolean {

@@ -28,11 +28,14 @@ interface Seen extends Pick<ObjectCall, 'name' | 'struct' | 'node' | 'percpu' | 
   readonly origin: number;
 }
 
+/** Calls that say the type: whoever answers them is given one. */
+const ONE_TYPE: ReadonlySet<string> = new Set(['make', 'reserve']);
+
 /** The call is about one more struct. */
 function addOther(v: Verification, known: Collected, { name, struct, node }: Seen): void {
   if (known.others.includes(struct) && known.node === node) return;
   const fine =
-    objectKfuncs.get(name)?.act !== 'make' &&
+    !ONE_TYPE.has(objectKfuncs.get(name)!.act) &&
     known.node === node &&
     [known.struct, ...known.others].every((each) => each === struct || canBeToldApart(v, each, struct));
   if (!fine) refuseOther(v, known.struct, name, struct);
