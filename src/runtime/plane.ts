@@ -82,6 +82,21 @@ export interface PlaneExports {
   allocator_of(object: number): number;
   allocator_class(size: number): number;
   allocator_rounded(size: number): number;
+  allocator_create_in(quotaLow: number, quotaHigh: number, flags: number, group: number): number;
+  allocator_prefill(allocator: number, size: number, count: number, holder: number): number;
+  allocator_unreserve(allocator: number, holder: number): void;
+  allocator_merge(into: number, from: number): number;
+  allocators_settle(): number;
+  allocator_stats(allocator: number, out: number): number;
+  allocator_free_later(object: number): void;
+  /** Around calls that run programs or operations of maps: plane/assembly/slab/epoch.ts. */
+  epoch_enter(): void;
+  epoch_exit(): void;
+  epoch_depth(): number;
+  epoch_leave(depth: number): void;
+  /** Bits of the live objects of a depot (0: of all), one for 16 bytes of the memory, in zeroed pages: plane/assembly/slab/heap.ts. */
+  heap_mark(depot: number, bits: number, waiting: number): void;
+  heap_mark_pages(): number;
   readonly [name: string]: (...args: never[]) => unknown;
 }
 

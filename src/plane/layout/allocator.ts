@@ -89,8 +89,9 @@ export const ALLOCATOR_MEMBER = 28;
 export const ALLOCATOR_QUOTA = 32;
 /** u32: ALLOCATOR_OPEN or ALLOCATOR_DRAINING (an allocator that is dead is no more). */
 export const ALLOCATOR_STATE = 40;
-/** u32: number that allocators have in common which share one quota, 0: none. */
+/** u32: number that allocators have in common which share one quota, 0: none; heads of caches that it had before it was merged. */
 export const ALLOCATOR_GROUP = 44;
+export const ALLOCATOR_OLD_HEADS = 48;
 export const ALLOCATOR_SIZE = 64;
 
 /** Flag: shares slabs with all allocators of the same flags, quota and group. */
@@ -106,14 +107,17 @@ export const DEPOT_FLAGS = 4;
 export const DEPOT_HEADS = 8;
 export const DEPOT_MEMBERS = 12;
 export const DEPOT_MEMBER_COUNT = 16;
-/** u32: newest of its reservations; next older depot; last number given to a member. */
+/** u32: newest of its reservations; next older depot; table of members by number (merged). */
 export const DEPOT_RESERVATIONS = 20;
 export const DEPOT_NEXT = 24;
-export const DEPOT_LAST_MEMBER = 28;
+export const DEPOT_MEMBER_TABLE = 28;
 /** u64: most bytes that are out of slabs or reserved, 0: no quota; how many are; bytes of its slabs. */
 export const DEPOT_QUOTA = 32;
 export const DEPOT_CHARGED = 40;
 export const DEPOT_SLAB_BYTES = 48;
+/** u32: number of those that share its quota, members that are open. */
+export const DEPOT_GROUP = 56;
+export const DEPOT_OPEN = 60;
 /** A class: u32 first entry of a slab with something to give, slabs, objects that are out of them, objects that they have room for. */
 export const DEPOT_CLASSES = 64;
 export const DEPOT_CLASS = 16;
@@ -121,8 +125,9 @@ export const CLASS_SLAB = 0;
 export const CLASS_SLABS = 4;
 export const CLASS_OUT = 8;
 export const CLASS_OBJECTS = 12;
-/** u32: where one object is handed over under the lock. */
+/** u32: where one object is handed over under the lock; numbers that the table of members has room for. */
 export const DEPOT_OBJECT = 1152;
+export const DEPOT_MEMBER_ROOM = 1156;
 export const DEPOT_SIZE = 1168;
 
 /** CPUs have caches; slabs have owners; caches are to be emptied and stay closed. */
@@ -134,3 +139,50 @@ export const DEPOT_CLOSED = 4;
 export const MEMORY_FAULT_DOUBLE_FREE = 1;
 export const MEMORY_FAULT_NO_OBJECT = 2;
 export const MEMORY_FAULT_WRITTEN = 3;
+export const MEMORY_FAULT_NO_MEMORY = 4;
+
+/** Objects that wait for the epoch: chunks of LIMBO_BYTES, oldest first: next, number of objects, epoch in which the last was added, addresses. */
+export const LIMBO_NEXT = 0;
+export const LIMBO_COUNT = 4;
+export const LIMBO_EPOCH = 8;
+export const LIMBO_OBJECTS = 16;
+export const LIMBO_BYTES = 1024;
+/** Bytes that wait on a CPU beyond which it waits for the others, and leaves between the runs of one call. */
+export const LIMBO_URGENT = 4194304;
+
+/** Reservations. u32 each: next of the depot, allocator, class, holder, objects that are set apart, of which out, room in its slabs, first of them. */
+export const RESERVATION_NEXT = 0;
+export const RESERVATION_ALLOCATOR = 4;
+export const RESERVATION_CLASS = 8;
+export const RESERVATION_HOLDER = 12;
+export const RESERVATION_COUNT = 16;
+export const RESERVATION_OUT = 20;
+export const RESERVATION_ROOM = 24;
+export const RESERVATION_SLABS = 28;
+export const RESERVATION_BYTES = 32;
+
+/**
+ * What allocator_stats writes. u64 each: objects, and bytes by class, that are live; bytes of slabs (with merged allocators: of all of them); objects and bytes that
+ * were freed and wait for the epoch; that are set apart; quota (0: none); bytes that count against it (live, cached on one CPU, waiting, set apart).
+ */
+export const STATS_LIVE = 0;
+export const STATS_LIVE_BYTES = 8;
+export const STATS_SLAB_BYTES = 16;
+export const STATS_WAITING = 24;
+export const STATS_WAITING_BYTES = 32;
+export const STATS_RESERVED = 40;
+export const STATS_RESERVED_BYTES = 48;
+export const STATS_QUOTA = 56;
+export const STATS_CHARGED = 64;
+/** u32 each: ALLOCATOR_ state, references, allocators that share the slabs. */
+export const STATS_STATE = 72;
+export const STATS_REFERENCES = 76;
+export const STATS_MEMBERS = 80;
+/** By class, u32 each: live objects of this allocator; in caches, free in slabs, slabs, of all that share them. */
+export const STATS_CLASSES = 88;
+export const STATS_CLASS = 16;
+export const STATS_CLASS_LIVE = 0;
+export const STATS_CLASS_CACHED = 4;
+export const STATS_CLASS_FREE = 8;
+export const STATS_CLASS_SLABS = 12;
+export const STATS_SIZE = 1176;

@@ -74,9 +74,9 @@ export const ROOT_NO_OBJECT = 1024;
 export const ROOT_FREE_KEY = 1028;
 export const ROOT_PIECES_LOCK = 1032;
 export const ROOT_PIECES = 1036;
-/** u32: newest depot, depot of merged allocators without quota, heads of caches that no depot has, and their lock word. */
+/** u32: newest depot, how often one was closed, heads of caches that no depot has, and their lock word. */
 export const ROOT_DEPOTS = 1040;
-export const ROOT_MERGED_DEPOT = 1044;
+export const ROOT_CLOSINGS = 1044;
 export const ROOT_HEADS = 1048;
 export const ROOT_HEADS_LOCK = 1052;
 /** u32: bits of what is checked (slab/checks.ts), 0: nothing beyond double frees. */

@@ -66,6 +66,8 @@ export const WORKER_LIMBO_BYTES = 148;
 /** u32: MEMORY_FAULT_ that ended the last run (allocator.ts), 0: none; address of the object. */
 export const WORKER_MEMORY_FAULT = 152;
 export const WORKER_MEMORY_FAULT_ADDRESS = 156;
+/** u32: ROOT_CLOSINGS when the CPU last looked. */
+export const WORKER_CLOSINGS = 160;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

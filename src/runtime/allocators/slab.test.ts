@@ -80,7 +80,7 @@ describe('an allocator', () => {
           exports.allocator_release(allocator);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 

@@ -5,62 +5,69 @@ import { EINVAL, ENOMEM } from '../errno';
 import { WORKER } from '../worker';
 import { cache_open, cache_trim, is_open, own_head } from './cache';
 import { class_bytes, class_of } from './class';
-import { depot_close, depot_create, depot_settle, depot_take } from './depot';
+import { depot_close, depot_create, depot_end, depot_enlist, depot_take } from './depot';
 import { memory_fault } from './fault';
-import { lock, unlock } from './lock';
-import { meta_alloc, meta_free } from './meta';
 import { is_free } from './free-objects';
+import { lock, unlock } from './lock';
+import { member_at, owner_place } from './member';
+import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
+import { reservation_add, reservation_take, reservations_end } from './reservation';
 import { free_key, object_put } from './slab';
 import {
-  ALLOCATION_MAX, ALLOCATOR_CACHES, ALLOCATOR_DEPOT, ALLOCATOR_DRAINING, ALLOCATOR_FLAGS, ALLOCATOR_GROUP, ALLOCATOR_ID, ALLOCATOR_MEMBER, ALLOCATOR_NEXT,
-  ALLOCATOR_NEXT_MEMBER, ALLOCATOR_OPEN, ALLOCATOR_QUOTA, ALLOCATOR_REFERENCES, ALLOCATOR_SIZE, ALLOCATOR_STATE, CACHED_CLASSES, CACHE_HEAD, CACHE_LIMIT, CACHE_TOP,
-  CLASS_COUNT, DEPOT_CACHED, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MEMBER_COUNT, DEPOT_SLAB_BYTES, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT,
-  OBJECT_KEY, SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_START,
+  ALLOCATION_MAX, ALLOCATOR_CACHES, ALLOCATOR_DEPOT, ALLOCATOR_DRAINING, ALLOCATOR_FLAGS, ALLOCATOR_GROUP, ALLOCATOR_MEMBER, ALLOCATOR_MERGE, ALLOCATOR_QUOTA,
+  ALLOCATOR_REFERENCES, ALLOCATOR_SIZE, ALLOCATOR_STATE, CACHED_CLASSES, CACHE_HEAD, CACHE_LIMIT, CACHE_TOP, CLASS_COUNT, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_GROUP,
+  DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MERGED, DEPOT_NEXT, DEPOT_OPEN, DEPOT_QUOTA, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT, OBJECT_KEY, SLAB_CACHE,
+  SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_START,
 } from '../../layout/allocator';
-import {
-  ROOT, ROOT_ALLOCATORS, ROOT_ALLOCATORS_LOCK, ROOT_GLOBAL_ALLOCATOR, ROOT_NEXT_ALLOCATOR_ID, WORKERS,
-} from '../../layout/memory';
+import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_DEPOTS, ROOT_GLOBAL_ALLOCATOR, WORKERS } from '../../layout/memory';
 import { WORKER_NO_CACHE } from '../../layout/worker';
 
-/** Address of a new allocator with one reference, -ENOMEM without memory. Its quota is in bytes, 0: none. */
+/** Address of a new allocator with one reference and slabs of its own, -ENOMEM without memory. Its quota is in bytes, 0: none. */
 export function allocator_create(quota_low: u32, quota_high: u32): usize {
+  return allocator_create_in(quota_low, quota_high, 0, 0);
+}
+
+/**
+ * With ALLOCATOR_MERGE it shares slabs with the others that have this flag, no quota or the same one, and the same group; a quota is shared by a group, so that an
+ * allocator with a quota and group 0 has slabs of its own.
+ */
+export function allocator_create_in(quota_low: u32, quota_high: u32, flags: u32, group: u32): usize {
   const quota = (<u64>quota_high << 32) | quota_low;
-  const depot = depot_create(0, quota);
-  if (depot == 0) return <usize>ENOMEM;
+  const merged = (flags & ALLOCATOR_MERGE) != 0 && (quota == 0 || group != 0);
   const allocator = meta_alloc(ALLOCATOR_SIZE);
-  if (allocator == 0) {
-    depot_close(depot);
-    depot_settle(depot);
+  if (allocator == 0) return <usize>ENOMEM;
+  const there = merged ? depot_of_group(quota, group) : 0;
+  const depot = there != 0 ? there : depot_create(merged ? DEPOT_MERGED : 0, quota, group);
+  if (depot == 0) {
+    meta_free(allocator);
     return <usize>ENOMEM;
   }
-  if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CACHED) != 0) store<u32>(allocator, load<u32>(depot, DEPOT_HEADS) - WORKERS, ALLOCATOR_CACHES);
+  store<u32>(allocator, flags, ALLOCATOR_FLAGS);
   store<u64>(allocator, quota, ALLOCATOR_QUOTA);
-  allocator_enlist(allocator, depot);
-  return allocator;
+  store<u32>(allocator, group, ALLOCATOR_GROUP);
+  // Inline code names no owner.
+  if (!merged && load<u32>(depot, DEPOT_HEADS) != 0) store<u32>(allocator, load<u32>(depot, DEPOT_HEADS) - WORKERS, ALLOCATOR_CACHES);
+  if (depot_enlist(depot, allocator)) return allocator;
+  meta_free(allocator);
+  if (there == 0) {
+    depot_close(depot);
+    depot_end(depot);
+  }
+  return <usize>ENOMEM;
 }
 
-function allocator_enlist(allocator: usize, depot: usize): void {
-  store<u32>(allocator, 1, ALLOCATOR_REFERENCES);
-  store<u32>(allocator, ALLOCATOR_OPEN, ALLOCATOR_STATE);
-  store<u32>(allocator, <u32>depot, ALLOCATOR_DEPOT);
+/** The open depot of merged allocators with this quota and group, 0: there is none. */
+function depot_of_group(quota: u64, group: u32): usize {
   lock(ROOT + ROOT_ALLOCATORS_LOCK);
-  const id = load<u32>(ROOT, ROOT_NEXT_ALLOCATOR_ID) + 1;
-  store<u32>(ROOT, id, ROOT_NEXT_ALLOCATOR_ID);
-  store<u32>(allocator, id, ALLOCATOR_ID);
-  store<u32>(allocator, load<u32>(ROOT, ROOT_ALLOCATORS), ALLOCATOR_NEXT);
-  store<u32>(ROOT, <u32>allocator, ROOT_ALLOCATORS);
-  store<u32>(allocator, load<u32>(depot, DEPOT_MEMBERS), ALLOCATOR_NEXT_MEMBER);
-  store<u32>(depot, <u32>allocator, DEPOT_MEMBERS);
-  store<u32>(depot, load<u32>(depot, DEPOT_MEMBER_COUNT) + 1, DEPOT_MEMBER_COUNT);
+  let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS);
+  while (depot != 0) {
+    const flags = load<u32>(depot, DEPOT_FLAGS);
+    if ((flags & (DEPOT_MERGED | DEPOT_CLOSED)) == DEPOT_MERGED && load<u64>(depot, DEPOT_QUOTA) == quota && load<u32>(depot, DEPOT_GROUP) == group) break;
+    depot = load<u32>(depot, DEPOT_NEXT);
+  }
   unlock(ROOT + ROOT_ALLOCATORS_LOCK);
-}
-
-/** The caller holds the lock of the allocators. */
-function unlink(head: usize, next: usize, allocator: usize): void {
-  let link = head;
-  while (load<u32>(link) != <u32>allocator) link = <usize>load<u32>(link) + next;
-  store<u32>(link, load<u32>(allocator + next));
+  return depot;
 }
 
 /** The allocator that is always there, made at its first use; 0 without memory. */
@@ -80,34 +87,34 @@ export function allocator_hold(allocator: usize): void {
   atomic.add<u32>(allocator, 1, ALLOCATOR_REFERENCES);
 }
 
-/** Drops a reference. After the last one nothing is allocated, what is live stays, and with the last object the allocator goes: at once if there is none. */
+/**
+ * Drops a reference. After the last one what is live stays, and with the last object the allocator goes: at once if there is none. Of merged ones the slabs stay for the
+ * others, and allocators_settle finds those of which nothing is live.
+ */
 export function allocator_release(allocator: usize): void {
   if (atomic.sub<u32>(allocator, 1, ALLOCATOR_REFERENCES) != 1) return;
+  reservations_end(allocator, 0, true);
   store<u32>(allocator, ALLOCATOR_DRAINING, ALLOCATOR_STATE);
   const depot = <usize>load<u32>(allocator, ALLOCATOR_DEPOT);
+  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  const open = load<u32>(depot, DEPOT_OPEN) - 1;
+  store<u32>(depot, open, DEPOT_OPEN);
+  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  if (open != 0) return;
   depot_close(depot);
   depot_end(depot);
 }
 
-/** If the last object of a closed depot has gone, so does all that stands for it. */
-function depot_end(depot: usize): void {
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
-  lock(depot + DEPOT_LOCK);
-  const over = load<u64>(depot, DEPOT_SLAB_BYTES) == 0;
-  unlock(depot + DEPOT_LOCK);
-  let member = over ? <usize>load<u32>(depot, DEPOT_MEMBERS) : 0;
-  while (member != 0) {
-    const next = <usize>load<u32>(member, ALLOCATOR_NEXT_MEMBER);
-    unlink(ROOT + ROOT_ALLOCATORS, ALLOCATOR_NEXT, member);
-    meta_free(member);
-    member = next;
-  }
-  if (over) {
-    store<u32>(depot, 0, DEPOT_MEMBERS);
-    store<u32>(depot, 0, DEPOT_MEMBER_COUNT);
-  }
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
-  if (over) depot_settle(depot);
+/** Sets `count` objects of at least `size` bytes apart for `holder` (a program's number; 0: for all who ask this allocator); 0, or -ENOMEM, -EINVAL and nothing has changed. */
+export function allocator_prefill(allocator: usize, size: u32, count: u32, holder: u32): i32 {
+  const number = class_of(size);
+  if (size == 0 || number >= <u32>CLASS_COUNT) return <i32>EINVAL;
+  return reservation_add(allocator, number, count, holder);
+}
+
+/** Ends what is set apart for a holder; its live objects stay. */
+export function allocator_unreserve(allocator: usize, holder: u32): void {
+  reservations_end(allocator, holder, false);
 }
 
 /** Number of the class for a size in bytes, -EINVAL if there is none. */
@@ -142,16 +149,21 @@ export function allocator_alloc(allocator: usize, size: u32, holder: u32): usize
 
 function alloc_slow(allocator: usize, number: u32, holder: u32): usize {
   if (number >= <u32>CLASS_COUNT) return 0;
-  const object = depot_take(load<u32>(allocator, ALLOCATOR_DEPOT), number);
+  let object = depot_take(load<u32>(allocator, ALLOCATOR_DEPOT), number);
+  if (object == 0) object = reservation_take(allocator, number, holder);
   if (object == 0) return 0;
   store<u32>(object, 0, OBJECT_KEY);
+  const member = load<u32>(allocator, ALLOCATOR_MEMBER);
+  if (member != 0) store<u16>(owner_place(object), <u16>member);
   return object;
 }
 
 /** The allocator of an object, 0 for what is none. */
 export function allocator_of(object: usize): usize {
   const depot = <usize>load<u32>(entry_of(object), SLAB_DEPOT);
-  return depot == 0 ? 0 : load<u32>(depot, DEPOT_MEMBERS);
+  if (depot == 0) return 0;
+  const owner = owner_place(object);
+  return owner == 0 ? load<u32>(depot, DEPOT_MEMBERS) : member_at(depot, load<u16>(owner));
 }
 
 /** Gives an object back, reusable at once. What is no object, or free already, ends the run. */

@@ -5,6 +5,7 @@ import { WORKER } from '../worker';
 import { class_bytes, class_pages } from './class';
 import { meta_alloc, meta_free } from './meta';
 import { entry_link, entry_of, entry_unlink, piece_alloc, piece_free } from './piece';
+import { reservation_put } from './reservation';
 import {
   CACHED_CLASSES, CACHE_HEAD, CLASS_OBJECTS, CLASS_OUT, CLASS_SLAB, CLASS_SLABS, DEPOT_CACHED, DEPOT_CHARGED, DEPOT_CLASS, DEPOT_CLASSES, DEPOT_CLOSED, DEPOT_FLAGS,
   DEPOT_HEADS, DEPOT_MERGED, DEPOT_SLAB_BYTES, OBJECT_KEY, SLAB_BYTES, SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_END, SLAB_ENTRY, SLAB_FLAGS, SLAB_FREE, SLAB_FRESH,
@@ -182,6 +183,10 @@ export function objects_take(depot: usize, number: u32, to: usize, most: u32): u
 /** Puts a free object of this depot back. The last slab of a class that has something to give stays, however empty, until slabs_trim. */
 export function object_put(depot: usize, object: usize): void {
   const entry = entry_of(load<u32>(entry_of(object), SLAB_START));
+  if (load<u32>(entry, SLAB_RESERVATION) != 0) {
+    reservation_put(entry, object);
+    return;
+  }
   const number = <u32>load<u8>(entry, SLAB_CLASS);
   const at = class_at(depot, number);
   store<u32>(at, load<u32>(at, CLASS_OUT) - 1, CLASS_OUT);

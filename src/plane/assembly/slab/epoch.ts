@@ -1,0 +1,193 @@
+// Epochs: what is freed while others may still read it waits until every CPU has left the run, or batch of runs, in which it was freed. A CPU enters and leaves once for
+// each call from control code, which costs an increment on one CPU, and two atomic operations with more. Objects wait in chunks of their addresses: they stay as they were.
+import { WORKER } from '../worker';
+import { allocator_free } from './allocator';
+import { caches_flush } from './cache';
+import { depot_end, has_caches_on } from './depot';
+import { memory_fault } from './fault';
+import { lock, unlock } from './lock';
+import { meta_alloc, meta_free } from './meta';
+import { entry_of } from './piece';
+import {
+  DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_NEXT, LIMBO_BYTES, LIMBO_COUNT, LIMBO_EPOCH, LIMBO_NEXT, LIMBO_OBJECTS, LIMBO_URGENT,
+  MEMORY_FAULT_NO_OBJECT, MEMORY_FAULT_NO_MEMORY, SLAB_DEPOT, SLAB_OBJECT_SIZE,
+} from '../../layout/allocator';
+import {
+  ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
+} from '../../layout/memory';
+import {
+  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST,
+} from '../../layout/worker';
+
+/** How often, and how long each time, a CPU with much that waits waits itself for one that does not leave: 50 ms in all. */
+const URGENT_ROUNDS = 500;
+const URGENT_WAIT_NS: i64 = 100_000;
+
+// @ts-ignore: decorator
+@inline
+function cpu_count(): u32 {
+  return load<u32>(ROOT, ROOT_CPU_COUNT);
+}
+
+/** Before the first program or operation of a call from control code. Calls may nest. */
+export function epoch_enter(): void {
+  const depth = load<u32>(WORKER, WORKER_EPOCH_DEPTH);
+  store<u32>(WORKER, depth + 1, WORKER_EPOCH_DEPTH);
+  if (depth == 0 && cpu_count() != 1) enter_shared();
+}
+
+/** After the last one. What has waited long enough is free from here on. */
+export function epoch_exit(): void {
+  const depth = load<u32>(WORKER, WORKER_EPOCH_DEPTH) - 1;
+  store<u32>(WORKER, depth, WORKER_EPOCH_DEPTH);
+  if (depth != 0) return;
+  if (cpu_count() != 1) leave_shared();
+  else if (load<u32>(WORKER, WORKER_LIMBO_OLDEST) != 0) limbo_reclaim(u32.MAX_VALUE);
+}
+
+/** How many calls the CPU is in; a run that was stopped goes back to the number before it by epoch_leave. */
+export function epoch_depth(): u32 {
+  return load<u32>(WORKER, WORKER_EPOCH_DEPTH);
+}
+
+/** As epoch_exit, out of all calls beyond the first `depth`. */
+export function epoch_leave(depth: u32): void {
+  if (load<u32>(WORKER, WORKER_EPOCH_DEPTH) <= depth) return;
+  store<u32>(WORKER, depth + 1, WORKER_EPOCH_DEPTH);
+  epoch_exit();
+}
+
+/** Between two runs of one long call, where nothing of a run is held: whether so much waits that the CPU should leave and enter again. */
+// @ts-ignore: decorator
+@inline
+export function epoch_is_urgent(): bool {
+  return load<u32>(WORKER, WORKER_LIMBO_BYTES) > <u32>LIMBO_URGENT;
+}
+
+export function epoch_pass(): void {
+  if (load<u32>(WORKER, WORKER_EPOCH_DEPTH) != 1) return;
+  epoch_exit();
+  epoch_enter();
+}
+
+function announce(): void {
+  // 2: another CPU, which found this one outside, is at its caches.
+  while (atomic.cmpxchg<u32>(WORKER + WORKER_EPOCH, 0, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1) != 0) {
+    atomic.wait<i32>(WORKER + WORKER_EPOCH, 2, URGENT_WAIT_NS);
+  }
+}
+
+function enter_shared(): void {
+  announce();
+  close_caches();
+}
+
+function leave_shared(): void {
+  if (load<u32>(WORKER, WORKER_LIMBO_OLDEST) != 0) {
+    atomic.store<u32>(WORKER + WORKER_EPOCH, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1);
+    limbo_advance();
+    for (let i = 0; load<u32>(WORKER, WORKER_LIMBO_BYTES) > <u32>LIMBO_URGENT && i < URGENT_ROUNDS; i++) {
+      // Outside, so that two that wait do not wait for each other.
+      atomic.store<u32>(WORKER + WORKER_EPOCH, 0);
+      atomic.wait<i32>(WORKER + WORKER_EPOCH, 0, URGENT_WAIT_NS);
+      announce();
+      limbo_advance();
+    }
+  }
+  atomic.store<u32>(WORKER + WORKER_EPOCH, 0);
+  if (atomic.load<u32>(ROOT + ROOT_CLOSINGS) != load<u32>(WORKER, WORKER_CLOSINGS)) {
+    announce();
+    close_caches();
+    atomic.store<u32>(WORKER + WORKER_EPOCH, 0);
+  }
+}
+
+/** Moves the epoch on if all CPUs that are at work are in it, and frees what has waited for two. */
+function limbo_advance(): void {
+  // Twice, so that what one CPU alone uses is free when it leaves.
+  for (let i = 0; i < 2 && epoch_advance(); i++) {
+    atomic.store<u32>(WORKER + WORKER_EPOCH, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1);
+  }
+  limbo_reclaim(atomic.load<u32>(ROOT + ROOT_EPOCH));
+}
+
+function epoch_advance(): bool {
+  const epoch = atomic.load<u32>(ROOT + ROOT_EPOCH);
+  const inside = ((epoch << 2) | 1) as u32;
+  const cpus = cpu_count();
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    const at = atomic.load<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH);
+    if ((at & 1) != 0 && at != inside) return false;
+  }
+  return atomic.cmpxchg<u32>(ROOT + ROOT_EPOCH, epoch, epoch + 1) == epoch;
+}
+
+/** Frees what went into chunks at least two epochs before `epoch`; u32.MAX_VALUE: all of it. */
+function limbo_reclaim(epoch: u32): void {
+  let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_OLDEST);
+  while (chunk != 0 && (epoch == u32.MAX_VALUE || <i32>(epoch - load<u32>(chunk, LIMBO_EPOCH)) >= 2)) {
+    // One at a time from its end: what stops the run here is not met again.
+    for (let count = load<u32>(chunk, LIMBO_COUNT); count != 0; ) {
+      count--;
+      store<u32>(chunk, count, LIMBO_COUNT);
+      const object = <usize>load<u32>(chunk + (<usize>count << 2), LIMBO_OBJECTS);
+      store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - load<u32>(entry_of(object), SLAB_OBJECT_SIZE), WORKER_LIMBO_BYTES);
+      allocator_free(object);
+    }
+    const next = <usize>load<u32>(chunk, LIMBO_NEXT);
+    store<u32>(WORKER, <u32>next, WORKER_LIMBO_OLDEST);
+    if (next == 0) store<u32>(WORKER, 0, WORKER_LIMBO_NEWEST);
+    meta_free(chunk);
+    chunk = next;
+  }
+}
+
+/** Gives an object back once no CPU can still read it: when all have left what they run now. Until then it is neither live nor free. */
+export function allocator_free_later(object: usize): void {
+  const entry = entry_of(object);
+  if (load<u32>(entry, SLAB_DEPOT) == 0) memory_fault(MEMORY_FAULT_NO_OBJECT, object);
+  const epoch = atomic.load<u32>(ROOT + ROOT_EPOCH);
+  let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_NEWEST);
+  if (chunk == 0 || load<u32>(chunk, LIMBO_COUNT) == (LIMBO_BYTES - LIMBO_OBJECTS) >> 2 || load<u32>(chunk, LIMBO_EPOCH) != epoch) {
+    const made = meta_alloc(LIMBO_BYTES);
+    if (made == 0) memory_fault(MEMORY_FAULT_NO_MEMORY, object);
+    store<u32>(made, epoch, LIMBO_EPOCH);
+    if (chunk == 0) store<u32>(WORKER, <u32>made, WORKER_LIMBO_OLDEST);
+    else store<u32>(chunk, <u32>made, LIMBO_NEXT);
+    store<u32>(WORKER, <u32>made, WORKER_LIMBO_NEWEST);
+    chunk = made;
+  }
+  const count = load<u32>(chunk, LIMBO_COUNT);
+  store<u32>(chunk + (<usize>count << 2), <u32>object, LIMBO_OBJECTS);
+  store<u32>(chunk, count + 1, LIMBO_COUNT);
+  store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + load<u32>(entry, SLAB_OBJECT_SIZE), WORKER_LIMBO_BYTES);
+}
+
+/** Keeps a CPU that is not at work from entering; false: it is. */
+export function cpu_stop(cpu: u32): bool {
+  return atomic.cmpxchg<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH, 0, 2) == 0;
+}
+
+export function cpu_resume(cpu: u32): void {
+  const word = (WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH;
+  atomic.store<u32>(word, 0);
+  atomic.notify(word, 1);
+}
+
+/** Ends this CPU's caches of depots that were closed since it last looked. */
+function close_caches(): void {
+  const closings = atomic.load<u32>(ROOT + ROOT_CLOSINGS);
+  if (load<u32>(WORKER, WORKER_CLOSINGS) == closings) return;
+  store<u32>(WORKER, closings, WORKER_CLOSINGS);
+  const cpu = load<u32>(WORKER, WORKER_CPU);
+  for (;;) {
+    // A depot with a cache that is open stays: it is there after the lock.
+    lock(ROOT + ROOT_ALLOCATORS_LOCK);
+    let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS);
+    while (depot != 0 && !((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0 && has_caches_on(depot, cpu))) depot = load<u32>(depot, DEPOT_NEXT);
+    unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+    if (depot == 0) return;
+    caches_flush(depot, cpu, true);
+    depot_end(depot);
+  }
+}
