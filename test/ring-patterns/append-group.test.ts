@@ -1,23 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, truncateSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { appendGroup } from '../../src/hooks/ring/patterns/append-group.ts';
 import type { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { noRing, onKernel, simulate, withRing } from './bench.ts';
-
-const record = (i: number) => Buffer.from(`record ${i} ${'x'.repeat(i % 50)}\n`);
-
-/** Records that are whole, from the beginning on: what somebody who opens the log again keeps. */
-function wholeRecords(bytes: Buffer): { count: number; length: number } {
-  let length = 0;
-  for (let count = 0; ; count++) {
-    const next = record(count);
-    if (!bytes.subarray(length, length + next.length).equals(next)) return { count, length };
-    length += next.length;
-  }
-}
+import { noRing, onKernel, record, simulate, wholeRecords, withRing } from './bench.ts';
 
 describe.skipIf(noRing !== undefined)(`appendGroup ${onKernel}`, () => {
   it('syncs once for many appends, and answers each', () =>
@@ -72,43 +60,6 @@ describe.skipIf(noRing !== undefined)(`appendGroup ${onKernel}`, () => {
       } finally {
         execFileSync('umount', [disk]);
       }
-    }));
-
-  it('has all that it answered when it is killed, and goes on behind the last whole record', () =>
-    withRing(async (ring, folder) => {
-      const path = join(folder, 'log');
-      const script = `
-        import { openSync, writeSync } from 'node:fs';
-        const { Ring } = await import(${JSON.stringify(new URL('../../dist/ring.js', import.meta.url).href)});
-        const { appendGroup } = await import(${JSON.stringify(new URL('../../dist/hooks/ring/patterns/append-group.js', import.meta.url).href)});
-        const ring = await Ring.create({ entries: 64 });
-        const log = await appendGroup(ring, openSync(process.argv[1], 'w'), { offset: 0, group: 8 });
-        for (let i = 0; ; i += 32)
-          await Promise.all(Array.from({ length: 32 }, (_, j) =>
-            log.append(Buffer.from('record ' + (i + j) + ' ' + 'x'.repeat((i + j) % 50) + '\\n')).then(() => writeSync(1, i + j + '\\n'))));`;
-      const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      let told = '';
-      const gone = new Promise((resolve) => child.on('close', resolve));
-      await new Promise<void>((resolve) =>
-        child.stdout.on('data', (data) => {
-          told += data;
-          if (told.length > 2000) resolve();
-        }),
-      );
-      child.kill('SIGKILL');
-      await gone;
-      const answered = told.split('\n').slice(0, -1).map(Number);
-      const { count, length } = wholeRecords(readFileSync(path));
-      expect(count).toBeGreaterThan(Math.max(...answered));
-      truncateSync(path, length);
-      const fd = openSync(path, 'r+');
-      const log = await appendGroup(ring, fd, { offset: length });
-      await log.append(record(count));
-      await log.close();
-      expect(wholeRecords(readFileSync(path)).count).toBe(count + 1);
-      closeSync(fd);
     }));
 });
 

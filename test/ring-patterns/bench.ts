@@ -1,4 +1,5 @@
 /** What tests of patterns share: rings over the kernel and over the simulated world, and that nothing is left behind. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -28,6 +29,18 @@ async function unavailable(): Promise<string | undefined> {
 export const noRing = await unavailable();
 export const onKernel = `on this kernel${noRing === undefined ? '' : ` (skipped: ${noRing})`}`;
 
+/** `length` bytes that differ from place to place: what the function makes of the places of the first 256 KiB, again and again. */
+export function contents(byte: (i: number) => number): (length: number, seed?: number) => Buffer {
+  const PERIOD = 256 << 10;
+  let made: Buffer | undefined;
+  return (length, seed = 0) => {
+    made ??= Buffer.from(Uint8Array.from({ length: PERIOD }, (_, i) => byte(i)));
+    const bytes = Buffer.allocUnsafe(length);
+    for (let at = 0, from = (seed * 257) % PERIOD; at < length; from = 0) at += made.copy(bytes, at, from);
+    return bytes;
+  };
+}
+
 /** Descriptors of files, pipes and sockets of this process. */
 function descriptors(): string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
@@ -38,6 +51,57 @@ function descriptors(): string[] {
       return [];
     }
   });
+}
+
+/** Record `i` of a log. */
+export const record = (i: number) => Buffer.from(`record ${i} ${'x'.repeat(i % 50)}\n`);
+
+/** Records that are whole, from the beginning on: what somebody who opens the log again keeps. */
+export function wholeRecords(bytes: Buffer): { count: number; length: number } {
+  let length = 0;
+  for (let count = 0; ; count++) {
+    const next = record(count);
+    if (!bytes.subarray(length, length + next.length).equals(next)) return { count, length };
+    length += next.length;
+  }
+}
+
+const built = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
+
+/**
+ * Runs a script in a process of its own, which has `ring`, `patterns`, `prep`, `args`, `record` and `say`, and kills it `ms` after it has said so many words.
+ * What it has said, word for word.
+ */
+export async function killed(
+  script: string,
+  args: readonly string[],
+  when: { readonly ms: number; readonly words?: number },
+): Promise<string[]> {
+  const { ms, words = 1 } = when;
+  const whole = `
+    import { openSync, writeSync } from 'node:fs';
+    const { Ring, patterns, prep } = await import(${built('index.js')});
+    const ring = await Ring.create({ entries: 64 });
+    const args = process.argv.slice(1);
+    const record = ${record};
+    const say = (word) => writeSync(1, word + '\\n');
+    ${script}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', whole, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let told = '';
+  const gone = new Promise<unknown>((resolve) => child.on('close', (_code, signal) => resolve(signal)));
+  const said = new Promise<void>((resolve) =>
+    child.stdout.on('data', (data) => {
+      told += data;
+      if (told.split('\n').length > words) resolve();
+    }),
+  );
+  await Promise.race([said, gone]);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  child.kill('SIGKILL');
+  expect(await gone).toBe('SIGKILL');
+  return told.split('\n').slice(0, -1);
 }
 
 /** Runs on a ring of the kernel, in a folder of its own; afterwards nothing is under way, and no descriptor is left that was not there. */
@@ -62,7 +126,8 @@ export async function withRing(run: (ring: Ring, folder: string) => Promise<void
 
 /** What cancels may still be under way when what they cancelled has ended. */
 async function settled(ring: Ring): Promise<void> {
-  for (let i = 0; i < 50 && ring.live > 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let i = 0; i < 250 && ring.live > 0; i++)
+    await new Promise((resolve) => (i < 200 ? setImmediate(resolve) : setTimeout(resolve, 1)));
 }
 
 /** Seeds of a run: SLUICE_RING_SEEDS=10000 for all, from SLUICE_RING_FIRST as far as SLUICE_RING_SECONDS allow; SLUICE_RING_SEED=n replays one. */
@@ -73,6 +138,9 @@ export function seeds(count: number, more: readonly number[] = []): number[] {
   const first = Number(process.env.SLUICE_RING_FIRST ?? 1);
   return [...Array.from({ length }, (_, i) => i + 1).slice(first - 1), ...more.filter((seed) => seed > length)];
 }
+
+/** More than a test usually runs: it says how many. */
+const isLong = process.env.SLUICE_RING_SEEDS !== undefined;
 
 /** One seed alone: what holds of many together cannot be asked of it. */
 export const isReplay = process.env.SLUICE_RING_SEED !== undefined;
@@ -113,10 +181,11 @@ export async function simulate(
   more: readonly number[] = [],
 ): Promise<void> {
   const { SLUICE_RING_SECONDS: seconds } = process.env;
-  const until = performance.now() + Number(seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const start = performance.now();
+  const until = start + Number(seconds ?? Number.POSITIVE_INFINITY) * 1000;
   let done = 0;
   for (const seed of seeds(count, more)) {
-    if (performance.now() > until) break;
+    if (done >= count && performance.now() > until) break;
     done++;
     const world = new World();
     const { requests = 256, ...simulation } = options(seed);
@@ -138,7 +207,8 @@ export async function simulate(
       throw told;
     }
   }
-  if (seconds !== undefined) console.log(`${done} seeds`);
+  if (isLong)
+    console.log(`${done} seeds, ${Math.round(performance.now() - start)} ms: ${expect.getState().currentTestName}`);
 }
 
 const OP_PIPE = 62;

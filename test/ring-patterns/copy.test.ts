@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   mkdirSync,
@@ -15,10 +15,9 @@ import { copy } from '../../src/hooks/ring/patterns/copy.ts';
 import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
 import { Ring } from '../../src/ring.ts';
-import { noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
+import { contents, noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
 
-const bytes = (length: number, seed = 0) =>
-  Buffer.from(Uint8Array.from({ length }, (_, i) => ((i + seed) * 7919) >> 3));
+const bytes = contents((i) => (i * 7919) >> 3);
 
 describe.skipIf(noRing !== undefined)(`copy ${onKernel}`, () => {
   it('copies files of any size, and wakes JavaScript once', () =>
@@ -108,37 +107,6 @@ describe.skipIf(noRing !== undefined)(`copy ${onKernel}`, () => {
       await other.close();
       await closed;
       for (const fd of [reads, writes, sink, target]) closeSync(fd);
-    }));
-
-  it('is right after a rerun, wherever it was killed', () =>
-    withRing(async (ring, folder) => {
-      const content = bytes(16_000_000, 3);
-      writeFileSync(join(folder, 'from'), content);
-      const script = `
-        import { openSync } from 'node:fs';
-        const { Ring } = await import(${JSON.stringify(new URL('../../dist/ring.js', import.meta.url).href)});
-        const { copy } = await import(${JSON.stringify(new URL('../../dist/hooks/ring/patterns/copy.js', import.meta.url).href)});
-        const ring = await Ring.create({ entries: 16 });
-        const from = openSync(process.argv[1], 'r');
-        const to = openSync(process.argv[2], 'w');
-        process.stdout.write('go');
-        for (;;) await copy(ring, from, to, { block: 4096, depth: 2 });`;
-      const child = spawn(
-        process.execPath,
-        ['--input-type=module', '-e', script, join(folder, 'from'), join(folder, 'to')],
-        { stdio: ['ignore', 'pipe', 'inherit'] },
-      );
-      const gone = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
-      await new Promise((resolve) => child.stdout.once('data', resolve));
-      await new Promise((resolve) => setTimeout(resolve, 15));
-      child.kill('SIGKILL');
-      expect(await gone).toBe('SIGKILL');
-      const from = openSync(join(folder, 'from'), 'r');
-      const to = openSync(join(folder, 'to'), 'r+');
-      await copy(ring, from, to, { sync: 'data' });
-      expect(readFileSync(join(folder, 'to')).equals(content)).toBe(true);
-      closeSync(from);
-      closeSync(to);
     }));
 
   it('copies a file that shrinks and grows, as far as it goes', () =>

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { readExactly, writeExactly } from '../../src/hooks/ring/patterns/exact.ts';
 import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
+import { contents, noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
 
-const content = (length: number) => Uint8Array.from({ length }, (_, i) => i * 11);
+const content = contents((i) => i * 11);
 
 describe.skipIf(noRing !== undefined)(`readExactly and writeExactly ${onKernel}`, () => {
   it('put short reads of a pipe together', () =>

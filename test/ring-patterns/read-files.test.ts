@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readFile, readFiles } from '../../src/hooks/ring/patterns/read-files.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { noRing, onKernel, simulate, withRing } from './bench.ts';
+import { contents, noRing, onKernel, simulate, withRing } from './bench.ts';
 
-const content = (length: number, seed = 0) => Uint8Array.from({ length }, (_, i) => (i * 31 + seed) >> 2);
+const content = contents((i) => (i * 31) >> 2);
 
 describe.skipIf(noRing !== undefined)(`readFile and readFiles ${onKernel}`, () => {
   it('reads a file of any size, and wakes JavaScript once, or twice for a large one', () =>

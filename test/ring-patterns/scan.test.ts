@@ -5,10 +5,9 @@ import { checksum } from '../../src/hooks/ring/patterns/checksum.ts';
 import { lines } from '../../src/hooks/ring/patterns/lines.ts';
 import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
+import { contents, noRing, onKernel, pipes, simulate, withRing } from './bench.ts';
 
-const content = (length: number, seed = 1) =>
-  Buffer.from(Uint8Array.from({ length }, (_, i) => (((i * seed) ** 2) >> 3) % 97));
+const content = contents((i) => ((i * i) >> 3) % 97);
 
 /** CRC-32, bit by bit. */
 function crc32(bytes: Uint8Array, seed = 0): number {

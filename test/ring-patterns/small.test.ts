@@ -8,9 +8,9 @@ import { quorum } from '../../src/hooks/ring/patterns/quorum.ts';
 import { read } from '../../src/hooks/ring/prep/file.ts';
 import { RequestError } from '../../src/hooks/ring/request-error.ts';
 import { chaos } from '../../src/hooks/ring/simulated/faults.ts';
-import { noRing, onKernel, pipes, simulate, socketPair, withRing } from './bench.ts';
+import { contents, noRing, onKernel, pipes, simulate, socketPair, withRing } from './bench.ts';
 
-const content = (length: number, seed = 0) => Buffer.from(Uint8Array.from({ length }, (_, i) => i * 13 + seed));
+const content = contents((i) => i * 13 + (i >> 8));
 
 describe.skipIf(noRing !== undefined)(`concat ${onKernel}`, () => {
   it('writes files one behind the other, and wakes JavaScript once', () =>

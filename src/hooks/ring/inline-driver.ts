@@ -140,8 +140,8 @@ export class InlineDriver implements RingDriver {
       this.#waiting = false;
       if (!this.#host.ended) this.drive();
     };
-    // What answers soon is met by polling; waiting costs more than that.
-    if (performance.now() - this.#lastProgress < POLL_MS) later(again);
+    // What answers soon is met by polling; waiting costs more than that. A simulation answers when it is waited for.
+    if (this.#backend.name === 'linux' && performance.now() - this.#lastProgress < POLL_MS) later(again);
     else
       this.#backend.wait().then(
         () => {
