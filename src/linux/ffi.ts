@@ -15,9 +15,13 @@ export type Register = number | bigint;
 
 interface Native {
   readonly syscall: (number: number, ...args: readonly Register[]) => Register;
-  /** io_uring_enter(2) without its last two arguments: what fits into registers costs less to convert and to pass. */
-  readonly enter: (number: number, fd: number, submit: number, wait: number, flags: number) => number;
-  /** The same on another thread. */
+  /** io_uring_enter(2) without its last argument, which is of the one before: NULL, as a register that nobody has written is none. */
+  readonly enter: (number: number, fd: number, submit: number, wait: number, flags: number, signals: number) => number;
+  /** preadv2(2) of one vector; undefined: the C library has none. */
+  readonly readVector:
+    | ((fd: number, vector: number, count: number, offset: number, flags: number) => number)
+    | undefined;
+  /** `syscall` on another thread. */
   readonly later: (number: number, args: readonly Register[]) => Promise<Register>;
   readonly errno: () => number;
   readonly address: (view: ArrayBufferView) => bigint;
@@ -32,6 +36,7 @@ const numbers = {
     pwrite64: 18,
     preadv2: 327,
     fstatfs: 138,
+    statx: 332,
     munmap: 11,
     ioctl: 16,
     socket: 41,
@@ -62,6 +67,7 @@ const numbers = {
     pwrite64: 68,
     preadv2: 286,
     fstatfs: 44,
+    statx: 291,
     munmap: 215,
     ioctl: 29,
     socket: 198,
@@ -106,9 +112,17 @@ function load(): Native {
   const call = libc.func(
     'int64_t syscall(int64_t n, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)',
   );
+  const readVector = (): Native['readVector'] => {
+    try {
+      return libc.func('int64_t preadv2(int fd, int64_t vector, int count, int64_t offset, int flags)');
+    } catch {
+      return undefined;
+    }
+  };
   native = {
     syscall: call,
-    enter: libc.func('int syscall(int n, int fd, int submit, int wait, int flags)'),
+    enter: libc.func('int syscall(int n, int fd, int submit, int wait, int flags, int64_t signals)'),
+    readVector: readVector(),
     later: (number, args) =>
       new Promise((resolve, reject) => {
         call.async(number, ...args, (error: unknown, result: Register) =>
@@ -150,7 +164,18 @@ export function syscall(
 export function ringEnter(fd: number, submit: number, wait: number, flags: number): number {
   const { enter, errno } = native ?? load();
   // The number is the same on every architecture (asm-generic/unistd.h).
-  const result = enter(426, fd, submit, wait, flags);
+  const result = enter(426, fd, submit, wait, flags, 0);
+  return result === -1 ? -errno() : result;
+}
+
+/** preadv2(2) of one vector at `vector`. Result or negated errno. Up to six arguments cost less than the seven of `syscall`. */
+export function readVector(fd: number, vector: number, offset: number, flags: number): number {
+  const { readVector: call, errno } = native ?? load();
+  if (call === undefined) {
+    const low = offset % 2 ** 32;
+    return syscall('preadv2', fd, vector, 1, offset, (offset - low) / 2 ** 32, flags);
+  }
+  const result = call(fd, vector, 1, offset, flags);
   return result === -1 ? -errno() : result;
 }
 
