@@ -16,6 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pollEvents } from '../src/abi/io-uring/call-flags.ts';
+import * as prep from '../src/hooks/ring/prep/index.ts';
+import { syscall } from '../src/linux/ffi.ts';
 import { Ring } from '../src/ring.ts';
 import { noRing, skipped } from './ring-testbed.ts';
 
@@ -206,6 +208,46 @@ describe.skipIf(noRing !== undefined)(`plain calls${skipped}`, () => {
     buffer.free();
     await ring.close();
     rmSync(folder, { recursive: true });
+  });
+
+  it('are taken for requests of programs and staged ones too, when the kernel has no other', async () => {
+    const ring = await Ring.create({ entries: 8 });
+    const fd = await ring.open('/dev/shm', constants.O_RDWR | TMPFILE);
+    await ring.write(fd, Buffer.from('staged'), { offset: 0 });
+    const buffer = ring.allocate(16);
+    const counts = () => ring.choices.find(({ operation }) => operation === 'read')?.plain ?? 0;
+    const stage = (from: number, length: number, offset: number) =>
+      ring.stage((view, at) => prep.read(view, at, from, buffer.address, length, offset));
+    const before = ring.stats;
+    stage(fd, 6, 0);
+    expect(ring.submitAndWait(1)).toBe(1);
+    expect(ring.completions.shift()?.res).toBe(6);
+    expect(text(buffer.bytes.subarray(0, 6))).toBe('staged');
+    expect([counts(), ring.stats.enters]).toEqual([1, before.enters]);
+    expect(ring.stats.completions - before.completions).toBe(1n);
+    // The file's own position, and two at once, are the ring's.
+    stage(fd, 6, -1);
+    expect(ring.submitAndWait(1)).toBe(1);
+    stage(fd, 2, 0);
+    stage(fd, 2, 2);
+    expect(ring.submitAndWait(3)).toBe(3);
+    expect(counts()).toBe(1);
+    ring.completions.take(() => {});
+    // What is no file gives its bytes once: the short result counts.
+    const event = syscall('eventfd2', 3, 0);
+    stage(event, 16, 0);
+    expect(ring.submitAndWait(1)).toBe(1);
+    expect(ring.completions.shift()?.res).toBe(8);
+    expect(buffer.bytes[0]).toBe(3);
+    // A pipe has no offsets for a plain call, and the ring ignores them.
+    const { read, write } = await ring.pipe();
+    await ring.write(write, Buffer.from('pipe'));
+    stage(read, 16, 0);
+    expect(ring.submitAndWait(1)).toBe(1);
+    expect(ring.completions.shift()?.res).toBe(4);
+    for (const each of [event, read, write, fd]) await ring.closeFd(each);
+    buffer.free();
+    await ring.close();
   });
 
   it('write to memory alone, and can be left out', async () => {

@@ -3,11 +3,19 @@
  * in memory have no way of not waiting, so that a ring hands their requests to a worker thread. Chosen by file system and operation.
  */
 import type { PlainCalls, PlainChoice } from '../runtime/ring-backend.ts';
-import { addressOf, syscall } from './ffi.ts';
+import { addressOf, readVector, syscall } from './ffi.ts';
 
 const RWF_NOWAIT = 8;
 const EAGAIN = 11;
 const EOPNOTSUPP = 95;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_TYPE = 1;
+/** u16. */
+const STX_MODE = 28;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+/** Behind struct statx. */
+const EMPTY = 256;
 /** Longer ones are worth a worker thread. */
 const MOST = 262144;
 
@@ -45,8 +53,8 @@ export class LinuxPlainCalls implements PlainCalls {
   readonly #systems = new Map<number, FileSystem>();
   /** Of descriptors that were used. One that is closed elsewhere and given to another file keeps its choice: the result is right, its cost may not be. */
   readonly #ofDescriptors = new Map<number, FileSystem>();
-  /** struct statfs; struct iovec. In words of 32 bits: no BigInt for a read. */
-  readonly #scratch = new Uint32Array(32);
+  /** struct statfs; struct iovec; struct statx and a path. In words of 32 bits: no BigInt for a read. */
+  readonly #scratch = new Uint32Array(EMPTY / 4 + 1);
   readonly #address = addressOf(this.#scratch);
 
   read(fd: number, address: number, length: number, offset: number): number | undefined {
@@ -55,8 +63,9 @@ export class LinuxPlainCalls implements PlainCalls {
     const result = system.inMemory
       ? syscall('pread64', fd, address, length, offset)
       : this.#readNow(system, fd, address, length, offset);
-    // A part may be all that is in memory.
-    const plain = result !== undefined && (result === length || result === 0 || system.inMemory);
+    const whole = result === undefined || result === length || result <= 0 || system.inMemory;
+    // A part may be all that is in memory: the ring reads the rest. What is no file, as the descriptor of one has become something else, has given it away.
+    const plain = result !== undefined && (whole || !this.#isFile(fd));
     system.counts.read[plain ? 'plain' : 'ring']++;
     return plain ? result : undefined;
   }
@@ -86,10 +95,16 @@ export class LinuxPlainCalls implements PlainCalls {
     this.#scratch[1] = Math.floor(address / 2 ** 32);
     this.#scratch[2] = length;
     this.#scratch[3] = 0;
-    const low = offset % 2 ** 32;
-    const result = syscall('preadv2', fd, this.#address, 1, offset, (offset - low) / 2 ** 32, RWF_NOWAIT);
+    const result = readVector(fd, this.#address, offset, RWF_NOWAIT);
     if (result === -EOPNOTSUPP) system.canDecline = false;
     return result === -EOPNOTSUPP || result === -EAGAIN ? undefined : result;
+  }
+
+  #isFile(fd: number): boolean {
+    // An empty path.
+    this.#scratch[EMPTY / 4] = 0;
+    const result = syscall('statx', fd, this.#address + EMPTY, AT_EMPTY_PATH, STATX_TYPE, this.#address);
+    return result === 0 && (this.#scratch[STX_MODE / 4]! & 0xffff & S_IFMT) === S_IFREG;
   }
 
   /** Undefined: no file of a file system that could be told. */

@@ -6,6 +6,8 @@ export interface RingPlane {
   /** Address of the control block, 0 without memory. `staged` is a power of two. */
   ring_create(slots: number, staged: number, programs: number, groups: number, regions: number): number;
   ring_turn(ring: number): number;
+  /** Where an enter would submit one request: that has been done without the kernel's ring. */
+  ring_answer(ring: number, res: number): number;
   ring_stopped(ring: number, exhausted: number): number;
   ring_queue_create(ring: number, entries: number, how: number): number;
   ring_cancel(ring: number, low: number, high: number): number;

@@ -95,4 +95,4 @@ export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';
 export * from './ring/loop';
 export { ring_queue_create } from './ring/queues';
-export { ring_stopped, ring_turn } from './ring/turn';
+export { ring_answer, ring_stopped, ring_turn } from './ring/turn';

@@ -2,7 +2,7 @@
 import {
   ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
   RING_CANCELS_WANTED, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
-  RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOTS, RING_SLOTS_USED, RING_SQ_HEAD, RING_SQ_LIMIT, RING_SQ_MASK, RING_STAGE, RING_STAGE_HEAD,
+  RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_SQ_HEAD, RING_SQ_LIMIT, RING_SQ_MASK, RING_SQ_OWN_TAIL, RING_SQES, RING_STAGE, RING_STAGE_HEAD,
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_TRACING, RING_WAIT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
 } from '../../layout/ring';
@@ -34,8 +34,6 @@ function reap(ring: usize): void {
   const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
   const cqes: usize = load<u32>(ring, RING_CQES);
   const mask = load<u32>(ring, RING_CQ_MASK);
-  const slots: usize = load<u32>(ring, RING_SLOTS);
-  const slotCount = load<u32>(ring, RING_SLOT_COUNT);
   const tail = atomic.load<u32>(<usize>load<u32>(ring, RING_CQ_TAIL));
   let head = load<u32>(headWord);
   store<u32>(ring, head, RING_CQ_OWN_HEAD);
@@ -47,14 +45,21 @@ function reap(ring: usize): void {
     // Before a program runs that may be stopped: it is not to see the completion twice.
     head++;
     store<u32>(ring, head, RING_CQ_OWN_HEAD);
-    const index = <u32>userData;
-    const slot = slots + <usize>index * RING_SLOT_SIZE;
-    const apart = (flags & CQE_F_MORE) | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING));
-    // Issued, and with no flags: plain.
-    if (index < slotCount && handleOf(slot) == userData && load<u64>(slot, SLOT_STATE) == SLOT_ISSUED && apart == 0) completePlain(ring, slot, res, flags);
-    else complete(ring, userData, res, flags);
+    completeOne(ring, userData, res, flags);
   }
   publishHead(ring);
+}
+
+// @ts-ignore: decorator
+@inline
+function completeOne(ring: usize, userData: u64, res: i32, flags: u32): void {
+  const index = <u32>userData;
+  const slot = slotAt(ring, index + 1);
+  const apart = (flags & CQE_F_MORE) | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING));
+  // Issued, and with no flags: plain.
+  const plain = index < load<u32>(ring, RING_SLOT_COUNT) && handleOf(slot) == userData && load<u64>(slot, SLOT_STATE) == SLOT_ISSUED;
+  if (plain && apart == 0) completePlain(ring, slot, res, flags);
+  else complete(ring, userData, res, flags);
 }
 
 /** Lets the kernel know what has been taken. */
@@ -187,9 +192,29 @@ function runDue(ring: usize, slot: usize): void {
  * queue, and program requests that are left due, wait for the next turn: RING_RUNS_LEFT is 0 then.
  */
 export function ring_turn(ring: usize): u32 {
+  beginTurn(ring);
+  return finishTurn(ring);
+}
+
+/** A turn, where the last request of the kernel's SQ, which the kernel has not seen, is taken back: it has been done by other means, with this result. */
+export function ring_answer(ring: usize, res: i32): u32 {
+  beginTurn(ring);
+  const tail = load<u32>(ring, RING_SQ_OWN_TAIL) - 1;
+  const sqe = <usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE;
+  store<u32>(ring, tail, RING_SQ_OWN_TAIL);
+  store<u32>(ring, load<u32>(<usize>load<u32>(ring, RING_CQ_HEAD)), RING_CQ_OWN_HEAD);
+  count(ring, STAT_COMPLETIONS);
+  completeOne(ring, load<u64>(sqe, SQE_USER_DATA), res, 0);
+  return finishTurn(ring);
+}
+
+function beginTurn(ring: usize): void {
   store<u32>(ring, load<u32>(ring, RING_BUDGET_RUNS), RING_RUNS_LEFT);
   store<u32>(ring, atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD)) + load<u32>(ring, RING_SQ_MASK) + 1, RING_SQ_LIMIT);
   store<u32>(WORKER, <u32>ring, WORKER_RING);
+}
+
+function finishTurn(ring: usize): u32 {
   reap(ring);
   if (load<u32>(ring, RING_CANCELS_WANTED) != 0) cancelWanted(ring);
   stage(ring);
