@@ -14,6 +14,7 @@ import type { ResolvedProgram } from '../object/resolved.ts';
 import { MAP_KEY_SIZE } from '../plane/layout/map.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
+import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface InterpreterOptions {
@@ -143,17 +144,29 @@ class InterpretedExecutable implements EngineProgram {
     const interpreter = this.#interpreter;
     const observer = observers.get(this.#runtime);
     const visit = (position: Position) => observer?.(position, () => interpreter.registers());
-    const outcome =
+    const outcome = this.enter(() =>
       observer === undefined
         ? interpreter.run(this.#image, args, options)
-        : interpreter.trace(this.#image, args, visit, options);
+        : interpreter.trace(this.#image, args, visit, options),
+    );
     const result = this.#finish(outcome);
     this.#runtime.timers.arm();
     return result;
   }
 
   enter<T>(call: () => T): T {
-    return call();
+    const { plane } = this.#runtime;
+    const depth = plane.exports.epoch_depth();
+    try {
+      plane.exports.epoch_enter();
+      const result = call();
+      plane.exports.epoch_exit();
+      return result;
+    } catch (error) {
+      const memory = takeMemoryFault(plane, this.#image.program.name, error);
+      leaveEpochs(plane, depth);
+      throw memory ?? error;
+    }
   }
 
   #finish(outcome: Outcome): bigint {

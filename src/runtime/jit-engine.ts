@@ -2,9 +2,10 @@
 import { InternalError } from '../errors.ts';
 import { type CompiledProgram, compileModule } from '../jit/index.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
-import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import { WORKER_EPOCH_DEPTH, WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
+import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -101,19 +102,25 @@ class JitProgram implements EngineProgram {
   }
 
   enter<T>(call: () => T): T {
-    const { worker } = this.#runtime.plane;
+    const { worker, exports } = this.#runtime.plane;
     const view = this.#runtime.view();
     if (this.#fuel !== undefined) view.setUint32(worker + WORKER_FUEL, this.#fuel, true);
     const stackTop = view.getUint32(worker + WORKER_STACK_TOP, true);
+    const depth = view.getUint32(worker + WORKER_EPOCH_DEPTH, true);
     try {
+      exports.epoch_enter();
       const result = call();
+      exports.epoch_exit();
       this.#runtime.timers.arm();
       return result;
     } catch (error) {
+      const memory = takeMemoryFault(this.#runtime.plane, this.#name, error);
+      leaveEpochs(this.#runtime.plane, depth);
       // RangeError: the functions of the program called each other until V8's stack was used up.
       if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
       const now = this.#runtime.view();
       now.setUint32(worker + WORKER_STACK_TOP, stackTop, true);
+      if (memory !== undefined) throw memory;
       const exhausted = this.#fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
       throw exhausted
         ? new ProgramFault(

@@ -4,6 +4,7 @@ import { ROOT, ROOT_CLOCK_FROZEN, ROOT_TIMER_WAITING } from '../plane/layout/mem
 import { TIMER_CALLBACK, TIMER_MAP, TIMER_VALUE } from '../plane/layout/timer.ts';
 import { WORKER_STACK_TOP, WORKER_TIMER } from '../plane/layout/worker.ts';
 import { ProgramFault } from './fault.ts';
+import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
 
 /** Addresses that a callback is given. */
@@ -86,17 +87,25 @@ export class Timers {
   #run(until: bigint, follow: boolean): number {
     const { exports, worker } = this.#plane;
     const stackTop = this.#plane.view().getUint32(worker + WORKER_STACK_TOP, true);
+    const depth = exports.epoch_depth();
     let fired = 0;
     try {
+      exports.epoch_enter();
       for (; fired < MOST_AT_ONCE; fired++) {
         const count = exports.timers_run(until, MOST_AT_ONCE - fired, follow ? 1 : 0, CALLBACK_FUEL) >>> 0;
-        if (count !== OF_INTERPRETER) return fired + count;
+        if (count !== OF_INTERPRETER) {
+          exports.epoch_exit();
+          return fired + count;
+        }
         this.#interpretOne(stackTop);
         exports.timers_done();
       }
     } catch (error) {
+      const memory = takeMemoryFault(this.#plane, 'of a timer', error);
+      leaveEpochs(this.#plane, depth);
       this.#plane.view().setUint32(worker + WORKER_STACK_TOP, stackTop, true);
       exports.timers_done();
+      if (memory !== undefined) throw memory;
       if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
       throw new ProgramFault(
         'SLUICE_FAULT_TRAP',
@@ -107,6 +116,7 @@ export class Timers {
         },
       );
     }
+    leaveEpochs(this.#plane, depth);
     throw new InputError('SLUICE_TIMERS', `${MOST_AT_ONCE} timers fired at once: does one start itself without delay?`);
   }
 

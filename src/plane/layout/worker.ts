@@ -68,6 +68,8 @@ export const WORKER_MEMORY_FAULT = 152;
 export const WORKER_MEMORY_FAULT_ADDRESS = 156;
 /** u32: ROOT_CLOSINGS when the CPU last looked. */
 export const WORKER_CLOSINGS = 160;
+/** u32: WORKER_EPOCH_DEPTH before the turn of a ring. */
+export const WORKER_RING_DEPTH = 164;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -1,4 +1,5 @@
 // Programs over contexts that are no packets (layout/context.ts): one run, or repeated runs over the same frame.
+import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
 import { CONTEXT_SKB, CONTEXT_SOCKET } from '../../layout/context';
 import { HOOK_REUSEPORT, HOOK_SKB, HOOK_XDP, WORKER_FRAME, WORKER_HOOK, WORKER_REDIRECT_MAP } from '../../layout/worker';
 import { storage_end_run } from '../maps/storage';
@@ -22,7 +23,10 @@ export function context_finish(): void {
 export function context_repeat(entry: u32, frame: usize, hook: u32, count: u32): u64 {
   context_begin(frame, hook);
   let r0: u64 = 0;
-  for (let i: u32 = 0; i < count; i++) r0 = call_indirect<u64>(entry, <u64>frame);
+  for (let i: u32 = 0; i < count; i++) {
+    r0 = call_indirect<u64>(entry, <u64>frame);
+    if (epoch_is_urgent()) epoch_pass();
+  }
   context_finish();
   return r0;
 }

@@ -1,4 +1,5 @@
 // Programs over sk_buffs: one run, repeated runs, batches.
+import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
 import { SKB_DESCRIPTOR_SIZE, SKB_REDIRECT_FLAGS, SKB_REDIRECT_INDEX, SKB_VERDICT } from '../../layout/skb';
 import { HOOK_SKB, HOOK_XDP, WORKER_FRAME, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX } from '../../layout/worker';
 import { storage_end_run } from '../maps/storage';
@@ -28,7 +29,10 @@ export function skb_finish(frame: usize, r0: u32): void {
 export function skb_repeat(entry: u32, frame: usize, count: u32): u64 {
   skb_begin(frame);
   let r0: u64 = 0;
-  for (let i: u32 = 0; i < count; i++) r0 = call_indirect<u64>(entry, <u64>frame);
+  for (let i: u32 = 0; i < count; i++) {
+    r0 = call_indirect<u64>(entry, <u64>frame);
+    if (epoch_is_urgent()) epoch_pass();
+  }
   skb_finish(frame, <u32>r0);
   return r0;
 }

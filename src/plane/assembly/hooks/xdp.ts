@@ -1,4 +1,5 @@
 // XDP: the batch loop, and the helpers that move a frame's edges. Facts from net/core/filter.c and include/net/xdp.h.
+import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
 import {
   FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_HARD_START, FRAME_REDIRECT_FLAGS,
   FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_SIZE_TOTAL, FRAME_TRAITS, FRAME_VERDICT, XDP_FRAME_RESERVED, XDP_TAILROOM,
@@ -49,7 +50,10 @@ export function xdp_run_batch(entry: u32, frames: usize, count: u32): void {
 export function xdp_repeat(entry: u32, frame: usize, count: u32): u64 {
   xdp_begin(frame);
   let r0: u64 = 0;
-  for (let i: u32 = 0; i < count; i++) r0 = call_indirect<u64>(entry, <u64>frame);
+  for (let i: u32 = 0; i < count; i++) {
+    r0 = call_indirect<u64>(entry, <u64>frame);
+    if (epoch_is_urgent()) epoch_pass();
+  }
   xdp_finish(frame, <u32>r0);
   return r0;
 }

@@ -11,7 +11,7 @@ import {
   CQE_F_MORE, CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, IOSQE_CQE_SKIP_SUCCESS, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_GROUP, SQE_OFF,
   SQE_OPCODE, SQE_SIZE, SQE_USER_DATA,
 } from '../../layout/sqe';
-import { WORKER_RING } from '../../layout/worker';
+import { WORKER_EPOCH_DEPTH, WORKER_RING, WORKER_RING_DEPTH } from '../../layout/worker';
 import { WORKER } from '../worker';
 import { E2BIG, ECANCELED, EFAULT, EINVAL, ELOOP, ETIME } from '../errno';
 import { cancelWanted } from './cancel';
@@ -29,6 +29,7 @@ import { queueAt } from './queues';
 import { handleOf, numberOf, shiftSlot, slotAt } from './slots';
 import { arm, begin, startAll } from './start';
 import { trace } from './trace';
+import { epoch_enter, epoch_exit, epoch_leave } from '../slab/epoch';
 
 function reap(ring: usize): void {
   const headWord: usize = load<u32>(ring, RING_CQ_HEAD);
@@ -209,6 +210,8 @@ export function ring_answer(ring: usize, res: i32): u32 {
 }
 
 function beginTurn(ring: usize): void {
+  store<u32>(WORKER, load<u32>(WORKER, WORKER_EPOCH_DEPTH), WORKER_RING_DEPTH);
+  epoch_enter();
   store<u32>(ring, load<u32>(ring, RING_BUDGET_RUNS), RING_RUNS_LEFT);
   store<u32>(ring, atomic.load<u32>(<usize>load<u32>(ring, RING_SQ_HEAD)) + load<u32>(ring, RING_SQ_MASK) + 1, RING_SQ_LIMIT);
   store<u32>(WORKER, <u32>ring, WORKER_RING);
@@ -222,7 +225,9 @@ function finishTurn(ring: usize): u32 {
   store<u32>(WORKER, 0, WORKER_RING);
   countRuns(ring);
   if (load<u32>(ring, RING_READY_FIRST) != 0) issueReady(ring);
-  return publish(ring);
+  const queued = publish(ring);
+  epoch_exit();
+  return queued;
 }
 
 function countRuns(ring: usize): void {
@@ -244,6 +249,7 @@ function settle(ring: usize): void {
  * ring can turn again. False: no program was running.
  */
 export function ring_stopped(ring: usize, exhausted: u32): u32 {
+  epoch_leave(load<u32>(WORKER, WORKER_RING_DEPTH));
   const number = load<u32>(ring, RING_RUNNING);
   if (number == 0) return 0;
   // The completion that it ran for is taken.

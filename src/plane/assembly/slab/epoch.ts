@@ -1,5 +1,6 @@
 // Epochs: what is freed while others may still read it waits until every CPU has left the run, or batch of runs, in which it was freed. A CPU enters and leaves once for
 // each call from control code, which costs an increment on one CPU, and two atomic operations with more. Objects wait in chunks of their addresses: they stay as they were.
+import { elements_trim } from '../maps/element';
 import { WORKER } from '../worker';
 import { allocator_free } from './allocator';
 import { caches_flush } from './cache';
@@ -16,7 +17,7 @@ import {
   ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
 } from '../../layout/memory';
 import {
-  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST,
+  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_TRIM,
 } from '../../layout/worker';
 
 /** How often, and how long each time, a CPU with much that waits waits itself for one that does not leave: 50 ms in all. */
@@ -41,6 +42,7 @@ export function epoch_exit(): void {
   const depth = load<u32>(WORKER, WORKER_EPOCH_DEPTH) - 1;
   store<u32>(WORKER, depth, WORKER_EPOCH_DEPTH);
   if (depth != 0) return;
+  if (load<u32>(WORKER, WORKER_TRIM) != 0) elements_trim();
   if (cpu_count() != 1) leave_shared();
   else if (load<u32>(WORKER, WORKER_LIMBO_OLDEST) != 0) limbo_reclaim(u32.MAX_VALUE);
 }
@@ -52,9 +54,14 @@ export function epoch_depth(): u32 {
 
 /** As epoch_exit, out of all calls beyond the first `depth`. */
 export function epoch_leave(depth: u32): void {
-  if (load<u32>(WORKER, WORKER_EPOCH_DEPTH) <= depth) return;
-  store<u32>(WORKER, depth + 1, WORKER_EPOCH_DEPTH);
-  epoch_exit();
+  const now = load<u32>(WORKER, WORKER_EPOCH_DEPTH);
+  if (now > depth) {
+    store<u32>(WORKER, depth + 1, WORKER_EPOCH_DEPTH);
+    epoch_exit();
+  } else if (now == 0 && cpu_count() != 1 && (load<u32>(WORKER, WORKER_EPOCH) & 1) != 0) {
+    // It was stopped on the way out.
+    atomic.store<u32>(WORKER + WORKER_EPOCH, 0);
+  }
 }
 
 /** Between two runs of one long call, where nothing of a run is held: whether so much waits that the CPU should leave and enter again. */

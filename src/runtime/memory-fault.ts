@@ -1,0 +1,48 @@
+/** Faults of memory that the plane finds (plane/assembly/slab/fault.ts), as the program's; and the way out of the epochs of a run that was stopped. */
+import {
+  ALLOCATOR_ID,
+  MEMORY_FAULT_DOUBLE_FREE,
+  MEMORY_FAULT_NO_MEMORY,
+  MEMORY_FAULT_NO_OBJECT,
+  MEMORY_FAULT_WRITTEN,
+  SLAB_ENTRY_SHIFT,
+  SLAB_OBJECT_SIZE,
+  SLAB_SHIFT,
+} from '../plane/layout/allocator.ts';
+import { SLAB_TABLE } from '../plane/layout/memory.ts';
+import { WORKER_MEMORY_FAULT, WORKER_MEMORY_FAULT_ADDRESS } from '../plane/layout/worker.ts';
+import { ProgramFault } from './fault.ts';
+import type { PlaneInstance } from './plane.ts';
+
+const faults: Readonly<Record<number, readonly [code: string, text: string]>> = {
+  [MEMORY_FAULT_DOUBLE_FREE]: ['SLUICE_FAULT_DOUBLE_FREE', 'was freed twice'],
+  [MEMORY_FAULT_NO_OBJECT]: ['SLUICE_FAULT_NO_OBJECT', 'was freed, and is no object of an allocator'],
+  [MEMORY_FAULT_WRITTEN]: ['SLUICE_FAULT_FREED_WRITTEN', 'was written after it was freed'],
+  [MEMORY_FAULT_NO_MEMORY]: ['SLUICE_FAULT_NO_MEMORY', 'cannot wait for the epoch: the memory is full'],
+};
+
+/** What the plane found when it stopped the run with `error`, which it then forgets; undefined: the run was stopped for another reason. */
+export function takeMemoryFault(plane: PlaneInstance, program: string, error: unknown): ProgramFault | undefined {
+  if (!(error instanceof WebAssembly.RuntimeError)) return undefined;
+  const view = plane.view();
+  const found = faults[view.getUint32(plane.worker + WORKER_MEMORY_FAULT, true)];
+  if (found === undefined) return undefined;
+  view.setUint32(plane.worker + WORKER_MEMORY_FAULT, 0, true);
+  const address = view.getUint32(plane.worker + WORKER_MEMORY_FAULT_ADDRESS, true);
+  const size = view.getUint32(SLAB_TABLE + (address >>> SLAB_SHIFT) * 2 ** SLAB_ENTRY_SHIFT + SLAB_OBJECT_SIZE, true);
+  const allocator = plane.exports.allocator_of(address) >>> 0;
+  const of = allocator === 0 ? '' : ` (${size} bytes, of allocator ${view.getUint32(allocator + ALLOCATOR_ID, true)})`;
+  const [code, text] = found;
+  return new ProgramFault(code, program, `the object at 0x${address.toString(16)}${of} ${text}`, { cause: error });
+}
+
+/** Back to `depth` epochs after a run that was stopped. */
+export function leaveEpochs(plane: PlaneInstance, depth: number): void {
+  try {
+    plane.exports.epoch_leave(depth);
+  } catch (error) {
+    // What waits may have a fault of its own, which is noted, and stops no other run: the CPU is out, and goes on from there when it next leaves.
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    plane.exports.epoch_leave(depth);
+  }
+}
