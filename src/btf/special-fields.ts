@@ -1,6 +1,7 @@
 /**
  * Fields that the kernel manages, in map values and in objects of a program's own types: found by names and tags in BTF (btf_parse_fields, kernel/bpf/btf.c).
  */
+import { fieldsProblem, isManaged } from './field-rules.ts';
 import type { Btf, BtfType } from './types.ts';
 
 /** What a field of pointer kind may hold: `plain` is never owned, `owned` and `percpu` are a reference, `user` memory of a task. */
@@ -37,6 +38,8 @@ const kptrTags: Readonly<Record<string, readonly [kind: string, how: KptrKind]>>
 };
 /** Those that only map values have. */
 const mapOnly = new Set(['bpf_timer', 'bpf_wq', 'bpf_task_work', 'uptr']);
+/** Those that mean nothing in map values. */
+const objectOnly = new Set(['bpf_list_node', 'bpf_rb_node']);
 
 const none: readonly SpecialField[] = [];
 const ofStructs = new WeakMap<Btf, Map<number, readonly SpecialField[]>>();
@@ -50,31 +53,31 @@ export function recordFields(btf: Btf, struct: number): readonly SpecialField[] 
   }
   let fields = structs.get(struct);
   if (fields === undefined) {
-    fields = valueFields(btf, struct).filter(({ kind }) => !mapOnly.has(kind));
+    const all = structFields(btf, struct);
+    // Linux loads no BTF in which a struct breaks the rules (structsProblem), and looks after none whose fields lie deeper.
+    const type = btf.type(struct);
+    const valid = type?.kind === 'struct' && isManaged(btf, type) && fieldsProblem(btf, all) === undefined;
+    fields = valid ? all : none;
     structs.set(struct, fields);
   }
   return fields;
 }
 
-/** Fields of a map's values: of a struct, or of the variables of a section. */
-export function valueFields(btf: Btf, id: number): readonly SpecialField[] {
-  const found: SpecialField[] = [];
-  collect(btf, id, 0, found, 0, undefined);
-  return isValid(found) ? found : none;
+/** Special fields of a struct as they stand there, whether the rules allow them or not. */
+export function structFields(btf: Btf, struct: number): readonly SpecialField[] {
+  return collected(btf, struct).filter(({ kind }) => !mapOnly.has(kind));
 }
 
-const MAX_FIELDS = 11;
-const unique = ['bpf_spin_lock', 'bpf_res_spin_lock', 'bpf_timer', 'bpf_wq', 'bpf_task_work', 'bpf_refcount'];
+/** Fields of a map's values: of a struct, or of the variables of a section. Linux takes values that break the rules for ones without special fields. */
+export function valueFields(btf: Btf, id: number): readonly SpecialField[] {
+  const found = collected(btf, id).filter(({ kind }) => !objectOnly.has(kind));
+  return fieldsProblem(btf, found) === undefined ? found : none;
+}
 
-/** Linux takes a value or struct that breaks these rules for one without special fields. */
-function isValid(fields: readonly SpecialField[]): boolean {
-  const has = (kind: string) => fields.some((field) => field.kind === kind);
-  if (fields.length > MAX_FIELDS) return false;
-  if (unique.some((kind) => fields.filter((field) => field.kind === kind).length > 1)) return false;
-  const lock = has('bpf_spin_lock');
-  if (lock && has('bpf_res_spin_lock')) return false;
-  if ((has('bpf_list_head') || has('bpf_rb_root')) && !lock && !has('bpf_res_spin_lock')) return false;
-  return !(has('bpf_list_node') && has('bpf_rb_node') && !has('bpf_refcount'));
+function collected(btf: Btf, id: number): readonly SpecialField[] {
+  const found: SpecialField[] = [];
+  collect(btf, id, 0, found, 0, undefined);
+  return found;
 }
 
 /** Where a `contains:` tag of a list head or tree root would be: on a member of a struct, or on a variable. */

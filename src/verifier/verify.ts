@@ -1,8 +1,11 @@
 /** The way in: a program and what it refers to -> a verdict. Pure; one verification at a time (records.ts). */
 import { laterStructs, withLaterStructs } from '../abi/later-structs.ts';
+import { objectKfuncs } from '../abi/object-kfuncs.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { programDeclarations } from '../abi/programs/index.ts';
+import { structsProblem } from '../btf/field-rules.ts';
+import { structFields, valueFields } from '../btf/special-fields.ts';
 import type { Btf } from '../btf/types.ts';
 import { methodOf } from '../object/maps-struct-ops.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
@@ -135,6 +138,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
     v.observer = options.observer;
     checkFunctionTypes(v);
     checkOneArena(v);
+    checkStructs(v);
     checkKsyms(v);
     findPacketChanges(v);
     if (replaced !== undefined) checkPacketChanges(v, replaced);
@@ -181,6 +185,24 @@ function typesFor(
   if (declaration.type !== 'struct_ops') return vmlinux;
   const struct = methodOf(program, maps, btf)?.struct;
   return struct !== undefined && laterStructs.has(struct) ? withLaterStructs(vmlinux) : vmlinux;
+}
+
+/** Linux loads no BTF with a struct in it that breaks the rules of special fields, and without BTF there are no objects and fields. */
+function checkStructs({ btf, code }: Verification): void {
+  if (btf === undefined) return;
+  const problem = structsProblem(btf, (struct) => structFields(btf, struct));
+  if (problem === undefined) return;
+  const uses =
+    [...code.kfuncs.values()].some(({ name }) => objectKfuncs.has(name)) ||
+    code.maps.some(({ valueTypeId }) => valueTypeId !== 0 && valueFields(btf, valueTypeId).length > 0);
+  if (!uses) return;
+  throw new Refusal({
+    id: 'struct-fields',
+    category: 'Policy',
+    problem: `the types of the program are refused: ${problem.text} (${problem.errno})`,
+    reason: 'Linux does not load such types (BPF_BTF_LOAD), and a program without them has no objects of its own.',
+    slot: undefined,
+  });
 }
 
 /** Kfuncs of one device are refused wherever the call stands (bpf_dev_bound_kfunc_check). */

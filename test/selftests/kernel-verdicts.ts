@@ -19,6 +19,10 @@ function loadable(object: ObjectSpec, program: ProgramSpec): ObjectSpec {
   for (const reference of program.references.values())
     if (reference.kind === 'map' || reference.kind === 'map-value') used.add(reference.map);
     else if (reference.kind === 'kconfig') used.add('.kconfig');
+  // Maps that those hold are created with them.
+  for (const [name, { contents }] of object.maps)
+    if (used.has(name) && contents.kind === 'references')
+      for (const target of contents.targets.values()) used.add(target);
   const maps = [...object.maps].flatMap(([name, map]): [string, MapSpec][] => {
     if (!used.has(name) && !isMethodOf(program, map)) return [];
     const ring = map.type === 'ringbuf' || map.type === 'user_ringbuf';

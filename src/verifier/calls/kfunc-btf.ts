@@ -83,7 +83,7 @@ export function checkStructArgument(
 }
 
 /** Fixed offsets are for pointers to structs that are not given away (check_func_arg_reg_off). */
-function checkOffset(v: Verification, facts: KfuncFacts, index: number): void {
+export function checkOffset(v: Verification, facts: KfuncFacts, index: number): void {
   const number = index + 1;
   const r = v.register(number);
   if (hasFlag(facts, 'release') && referenceOf(r) !== 0) {

@@ -2,6 +2,7 @@
 import type { KfuncParameter } from '../../abi/kfunc-signature.ts';
 import type { SpecialField } from '../../btf/special-fields.ts';
 import { type KfuncFacts, refuseArgument } from '../calls/kfunc-arguments.ts';
+import { checkOffset } from '../calls/kfunc-btf.ts';
 import * as k from '../kinds.ts';
 import { AUX2, OFFSET } from '../layout.ts';
 import { btfOf, structName } from '../memory/btf-pointer.ts';
@@ -43,6 +44,7 @@ export function checkGraphArgument(
   struct: string,
   index: number,
 ): void {
+  if (kindOf(v.register(index + 1)) === k.BTF_ID) checkOffset(v, facts, index);
   if (struct === 'bpf_list_head' || struct === 'bpf_rb_root') facts.graph = checkRoot(v, facts, struct, index);
   else checkNode(v, facts, param, struct, index);
 }
