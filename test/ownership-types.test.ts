@@ -142,7 +142,8 @@ const linux = (source: string) => {
 };
 
 describe.skipIf(noClang !== '')(`types of objects${noClang}`, () => {
-  it.each([...cases, ...differing])('%s', (_name, source, errno) => expect(ours(source)).toBe(errno));
+  const all = [...cases, ...differing].map(([name, source, errno]) => [name, source, errno] as const);
+  it.each(all)('%s', (_name, source, errno) => expect(ours(source)).toBe(errno));
   const there = refusal === undefined ? '' : ` (skipped: ${refusal})`;
   it.skipIf(refusal !== undefined).each(cases)(`%s: as in the kernel${there}`, (_name, source, errno) =>
     expect(linux(source)).toBe(errno),
