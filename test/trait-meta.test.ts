@@ -11,52 +11,16 @@ import type { LoadedObject } from '../src/runtime/handles.ts';
 import { loadUser } from '../src/runtime/load.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
 import type { TraitLayout } from '../src/runtime/traits.ts';
+import { runOperations, traitKinds } from './trait-operations.ts';
 
 const spec = (name: string) =>
   readObject(readFileSync(fileURLToPath(new URL(`../bpf/objects/metadata/${name}.bpf.o`, import.meta.url))), name);
 const refusal = bpfRefusal();
 const runs = Number(process.env.SLUICE_TRAIT_RUNS ?? 60);
-const kinds = ['set', 'get', 'del', 'isSet'] as const;
-
-interface Operation {
-  readonly kind: (typeof kinds)[number];
-  readonly key: bigint;
-  readonly size: number;
-  readonly byte: number;
-}
 
 interface Side {
   readonly name: string;
   readonly object: LoadedObject;
-}
-
-const OPERATION_SIZE = 40;
-const packet = Uint8Array.from({ length: 60 }, (_, i) => 255 - i);
-
-/** Results, values read, and the packet with what lies before it. */
-function run({ object }: Side, operations: readonly Operation[]) {
-  const { operations: map, '.bss': globals } = object.maps;
-  const key = new Uint8Array(4);
-  for (const [index, { kind, key: trait, size, byte }] of operations.entries()) {
-    const value = new Uint8Array(OPERATION_SIZE);
-    const view = new DataView(value.buffer);
-    view.setUint32(0, kinds.indexOf(kind), true);
-    view.setUint32(4, size, true);
-    view.setBigUint64(8, trait, true);
-    value.fill(byte, 16, 32);
-    new DataView(key.buffer).setUint32(0, index, true);
-    map!.raw.update(key, value);
-  }
-  const count = new Uint8Array(4);
-  new DataView(count.buffer).setUint32(0, operations.length, true);
-  globals!.raw.update(new Uint8Array(4), count);
-  const [program] = Object.values(object.programs);
-  const { returnValue, data } = program!.run({ data: packet });
-  const results = operations.map((_, index) => {
-    new DataView(key.buffer).setUint32(0, index, true);
-    return Buffer.from(map!.raw.lookup(key)!.subarray(16, 36)).toString('hex');
-  });
-  return { returnValue, data: Buffer.from(data!).toString('hex'), results };
 }
 
 describe.each([
@@ -81,7 +45,7 @@ describe.each([
     return { name: `${object} ${target}`, object: loaded };
   };
   const operation = fc.record({
-    kind: fc.constantFrom(...kinds, 'set' as const),
+    kind: fc.constantFrom(...traitKinds, 'set' as const),
     key: fc.oneof({ weight: 30, arbitrary: fc.bigInt(0n, 63n) }, fc.constantFrom(64n, 1n << 63n)),
     size: fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...sizes) }, fc.constantFrom(1, 2, 0, 16)),
     byte: fc.nat({ max: 255 }),
@@ -97,9 +61,12 @@ describe.each([
     ];
     fc.assert(
       fc.property(sequences, (operations) => {
-        const expected = run(sides[0]!, operations);
+        const expected = runOperations(sides[0]!.object, operations);
         for (const side of sides.slice(1))
-          expect({ side: side.name, ...run(side, operations) }).toEqual({ side: side.name, ...expected });
+          expect({ side: side.name, ...runOperations(side.object, operations) }).toEqual({
+            side: side.name,
+            ...expected,
+          });
       }),
       { numRuns: runs },
     );
@@ -112,7 +79,7 @@ describe.each([
       const linux = await load('linux', name, undefined);
       fc.assert(
         fc.property(sequences, (operations) => {
-          expect(run(linux, operations)).toEqual(run(here, operations));
+          expect(runOperations(linux.object, operations)).toEqual(runOperations(here.object, operations));
         }),
         { numRuns: runs },
       );

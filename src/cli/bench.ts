@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { benchJit } from '../bench/jit.ts';
 import { benchLoad } from '../bench/load.ts';
 import { benchMaps } from '../bench/maps.ts';
+import { benchMetadata } from '../bench/metadata.ts';
 import { benchMem } from '../bench/mem.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
@@ -53,6 +54,7 @@ const suites: Readonly<Record<string, Suite>> = {
   load: (given, dir) => benchLoad({ ...given, objects: findObjects([dir ?? join(given.bpf, 'objects')]) }),
   maps: benchMaps,
   mem: benchMem,
+  metadata: benchMetadata,
   xdp: benchXdp,
   ring: benchRing,
 };

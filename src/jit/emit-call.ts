@@ -7,6 +7,7 @@ import { emitTailCall } from './emit-tail-call.ts';
 import type { Emitter } from './emitter.ts';
 import { emitRethrow, emitThrow } from './exceptions.ts';
 import type { Op } from './ir.ts';
+import { emitTrait } from './traits/emit.ts';
 import { I32, I64, wasm } from './wasm/opcodes.ts';
 
 type OpOf<K extends Op['kind']> = Extract<Op, { kind: K }>;
@@ -38,15 +39,19 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
     op.kind === 'helper'
       ? planHelper(op.prototype, (register) => e.fact(register), planeExports)
       : plainCall(op.name, op.args);
-  const call = (): void => {
+  const emitted = (): void => {
     plan.parameters.forEach((type, at) => {
       e.push(at + 1, type);
     });
     e.code.call(e.scope.plane(plan.name));
+  };
+  const call = (): void => {
+    emitted();
     e.define(op, plan.result);
   };
   if (!passesFunction(op, (register) => e.fact(register))) {
-    call();
+    const expanded = op.kind === 'kfunc' && e.scope.traits !== undefined && emitTrait(e, op, e.scope.traits, emitted);
+    if (!expanded) call();
     return;
   }
   e.storeFuel();

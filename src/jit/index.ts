@@ -14,6 +14,7 @@ import { type CallPlan, HELPER, plainCall, planHelper, THROW, typeOf } from './c
 import { type Analysed, CALLBACK_TYPE, declarePrograms, tailEntryOf, throws, usesTailCalls } from './declared.ts';
 import { writeAdapter, writeEntry, writeGuard, writeInternal } from './function.ts';
 import type { ModuleScope, TailEntry } from './scope.ts';
+import type { TraitConfiguration } from './traits/area.ts';
 import { Code } from './wasm/encoder.ts';
 import { type FunctionType, ModuleBuilder } from './wasm/module.ts';
 import { I64, wasm } from './wasm/opcodes.ts';
@@ -29,6 +30,8 @@ export interface CompileOptions {
   readonly planeExports: ReadonlySet<string>;
   /** Number of i64 arguments of a kfunc's export; undefined for one that is not known. Without it all kfuncs are refused. */
   readonly kfuncArguments?: (name: string) => number | undefined;
+  /** How packets keep their traits. Without it they are the plane's alone. */
+  readonly traits?: TraitConfiguration;
 }
 
 export interface CompiledProgram {
@@ -85,6 +88,7 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
       fuel: options.fuel,
+      traits: options.traits,
       worker,
       tableBase,
       tag,

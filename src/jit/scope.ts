@@ -1,8 +1,11 @@
 /** What a function body refers to outside of itself. */
 import type { FunctionAnalysis } from './analysis.ts';
+import type { TraitConfiguration } from './traits/area.ts';
 
 export interface ModuleScope {
   readonly fuel: boolean;
+  /** undefined: traits are the plane's alone. */
+  readonly traits: TraitConfiguration | undefined;
   /** Globals env.worker and env.table_base. */
   readonly worker: number;
   readonly tableBase: number;

@@ -8,6 +8,7 @@ import { ProgramFault } from './fault.ts';
 import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
 import type { Runtime } from './runtime.ts';
+import { traitConfiguration } from './traits.ts';
 
 export interface JitOptions {
   /**
@@ -32,6 +33,7 @@ export async function loadIntoJit(
     planeExports: new Set(Object.keys(runtime.functions)),
     // Functions that a module exports have as many parameters as their type.
     kfuncArguments: (name) => plane.exports[name]?.length,
+    traits: traitConfiguration(runtime.view()),
   });
   const base = runtime.reserveEntries(tableSize);
   try {

@@ -41,3 +41,11 @@ export function setTraitFormat(view: DataView, { layout = '0-4-8', placement = '
   view.setUint32(ROOT + ROOT_TRAIT_LAYOUT, traitLayouts[layout], true);
   view.setUint32(ROOT + ROOT_TRAIT_PLACEMENT, traitPlacements[placement], true);
 }
+
+/** As numbers of plane/layout/trait.ts. */
+export function traitConfiguration(view: DataView): { readonly layout: number; readonly placement: number } {
+  return {
+    layout: view.getUint32(ROOT + ROOT_TRAIT_LAYOUT, true),
+    placement: view.getUint32(ROOT + ROOT_TRAIT_PLACEMENT, true),
+  };
+}

@@ -43,6 +43,8 @@ export function code_at(layout: u32, area: usize, key: u32): u32 {
 }
 
 /** Code of a length in bytes, 0: the layout does not have it. */
+// @ts-ignore: decorator
+@inline
 export function code_of(layout: u32, size: u32): u32 {
   if (layout == TRAITS_0_4_8) return size == 4 ? 2 : size == 8 ? 3 : size == 0 ? 1 : 0;
   if (layout == TRAITS_2_4_8) return size == 4 ? 2 : size == 8 ? 3 : size == 2 ? 1 : 0;
@@ -52,6 +54,8 @@ export function code_of(layout: u32, size: u32): u32 {
 }
 
 /** Bytes that a code stands for; of code 7, which no value has, what a corrupted header counts it as. */
+// @ts-ignore: decorator
+@inline
 export function size_of(layout: u32, code: u32): u32 {
   if (layout == TRAITS_0_4_8) return code < 2 ? 0 : (code - 1) << 2;
   if (layout != TRAITS_WIDE) return code == 0 ? 0 : (layout == TRAITS_2_4_8 ? <u32>1 : <u32>2) << code;
@@ -60,6 +64,8 @@ export function size_of(layout: u32, code: u32): u32 {
 }
 
 /** Gives the key this code in the header. */
+// @ts-ignore: decorator
+@inline
 export function code_set(layout: u32, area: usize, key: u32, code: u32): void {
   const bit = <u64>1 << key;
   const wide = layout == TRAITS_WIDE;

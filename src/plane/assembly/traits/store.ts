@@ -1,7 +1,7 @@
 // Operations on an area [area, end). Areas grow up, or (`down`) down: then the header moves. Any header is survived: what does not lie before the end is not there.
 import { EBUSY, EINVAL, ENOENT, ENOSPC } from '../errno';
 import { code_at, code_of, code_set, header_size, size_of, values_size } from './codes';
-import { TRAIT_KEYS } from '../../layout/trait';
+import { TRAITS_0_4_8, TRAITS_2_4_8, TRAITS_4_8_16, TRAITS_WIDE, TRAIT_KEYS } from '../../layout/trait';
 
 /** Bytes of header and values; more than any area has room for if the header is corrupted. */
 // @ts-ignore: decorator
@@ -61,8 +61,9 @@ function move_down(from: usize, by: u32, size: u32): void {
   }
 }
 
-/** Length of the value, which is copied to `to`; -EINVAL, -ENOENT, -ENOSPC (it is longer than `size`). */
-export function trait_get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u32): i64 {
+// @ts-ignore: decorator
+@inline
+function get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u32): i64 {
   if (key >= <u64>TRAIT_KEYS) return EINVAL;
   if (area == 0) return ENOENT;
   const code = code_at(layout, area, <u32>key);
@@ -96,8 +97,9 @@ function replace(layout: u32, area: usize, end: usize, key: u32, code: u32, from
   return 0;
 }
 
-/** In an area that grows up to `end`. 0; -EINVAL (key, or a length that the layout does not have), -EBUSY (set with another length), -ENOSPC. */
-export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+// @ts-ignore: decorator
+@inline
+function set_up(layout: u32, area: usize, end: usize, key: u64, from: usize, size: u32): i64 {
   const code = code_of(layout, size);
   if (key >= <u64>TRAIT_KEYS || code == 0) return EINVAL;
   const done = replace(layout, area, end, <u32>key, code, from, size);
@@ -111,8 +113,9 @@ export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, fro
   return 0;
 }
 
-/** 0; -EINVAL, -ENOENT. */
-export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i64 {
+// @ts-ignore: decorator
+@inline
+function del_up(layout: u32, area: usize, end: usize, key: u64): i64 {
   if (key >= <u64>TRAIT_KEYS) return EINVAL;
   if (area == 0) return ENOENT;
   const code = code_at(layout, area, <u32>key);
@@ -126,11 +129,9 @@ export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i6
   return 0;
 }
 
-/**
- * In an area that ends at `end` and grows down to `lowest`, its length a multiple of 4. Returns the area's new address, or what trait_set_up returns in place of it
- * as a negative number.
- */
-export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+// @ts-ignore: decorator
+@inline
+function set_down(layout: u32, area: usize, lowest: usize, end: usize, key: u64, from: usize, size: u32): i64 {
   const code = code_of(layout, size);
   if (key >= <u64>TRAIT_KEYS || code == 0) return EINVAL;
   const done = replace(layout, area, end, <u32>key, code, from, size);
@@ -155,13 +156,69 @@ export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usi
   return <i64>start;
 }
 
+// @ts-ignore: decorator
+@inline
+function del_down(layout: u32, area: usize, end: usize, key: u64): i64 {
+  if (key >= <u64>TRAIT_KEYS) return EINVAL;
+  const code = code_at(layout, area, <u32>key);
+  if (code == 0) return ENOENT;
+  const length = size_of(layout, code);
+  const used = area_size(layout, area);
+  if ((length & 3) == 0 && <u64>area + used <= <u64>end) {
+    // What lies below the value goes up.
+    code_set(layout, area, <u32>key, 0);
+    if (length != 0) move_up(area, length, <u32>(value_at(layout, area, <u32>key) - area));
+    return <i64>(area + length);
+  }
+  del_up(layout, area, end, key);
+  const left = area_size(layout, area);
+  if (<u64>area + left > <u64>end) return <i64>area;
+  const shrink = (<u32>(end - area) - left) & ~3;
+  if (shrink != 0) move_up(area, shrink, left);
+  return <i64>(area + shrink);
+}
+
+// One function a layout, so that what it decides is decided when this is compiled.
+
+/** Length of the value, which is copied to `to`; -EINVAL, -ENOENT, -ENOSPC (it is longer than `size`). */
+export function trait_get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u32): i64 {
+  if (layout == TRAITS_0_4_8) return get(TRAITS_0_4_8, area, end, key, to, size);
+  if (layout == TRAITS_2_4_8) return get(TRAITS_2_4_8, area, end, key, to, size);
+  if (layout == TRAITS_4_8_16) return get(TRAITS_4_8_16, area, end, key, to, size);
+  return get(TRAITS_WIDE, area, end, key, to, size);
+}
+
+/** In an area that grows up to `end`. 0; -EINVAL (key, or a length that the layout does not have), -EBUSY (set with another length), -ENOSPC. */
+export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+  if (layout == TRAITS_0_4_8) return set_up(TRAITS_0_4_8, area, end, key, from, size);
+  if (layout == TRAITS_2_4_8) return set_up(TRAITS_2_4_8, area, end, key, from, size);
+  if (layout == TRAITS_4_8_16) return set_up(TRAITS_4_8_16, area, end, key, from, size);
+  return set_up(TRAITS_WIDE, area, end, key, from, size);
+}
+
+/** 0; -EINVAL, -ENOENT. */
+export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i64 {
+  if (layout == TRAITS_0_4_8) return del_up(TRAITS_0_4_8, area, end, key);
+  if (layout == TRAITS_2_4_8) return del_up(TRAITS_2_4_8, area, end, key);
+  if (layout == TRAITS_4_8_16) return del_up(TRAITS_4_8_16, area, end, key);
+  return del_up(TRAITS_WIDE, area, end, key);
+}
+
+/**
+ * In an area that ends at `end` and grows down to `lowest`, its length a multiple of 4. Returns the area's new address, or what trait_set_up returns in place of it
+ * as a negative number.
+ */
+export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+  if (layout == TRAITS_0_4_8) return set_down(TRAITS_0_4_8, area, lowest, end, key, from, size);
+  if (layout == TRAITS_2_4_8) return set_down(TRAITS_2_4_8, area, lowest, end, key, from, size);
+  if (layout == TRAITS_4_8_16) return set_down(TRAITS_4_8_16, area, lowest, end, key, from, size);
+  return set_down(TRAITS_WIDE, area, lowest, end, key, from, size);
+}
+
 /** Returns the area's new address; -EINVAL, -ENOENT. */
 export function trait_del_down(layout: u32, area: usize, end: usize, key: u64): i64 {
-  const gone = trait_del_up(layout, area, end, key);
-  if (gone != 0) return gone;
-  const used = area_size(layout, area);
-  if (<u64>area + used > <u64>end) return <i64>area;
-  const shrink = (<u32>(end - area) - used) & ~3;
-  if (shrink != 0) move_up(area, shrink, used);
-  return <i64>(area + shrink);
+  if (layout == TRAITS_0_4_8) return del_down(TRAITS_0_4_8, area, end, key);
+  if (layout == TRAITS_2_4_8) return del_down(TRAITS_2_4_8, area, end, key);
+  if (layout == TRAITS_4_8_16) return del_down(TRAITS_4_8_16, area, end, key);
+  return del_down(TRAITS_WIDE, area, end, key);
 }
