@@ -7,6 +7,7 @@ import type { MapTypeName } from '../abi/map-types.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { Value } from '../btf/codec.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import type { OwnedField } from './maps/owned.ts';
 
 export type { Value } from '../btf/codec.ts';
 
@@ -128,6 +129,8 @@ export interface TargetMap extends RawMap {
   updateBatch(keys: Uint8Array, values: Uint8Array, mode?: UpdateMode): void;
   /** Takes elements out in order; a key that is not there throws ENOENT, earlier ones are gone. */
   deleteBatch(keys: Uint8Array): void;
+  /** Only of the user-space target: see MapHandle. */
+  owned?(key: Uint8Array): readonly OwnedField[] | undefined;
   /** BPF_MAP_FREEZE: from now on writes of user space throw EPERM; programs may still write. */
   freeze(): void;
   pin(path: string): void;
@@ -153,7 +156,12 @@ export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
   deleteMany(keys: Iterable<K>): void;
   /** Takes an element out and gives its value; undefined: no such key. */
   remove(key: K): V | undefined;
-  /** From now on user space may not write (SLUICE_MAP_EPERM); programs may. */
+  /**
+   * What the value at `key` owns by its fields (kptrs, lists, trees), with what is owned in turn; undefined: no such key. Other operations see zeros there. Good while
+   * no program runs. UnsupportedError in the kernel.
+   */
+  owned(key: K): readonly OwnedField[] | undefined;
+  /** From now on user space may not write (SLUICE_MAP_EPERM); programs may. SLUICE_MAP_ENOTSUPP: values have fields that only programs touch. */
   freeze(): void;
   /**
    * Keeps the map beyond its handles and programs, by a path. In the kernel: in a bpf file system. Here: in its runtime, and in a file of that path, which is

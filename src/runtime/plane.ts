@@ -62,6 +62,8 @@ export interface PlaneExports {
   record_release(record: number): void;
   /** Of a map that was just created: the record of its values, which it holds. */
   map_set_record(map: number, record: number): void;
+  /** Address of a key's value, 0 if there is none. */
+  map_value_peek(map: number, key: number): number;
   record_set_release(set: number): void;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;

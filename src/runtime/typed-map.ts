@@ -2,10 +2,11 @@
 import type { MapTypeName } from '../abi/map-types.ts';
 import { type Codec, codecFor, rawCodec } from '../btf/codec.ts';
 import type { Btf } from '../btf/types.ts';
-import { InputError } from '../errors.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
 import type { MapSpec } from '../object/spec.ts';
 import type { MapHandle, TargetMap, TargetName, UpdateMode, Value } from './handles.ts';
 import { rawEntries } from './maps/entries.ts';
+import type { OwnedField } from './maps/owned.ts';
 
 /** Types whose values are arrays with one element a CPU. */
 export const perCpuTypes: ReadonlySet<MapTypeName> = new Set([
@@ -88,6 +89,12 @@ export class TypedMap implements MapHandle {
   remove(key: Value): Value | undefined {
     const bytes = this.raw.take(this.keyCodec.encode(key));
     return bytes === undefined ? undefined : this.valueCodec.decode(bytes);
+  }
+
+  owned(key: Value): readonly OwnedField[] | undefined {
+    if (this.raw.owned === undefined)
+      throw new UnsupportedError('what values own', `map ${this.name}: a kernel does not tell what its values own`);
+    return this.raw.owned(this.keyCodec.encode(key));
   }
 
   freeze(): void {

@@ -69,6 +69,7 @@ export * from './maps/insn-array';
 export * from './maps/lpm-trie';
 export * from './maps/lru-hash';
 export * from './maps/lru-percpu-hash';
+export * from './maps/peek';
 export * from './maps/percpu-array';
 export * from './maps/percpu-hash';
 export * from './maps/perf-event-array';

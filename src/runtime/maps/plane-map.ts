@@ -21,6 +21,7 @@ import {
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
 import { EBADF, EINVAL, ENOENT, mapError } from './errno.ts';
+import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
 import { pinsOf } from './pins.ts';
 import { tailTargetsOf } from './tail-targets.ts';
 
@@ -265,6 +266,16 @@ export class PlaneMap implements TargetMap {
     if (result === -ENOENT) return undefined;
     if (result !== 0) throw this.#error(result, 'next key');
     return this.plane.bytes().slice(out, out + this.keySize);
+  }
+
+  /** What the value at `key` owns by its fields: undefined without such a key, empty without such fields. A look at the memory: no program may run meanwhile. */
+  owned(key: Uint8Array): readonly OwnedField[] | undefined {
+    const at = this.#place(key, 0);
+    const value = this.plane.exports.map_value_peek(this.address, at) >>> 0;
+    if (value === 0) return undefined;
+    const record = this.plane.view().getUint32(this.address + MAP_RECORD, true);
+    if (record === 0) return [];
+    return ownedBy(this.plane, record, value, copiesOf(this.plane, this.address), cpuStride(this.plane, this.address));
   }
 
   freeze(): void {

@@ -271,6 +271,12 @@ function owner_by_key(map: usize, key: usize): usize {
   return type == CGROUP_STORAGE || type == PERCPU_CGROUP_STORAGE ? <usize>ENOENT : <usize>EBADF;
 }
 
+/** Address of the value at a key of user space, 0 if there is none. */
+export function storage_peek(map: usize, key: usize): usize {
+  const owner = owner_by_key(map, key);
+  return owner >= <usize>-4095 ? 0 : find(map, owner);
+}
+
 export function storage_read(map: usize, key: usize, out: usize, flags: u32): i32 {
   const owner = owner_by_key(map, key);
   if (owner >= <usize>-4095) return <i32>owner;
