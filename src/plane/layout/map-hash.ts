@@ -30,6 +30,8 @@ export const HASH_EXTRAS = 104;
 export const HASH_EXTRA_STRIDE = 64;
 /** u32: elements that were given back since the map was last looked at, where they are drawn from an allocator (MAP_ELEM_ALLOCATOR); about. */
 export const HASH_GIVEN = 120;
+/** u32: lock word of who has the free list in its hands to give elements back to the allocator. */
+export const HASH_TRIMS = 124;
 
 /** Bit of a bucket. */
 export const HASH_LOCKED = 1;

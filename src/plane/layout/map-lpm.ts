@@ -1,5 +1,5 @@
 /**
- * LPM trie: a binary, path-compressed trie over a slab of nodes. Lookup takes no lock: writers publish whole nodes by one store, and
+ * LPM trie: a binary, path-compressed trie of nodes that are drawn from an allocator. Lookup takes no lock: writers publish whole nodes by one store, and
  * before they write into a node that was in the trie earlier they count LPM_GENERATION up, which sends readers back to the root.
  *
  * A key is u32 prefix length in bits, then the data, its first byte the most significant.
@@ -17,7 +17,7 @@ export const LPM_MAX_PREFIX = 80;
 /** u32: bytes of a node; where the value lies in it. */
 export const LPM_NODE_SIZE = 84;
 export const LPM_VALUE_OFFSET = 88;
-/** u32: first free node (linked through LPM_NODE_LINK); nodes of the slab that were used so far, and their number in all. */
+/** u32: first free node (linked through LPM_NODE_LINK); nodes that the trie has, in it or free, and how many it may have. */
 export const LPM_FREE = 92;
 export const LPM_USED = 96;
 export const LPM_CAPACITY = 100;

@@ -190,7 +190,7 @@ export class PlaneMap implements TargetMap {
     return true;
   }
 
-  take(key = new Uint8Array(0)): Uint8Array | undefined {
+  take(key: Uint8Array = new Uint8Array(0)): Uint8Array | undefined {
     const at = this.#place(key, this.elementSize);
     const out = at + this.#keySpace;
     const result = this.plane.exports.map_take_user(this.address, at, out);

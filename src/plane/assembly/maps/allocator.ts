@@ -1,6 +1,7 @@
 // Maps of type `allocator`, which are handles of an allocator, and the two allocators that other maps may have (layout/map.ts: MAP_ELEM_ALLOCATOR,
 // MAP_KPTR_ALLOCATOR). What they are made of stands in slab/.
 import { header_allocate } from './header';
+import { elements_draw_from } from './element';
 import { allocator_hold, allocator_release } from '../slab/allocator';
 import { EINVAL, ENOMEM } from '../errno';
 import { MAP_ELEM_ALLOCATOR, MAP_KPTR_ALLOCATOR, MAP_TAGS, MAP_TAG_ELEM } from '../../layout/map';
@@ -12,25 +13,34 @@ export function allocator_map_create(type: u32, key_size: u32, value_size: u32, 
   return map == 0 ? <usize>ENOMEM : map;
 }
 
-/** Gives a new map its allocators, which it holds from now on; 0: as it was made. -EINVAL: elements of this map are not drawn from any. */
+/** Gives a map other allocators, which it holds from now on; 0: as it is. What it has of the ones before stays what it is. -EINVAL: elements of this map are not drawn from any; -ENOMEM: the allocator has none to begin with. */
 export function map_set_allocators(map: usize, elem: usize, kptr: usize): i32 {
   if (elem != 0) {
     if (load<u32>(map, MAP_ELEM_ALLOCATOR) == 0) return <i32>EINVAL;
+    const before = <usize>load<u32>(map, MAP_ELEM_ALLOCATOR);
+    const refused = elements_draw_from(map, elem);
+    if (refused != 0) return refused;
     allocator_hold(elem);
-    store<u32>(map, <u32>elem, MAP_ELEM_ALLOCATOR);
+    drop_elem(before);
   }
   if (kptr != 0) {
     allocator_hold(kptr);
+    const before = <usize>load<u32>(map, MAP_KPTR_ALLOCATOR);
+    if (before != 0) allocator_release(before);
     store<u32>(map, <u32>kptr, MAP_KPTR_ALLOCATOR);
   }
   return 0;
 }
 
+/** The common one is nobody's. */
+function drop_elem(elem: usize): void {
+  if (elem != 0 && <u32>elem != atomic.load<u32>(ROOT + ROOT_ELEMENT_ALLOCATOR)) allocator_release(elem);
+}
+
 /** At the end of a map, when its elements are gone. */
 export function map_drop_allocators(map: usize): void {
-  const elem = <usize>load<u32>(map, MAP_ELEM_ALLOCATOR);
+  drop_elem(load<u32>(map, MAP_ELEM_ALLOCATOR));
   const kptr = <usize>load<u32>(map, MAP_KPTR_ALLOCATOR);
-  if (elem != 0 && <u32>elem != atomic.load<u32>(ROOT + ROOT_ELEMENT_ALLOCATOR)) allocator_release(elem);
   if (kptr != 0) allocator_release(kptr);
 }
 

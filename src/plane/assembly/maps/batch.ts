@@ -2,7 +2,6 @@
 // apart. Where a lookup goes on: in hashes a bucket, in others the last key. Facts: generic_map_*_batch in kernel/bpf/syscall.c,
 // __htab_map_lookup_and_delete_batch in kernel/bpf/hashtab.c.
 import { chain_remove, first_of, next_of } from './chain';
-import { elements_trim } from './element';
 import { hash_give } from './hash';
 import { copy_bytes } from './header';
 import { lru_give } from './lru-list';
@@ -25,6 +24,7 @@ import {
   may_read,
   may_write,
 } from './user';
+import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { ENOENT, ENOSPC, ENOTSUPP, EPERM } from '../errno';
 import { MAP_ID, MAP_KEY_SIZE, MAP_TYPE } from '../../layout/map';
 import { HASH_BUCKETS, HASH_ELEMENT_KEY, HASH_MASK, HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -49,7 +49,10 @@ export function map_lookup_batch(
   const type = load<u32>(map, MAP_TYPE);
   if (is_plain_hash(type) || is_lru(type) || (type == HASH_OF_MAPS && remove == 0)) {
     if (first != 0) store<u32>(position, 0);
-    return buckets(map, position, keys, values, count, remove != 0, done);
+    epoch_enter();
+    const result = buckets(map, position, keys, values, count, remove != 0, done);
+    epoch_exit();
+    return result;
   }
   if (remove != 0 || (type != ARRAY && type != PERCPU_ARRAY && type != LPM_TRIE && type != ARRAY_OF_MAPS)) {
     return <i32>ENOTSUPP;
@@ -114,7 +117,6 @@ function buckets(
       element = next;
     }
   }
-  elements_trim();
   store<u32>(position, bucket);
   store<u32>(done, got);
   if (bucket > last) return <i32>ENOENT;
@@ -130,12 +132,15 @@ export function map_update_batch(map: usize, keys: usize, values: usize, count: 
   if (!hash && type != ARRAY && type != PERCPU_ARRAY && type != LPM_TRIE && type != ARRAY_OF_MAPS) return <i32>ENOTSUPP;
   const key_size = load<u32>(map, MAP_KEY_SIZE);
   const value_size = map_user_value_size(map);
-  for (let i: u32 = 0; i < count; i++) {
-    const result = map_update_user(map, keys + i * key_size, values + i * value_size, flags);
-    if (result != 0) return result;
-    store<u32>(done, i + 1);
+  // One epoch for all: what they give back goes once.
+  epoch_enter();
+  let result: i32 = 0;
+  for (let i: u32 = 0; i < count && result == 0; i++) {
+    result = map_update_user(map, keys + i * key_size, values + i * value_size, flags);
+    if (result == 0) store<u32>(done, i + 1);
   }
-  return 0;
+  epoch_exit();
+  return result;
 }
 
 /** Takes out `count` elements in order, as map_update_batch; one that is not there ends it with -ENOENT. */
@@ -145,10 +150,13 @@ export function map_delete_batch(map: usize, keys: usize, count: u32, done: usiz
   const type = load<u32>(map, MAP_TYPE);
   if (!is_plain_hash(type) && !is_lru(type) && type != HASH_OF_MAPS && type != LPM_TRIE) return <i32>ENOTSUPP;
   const key_size = load<u32>(map, MAP_KEY_SIZE);
-  for (let i: u32 = 0; i < count; i++) {
-    const result = map_delete_user(map, keys + i * key_size);
-    if (result != 0) return result;
-    store<u32>(done, i + 1);
+  // One epoch for all: what they give back goes once.
+  epoch_enter();
+  let result: i32 = 0;
+  for (let i: u32 = 0; i < count && result == 0; i++) {
+    result = map_delete_user(map, keys + i * key_size);
+    if (result == 0) store<u32>(done, i + 1);
   }
-  return 0;
+  epoch_exit();
+  return result;
 }

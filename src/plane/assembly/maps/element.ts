@@ -1,12 +1,16 @@
 // Elements that are drawn from an allocator (hash maps with BPF_F_NO_PREALLOC, storages): one at a time from the map's element allocator. A map keeps
 // what it has drawn in a free list of its own, because readers without a lock may stand on an element that was deleted; HASH_UNUSED counts what it has.
 import { allocator_alloc, allocator_create, allocator_free } from '../slab/allocator';
+import { allocator_free_later } from '../slab/epoch';
+import { spin_lock, spin_unlock } from './link';
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
 import { value_release } from './value';
+import { HASH } from './types';
 import { WORKER } from '../worker';
-import { MAP_ELEM_ALLOCATOR, MAP_ID, MAP_RECORD } from '../../layout/map';
+import { ENOMEM } from '../errno';
+import { MAP_ELEM_ALLOCATOR, MAP_ID, MAP_RECORD, MAP_TYPE } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
@@ -16,11 +20,12 @@ import {
   HASH_EXTRA_STRIDE,
   HASH_FREE,
   HASH_GIVEN,
+  HASH_TRIMS,
   HASH_UNUSED,
   HASH_VALUE_OFFSET,
 } from '../../layout/map-hash';
 import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../layout/memory';
-import { WORKER_TRIM } from '../../layout/worker';
+import { WORKER_EPOCH_DEPTH, WORKER_TRIM } from '../../layout/worker';
 
 /** Free elements that a map may keep however few are in use. */
 const KEPT_FREE: u32 = 64;
@@ -53,15 +58,6 @@ export function element_draw(map: usize): usize {
   return element;
 }
 
-/** Gives an element that no reader can stand on back to the allocator. */
-// @ts-ignore: decorator
-@inline
-function element_return(map: usize, element: usize): void {
-  value_release(map, element + load<u32>(map, HASH_VALUE_OFFSET));
-  allocator_free(element);
-  atomic.sub<u32>(map, 1, HASH_UNUSED);
-}
-
 /** An element went into the free list: has the map looked at once the run has ended, where many have. */
 // @ts-ignore: decorator
 @inline
@@ -71,34 +67,97 @@ export function element_given(map: usize): void {
   if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> 2) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
 }
 
+/** An element off the free list, 0 if there is none. */
+export function element_pop(map: usize): usize {
+  while (true) {
+    const free = atomic.load<u64>(map, HASH_FREE);
+    const element = <usize>(<u32>free);
+    if (element == 0) return 0;
+    const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
+    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
+  }
+}
+
+/** Puts an element on the free list; its next word stays, for readers that still stand on it. */
+export function element_push(map: usize, element: usize): void {
+  while (true) {
+    const free = atomic.load<u64>(map, HASH_FREE);
+    store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
+    const list = (((free >> 32) + 1) << 32) | element;
+    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) return;
+  }
+}
+
+/** Waits while another CPU has the free list in its hands. */
+export function elements_settle(map: usize): void {
+  while (atomic.load<u32>(map, HASH_TRIMS) != 0) {}
+}
+
 /**
- * After a run or an operation of user space on this worker: what the map that was noted has in its free list beyond KEPT_FREE and a quarter of what is in use goes
- * back to its allocator. With more than one CPU another may stand on such elements: then they stay until the map goes.
+ * After a call from control code on this worker, once it is in no run: what the map that was noted has in its free list beyond KEPT_FREE and a quarter of what is in use goes
+ * back to its allocator, as soon as no other CPU can stand on it.
  */
 export function elements_trim(): void {
   const id = load<u32>(WORKER, WORKER_TRIM);
-  if (id == 0) return;
+  if (id == 0 || load<u32>(WORKER, WORKER_EPOCH_DEPTH) != 0) return;
   store<u32>(WORKER, 0, WORKER_TRIM);
-  if (cpu_count() != 1) return;
   const map = map_by_id(id);
   if (map == 0) return;
-  store<u32>(map, 0, HASH_GIVEN);
-  let free: u32 = 0;
-  const first = <usize>(<u32>load<u64>(map, HASH_FREE));
-  for (let element = first; element != 0; element = load<u32>(element, HASH_ELEMENT_HASH)) free++;
-  const kept = max<u32>(KEPT_FREE, (load<u32>(map, HASH_UNUSED) - free) >> 2);
-  if (free > kept) {
-    let last = first;
-    for (let i: u32 = 1; i < kept; i++) last = load<u32>(last, HASH_ELEMENT_HASH);
-    let element = <usize>load<u32>(last, HASH_ELEMENT_HASH);
-    store<u32>(last, 0, HASH_ELEMENT_HASH);
-    while (element != 0) {
-      const next = <usize>load<u32>(element, HASH_ELEMENT_HASH);
-      element_return(map, element);
-      element = next;
-    }
-  }
+  const alone = cpu_count() == 1;
+  // A program of another CPU may still put something into an element: what owns nothing is all the same then, what owns stays to be looked at once more.
+  if (alone || load<u32>(map, MAP_RECORD) == 0) trim(map, alone);
   map_destroy(map);
+}
+
+function trim(map: usize, alone: bool): void {
+  spin_lock(map + HASH_TRIMS);
+  store<u32>(map, 0, HASH_GIVEN);
+  let first: usize = 0;
+  let free: u32 = 0;
+  for (let element = element_pop(map); element != 0; element = element_pop(map)) {
+    store<u32>(element, <u32>first, HASH_ELEMENT_HASH);
+    first = element;
+    free++;
+  }
+  let kept = max<u32>(KEPT_FREE, (load<u32>(map, HASH_UNUSED) - free) >> 2);
+  const offset = load<u32>(map, HASH_VALUE_OFFSET);
+  while (first != 0) {
+    const element = first;
+    first = load<u32>(element, HASH_ELEMENT_HASH);
+    if (kept != 0) {
+      element_push(map, element);
+      kept--;
+      continue;
+    }
+    value_release(map, element + offset);
+    atomic.sub<u32>(map, 1, HASH_UNUSED);
+    if (alone) allocator_free(element);
+    else allocator_free_later(element);
+  }
+  spin_unlock(map + HASH_TRIMS);
+}
+
+/**
+ * Elements are drawn from `allocator` from now on; those that the map has stay what they are. The spare ones of a new map come from it too: -ENOMEM, and nothing has
+ * changed, if it has none.
+ */
+export function elements_draw_from(map: usize, allocator: usize): i32 {
+  const before = load<u32>(map, MAP_ELEM_ALLOCATOR);
+  store<u32>(map, <u32>allocator, MAP_ELEM_ALLOCATOR);
+  if (load<u32>(map, MAP_TYPE) != HASH) return 0;
+  const cpus = cpu_count();
+  const extras = load<u32>(map, HASH_EXTRAS);
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    const element = element_draw(map);
+    if (element == 0) {
+      store<u32>(map, before, MAP_ELEM_ALLOCATOR);
+      return <i32>ENOMEM;
+    }
+    const spare = load<u32>(extras + cpu * HASH_EXTRA_STRIDE);
+    store<u32>(extras + cpu * HASH_EXTRA_STRIDE, <u32>element);
+    allocator_free(spare);
+  }
+  return 0;
 }
 
 /** Number of elements that went. */

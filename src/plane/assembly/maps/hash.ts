@@ -19,7 +19,16 @@ import {
   next_of,
 } from './chain';
 import { pages_free } from '../pages';
-import { draws_elements, element_allocator_common, element_draw, element_given, elements_release } from './element';
+import {
+  draws_elements,
+  element_allocator_common,
+  element_draw,
+  element_given,
+  element_pop,
+  element_push,
+  elements_release,
+  elements_settle,
+} from './element';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
 import { HASH, PERCPU_HASH } from './types';
@@ -175,19 +184,14 @@ export function hash_refusal(map: usize): i64 {
 
 /** A free element, 0 if all are in use or the allocator has no memory. */
 export function hash_take(map: usize): usize {
-  while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
-    const element = <usize>(<u32>free);
-    if (element == 0) break;
-    const next = load<u32>(element, HASH_ELEMENT_HASH);
-    const rest = (((free >> 32) + 1) << 32) | next;
-    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
-  }
+  const free = element_pop(map);
+  if (free != 0) return free;
   while (true) {
     const used = atomic.load<u32>(map, HASH_UNUSED);
     if (used >= load<u32>(map, HASH_CAPACITY)) {
+      if (draws_elements(map)) elements_settle(map);
       // Another CPU may have given one back since.
-      if (<u32>atomic.load<u64>(map, HASH_FREE) == 0) return 0;
+      if (<u32>atomic.load<u64>(map, HASH_FREE) == 0 && atomic.load<u32>(map, HASH_UNUSED) >= load<u32>(map, HASH_CAPACITY)) return 0;
       return hash_take(map);
     }
     if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) != used) continue;
@@ -200,12 +204,7 @@ export function hash_take(map: usize): usize {
 
 /** Gives an element back; its next word stays, for readers that still stand on it. */
 export function hash_give(map: usize, element: usize): void {
-  while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
-    store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
-    const list = (((free >> 32) + 1) << 32) | element;
-    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) break;
-  }
+  element_push(map, element);
   if (draws_elements(map)) element_given(map);
 }
 

@@ -1,4 +1,7 @@
 // LPM trie (layout/map-lpm.ts). Facts on behaviour: kernel/bpf/lpm_trie.c.
+import { element_allocator_common } from './element';
+import { allocator_alloc, allocator_free } from '../slab/allocator';
+import { ALLOCATION_MAX } from '../../layout/allocator';
 import { access_flags_ok, copy_bytes, header_allocate, round_up_8 } from './header';
 import { spin_lock, spin_unlock } from './link';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from '../errno';
@@ -13,6 +16,7 @@ import {
   BPF_NOEXIST,
   KMALLOC_MAX_SIZE,
   MAP_COUNT,
+  MAP_ELEM_ALLOCATOR,
   MAP_MAX_ENTRIES,
   MAP_VALUES,
   MAP_VALUE_SIZE,
@@ -56,10 +60,13 @@ export function lpm_trie_create(type: u32, key_size: u32, value_size: u32, max_e
   // At most one intermediate node for each entry but one, and the node that an update brings before the old one goes.
   const capacity = <u64>max_entries * 2;
   if (capacity > 0x7fff_ffff) return <usize>ENOMEM;
-  const map = header_allocate(type, key_size, value_size, max_entries, flags, LPM_TABLE_SIZE + capacity * node_size);
+  if (node_size > <u32>ALLOCATION_MAX) return <usize>ENOMEM;
+  const allocator = element_allocator_common();
+  if (allocator == 0) return <usize>ENOMEM;
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, LPM_TABLE_SIZE);
   if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, <u32>allocator, MAP_ELEM_ALLOCATOR);
   store<u32>(map, load<u32>(map, MAP_VALUES), LPM_TABLE);
-  store<u32>(map, load<u32>(map, MAP_VALUES) + LPM_TABLE_SIZE, MAP_VALUES);
   store<u32>(map, data_size, LPM_DATA_SIZE);
   store<u32>(map, data_size * 8, LPM_MAX_PREFIX);
   store<u32>(map, node_size, LPM_NODE_SIZE);
@@ -212,8 +219,9 @@ function take(map: usize): usize {
   } else {
     const used = load<u32>(map, LPM_USED);
     if (used == load<u32>(map, LPM_CAPACITY)) return 0;
+    node = allocator_alloc(load<u32>(map, MAP_ELEM_ALLOCATOR), load<u32>(map, LPM_NODE_SIZE), 0);
+    if (node == 0) return 0;
     store<u32>(map, used + 1, LPM_USED);
-    node = load<u32>(map, MAP_VALUES) + used * load<u32>(map, LPM_NODE_SIZE);
   }
   store<u64>(node, 0, LPM_NODE_CHILDREN);
   return node;
@@ -223,6 +231,29 @@ function take(map: usize): usize {
 function give(map: usize, node: usize): void {
   store<u32>(node, load<u32>(map, LPM_FREE), LPM_NODE_LINK);
   store<u32>(map, <u32>node, LPM_FREE);
+}
+
+/** The nodes of a map that goes: those that are free, and the trie from its root down, in a list through the nodes themselves. */
+export function lpm_trie_release(map: usize): void {
+  let node = <usize>load<u32>(map, LPM_FREE);
+  while (node != 0) {
+    const next = load<u32>(node, LPM_NODE_LINK);
+    allocator_free(node);
+    node = next;
+  }
+  node = load<u32>(map, LPM_ROOT);
+  if (node != 0) store<u32>(node, 0, LPM_NODE_LINK);
+  while (node != 0) {
+    let next = <usize>load<u32>(node, LPM_NODE_LINK);
+    for (let bit: u32 = 0; bit < 2; bit++) {
+      const child = child_of(node, bit);
+      if (child == 0) continue;
+      store<u32>(child, <u32>next, LPM_NODE_LINK);
+      next = child;
+    }
+    allocator_free(node);
+    node = next;
+  }
 }
 
 /** 0 if one more entry may come in. */
@@ -242,7 +273,7 @@ function make_entry(map: usize, key: usize, value: usize): usize {
   return node;
 }
 
-/** 0, -EINVAL (unknown flags, prefix too long), -EEXIST, -ENOENT, or -ENOSPC if the trie is full. */
+/** 0, -EINVAL (unknown flags, prefix too long), -EEXIST, -ENOENT, -ENOSPC if the trie is full, or -ENOMEM. */
 export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64): i64 {
   if (flags > <u64>BPF_EXIST || load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
   spin_lock(map + LPM_LOCK);

@@ -6,10 +6,11 @@ import { releaseTimersOf } from '../kfuncs/timer';
 import { draws_elements, elements_release } from './element';
 import { record_end } from './record';
 import { release_inner } from './inner';
+import { lpm_trie_release } from './lpm-trie';
 import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
-import { CGROUP_ARRAY, HASH, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
+import { CGROUP_ARRAY, HASH, LPM_TRIE, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { spin_lock, spin_unlock } from './link';
 import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
@@ -60,7 +61,8 @@ export function map_destroy(map: usize): void {
   else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);
   else if (type == CGROUP_ARRAY) cgroup_array_release(map);
   else release_inner(map);
-  if (draws_elements(map)) elements_release(map, type == HASH);
+  if (type == LPM_TRIE) lpm_trie_release(map);
+  else if (draws_elements(map)) elements_release(map, type == HASH);
   map_drop_allocators(map);
   pages_free(load<u32>(map, MAP_PAGES), load<u32>(map, MAP_PAGE_COUNT));
 }

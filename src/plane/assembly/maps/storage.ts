@@ -11,7 +11,7 @@ import {
   hash_of,
   chain_take,
 } from './chain';
-import { element_draw } from './element';
+import { element_draw, element_pop } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
 import { spin_lock, spin_unlock } from './link';
@@ -44,7 +44,6 @@ import {
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_KEY,
   HASH_ELEMENT_SIZE,
-  HASH_FREE,
   HASH_UNUSED,
 } from '../../layout/map-hash';
 import {
@@ -102,13 +101,8 @@ function allocate(type: u32, value_size: u32, flags: u32, seed: u64, copies: u32
 
 /** A free element; 0 if the allocator has no memory. */
 function take(map: usize): usize {
-  while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
-    const element = <usize>(<u32>free);
-    if (element == 0) break;
-    const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
-    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
-  }
+  const free = element_pop(map);
+  if (free != 0) return free;
   const element = element_draw(map);
   if (element != 0) atomic.add<u32>(map, 1, HASH_UNUSED);
   return element;
