@@ -24,7 +24,6 @@ import {
   may_read,
   may_write,
 } from './user';
-import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { ENOENT, ENOSPC, ENOTSUPP, EPERM } from '../errno';
 import { MAP_ID, MAP_KEY_SIZE, MAP_TYPE } from '../../layout/map';
 import { HASH_BUCKETS, HASH_ELEMENT_KEY, HASH_MASK, HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -49,10 +48,7 @@ export function map_lookup_batch(
   const type = load<u32>(map, MAP_TYPE);
   if (is_plain_hash(type) || is_lru(type) || (type == HASH_OF_MAPS && remove == 0)) {
     if (first != 0) store<u32>(position, 0);
-    epoch_enter();
-    const result = buckets(map, position, keys, values, count, remove != 0, done);
-    epoch_exit();
-    return result;
+    return buckets(map, position, keys, values, count, remove != 0, done);
   }
   if (remove != 0 || (type != ARRAY && type != PERCPU_ARRAY && type != LPM_TRIE && type != ARRAY_OF_MAPS)) {
     return <i32>ENOTSUPP;
@@ -132,14 +128,11 @@ export function map_update_batch(map: usize, keys: usize, values: usize, count: 
   if (!hash && type != ARRAY && type != PERCPU_ARRAY && type != LPM_TRIE && type != ARRAY_OF_MAPS) return <i32>ENOTSUPP;
   const key_size = load<u32>(map, MAP_KEY_SIZE);
   const value_size = map_user_value_size(map);
-  // One epoch for all: what they give back goes once.
-  epoch_enter();
   let result: i32 = 0;
   for (let i: u32 = 0; i < count && result == 0; i++) {
     result = map_update_user(map, keys + i * key_size, values + i * value_size, flags);
     if (result == 0) store<u32>(done, i + 1);
   }
-  epoch_exit();
   return result;
 }
 
@@ -150,13 +143,10 @@ export function map_delete_batch(map: usize, keys: usize, count: u32, done: usiz
   const type = load<u32>(map, MAP_TYPE);
   if (!is_plain_hash(type) && !is_lru(type) && type != HASH_OF_MAPS && type != LPM_TRIE) return <i32>ENOTSUPP;
   const key_size = load<u32>(map, MAP_KEY_SIZE);
-  // One epoch for all: what they give back goes once.
-  epoch_enter();
   let result: i32 = 0;
   for (let i: u32 = 0; i < count && result == 0; i++) {
     result = map_delete_user(map, keys + i * key_size);
     if (result == 0) store<u32>(done, i + 1);
   }
-  epoch_exit();
   return result;
 }

@@ -29,7 +29,6 @@ import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_wri
 import { target_array_remove } from './target-array';
 import { has_spin_lock, value_read, value_read_locked } from './value';
 import { xskmap_write } from './xskmap';
-import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { EINVAL, ENOENT, ENOTSUPP, EOPNOTSUPP, EPERM } from '../errno';
 import {
   BPF_F_LOCK,
@@ -110,13 +109,6 @@ function copy_all(map: usize, values: usize, out: usize): i32 {
 export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32): i32 {
   if (!may_read(map)) return <i32>EPERM;
   if (flags != 0 && (flags != BPF_F_LOCK || !has_spin_lock(map))) return <i32>EINVAL;
-  epoch_enter();
-  const result = read(map, key, out, flags);
-  epoch_exit();
-  return result;
-}
-
-function read(map: usize, key: usize, out: usize, flags: u32): i32 {
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
     case DEVMAP_HASH:
@@ -171,13 +163,6 @@ function read(map: usize, key: usize, out: usize, flags: u32): i32 {
 export function map_update_user(map: usize, key: usize, value: usize, flags: u32): i32 {
   if (!may_write(map)) return <i32>EPERM;
   if (flags & BPF_F_LOCK && !has_spin_lock(map)) return <i32>EINVAL;
-  epoch_enter();
-  const result = write(map, key, value, flags);
-  epoch_exit();
-  return result;
-}
-
-function write(map: usize, key: usize, value: usize, flags: u32): i32 {
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
       return <i32>hash_update(map, key, value, flags);
@@ -235,13 +220,6 @@ function write(map: usize, key: usize, value: usize, flags: u32): i32 {
 
 export function map_delete_user(map: usize, key: usize): i32 {
   if (!may_write(map)) return <i32>EPERM;
-  epoch_enter();
-  const result = remove(map, key);
-  epoch_exit();
-  return result;
-}
-
-function remove(map: usize, key: usize): i32 {
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
     case PERCPU_HASH:
@@ -300,11 +278,10 @@ export function map_take_user(map: usize, key: usize, out: usize): i32 {
     return result == 0 ? stack_trace_remove(map, key) : result;
   }
   if (!is_plain_hash(type) && !is_lru(type)) return <i32>ENOTSUPP;
-  epoch_enter();
   const element = chain_take(map, key, is_lru(type) ? LRU_ELEMENT_KEY : HASH_ELEMENT_KEY);
-  if (element != 0) take_value(map, element, out);
-  epoch_exit();
-  return element == 0 ? <i32>ENOENT : 0;
+  if (element == 0) return <i32>ENOENT;
+  take_value(map, element, out);
+  return 0;
 }
 
 export function is_plain_hash(type: u32): bool {
@@ -331,13 +308,6 @@ function take_value(map: usize, element: usize, out: usize): void {
 /** Key after the one at `key` (address 0: the first) to `out`; -ENOENT at the end. */
 export function map_next_key(map: usize, key: usize, out: usize): i32 {
   if (!may_read(map)) return <i32>EPERM;
-  epoch_enter();
-  const result = next_key(map, key, out);
-  epoch_exit();
-  return result;
-}
-
-function next_key(map: usize, key: usize, out: usize): i32 {
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
     case PERCPU_HASH:

@@ -2,7 +2,6 @@
 // each call from control code, which costs an increment on one CPU, and two atomic operations with more. Objects wait in chunks of their addresses: they stay as they were.
 import { elements_trim } from '../maps/element';
 import { WORKER } from '../worker';
-import { elements_trim } from '../maps/element';
 import { allocator_free } from './allocator';
 import { caches_flush } from './cache';
 import { depot_end, has_caches_on } from './depot';
