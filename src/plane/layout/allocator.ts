@@ -44,8 +44,8 @@ export const OBJECT_MAX = 4088;
 export const ALLOCATION_MAX = 4194304;
 
 /**
- * Size classes: 16 32 48 64, then four per doubling (80 96 112 128 160 …) to 4 MiB. Number of the class of a size from 1 to 64: (size - 1) >> 4. Above:
- * s = size - 1, e = 31 - clz(s), (e - 5) * 4 + ((s >> (e - 2)) & 3). Objects of the first CACHED_CLASSES classes (to 4096 bytes) have caches.
+ * Size classes: 16 32 48 64, then four per doubling (80 96 112 128 160 …) to 4 MiB. Number of the class of a size from 1 on: s = size - 1,
+ * e = 31 - clz(s | 64), (e - 6) * 4 + (s >> (e - 2)). Objects of the first CACHED_CLASSES classes (to 4096 bytes) have caches.
  */
 export const CLASS_COUNT = 68;
 export const CACHED_CLASSES = 28;

@@ -1,14 +1,15 @@
 // Caches: arrays of free objects, one a (depot, class, CPU), which the CPU alone touches. An array, not a list through the objects: measured 2.4 ns to 2.7-9 ns for a
-// pair of allocation and free of one object, 2.5 to 3.0 for 128 in a row, as no load waits for a store into the object itself.
+// pair of allocation and free of one object, 2.5 to 3.0 for 128 in a row, 6.8 to 6.6 for mixed sizes, as no load waits for a store into the object itself.
 import { WORKER } from '../worker';
 import { pages_alloc } from '../pages';
 import { class_bytes, class_cached } from './class';
 import { lock, unlock } from './lock';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
-import { object_put, objects_take } from './slab';
+import { reservation_put } from './reservation';
+import { count_out, objects_take, slab_return } from './slab';
 import {
-  CACHED_CLASSES, CACHE_HEAD, CACHE_HEADS, CACHE_LIMIT, CACHE_TOP, DEPOT_CHARGED, DEPOT_HEADS, DEPOT_LOCK, DEPOT_QUOTA, SLAB_DEPOT,
+  CACHED_CLASSES, CACHE_HEAD, CACHE_HEADS, CACHE_LIMIT, CACHE_TOP, DEPOT_CHARGED, DEPOT_HEADS, DEPOT_LOCK, DEPOT_QUOTA, SLAB_CLASS, SLAB_DEPOT, SLAB_RESERVATION,
 } from '../../layout/allocator';
 import { ROOT, ROOT_CPU_COUNT, ROOT_HEADS, ROOT_HEADS_LOCK, ROOT_NO_OBJECT, WASM_PAGE, WORKERS, WORKER_SIZE } from '../../layout/memory';
 
@@ -117,20 +118,34 @@ export function cache_refill(depot: usize, head: usize, number: u32): u32 {
   return taken;
 }
 
-/** Puts free objects into their slabs, whosever these are. */
+/** Puts free objects of caches into their slabs, whosever these are. */
 export function objects_give(from: usize, count: u32): void {
   let depot: usize = 0;
+  let number: u32 = 0;
+  let given: i32 = 0;
   for (let at = from; at < from + (<usize>count << 2); at += 4) {
     const object = <usize>load<u32>(at);
+    // What is cached lies in slabs of one piece.
     const entry = entry_of(object);
-    // Depots that merge hold the locks of both: what is read under a depot's lock stays.
-    while (<usize>load<u32>(entry, SLAB_DEPOT) != depot) {
-      if (depot != 0) unlock(depot + DEPOT_LOCK);
-      depot = load<u32>(entry, SLAB_DEPOT);
-      lock(depot + DEPOT_LOCK);
+    if (<usize>load<u32>(entry, SLAB_DEPOT) != depot || <u32>load<u8>(entry, SLAB_CLASS) != number) {
+      if (given != 0) count_out(depot, number, -given);
+      given = 0;
+      // Depots that merge hold the locks of both: what is read under a depot's lock stays.
+      while (<usize>load<u32>(entry, SLAB_DEPOT) != depot) {
+        if (depot != 0) unlock(depot + DEPOT_LOCK);
+        depot = load<u32>(entry, SLAB_DEPOT);
+        lock(depot + DEPOT_LOCK);
+      }
+      number = load<u8>(entry, SLAB_CLASS);
     }
-    object_put(depot, object);
+    if (load<u32>(entry, SLAB_RESERVATION) != 0) {
+      reservation_put(entry, object);
+      continue;
+    }
+    given++;
+    slab_return(depot, entry, object);
   }
+  if (given != 0) count_out(depot, number, -given);
   if (depot != 0) unlock(depot + DEPOT_LOCK);
 }
 

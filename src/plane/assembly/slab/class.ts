@@ -6,10 +6,10 @@ import { WASM_PAGE } from '../../layout/memory';
 // @ts-ignore: decorator
 @inline
 export function class_of(size: u32): u32 {
-  if (size <= 64) return (size - <u32>(size != 0)) >> 4;
-  const s = size - 1;
-  const e = 31 - clz<u32>(s);
-  return ((e - 5) << 2) + ((s >> (e - 2)) & 3);
+  // Without a branch: sizes come in any order.
+  const s = size - <u32>(size != 0);
+  const e = 31 - clz<u32>(s | 64);
+  return ((e - 6) << 2) + (s >> (e - 2));
 }
 
 /** Bytes of the objects of a class. */

@@ -155,6 +155,31 @@ export function slab_unlist(depot: usize, entry: usize): void {
   entry_unlink(class_at(depot, load<u8>(entry, SLAB_CLASS)) + CLASS_SLAB, entry);
 }
 
+/** Up to `most` objects of a slab at words from `to` on; returns how many. */
+function slab_take_many(entry: usize, to: usize, most: u32): u32 {
+  const end = to + (<usize>most << 2);
+  let at = to;
+  let object = <usize>load<u32>(entry, SLAB_FREE);
+  for (; object != 0 && at < end; at += 4) {
+    store<u32>(at, <u32>object);
+    object = load<u32>(object);
+  }
+  store<u32>(entry, <u32>object, SLAB_FREE);
+  const key = free_key();
+  const size = <usize>load<u32>(entry, SLAB_OBJECT_SIZE);
+  const last = <usize>load<u32>(entry, SLAB_END);
+  let fresh = <usize>load<u32>(entry, SLAB_FRESH);
+  for (; fresh != last && at < end; at += 4) {
+    store<u32>(at, <u32>fresh);
+    store<u32>(fresh, key, OBJECT_KEY);
+    fresh += size;
+  }
+  store<u32>(entry, <u32>fresh, SLAB_FRESH);
+  const taken = <u32>(at - to) >> 2;
+  store<u32>(entry, load<u32>(entry, SLAB_OUT) + taken, SLAB_OUT);
+  return taken;
+}
+
 /** Up to `most` objects of a class at words from `to` on; returns how many. A slab is made only where none has anything left. */
 export function objects_take(depot: usize, number: u32, to: usize, most: u32): u32 {
   const at = class_at(depot, number);
@@ -167,36 +192,42 @@ export function objects_take(depot: usize, number: u32, to: usize, most: u32): u
       if (entry == 0) break;
       slab_list(depot, entry);
     }
-    const object = slab_take(entry);
-    if (object == 0) {
-      slab_unlist(depot, entry);
-      continue;
-    }
-    store<u32>(to + (<usize>taken << 2), <u32>object);
-    taken++;
+    taken += slab_take_many(entry, to + (<usize>taken << 2), most - taken);
+    if (load<u32>(entry, SLAB_FREE) == 0 && load<u32>(entry, SLAB_FRESH) == load<u32>(entry, SLAB_END)) slab_unlist(depot, entry);
   }
-  store<u32>(at, load<u32>(at, CLASS_OUT) + taken, CLASS_OUT);
-  store<u64>(depot, load<u64>(depot, DEPOT_CHARGED) + <u64>taken * class_bytes(number), DEPOT_CHARGED);
+  count_out(depot, number, <i32>taken);
   return taken;
 }
 
-/** Puts a free object of this depot back. The last slab of a class that has something to give stays, however empty, until slabs_trim. */
+/** So many objects of a class more are out. */
+export function count_out(depot: usize, number: u32, count: i32): void {
+  const at = class_at(depot, number);
+  store<u32>(at, load<u32>(at, CLASS_OUT) + count, CLASS_OUT);
+  store<i64>(depot, load<i64>(depot, DEPOT_CHARGED) + <i64>count * class_bytes(number), DEPOT_CHARGED);
+}
+
+/** Puts a free object of this depot back. */
 export function object_put(depot: usize, object: usize): void {
   const entry = entry_of(load<u32>(entry_of(object), SLAB_START));
   if (load<u32>(entry, SLAB_RESERVATION) != 0) {
     reservation_put(entry, object);
     return;
   }
-  const number = <u32>load<u8>(entry, SLAB_CLASS);
-  const at = class_at(depot, number);
-  store<u32>(at, load<u32>(at, CLASS_OUT) - 1, CLASS_OUT);
-  store<u64>(depot, load<u64>(depot, DEPOT_CHARGED) - load<u32>(entry, SLAB_OBJECT_SIZE), DEPOT_CHARGED);
+  count_out(depot, load<u8>(entry, SLAB_CLASS), -1);
+  slab_return(depot, entry, object);
+}
+
+/** As object_put, of a slab that is not set apart, where the caller counts. The last slab of a class that has something to give stays, however empty, until slabs_trim. */
+export function slab_return(depot: usize, entry: usize, object: usize): void {
   const out = slab_put(entry, object);
+  if (out != 0 && slab_is_listed(entry)) return;
   if (!slab_is_listed(entry)) slab_list(depot, entry);
   if (out != 0) return;
+  const number = <u32>load<u8>(entry, SLAB_CLASS);
+  const head = class_at(depot, number) + CLASS_SLAB;
+  if (number < <u32>CACHED_CLASSES && <usize>load<u32>(head) == entry && load<u32>(entry, SLAB_NEXT) == 0 && (load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) == 0) return;
   slab_unlist(depot, entry);
-  if (number < <u32>CACHED_CLASSES && load<u32>(at, CLASS_SLAB) == 0 && (load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) == 0) slab_list(depot, entry);
-  else slab_destroy(depot, entry);
+  slab_destroy(depot, entry);
 }
 
 /** Gives back all slabs without objects that are out. */
