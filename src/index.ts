@@ -24,6 +24,7 @@ import { xdpHook } from './hooks/xdp/index.ts';
 import { changeObject, type ObjectChanges } from './object/changes.ts';
 import { readObject } from './object/index.ts';
 import type { MapSpec, ObjectSpec } from './object/spec.ts';
+import { allocateWith } from './runtime/allocators/object-allocators.ts';
 import type { LoadedObject, MapHandle } from './runtime/handles.ts';
 import type { Hook } from './runtime/hook.ts';
 import { loadUser, type UserLoadOptions, type UserObject } from './runtime/load.ts';
@@ -56,7 +57,7 @@ export type * from './object/spec.ts';
 export { Ring, type RingOptions } from './ring.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
-export { isArray, isRingbuf } from './runtime/handles.ts';
+export { isAllocator, isArray, isRingbuf } from './runtime/handles.ts';
 export type { HelperResults } from './runtime/helper-results.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';
@@ -197,7 +198,15 @@ export async function createMap(
   const spec = specOf(definition);
   if ('runtime' in where) {
     pinsOf(where.runtime.plane).files ??= await filesOfMachine();
-    return openMap(createLike(where.runtime, spec, undefined), spec, undefined);
+    const map = createLike(where.runtime, spec, undefined);
+    try {
+      const given = 'contents' in definition ? [] : [definition.elemAllocator, definition.kptrAllocator];
+      allocateWith(map, spec, given);
+    } catch (error) {
+      map.close();
+      throw error;
+    }
+    return openMap(map, spec, undefined);
   }
   const { createKernelMap } = await import('./linux/object-maps.ts');
   const { linuxMap } = await import('./linux/map-handles.ts');

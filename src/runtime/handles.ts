@@ -3,10 +3,12 @@
  *
  * This file: the handle types that both targets (this one and linux/) give out.
  */
+
 import type { MapTypeName } from '../abi/map-types.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { Value } from '../btf/codec.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
+import type { AllocatorStats } from './allocators/stats.ts';
 import type { OwnedField } from './maps/owned.ts';
 
 export type { Value } from '../btf/codec.ts';
@@ -233,6 +235,14 @@ export interface ArenaHandle extends MapHandle {
   give(address: number, count: number): void;
 }
 
+/** A map of type `allocator`: where programs take objects from (bpf/include/sluice/mem.h). By key there is nothing in it. */
+export interface AllocatorHandle extends MapHandle {
+  /** Exact while no program runs. */
+  stats(): AllocatorStats;
+  /** Lets the two share slabs from now on; their numbers stay apart. SLUICE_MAP_EINVAL: their quotas differ, or each has one of its own. */
+  merge(other: AllocatorHandle): void;
+}
+
 /** struct_ops: programs as the functions of a struct of the kernel. In user space it is modelled: nothing calls the programs. */
 export interface StructOpsHandle extends MapHandle {
   readonly state: 'init' | 'inuse' | 'tobefree' | 'ready';
@@ -280,6 +290,10 @@ export interface PerfEventHandle extends MapHandle {
   consume(callback: (record: Uint8Array, cpu: number) => void): number;
   /** Records that found no room since the last call; in the kernel as far as what was consumed tells. */
   lost(): number;
+}
+
+export function isAllocator(map: MapHandle): map is AllocatorHandle {
+  return map.type === 'allocator' && 'stats' in map;
 }
 
 export function isRingbuf(map: MapHandle): map is RingbufHandle {

@@ -1,4 +1,5 @@
 /** The maps of one object in the user-space target: created, filled with their initial contents, addressed for programs. */
+import { mapFlags } from '../abi/map-rules.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { MapFacts } from '../object/resolved.ts';
@@ -6,6 +7,9 @@ import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
 import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
+import type { Claim } from './allocators/facts.ts';
+import { allocateFor, claimsOf, placedMaps } from './allocators/object-allocators.ts';
+import type { PlacedMap } from './allocators/program-facts.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigContents } from './kconfig.ts';
 import { openMap } from './maps/open.ts';
@@ -22,6 +26,9 @@ export interface ObjectMaps {
   readonly addresses: ReadonlyMap<string, MapAddress>;
   /** Records of the object's types; undefined without BTF. Maps hold what they need of them. */
   readonly records: Records | undefined;
+  /** By name, as policies know them; and what the object says of maps that were there before. */
+  readonly placed: ReadonlyMap<string, PlacedMap>;
+  readonly claims: readonly Claim[];
   /** The prog arrays that a program uses. */
   progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
@@ -71,13 +78,17 @@ export function createObjectMaps(
         if (!(error instanceof UnsupportedError) || needed.has(spec.name)) throw error;
       }
     }
+    allocateFor(runtime.plane, created);
     for (const { map, spec, fresh } of created.values()) if (fresh) connectMaps(map, spec, created);
   } catch (error) {
     close();
     throw error;
   }
+  const placed = placedMaps(runtime.plane, created, object.btf);
   return {
     records,
+    placed,
+    claims: claimsOf(created, placed),
     handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     progArraysOf: (program) =>
@@ -112,6 +123,8 @@ interface Opened {
   readonly map: PlaneMap;
   /** It was made for this object, and begins with what the object says. */
   readonly fresh: boolean;
+  /** It was made just now: for this object, or from the file of a pin. */
+  readonly made: boolean;
 }
 
 function checkNames(object: ObjectSpec, maps: Readonly<Record<string, MapHandle>>): void {
@@ -135,30 +148,32 @@ function openOne(
     return {
       map: alike(givenMap(runtime, given, spec, options), spec, `the map given for ${spec.name}`),
       fresh: false,
+      made: false,
     };
   const create = () => createOne(runtime, spec, object, options.kconfig ?? {}, records);
-  if (spec.pinning !== 'by-name') return { map: create(), fresh: true };
+  if (spec.pinning !== 'by-name') return { map: create(), fresh: true, made: true };
   const pins = pinsOf(runtime.plane);
   if (options.pinFolder === undefined) {
     const there = pins.openByName(spec.name);
-    if (there !== undefined) return { map: alike(there, spec, `the map pinned as ${spec.name}`), fresh: false };
+    if (there !== undefined)
+      return { map: alike(there, spec, `the map pinned as ${spec.name}`), fresh: false, made: false };
     const map = create();
     pins.pinByName(spec.name, map);
-    return { map, fresh: true };
+    return { map, fresh: true, made: true };
   }
   const path = `${options.pinFolder}/${spec.name}`;
   const there = pins.open(path);
-  if (there !== undefined) return { map: alike(there, spec, `the map at ${path}`), fresh: false };
+  if (there !== undefined) return { map: alike(there, spec, `the map at ${path}`), fresh: false, made: false };
   const stored = pins.stored(path);
   if (stored === undefined) {
     const map = create();
     pins.pin(path, map);
-    return { map, fresh: true };
+    return { map, fresh: true, made: true };
   }
   const map = alike(createLike(runtime, spec, object.btf, records), spec, `the map at ${path}`, stored.attributes);
   stored.fill(map);
   pins.adopt(path, map);
-  return { map, fresh: false };
+  return { map, fresh: false, made: true };
 }
 
 function givenMap(runtime: Runtime, given: MapHandle, spec: MapSpec, { share }: ObjectMapOptions): PlaneMap {
@@ -239,8 +254,11 @@ function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): 
   if (work !== undefined) runtime.view().setUint32(map.address + MAP_WORK, work + 1, true);
 }
 
-/** Sizes of a map where they are not those of the definition. */
-function shapeOf(spec: MapSpec): Partial<Pick<MapSpec, 'keySize' | 'valueSize'>> {
+/** Sizes and flags of a map where they are not those of the definition. */
+function shapeOf(spec: MapSpec): Partial<Pick<MapSpec, 'keySize' | 'valueSize' | 'flags'>> {
+  // What comes from an allocator is not made beforehand.
+  if (spec.allocators?.elem !== undefined && (spec.type === 'hash' || spec.type === 'percpu_hash'))
+    return { flags: spec.flags | mapFlags.no_prealloc };
   // A ring's value type describes its records.
   if (spec.type === 'ringbuf' || spec.type === 'user_ringbuf') return { keySize: 0, valueSize: 0 };
   if (spec.type === 'insn_array') return { valueSize: INSN_ARRAY_VALUE_SIZE };

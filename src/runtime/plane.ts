@@ -64,6 +64,8 @@ export interface PlaneExports {
   map_set_record(map: number, record: number): void;
   /** Address of a key's value, 0 if there is none. */
   map_value_peek(map: number, key: number): number;
+  /** Its allocators, which it holds from then on; 0: as it was made. 0, or -EINVAL (plane/assembly/maps/allocator.ts). */
+  map_set_allocators(map: number, elem: number, kptr: number): number;
   record_set_release(set: number): void;
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;

@@ -6,6 +6,7 @@ import { recordFields, type SpecialField, valueFields } from '../btf/special-fie
 import type { Btf } from '../btf/types.ts';
 import { InternalError } from '../errors.ts';
 import * as layout from '../plane/layout/record.ts';
+import type { PlaneInstance } from './plane.ts';
 import type { Runtime } from './runtime.ts';
 
 const kinds: Readonly<Record<string, number>> = {
@@ -52,6 +53,17 @@ interface Field {
   readonly destructor: number;
 }
 
+/** Structs by their records. Records of a set that is gone are written over in time. */
+const structs = new WeakMap<WebAssembly.Memory, Map<number, { readonly btf: Btf; readonly struct: number }>>();
+
+/** What struct a record is of; undefined for one of map values. */
+export function structOfRecord(
+  { memory }: PlaneInstance,
+  record: number,
+): { readonly btf: Btf; readonly struct: number } | undefined {
+  return structs.get(memory)?.get(record);
+}
+
 export class Records {
   readonly btf: Btf;
   readonly #runtime: Runtime;
@@ -77,6 +89,8 @@ export class Records {
     const record = this.#place(fields.length);
     // Before its fields: structs may point to their own kind.
     this.#objects.set(struct, record);
+    const { memory } = this.#runtime.plane;
+    structs.set(memory, (structs.get(memory) ?? new Map()).set(record, { btf: this.btf, struct }));
     this.#write(record, struct, this.btf.sizeOf(struct), fields);
     return record;
   }

@@ -1,6 +1,7 @@
 /** A map that no object defines. */
 import type { MapTypeName } from '../../abi/map-types.ts';
 import type { MapSpec } from '../../object/spec.ts';
+import type { MapHandle } from '../handles.ts';
 
 export interface MapDefinition {
   readonly type: MapTypeName;
@@ -14,6 +15,9 @@ export interface MapDefinition {
   /** BPF_F_*. */
   readonly flags?: number;
   readonly mapExtra?: bigint;
+  /** Maps of type `allocator` of the same runtime: where elements come from (a hash then makes none beforehand), and what fields of values own. */
+  readonly elemAllocator?: MapHandle;
+  readonly kptrAllocator?: MapHandle;
   /** What a map of maps holds: a definition, or the `spec` of a handle. */
   readonly inner?: MapDefinition | MapSpec | undefined;
 }
@@ -25,6 +29,7 @@ const keyless: ReadonlySet<MapTypeName> = new Set([
   'ringbuf',
   'user_ringbuf',
   'arena',
+  'allocator',
 ]);
 const valueless: ReadonlySet<MapTypeName> = new Set(['ringbuf', 'user_ringbuf', 'arena']);
 /** Types whose values are numbers or descriptors of something. */
@@ -45,7 +50,9 @@ const handles: ReadonlySet<MapTypeName> = new Set([
 
 export function specOf(definition: MapDefinition | MapSpec): MapSpec {
   if ('contents' in definition) return { ...definition, contents: { kind: 'none' }, pinning: 'none' };
-  const { type, inner } = definition;
+  const { type, inner, elemAllocator, kptrAllocator } = definition;
+  const named = (map: MapHandle | undefined) => map && ({ kind: 'map', map: map.name } as const);
+  const [elem, kptr] = [named(elemAllocator), named(kptrAllocator)];
   return {
     name: definition.name ?? type,
     type,
@@ -59,6 +66,9 @@ export function specOf(definition: MapDefinition | MapSpec): MapSpec {
     keyTypeId: 0,
     valueTypeId: 0,
     inner: inner === undefined ? undefined : specOf(inner),
+    ...(elem === undefined && kptr === undefined
+      ? {}
+      : { allocators: { ...(elem && { elem }), ...(kptr && { kptr }) } }),
     contents: { kind: 'none' },
     section: '',
   };

@@ -5,6 +5,7 @@ import { RINGBUF_SHARED } from '../../plane/layout/map-ringbuf.ts';
 import type { MapHandle } from '../handles.ts';
 import { UserProgram } from '../program.ts';
 import { TypedMap } from '../typed-map.ts';
+import { AllocatorMap } from './allocator.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
 import { BloomFilterMap, QueueMap } from './keyless.ts';
@@ -44,6 +45,8 @@ export function openMap(map: PlaneMap, spec: MapSpec, btf: Btf | undefined): Map
       return new UserRingbufMap(map, spec, btf);
     case 'array':
       return new ArrayMap(map, spec, btf);
+    case 'allocator':
+      return new AllocatorMap(map, spec, btf);
     case 'arena':
       return new ArenaMap(map, spec, btf);
     case 'struct_ops':

@@ -35,6 +35,8 @@ export interface OwnedObject {
   readonly size: number;
   /** Struct in the BTF of the load that the record is of, 0 for an object of the kernel. */
   readonly struct: number;
+  /** Address of its record, 0 for an object of the kernel. */
+  readonly record: number;
   /** Its bpf_refcount, undefined if it has none: others may own it too. */
   readonly references: number | undefined;
   /** Only where the walk comes to it first: an object with a reference count may stand in several places. */
@@ -89,7 +91,7 @@ export function reachableObjects(plane: PlaneInstance): ReadonlyMap<number, Owne
 }
 
 /** Addresses of the values of all elements of a map that ever were in use, deleted ones included; of per-CPU types of the first CPU's. */
-function* valuesOf(plane: PlaneInstance, map: number): Generator<number> {
+export function* valuesOf(plane: PlaneInstance, map: number): Generator<number> {
   const view = plane.view();
   const word = (at: number) => view.getUint32(map + at, true);
   const type = word(MAP_TYPE);
@@ -200,12 +202,13 @@ class Walk {
     const view = this.#plane.view();
     const fresh = !this.#seen.has(address);
     this.#seen.add(address);
-    if (record === 0) return { address, size: 0, struct: 0, references: undefined, fields: [] };
+    if (record === 0) return { address, size: 0, struct: 0, record, references: undefined, fields: [] };
     const refcount = view.getUint32(record + layout.RECORD_REFCOUNT, true);
     return {
       address,
       size: view.getUint32(record + layout.RECORD_SIZE, true),
       struct: view.getUint32(record + layout.RECORD_TYPE, true),
+      record,
       references: refcount === 0 ? undefined : view.getUint32(address + refcount - 1, true),
       fields: fresh && kind !== 'percpu_kptr' ? this.fields(record, address) : [],
     };
