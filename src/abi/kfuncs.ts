@@ -63,6 +63,16 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family('bpf_wq_init bpf_wq_set_callback_impl bpf_wq_start', {
     modelledWith: 'work runs once the program has ended, as timers do that are due',
   }),
+  ...family(
+    prefixed(
+      'bpf_',
+      `obj_new_impl obj_drop_impl refcount_acquire_impl list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front list_back
+       rbtree_add_impl rbtree_remove rbtree_first rbtree_root rbtree_left rbtree_right`,
+    ),
+  ),
+  ...family('bpf_percpu_obj_new_impl bpf_percpu_obj_drop_impl', {
+    modelledWith: 'one allocation with a copy for each CPU of the runtime, zeroed',
+  }),
   ...family([...ownKfuncs.keys()].join(' ')),
 ]);
 

@@ -155,8 +155,6 @@ export const refusedHelpers: Readonly<Record<string, string>> = {
   btf_find_by_name_kind: 'there is no BTF of a kernel in the memory of programs',
   snprintf_btf: 'there is no BTF of a kernel in the memory of programs',
   kallsyms_lookup_name: 'there are no symbols of a kernel',
-  per_cpu_ptr: 'there are no percpu variables of a kernel',
-  this_cpu_ptr: 'there are no percpu variables of a kernel',
 };
 
 /** Instructions that are not there for every program, by kind of `Operation` (src/isa/operation.ts). */
@@ -167,12 +165,10 @@ export const instructionLimits: Readonly<Record<string, string>> = {
   'call-register': 'raw programs: no Linux has it',
 };
 
-const noObjects = 'objects that programs allocate and own are not there yet';
 const noKernelObject = 'no struct of a kernel stands behind it';
 
 /** Why a kfunc is refused, by the start of its name; the first that fits. */
 export const refusedKfuncs: readonly (readonly [start: RegExp, why: string])[] = [
-  [/^bpf_(obj_new|obj_drop|percpu_obj|refcount_acquire|list_|rbtree_)/, noObjects],
   [/^(bpf_task_(?!work)|bpf_get_task_|bpf_iter_(task|css_task))/, noTask],
   [/^bpf_task_work/, noSignal],
   [/^(bpf_iter_|bpf_cgroup_|bpf_get_mem_cgroup|bpf_put_mem_cgroup|css_|cgroup_|bpf_iter_css)/, noIterator],

@@ -16,13 +16,25 @@ export interface CallRules {
 }
 
 /** Writes one record (HELPER_SIZE bytes) at `address`; `index` is the function's place in the shared table. */
-export function writeRules(view: DataView, address: number, rules: CallRules, index: number): void {
+export function writeRules(
+  view: DataView,
+  address: number,
+  rules: CallRules,
+  index: number,
+  passed: ReadonlyMap<number, bigint> = new Map(),
+): void {
   view.setUint32(address + layout.HELPER_ID, rules.id, true);
   view.setUint32(address + layout.HELPER_INDEX, index, true);
   view.setUint32(address + layout.HELPER_ARGUMENT_COUNT, rules.args.length, true);
   view.setUint32(address + layout.HELPER_RETURNS, rules.returns, true);
   view.setUint32(address + layout.HELPER_RETURNS_SIZE, rules.returnsSize, true);
   view.setUint32(address + layout.HELPER_FLAGS, rules.flags, true);
+  let mask = 0;
+  for (const [number, value] of passed) {
+    mask |= 1 << number;
+    view.setBigUint64(address + layout.HELPER_PASSED_VALUES + (number - 1) * 8, BigInt.asUintN(64, value), true);
+  }
+  view.setUint32(address + layout.HELPER_PASSED, mask, true);
   for (const [at, { kind, size }] of rules.args.entries()) {
     view.setUint8(address + layout.HELPER_ARGUMENTS + at, kind);
     view.setUint32(address + layout.HELPER_FIXED_SIZES + at * 4, size, true);

@@ -1,5 +1,17 @@
 /** Faults: what stopped a run, where, and in whose words (the kernel verifier's, where it has words for the problem). */
 import type { LineInfo } from '../object/spec.ts';
+import {
+  FIELD_LIST_HEAD,
+  FIELD_LIST_NODE,
+  FIELD_RB_NODE,
+  FIELD_RB_ROOT,
+  FIELD_REFCOUNT,
+  FIELD_RES_SPIN_LOCK,
+  FIELD_SPIN_LOCK,
+  FIELD_TASK_WORK,
+  FIELD_TIMER,
+  FIELD_WORK,
+} from '../plane/layout/record.ts';
 
 export const faultCodes = [
   undefined,
@@ -31,6 +43,7 @@ export const faultCodes = [
   'SLUICE_FAULT_MODIFIED_POINTER',
   'SLUICE_FAULT_UNRELEASED_REFERENCE',
   'SLUICE_FAULT_TOO_MANY_REFERENCES',
+  'SLUICE_FAULT_SPECIAL_FIELD',
 ] as const;
 
 /** Stable: programs and tests may compare them. */
@@ -49,6 +62,8 @@ export type ObjectKind =
   | 'map'
   | 'function'
   | 'kernel object'
+  | 'object'
+  | 'per-CPU object'
   | 'stale packet pointer'
   | 'null map value'
   | 'null memory';
@@ -116,6 +131,8 @@ const kernelTypes: Readonly<Record<ObjectKind, string>> = {
   map: 'map_ptr',
   function: 'func',
   'kernel object': 'ptr_',
+  object: 'ptr_',
+  'per-CPU object': 'percpu_ptr_',
   'stale packet pointer': 'scalar',
   'null map value': 'map_value_or_null',
   'null memory': 'mem_or_null',
@@ -126,6 +143,20 @@ export function offsetIn(object: PointedObject, address: bigint): bigint {
   const start = object.kind === 'stack' ? object.base + object.size : object.base;
   return BigInt.asIntN(64, address - BigInt(start));
 }
+
+/** Special fields by FIELD_ kind, as btf_field_type_name of the kernel says them; pointers apart. */
+const specialFields: ReadonlyMap<number, string> = new Map([
+  [FIELD_SPIN_LOCK, 'bpf_spin_lock'],
+  [FIELD_RES_SPIN_LOCK, 'bpf_res_spin_lock'],
+  [FIELD_TIMER, 'bpf_timer'],
+  [FIELD_WORK, 'bpf_wq'],
+  [FIELD_TASK_WORK, 'bpf_task_work'],
+  [FIELD_LIST_HEAD, 'bpf_list_head'],
+  [FIELD_LIST_NODE, 'bpf_list_node'],
+  [FIELD_RB_ROOT, 'bpf_rb_root'],
+  [FIELD_RB_NODE, 'bpf_rb_node'],
+  [FIELD_REFCOUNT, 'bpf_refcount'],
+]);
 
 /** The problem in one line. */
 export function problemOf(fault: RawFault): string {
@@ -207,6 +238,14 @@ export function problemOf(fault: RawFault): string {
       return `${r} must have zero offset when passed to release func or trusted arg to kfunc`;
     case 'SLUICE_FAULT_UNRELEASED_REFERENCE':
       return `BPF_EXIT instruction in main prog would lead to reference leak: Unreleased reference alloc_insn=${detail}`;
+    case 'SLUICE_FAULT_SPECIAL_FIELD': {
+      const field = specialFields.get(Number(detail));
+      if (field !== undefined)
+        return field.endsWith('spin_lock')
+          ? 'bpf_spin_lock cannot be accessed directly by load/store'
+          : `direct access to ${field} is disallowed`;
+      return fault.access === 'read' ? 'kptr access size must be BPF_DW' : 'store to referenced kptr disallowed';
+    }
     case 'SLUICE_FAULT_TOO_MANY_REFERENCES':
       return `more than ${detail} ringbuf records reserved at once`;
     default:
@@ -237,7 +276,9 @@ export function reasonOf(fault: RawFault): string {
     case 'SLUICE_FAULT_STALE_PACKET':
       return `${at} through a packet pointer from before a helper that may move the packet; load data and data_end again`;
     case 'SLUICE_FAULT_RELEASED_MEMORY':
-      return `${at}, in a record that was already submitted or discarded`;
+      return object?.kind === 'object'
+        ? `${at}, in an object that the program does not have any more: it was dropped, or went with what owned it`
+        : `${at}, in a record that was already submitted or discarded`;
     case 'SLUICE_FAULT_UNINITIALISED_STACK':
       return `${at}; byte ${detail} of them was never written`;
     case 'SLUICE_FAULT_JUMP_OUT':

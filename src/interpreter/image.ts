@@ -7,6 +7,7 @@ import {
   BPF_F_WRONLY_PROG,
   MAP_FLAGS,
   MAP_MAX_ENTRIES,
+  MAP_RECORD,
   MAP_STRIDE,
   MAP_TYPE,
   MAP_VALUE_SIZE,
@@ -16,7 +17,7 @@ import { ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { ROOT, ROOT_CPU_COUNT } from '../plane/layout/memory.ts';
 import { type CallRules, writeRules } from './call-rules.ts';
 import * as layout from './layout.ts';
-import { predecode } from './predecode.ts';
+import { globalTag, predecode } from './predecode.ts';
 
 export type Context = ProgramDeclaration['context'];
 
@@ -24,6 +25,8 @@ export type Context = ProgramDeclaration['context'];
 export interface BoundFunction {
   readonly rules: CallRules;
   readonly index: number;
+  /** Of a call whose arguments the loader passes: ResolvedProgram.passed. */
+  readonly passed?: ReadonlyMap<number, bigint>;
 }
 
 /** What an image is made from besides the program. */
@@ -67,7 +70,13 @@ export function writeImage(
   const slots = program.insns.length;
   const regions = regionsOf(program, view());
   const contextSize = parts.context?.size ?? 0;
-  const bound = [...parts.helpers.values(), ...parts.kfuncs];
+  // A call that the loader passes something to has a record of its own.
+  const own = new Map<number, BoundFunction>();
+  for (const [slot, passed] of program.passed ?? []) {
+    const kfunc = parts.kfuncs[program.insns[slot]!.imm];
+    if (kfunc !== undefined) own.set(slot, { ...kfunc, passed });
+  }
+  const bound = [...parts.helpers.values(), ...parts.kfuncs, ...own.values()];
 
   // Offsets of the parts, each aligned to 16.
   let size = layout.IMAGE_HEADER_SIZE;
@@ -89,7 +98,7 @@ export function writeImage(
     fn === undefined ? undefined : address + helperRecords + bound.indexOf(fn) * layout.HELPER_SIZE;
   const predecoded = predecode(program, {
     helper: (id) => recordOf(parts.helpers.get(id)),
-    kfunc: (index) => recordOf(parts.kfuncs[index]),
+    kfunc: (index, slot) => recordOf(own.get(slot) ?? parts.kfuncs[index]),
   });
 
   const memory = view();
@@ -137,7 +146,7 @@ export function writeImage(
     memory.setUint32(record + layout.REGION_AUX, region.aux, true);
   }
   for (const [at, fn] of bound.entries())
-    writeRules(memory, address + helperRecords + at * layout.HELPER_SIZE, fn.rules, fn.index);
+    writeRules(memory, address + helperRecords + at * layout.HELPER_SIZE, fn.rules, fn.index, fn.passed);
   return { program, context: parts.context, address, size, problems: predecoded.problems };
 }
 
@@ -186,8 +195,8 @@ function regionsOf(program: ResolvedProgram, view: DataView): Region[] {
     seen.add(region.base);
   };
   for (const value of program.valuesAt.values()) {
-    const tag = layout.KIND_GLOBAL | (value.readOnly ? layout.TAG_READ_ONLY : 0);
-    add({ tag, base: value.base, extent: value.size, stride: 0, element: value.size, aux: 0 });
+    const tag = globalTag(value);
+    add({ tag, base: value.base, extent: value.size, stride: 0, element: value.size, aux: value.record ?? 0 });
   }
   for (const table of program.jumpTables) {
     const extent = table.slots.length * 8;
@@ -210,7 +219,8 @@ function regionsOf(program: ResolvedProgram, view: DataView): Region[] {
       tag:
         layout.KIND_MAP_VALUE |
         ((flags & BPF_F_RDONLY_PROG) !== 0 ? layout.TAG_READ_ONLY : 0) |
-        ((flags & BPF_F_WRONLY_PROG) !== 0 ? layout.TAG_WRITE_ONLY : 0),
+        ((flags & BPF_F_WRONLY_PROG) !== 0 ? layout.TAG_WRITE_ONLY : 0) |
+        (view.getUint32(address + MAP_RECORD, true) !== 0 ? layout.TAG_FIELDS : 0),
       base: view.getUint32(address + MAP_VALUES, true),
       extent: cpus * stride * view.getUint32(address + MAP_MAX_ENTRIES, true),
       stride,

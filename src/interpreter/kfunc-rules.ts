@@ -1,6 +1,8 @@
 /** Rules of calls from the prototypes of kfuncs: what the names and types of their parameters say (Documentation/bpf/kfuncs.rst). */
 import { type KfuncParameter, type KfuncType, kfuncSignature } from '../abi/kfunc-signature.ts';
 import { kfuncOfBody } from '../abi/kfuncs.ts';
+import { objectKfuncs } from '../abi/object-kfuncs.ts';
+import { FIELD_LIST_HEAD, FIELD_LIST_NODE, FIELD_RB_NODE, FIELD_RB_ROOT } from '../plane/layout/record.ts';
 import type { CallRules } from './call-rules.ts';
 import * as layout from './layout.ts';
 
@@ -16,6 +18,10 @@ const flagsByName: Readonly<Record<string, number>> = {
   bpf_xdp_pull_data: layout.HELPER_CHANGES_PACKET,
   bpf_wq_set_callback_impl: layout.HELPER_KEEPS_CALLBACK,
 };
+
+/** Roots of lists and trees, and nodes in objects. */
+const roots: Readonly<Record<string, number>> = { bpf_list_head: FIELD_LIST_HEAD, bpf_rb_root: FIELD_RB_ROOT };
+const nodes: Readonly<Record<string, number>> = { bpf_list_node: FIELD_LIST_NODE, bpf_rb_node: FIELD_RB_NODE };
 
 const slices: Readonly<Record<string, number>> = {
   bpf_dynptr_slice: layout.RETURN_SLICE,
@@ -33,10 +39,26 @@ export function kfuncRules(body: string): CallRules | undefined {
     id: 0,
     name,
     args: params.map((param, at) => argument(name, param, params[at + 1])),
-    returns: slices[name] ?? (params[2]?.name === 'rdwr_buf_size' ? layout.RETURN_SIZED_MEM : result(returns)),
+    returns:
+      objectResult(name, returns) ??
+      slices[name] ??
+      (params[2]?.name === 'rdwr_buf_size' ? layout.RETURN_SIZED_MEM : result(returns)),
     returnsSize: returns.kind === 'pointer' && returns.to.kind === 'scalar' ? returns.to.size : 0,
-    flags: (flagsByName[name] ?? 0) | destroys,
+    flags: (flagsByName[name] ?? 0) | destroys | objectFlags(name),
   };
+}
+
+function objectResult(name: string, returns: KfuncType): number | undefined {
+  const kfunc = objectKfuncs.get(name);
+  if (kfunc === undefined || returns.kind !== 'pointer') return undefined;
+  if (kfunc.act === 'make') return kfunc.percpu ? layout.RETURN_PERCPU_OBJECT : layout.RETURN_OBJECT;
+  return kfunc.act === 'share' ? layout.RETURN_SAME_OBJECT : layout.RETURN_ELEMENT;
+}
+
+function objectFlags(name: string): number {
+  const act = objectKfuncs.get(name)?.act;
+  if (act === 'drop') return layout.HELPER_DROPS_OBJECT;
+  return act === 'insert' && name.includes('rbtree') ? layout.HELPER_COMPARES : 0;
 }
 
 function argument(kfunc: string, param: KfuncParameter, next: KfuncParameter | undefined): CallRules['args'][number] {
@@ -54,10 +76,15 @@ function argument(kfunc: string, param: KfuncParameter, next: KfuncParameter | u
     return rule(kfunc.endsWith('restore') ? layout.ARGUMENT_FIXED_MEM : layout.ARGUMENT_FIXED_MEM_UNINIT, 8);
   if (next?.suffix === 'sz' || next?.suffix === 'szk')
     return rule(suffix === 'opt' ? layout.ARGUMENT_BUFFER_OR_NULL : layout.ARGUMENT_MEM);
+  if (suffix === 'alloc')
+    return rule(objectKfuncs.get(kfunc)?.percpu ? layout.ARGUMENT_PERCPU_OBJECT : layout.ARGUMENT_OBJECT);
+  if (suffix === 'refcounted_kptr') return rule(layout.ARGUMENT_OBJECT);
   if (to.kind === 'scalar') return rule(layout.ARGUMENT_FIXED_MEM_UNINIT, to.size);
   if (to.kind !== 'struct') return rule(layout.ARGUMENT_ANYTHING);
   if (to.name === 'bpf_dynptr')
     return rule(suffix === 'uninit' ? layout.ARGUMENT_DYNPTR_UNINIT : layout.ARGUMENT_DYNPTR, 16);
+  if (roots[to.name] !== undefined) return rule(layout.ARGUMENT_FIELD, roots[to.name]);
+  if (nodes[to.name] !== undefined) return rule(layout.ARGUMENT_NODE, nodes[to.name]);
   if (to.name.startsWith('bpf_iter_'))
     return rule(kfunc.endsWith('_new') ? layout.ARGUMENT_ITERATOR_UNINIT : layout.ARGUMENT_ITERATOR, to.size);
   if (contexts.has(to.name)) return rule(layout.ARGUMENT_CONTEXT);

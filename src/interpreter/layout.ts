@@ -14,7 +14,11 @@ export const REGISTER_SIZE = 32;
 export const REGISTER_TAG = 8;
 export const REGISTER_BASE = 12;
 export const REGISTER_OBJECT_SIZE = 16;
-/** Stack: serial number of the frame << 8 | its index. Ringbuf: generation << 8 | index of the reservation. Function: its index. Map value: address of the map. */
+/**
+ * Stack: serial number of the frame << 8 | its index. Ringbuf: generation << 8 | index of the reservation. Function: its index. Map value: address of the
+ * map. Global data with special fields: their record. Object: what STATE_OBJECT_SERIAL was when the program got the pointer; its record stands in place of
+ * the size.
+ */
 export const REGISTER_AUX = 20;
 export const REGISTER_SCRATCH = 352;
 
@@ -47,12 +51,17 @@ export const KIND_DYNPTR = 16;
 export const KIND_ITERATOR = 17;
 /** A pointer into the arena whose header is in aux. */
 export const KIND_ARENA = 18;
+/** An object of a type of the program, and one with a copy for each CPU, which is not accessed by this pointer. */
+export const KIND_OBJECT = 19;
+export const KIND_PERCPU_OBJECT = 20;
 export const KIND_UNINITIALISED = 255;
 /** Flags of a tag. */
 export const TAG_READ_ONLY = 0x100;
 export const TAG_WRITE_ONLY = 0x200;
 /** Memory in the packet: as stale as a packet pointer once the packet may have moved. */
 export const TAG_IN_PACKET = 0x400;
+/** Map value or global data with special fields (plane/layout/record.ts): not all of it may be accessed. */
+export const TAG_FIELDS = 0x800;
 
 /** u32 STATUS_*; u32 slot of the next instruction (at a fault: of the bad one). */
 export const STATE_STATUS = 384;
@@ -106,6 +115,9 @@ export const STATE_COOKIE = 560;
 /** u64 each: what loads from an arena see that have no page, and where such stores go. */
 export const STATE_ARENA_ZERO = 568;
 export const STATE_ARENA_SINK = 624;
+
+/** u32: number of the last object that a program made or gave up. */
+export const STATE_OBJECT_SERIAL = 632;
 
 export const OPTION_UNINITIALISED_STACK = 1;
 
@@ -182,7 +194,14 @@ export const FRAME_CALL = 0;
 export const FRAME_LOOP = 1;
 export const FRAME_CALLBACK = 2;
 
-export const STATE_SIZE = STATE_FRAMES + MAX_FRAMES * FRAME_STRIDE;
+/**
+ * The last objects that were made or gave up their memory, by address >> 4: u32 address, number. A pointer to this address with a smaller number is to what
+ * was there before.
+ */
+export const STATE_OBJECTS = STATE_FRAMES + MAX_FRAMES * FRAME_STRIDE;
+export const OBJECTS = 4096;
+
+export const STATE_SIZE = STATE_OBJECTS + OBJECTS * 8;
 
 /** An image: u32 each. Instructions are 16 bytes a slot. */
 export const IMAGE_SLOTS = 0;
@@ -293,7 +312,10 @@ export const HELPER_ARGUMENTS = 20;
 export const HELPER_FIXED_SIZES = 28;
 /** u32: bytes that RETURN_FIXED_MEM points to. */
 export const HELPER_RETURNS_SIZE = 48;
-export const HELPER_SIZE = 64;
+/** u32: bit by number of the argument: what is passed in its place stands in the row of u64 (ResolvedProgram.passed). */
+export const HELPER_PASSED = 52;
+export const HELPER_PASSED_VALUES = 64;
+export const HELPER_SIZE = 112;
 export const HELPER_CHANGES_PACKET = 1;
 /** Takes a reservation back (argument 1). */
 export const HELPER_RELEASES = 2;
@@ -308,6 +330,11 @@ export const HELPER_RELEASES_DYNPTR = 128;
 export const HELPER_DESTROYS_ITERATOR = 256;
 /** Keeps the function in argument 2 for later: it is given image << 32 | index of the function, as layout/timer.ts has it. */
 export const HELPER_KEEPS_CALLBACK = 512;
+/** Gives up the object in argument 1; compares elements by the function in argument 3. */
+export const HELPER_DROPS_OBJECT = 1024;
+export const HELPER_COMPARES = 2048;
+/** In STATE_CALLBACK_HELPER: the function compares elements, STATE_CALLBACK_MAP is the offset of the node in them. */
+export const CALLBACK_COMPARES = 0xffff_ffff;
 
 export const ARGUMENT_DONTCARE = 0;
 export const ARGUMENT_ANYTHING = 1;
@@ -344,6 +371,14 @@ export const ARGUMENT_ITERATOR_UNINIT = 28;
 /** Memory that the kfunc may write, of the size in the next argument. */
 export const ARGUMENT_BUFFER_OR_NULL = 29;
 
+/** The start of an object; of one with a copy for each CPU. */
+export const ARGUMENT_OBJECT = 30;
+export const ARGUMENT_PERCPU_OBJECT = 31;
+/** A special field of a map value, global data or an object; a field of an object: FIELD_ kind in place of the size. */
+export const ARGUMENT_FIELD = 32;
+export const ARGUMENT_NODE = 33;
+export const ARGUMENT_KPTR = 34;
+
 export const RETURN_INTEGER = 0;
 export const RETURN_VOID = 1;
 export const RETURN_MAP_VALUE = 2;
@@ -360,6 +395,15 @@ export const RETURN_SLICE = 8;
 export const RETURN_SLICE_WRITABLE = 9;
 /** NULL or memory of the size in argument 3. */
 export const RETURN_SIZED_MEM = 10;
+/** NULL or an object of the record in argument 2 (in its low half); the object in argument 1; one with a copy for each CPU. */
+export const RETURN_OBJECT = 11;
+export const RETURN_SAME_OBJECT = 12;
+export const RETURN_PERCPU_OBJECT = 13;
+/** NULL or an element of the list or tree whose root is argument 1: the address of its node. */
+export const RETURN_ELEMENT = 14;
+/** What was in the field that argument 1 points to; the copy of a CPU. */
+export const RETURN_EXCHANGED = 15;
+export const RETURN_PERCPU_COPY = 16;
 
 /** Fault codes; fault.ts has their names and words. */
 export const FAULT_UNINITIALISED_REGISTER = 1;
@@ -390,6 +434,8 @@ export const FAULT_ARGUMENT_SIZE = 25;
 export const FAULT_MODIFIED_POINTER = 26;
 export const FAULT_UNRELEASED_REFERENCE = 27;
 export const FAULT_TOO_MANY_REFERENCES = 28;
+/** Access to a special field: its FIELD_ kind in the detail. */
+export const FAULT_SPECIAL_FIELD = 29;
 
 /** Iterations that bpf_loop and may_goto grant: BPF_MAX_LOOPS of the kernel. */
 export const MAX_LOOPS = 8388608;

@@ -2,7 +2,7 @@
 import { programDeclarations } from '../abi/programs/index.ts';
 import { checkInsn } from '../isa/check.ts';
 import type { Insn } from '../isa/insn.ts';
-import type { ResolvedProgram } from '../object/resolved.ts';
+import type { ResolvedProgram, ValueFacts } from '../object/resolved.ts';
 import { MAP_HEADER_SIZE } from '../plane/layout/map.ts';
 import * as layout from './layout.ts';
 
@@ -11,7 +11,7 @@ export interface CallTargets {
   /** By helper id; undefined: there is none, and the call faults if it is reached. */
   helper(id: number): number | undefined;
   /** By index into the program's `kfuncs`. */
-  kfunc(index: number): number | undefined;
+  kfunc(index: number, slot: number): number | undefined;
 }
 
 export interface Predecoded {
@@ -84,7 +84,7 @@ export function predecode(program: ResolvedProgram, targets: CallTargets): Prede
           constant(slot, BigInt(index));
         }
       } else {
-        const record = src === CALL_HELPER ? targets.helper(imm) : targets.kfunc(imm);
+        const record = src === CALL_HELPER ? targets.helper(imm) : targets.kfunc(imm, slot);
         if (record === undefined) {
           const name = src === CALL_HELPER ? `func unknown#${imm}` : `kernel function call #${imm}`;
           refuse(slot, insn, `invalid ${name}`, layout.OP_UNSUPPORTED);
@@ -159,6 +159,11 @@ function operationOf({ opcode, off }: Insn): number {
   return byOffset.get(opcode)?.get(off) ?? opcode;
 }
 
+/** Tag of a pointer into a map's value that the program refers to directly. */
+export function globalTag({ readOnly, record }: ValueFacts): number {
+  return layout.KIND_GLOBAL | (readOnly ? layout.TAG_READ_ONLY : 0) | (record === undefined ? 0 : layout.TAG_FIELDS);
+}
+
 interface LoadedObject {
   readonly tag: number;
   readonly base: number;
@@ -181,8 +186,7 @@ function loadedObject(
   if (map !== undefined) return { tag: layout.KIND_MAP, base: map.address, size: MAP_HEADER_SIZE, aux: 0 };
   const value = program.valuesAt.get(slot);
   if (value !== undefined) {
-    const tag = layout.KIND_GLOBAL | (value.readOnly ? layout.TAG_READ_ONLY : 0);
-    return { tag, base: value.base, size: value.size, aux: 0 };
+    return { tag: globalTag(value), base: value.base, size: value.size, aux: value.record ?? 0 };
   }
   const table = program.jumpTables.find((jumpTable) => jumpTable.address === insn.imm >>> 0);
   if (table !== undefined) {

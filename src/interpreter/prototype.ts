@@ -39,7 +39,7 @@ const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
   dynptr_uninit: { kind: layout.ARGUMENT_DYNPTR_UNINIT, size: 16, expected: 'fp' },
   spin_lock: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 4, expected: 'map_value' },
   timer: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 16, expected: 'map_value' },
-  kptr: { kind: layout.ARGUMENT_IN_MAP_VALUE, size: 8, expected: 'map_value' },
+  kptr: { kind: layout.ARGUMENT_KPTR, size: 8, expected: 'map_value' },
   func: { kind: layout.ARGUMENT_FUNCTION, expected: 'func' },
   stack_or_null: { kind: layout.ARGUMENT_STACK_OR_NULL, expected: 'fp' },
   const_str: { kind: layout.ARGUMENT_STRING, expected: 'map_value' },
@@ -53,7 +53,7 @@ const argumentRules: Readonly<Record<ArgType, ArgumentRule>> = {
   },
   btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'ptr_' },
   btf_id_or_null: { kind: layout.ARGUMENT_ANYTHING, expected: 'ptr_' },
-  percpu_btf_id: { kind: layout.ARGUMENT_ANYTHING, expected: 'percpu_ptr_' },
+  percpu_btf_id: { kind: layout.ARGUMENT_PERCPU_OBJECT, expected: 'percpu_ptr_' },
   long_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 8, expected: memory },
   int_ptr: { kind: layout.ARGUMENT_FIXED_MEM_UNINIT, size: 4, expected: memory },
 };
@@ -71,8 +71,8 @@ const returnRules: Readonly<Record<ReturnType, number>> = {
   btf_id_or_null: layout.RETURN_OPAQUE,
   btf_id: layout.RETURN_OPAQUE,
   trusted_btf_id: layout.RETURN_OPAQUE,
-  mem_or_btf_id: layout.RETURN_OPAQUE,
-  mem_or_btf_id_or_null: layout.RETURN_OPAQUE,
+  mem_or_btf_id: layout.RETURN_PERCPU_COPY,
+  mem_or_btf_id_or_null: layout.RETURN_PERCPU_COPY,
 };
 
 /** What helpers do with dynptrs and callbacks, by name. */
@@ -97,7 +97,7 @@ export function helperRules(prototype: HelperPrototype): CallRules {
       const rule = argumentRules[type];
       return { kind: rule.kind, size: prototype.fixedSize?.[at] ?? rule.size ?? 0 };
     }),
-    returns: returnRules[prototype.returns],
+    returns: prototype.name === 'bpf_kptr_xchg' ? layout.RETURN_EXCHANGED : returnRules[prototype.returns],
     returnsSize: 0,
     flags,
   };

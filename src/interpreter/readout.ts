@@ -2,6 +2,7 @@
 import type { Insn } from '../isa/insn.ts';
 import { OPCODE } from '../isa/opcodes.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
+import { RECORD_SIZE } from '../plane/layout/record.ts';
 import {
   type Fault,
   faultCodes,
@@ -35,6 +36,8 @@ const kinds: ReadonlyMap<number, ObjectKind> = new Map([
   [layout.KIND_MAP, 'map'],
   [layout.KIND_FUNCTION, 'function'],
   [layout.KIND_OPAQUE, 'kernel object'],
+  [layout.KIND_OBJECT, 'object'],
+  [layout.KIND_PERCPU_OBJECT, 'per-CPU object'],
   [layout.KIND_STALE_PACKET, 'stale packet pointer'],
   [layout.KIND_NULL_MAP_VALUE, 'null map value'],
   [layout.KIND_NULL_MEMORY, 'null memory'],
@@ -85,7 +88,8 @@ function objectOf(
       kind === 'packet' ? [data, bound(layout.STATE_DATA_END_FIELD)] : [bound(layout.STATE_DATA_META_FIELD), data];
     return { kind, name: undefined, base: start, size: Math.max(0, end - start) };
   }
-  return { kind, name: objectName(kind, base, aux, program), base, size };
+  const bytes = kind === 'object' ? memory.getUint32(size + RECORD_SIZE, true) : size;
+  return { kind, name: objectName(kind, base, aux, program), base, size: bytes };
 }
 
 function objectName(kind: ObjectKind, base: number, aux: number, program: ResolvedProgram): string | undefined {

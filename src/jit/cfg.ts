@@ -225,6 +225,8 @@ function lower(program: ResolvedProgram, slot: number, o: Straight, around: Surr
       } else throw fault(program, slot, `unresolved reference (lddw source ${o.source})`);
       return;
     case 'call':
+      // The argument registers hold nothing after the call in any case.
+      for (const [argument, value] of program.passed?.get(slot) ?? []) ops.push(constant(slot, argument, value));
       ops.push(lowerCall(program, slot, o, around));
       return;
     case 'call-register':

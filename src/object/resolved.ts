@@ -64,6 +64,8 @@ export interface ValueFacts {
   readonly size: number;
   /** The program may not write there (.rodata, BPF_F_RDONLY_PROG). */
   readonly readOnly: boolean;
+  /** Address of the record of the value, if it has special fields. */
+  readonly record?: number;
   /** Address of the map's header where the map is an arena. */
   readonly arena?: number;
 }

@@ -19,8 +19,10 @@ import { loadIntoJit } from './jit-engine.ts';
 import { type KconfigValues, withKconfig } from './kconfig.ts';
 import { mapFieldViews } from './map-struct.ts';
 import { tailKind, tailTargetsOf } from './maps/tail-targets.ts';
+import { withObjectCalls } from './object-calls.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
+import { Records } from './records.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -68,6 +70,7 @@ export async function loadUser(
   options: UserLoadOptions = {},
 ): Promise<UserObject> {
   const chosen = chooseHooks(spec, choosePrograms(spec, options.programs), hooks);
+  const records = spec.btf === undefined ? undefined : new Records(runtime, spec.btf);
   const maps = createObjectMaps(
     runtime,
     spec,
@@ -80,6 +83,7 @@ export async function loadUser(
     for (const { tailEntry } of loaded?.programs.values() ?? []) tails.remove(tailEntry);
     loaded?.close();
     maps.close();
+    records?.close();
   };
   try {
     const exports = new Set(Object.keys(runtime.functions));
@@ -105,8 +109,13 @@ export async function loadUser(
               cpus: runtime.cpus,
               kernelTypes,
             });
+      const holder = runtime.nextProgram();
       resolved.push({
-        program: withFacts(result, program, verdict),
+        program: withObjectCalls(withFacts(result, program, verdict), verdict?.ownership, verdict !== undefined, {
+          runtime,
+          records,
+          holder,
+        }),
         declaration,
         refused: refuseBadStructure(spec, result),
       });

@@ -70,6 +70,7 @@ export class Records {
   /** Addresses by struct; of values by type. */
   readonly #objects = new Map<number, number>();
   readonly #values = new Map<number, number>();
+  readonly #choices = new Map<string, number>();
   #set = 0;
   /** Where the next record goes, and how much room is left there. */
   #at = 0;
@@ -93,6 +94,26 @@ export class Records {
     structs.set(memory, (structs.get(memory) ?? new Map()).set(record, { btf: this.btf, struct }));
     this.#write(record, struct, this.btf.sizeOf(struct), fields);
     return record;
+  }
+
+  /** As ofObject, for a call that comes with objects of one of several structs. */
+  ofCall(structs: readonly number[]): number {
+    const records = [...new Set(structs)].map((struct) => this.ofObject(struct));
+    if (records.length === 1) return records[0]!;
+    const view = this.#runtime.view();
+    const bytes = (record: number) => view.getUint32(record + layout.RECORD_BYTES, true);
+    records.sort((a, b) => bytes(b) - bytes(a));
+    const key = records.join();
+    const known = this.#choices.get(key);
+    if (known !== undefined) return known;
+    const choice = this.#place(records.length);
+    this.#choices.set(key, choice);
+    view.setUint32(choice + layout.RECORD_FLAGS, layout.RECORD_CHOICE, true);
+    view.setUint32(choice + layout.RECORD_COUNT, records.length, true);
+    view.setUint32(choice + layout.RECORD_SET, this.#set, true);
+    for (const [i, record] of records.entries())
+      view.setUint32(choice + layout.RECORD_FIELDS + i * layout.FIELD_BYTES + layout.FIELD_TARGET, record, true);
+    return choice;
   }
 
   /** Address of the record of a map's values, 0 where they have no special fields. */

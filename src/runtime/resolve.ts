@@ -27,6 +27,8 @@ export interface MapAddress {
   readonly valuesSize: number;
   /** BPF_F_RDONLY_PROG. */
   readonly readOnly: boolean;
+  /** Address of the record of its values, if they have special fields (plane/layout/record.ts). */
+  readonly record?: number;
   /** Slots of `program` that an instruction array holds. */
   readonly jumpTable?: { readonly program: string; readonly slots: readonly number[] };
 }
@@ -77,11 +79,12 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
       case 'map-value':
       case 'kconfig': {
         const name = reference.kind === 'kconfig' ? '.kconfig' : reference.map;
-        const { facts, values, valuesSize, readOnly, jumpTable } = map(name);
+        const { facts, values, valuesSize, readOnly, record, jumpTable } = map(name);
         const arena = facts.type === 'arena' ? { arena: facts.address } : undefined;
         const address = values + reference.offset;
         constant(slot, address);
-        valuesAt.set(slot, { map: name, address, base: values, size: valuesSize, readOnly, ...arena });
+        const fields = record === undefined ? undefined : { record };
+        valuesAt.set(slot, { map: name, address, base: values, size: valuesSize, readOnly, ...arena, ...fields });
         if (jumpTable !== undefined) jumpTables.set(name, { address: values, slots: jumpTable.slots });
         break;
       }

@@ -1,6 +1,6 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
 import { InputError, InternalError } from '../errors.ts';
-import { ROOT, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
+import { ROOT, ROOT_NEXT_PROGRAM_ID, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory, workerAddress } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
@@ -125,6 +125,14 @@ export class Runtime {
     }
     this.view().setUint32(ROOT + ROOT_SIZE_HOLDS, holds() + 1, true);
     return () => this.view().setUint32(ROOT + ROOT_SIZE_HOLDS, holds() - 1, true);
+  }
+
+  /** Number of a program that is loaded, from 1. */
+  nextProgram(): number {
+    const view = this.view();
+    const number = view.getUint32(ROOT + ROOT_NEXT_PROGRAM_ID, true);
+    view.setUint32(ROOT + ROOT_NEXT_PROGRAM_ID, number + 1, true);
+    return number;
   }
 
   bytes(): Uint8Array {

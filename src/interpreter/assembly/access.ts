@@ -12,6 +12,7 @@ import {
   FAULT_OUT_OF_BOUNDS,
   FAULT_READ_ONLY,
   FAULT_REGISTER,
+  FAULT_SPECIAL_FIELD,
   FAULT_RELEASED_MEMORY,
   FAULT_STALE_PACKET,
   FAULT_UNINITIALISED_REGISTER,
@@ -44,6 +45,7 @@ import {
   KIND_METADATA,
   KIND_NULL_MAP_VALUE,
   KIND_NULL_MEMORY,
+  KIND_OBJECT,
   KIND_OPAQUE,
   KIND_PACKET,
   KIND_RINGBUF,
@@ -79,14 +81,17 @@ import {
   STATE_RECENT,
   STATE_RECENT_NEXT,
   STATE_RESERVATIONS,
+  TAG_FIELDS,
   TAG_READ_ONLY,
   TAG_WRITE_ONLY,
 } from '../layout';
 import { MAP_EXTRA, MAP_ID, MAP_MAX_ENTRIES, MAP_VALUES } from '../../plane/layout/map';
 import { ARENA_BITMAP, ARENA_DELTA, ARENA_PAGE } from '../../plane/layout/map-arena';
 import { FRAME_SIZE } from '../../plane/layout/memory';
+import { RECORD_SIZE } from '../../plane/layout/record';
 import { FLOW_KEYS_SIZE, SOCK_SIZE } from '../../plane/layout/skb';
 import { fault, registerNumber } from './fault';
+import { forbiddenField, isGone, recordAt } from './objects';
 import { frameAt, setObject, tagOf } from './provenance';
 
 /** Address of `size` bytes (1 to 8) at register `r` + `offset`, 0 after a fault. */
@@ -97,7 +102,7 @@ export function resolve(s: usize, r: usize, offset: i64, size: u32, access: u32)
   if (kind - 1 < <u32>KIND_LAST_PLAIN) {
     const relative = address - <u64>load<u32>(r, REGISTER_BASE);
     const extent = <u64>load<u32>(r, REGISTER_OBJECT_SIZE);
-    if (relative < extent && relative + size <= extent && (tag & (TAG_READ_ONLY | TAG_WRITE_ONLY)) == 0) {
+    if (relative < extent && relative + size <= extent && (tag & (TAG_READ_ONLY | TAG_WRITE_ONLY | TAG_FIELDS)) == 0) {
       return <usize>address;
     }
   } else if (kind == KIND_STACK) {
@@ -156,6 +161,9 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
     const offset = address - base;
     const known = (size == 4 && (offset & 3) == 0 && offset <= <u64>MAP_ID) || (size == 8 && offset == <u64>MAP_EXTRA);
     if (access != ACCESS_READ || !known) return bad(s, FAULT_OPAQUE_OBJECT, r, access, address, size);
+  } else if (kind == KIND_OBJECT) {
+    if (isGone(s, r)) return bad(s, FAULT_RELEASED_MEMORY, r, access, address, size);
+    extent = <u64>load<u32>(<usize>extent, RECORD_SIZE);
   } else if (kind == KIND_RINGBUF) {
     if (reservation(s, load<u32>(r, REGISTER_AUX)) == 0) return bad(s, FAULT_RELEASED_MEMORY, r, access, address, size);
   } else {
@@ -177,6 +185,11 @@ export function resolveRange(s: usize, r: usize, address: u64, size: u32, access
   }
   if ((access & ACCESS_WRITE) != 0 && (tag & TAG_READ_ONLY) != 0) return bad(s, FAULT_READ_ONLY, r, access, address, size);
   if ((access & ACCESS_READ) != 0 && (tag & TAG_WRITE_ONLY) != 0) return bad(s, FAULT_WRITE_ONLY, r, access, address, size);
+  const record = recordAt(r);
+  if (record != 0) {
+    const field = forbiddenField(record, relative, size, access);
+    if (field != 0) return fault(s, FAULT_SPECIAL_FIELD, registerNumber(s, r), access, address, size, r, field);
+  }
   if (kind == KIND_STACK) return resolveStack(s, r, <u32>relative, address, size, access, uninitialised);
   return <usize>address;
 }

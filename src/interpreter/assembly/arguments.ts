@@ -12,11 +12,13 @@ import {
   ARGUMENT_DYNPTR_UNINIT,
   ARGUMENT_FIXED_MEM,
   ARGUMENT_FIXED_MEM_UNINIT,
+  ARGUMENT_FIELD,
   ARGUMENT_FIXED_MEM_WRITE,
   ARGUMENT_FUNCTION,
   ARGUMENT_IN_MAP_VALUE,
   ARGUMENT_ITERATOR,
   ARGUMENT_ITERATOR_UNINIT,
+  ARGUMENT_KPTR,
   ARGUMENT_MAP,
   ARGUMENT_MAP_KEY,
   ARGUMENT_MAP_VALUE,
@@ -27,6 +29,9 @@ import {
   ARGUMENT_MEM_UNINIT,
   ARGUMENT_MEM_WRITE,
   ARGUMENT_MEM_WRITE_OR_NULL,
+  ARGUMENT_NODE,
+  ARGUMENT_OBJECT,
+  ARGUMENT_PERCPU_OBJECT,
   ARGUMENT_RINGBUF_MEM,
   ARGUMENT_SIZE,
   ARGUMENT_SIZE_OR_ZERO,
@@ -36,6 +41,7 @@ import {
   FAULT_ARGUMENT_TYPE,
   FAULT_MODIFIED_POINTER,
   FAULT_NOT_A_POINTER,
+  FAULT_OUT_OF_BOUNDS,
   FAULT_RELEASED_MEMORY,
   HELPER_ARGUMENT_COUNT,
   KIND_CONTEXT,
@@ -47,17 +53,22 @@ import {
   KIND_MAP_VALUE,
   KIND_NULL_MAP_VALUE,
   KIND_NULL_MEMORY,
+  KIND_OBJECT,
   KIND_OPAQUE,
+  KIND_PERCPU_OBJECT,
   KIND_RINGBUF,
   KIND_SCALAR,
   REGISTER_AUX,
   REGISTER_BASE,
+  REGISTER_OBJECT_SIZE,
 } from '../layout';
 import { MAP_KEY_SIZE, MAP_VALUE_SIZE } from '../../plane/layout/map';
+import { FIELD_KIND, FIELD_KPTR, FIELD_KPTR_UNTRUSTED, FIELD_PERCPU_KPTR, RECORD_SIZE } from '../../plane/layout/record';
 import { reservation, resolveRange } from './access';
 import { fault } from './fault';
 import { register } from './frames';
 import { fixedSize, typeOf } from './helper-record';
+import { fieldOf, isGone, recordAt } from './objects';
 import { readable, tagOf } from './provenance';
 import { isLentDynptr, isMarked, isReleased, mayBeMarked } from './stack-objects';
 
@@ -161,8 +172,31 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
       return wrongType(s, number, type);
     }
     case ARGUMENT_IN_MAP_VALUE:
-      if (kind != KIND_MAP_VALUE && kind != KIND_GLOBAL) return wrongType(s, number, type);
-      return checkMemory(s, number, type, fixedSize(record, number), ACCESS_WRITE, false);
+      return checkField(s, number, type, fixedSize(record, number));
+    case ARGUMENT_KPTR: {
+      if (!checkField(s, number, type, 8)) return false;
+      const field = fieldOf(r);
+      const held = field == 0 ? 0 : load<u32>(field, FIELD_KIND);
+      if (field == 0 || (held != FIELD_KPTR && held != FIELD_PERCPU_KPTR && held != FIELD_KPTR_UNTRUSTED)) return wrongType(s, number, type);
+      return true;
+    }
+    case ARGUMENT_FIELD: {
+      if (!checkField(s, number, type, 1)) return false;
+      const field = fieldOf(r);
+      return (field != 0 && load<u32>(field, FIELD_KIND) == fixedSize(record, number)) || wrongType(s, number, type);
+    }
+    case ARGUMENT_NODE: {
+      if (kind != KIND_OBJECT) return wrongType(s, number, type);
+      if (!checkField(s, number, type, 1)) return false;
+      const field = fieldOf(r);
+      return (field != 0 && load<u32>(field, FIELD_KIND) == fixedSize(record, number)) || wrongType(s, number, type);
+    }
+    case ARGUMENT_OBJECT:
+      if (kind != KIND_OBJECT) return wrongType(s, number, type);
+      return checkField(s, number, type, 0) && unmoved(s, number);
+    case ARGUMENT_PERCPU_OBJECT:
+      if (kind != KIND_PERCPU_OBJECT) return wrongType(s, number, type);
+      return unmoved(s, number);
     case ARGUMENT_DYNPTR:
       if (isLentDynptr(r)) return true;
       if (!isMarked(s, r, KIND_DYNPTR, fixedSize(record, number))) return wrongType(s, number, type);
@@ -180,6 +214,23 @@ function checkArgument(s: usize, record: usize, number: u32, map: usize): bool {
     default:
       return wrongType(s, number, type);
   }
+}
+
+/** So many bytes in a map value, global data or an object that is still there: what the callee takes is a special field, which nobody else may access. */
+function checkField(s: usize, number: u32, type: u32, size: u32): bool {
+  const r = register(s, number);
+  const kind = tagOf(r) & 0xff;
+  if (kind != KIND_MAP_VALUE && kind != KIND_GLOBAL && kind != KIND_OBJECT) return wrongType(s, number, type);
+  const address = load<u64>(r);
+  if (kind == KIND_OBJECT && isGone(s, r)) {
+    fault(s, FAULT_RELEASED_MEMORY, number, ACCESS_WRITE, address, size, r, 0);
+    return false;
+  }
+  const extent = kind == KIND_OBJECT ? load<u32>(recordAt(r), RECORD_SIZE) : load<u32>(r, REGISTER_OBJECT_SIZE);
+  const relative = address - <u64>load<u32>(r, REGISTER_BASE);
+  if (relative <= <u64>extent && relative + size <= <u64>extent) return true;
+  fault(s, FAULT_OUT_OF_BOUNDS, number, ACCESS_WRITE, address, size, r, 0);
+  return false;
 }
 
 /** A pointer that must be to the start of its object. */

@@ -1,7 +1,10 @@
 // Helpers that call functions of the program while they run.
 import {
+  CALLBACK_COMPARES,
   FRAME_CALLBACK,
   HELPER_ARGUMENT_COUNT,
+  HELPER_COMPARES,
+  HELPER_FLAGS,
   HELPER_ID,
   HELPER_INDEX,
   KIND_MAP,
@@ -20,6 +23,7 @@ import { DYNPTR_BYTES } from '../../plane/layout/dynptr';
 import { MAP_HEADER_SIZE, MAP_KEY_SIZE, MAP_VALUE_SIZE } from '../../plane/layout/map';
 import { clobber, enter, register } from './frames';
 import { invoke } from './helpers';
+import { giveObject } from './objects';
 import { copyProvenance, copyRegister, setObject } from './provenance';
 import { mapValueTag } from './results';
 
@@ -34,7 +38,8 @@ export function invokeWithCallback(s: usize, record: usize, at: u32, map: usize,
   const outerHelper = load<u32>(s, STATE_CALLBACK_HELPER);
   const outerMap = load<u32>(s, STATE_CALLBACK_MAP);
   store<u32>(s, load<u32>(register(s, at), REGISTER_AUX), STATE_CALLBACK_FUNCTION);
-  store<u32>(s, load<u32>(record, HELPER_ID), STATE_CALLBACK_HELPER);
+  const compares = (load<u32>(record, HELPER_FLAGS) & HELPER_COMPARES) != 0;
+  store<u32>(s, compares ? <u32>CALLBACK_COMPARES : load<u32>(record, HELPER_ID), STATE_CALLBACK_HELPER);
   store<u32>(s, <u32>map, STATE_CALLBACK_MAP);
   // The argument that the helper hands on follows the function, in every helper that takes one.
   copyRegister(s + STATE_CALLBACK_ARGUMENT, register(s, at + 1));
@@ -57,7 +62,7 @@ export function invokeWithCallback(s: usize, record: usize, at: u32, map: usize,
 
 /**
  * Sets up a callback of the helper in progress: pushes its frame and its argument registers. False after a fault.
- * for_each_map_elem: (map, key, value, ctx); user_ringbuf_drain: (dynptr that is lent, ctx).
+ * for_each_map_elem: (map, key, value, ctx); user_ringbuf_drain: (dynptr that is lent, ctx); comparisons: (node, node).
  */
 export function beginCallback(s: usize, a: u64, b: u64, c: u64, d: u64): bool {
   if (enter(s, load<u32>(s, STATE_CALLBACK_FUNCTION), FRAME_CALLBACK, load<u32>(s, STATE_SLOT)) == 0) return false;
@@ -77,6 +82,13 @@ export function beginCallback(s: usize, a: u64, b: u64, c: u64, d: u64): bool {
     setObject(register(s, 1), KIND_OPAQUE, <u32>a, DYNPTR_BYTES, 0);
     store<u64>(register(s, 2), b);
     copyProvenance(register(s, 2), s + STATE_CALLBACK_ARGUMENT);
+  } else if (load<u32>(s, STATE_CALLBACK_HELPER) == <u32>CALLBACK_COMPARES) {
+    // Its record is what follows the function.
+    const record = load<u32>(s, STATE_CALLBACK_ARGUMENT);
+    store<u64>(register(s, 1), a);
+    giveObject(s, register(s, 1), <u32>a - <u32>map, record);
+    store<u64>(register(s, 2), b);
+    giveObject(s, register(s, 2), <u32>b - <u32>map, record);
   }
   return true;
 }

@@ -1,6 +1,7 @@
 // Loads and stores of 1 to 8 bytes; K: of a constant; `a` is where, as readAt and writeAt say.
-import { ACCESS_READ, ACCESS_WRITE, INSN_OFF, KIND_CONTEXT, KIND_SCALAR, KIND_STACK } from '../layout';
+import { ACCESS_READ, ACCESS_WRITE, INSN_OFF, KIND_CONTEXT, KIND_OBJECT, KIND_SCALAR, KIND_STACK, TAG_FIELDS } from '../layout';
 import { contextField, resolve } from './access';
+import { loadedPointer } from './objects';
 import { fill, setTag, spill, tagOf } from './provenance';
 import { imm64, imm32 } from './operand';
 
@@ -33,6 +34,7 @@ import { imm64, imm32 } from './operand';
   const kind = tagOf(r) & 0xff;
   if (kind == KIND_STACK) fill(s, r, a, d);
   else if (kind == KIND_CONTEXT) contextField(s, r, a, d);
+  else if (kind == KIND_OBJECT || (tagOf(r) & TAG_FIELDS) != 0) loadedPointer(s, r, a, d);
   else setTag(d, KIND_SCALAR);
   store<u64>(d, load<u64>(a));
 }

@@ -27,11 +27,12 @@ import {
   RETURN_SLICE_WRITABLE,
   RETURN_SOCKET,
   RETURN_VOID,
+  TAG_FIELDS,
   TAG_READ_ONLY,
   TAG_WRITE_ONLY,
 } from '../layout';
 import { DYNPTR_BYTES, DYNPTR_DATA } from '../../plane/layout/dynptr';
-import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MAP_FLAGS, MAP_HEADER_SIZE, MAP_TYPE, MAP_VALUE_SIZE } from '../../plane/layout/map';
+import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MAP_FLAGS, MAP_HEADER_SIZE, MAP_RECORD, MAP_TYPE, MAP_VALUE_SIZE } from '../../plane/layout/map';
 import { SOCK_SIZE } from '../../plane/layout/skb';
 import { remember } from './access';
 import { register } from './frames';
@@ -118,6 +119,7 @@ export function keepStackObjects(s: usize, record: usize, flags: u32, count: u32
 export function mapValueTag(map: usize): u32 {
   const flags = load<u32>(map, MAP_FLAGS);
   let tag: u32 = KIND_MAP_VALUE;
+  if (load<u32>(map, MAP_RECORD) != 0) tag |= TAG_FIELDS;
   if ((flags & BPF_F_RDONLY_PROG) != 0) tag |= TAG_READ_ONLY;
   if ((flags & BPF_F_WRONLY_PROG) != 0) tag |= TAG_WRITE_ONLY;
   return tag;

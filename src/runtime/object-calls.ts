@@ -1,0 +1,73 @@
+/** What calls about objects are given beside their arguments, as Linux patches it into their registers: records of types, allocators, offsets of nodes. */
+
+import { kfuncOfBody } from '../abi/kfuncs.ts';
+import { objectKfuncs } from '../abi/object-kfuncs.ts';
+import { UnsupportedError } from '../errors.ts';
+import type { Insn } from '../isa/insn.ts';
+import { OPCODE } from '../isa/opcodes.ts';
+import { POISONED_KFUNC_CALL, type ResolvedProgram } from '../object/resolved.ts';
+import type { ObjectCall, Ownership } from '../verifier/ownership.ts';
+import type { Records } from './records.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface ObjectCallContext {
+  readonly runtime: Runtime;
+  /** Of the object that the program is in; undefined: it has no types. */
+  readonly records: Records | undefined;
+  /** Who asks allocators: the number that reservations are kept under. */
+  readonly holder: number;
+  /** Address of the allocator that a call takes memory from; by default the global one. */
+  allocator?(call: ObjectCall): number;
+  /** Address of the allocator that the object of a call that gives it back came from, where it is known; 0: the object's memory tells. */
+  home?(call: ObjectCall): number;
+}
+
+const KFUNC = 2;
+
+/**
+ * The program with ResolvedProgram.passed. Throws UnsupportedError by name where it makes such calls and nobody has judged it: only the verifier knows
+ * which types they are about. Calls that no path reaches become calls of nothing.
+ */
+export function withObjectCalls(
+  program: ResolvedProgram,
+  ownership: Ownership | undefined,
+  verified: boolean,
+  context: ObjectCallContext,
+): ResolvedProgram {
+  const passed = new Map<number, ReadonlyMap<number, bigint>>();
+  const insns: Insn[] = program.insns.slice();
+  for (const [slot, insn] of program.insns.entries()) {
+    if (insn.opcode !== OPCODE.CALL || insn.src !== KFUNC) continue;
+    const name = kfuncOfBody(program.kfuncs[insn.imm] ?? '');
+    const kfunc = objectKfuncs.get(name);
+    if (kfunc?.record === undefined) continue;
+    if (!verified)
+      throw new UnsupportedError(
+        `kfunc ${name}`,
+        `program ${program.name}: insn ${slot} calls ${name}: which type it is about is the verifier's to say; load the program verified`,
+      );
+    const call = ownership?.calls.get(slot);
+    if (call === undefined || context.records === undefined) {
+      insns[slot] = { ...insn, src: 0, off: 0, imm: POISONED_KFUNC_CALL };
+      continue;
+    }
+    const record = BigInt(context.records.ofCall([call.struct, ...call.others]));
+    const values = new Map<number, bigint>();
+    if (kfunc.allocator !== undefined) {
+      const allocator = context.allocator?.(call) ?? globalAllocator(context.runtime);
+      values.set(kfunc.allocator, (BigInt(context.holder) << 32n) | BigInt(allocator));
+    }
+    const home = kfunc.act === 'drop' ? (context.home?.(call) ?? 0) : 0;
+    values.set(kfunc.record, (BigInt(home) << 32n) | record);
+    if (kfunc.offset !== undefined) values.set(kfunc.offset, BigInt(call.node));
+    passed.set(slot, values);
+  }
+  for (const struct of ownership?.shared ?? []) context.records?.defer(struct);
+  return passed.size === 0 && !insns.some((insn, slot) => insn !== program.insns[slot])
+    ? program
+    : { ...program, insns, passed };
+}
+
+function globalAllocator(runtime: Runtime): number {
+  return runtime.plane.exports.allocator_global() >>> 0;
+}
