@@ -66,11 +66,12 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   ...family(
     prefixed(
       'bpf_',
-      `obj_new_impl obj_drop_impl refcount_acquire_impl list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front list_back
+      `obj_new obj_drop refcount_acquire list_push_front list_push_back rbtree_add list_add list_del list_is_first list_is_last list_empty
+       obj_new_impl obj_drop_impl refcount_acquire_impl list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front list_back
        rbtree_add_impl rbtree_remove rbtree_first rbtree_root rbtree_left rbtree_right`,
     ),
   ),
-  ...family('bpf_percpu_obj_new_impl bpf_percpu_obj_drop_impl', {
+  ...family('bpf_percpu_obj_new bpf_percpu_obj_drop bpf_percpu_obj_new_impl bpf_percpu_obj_drop_impl', {
     modelledWith: 'one allocation with a copy for each CPU of the runtime, zeroed',
   }),
   ...family([...ownKfuncs.keys()].join(' ')),
@@ -88,12 +89,23 @@ const readOnlyPackets: ReadonlySet<ProgramTypeName> = new Set<ProgramTypeName>([
 ]);
 const READ_ONLY = '_rdonly';
 
+/** Kfuncs without arguments for what the loader passes: it is passed behind the others. Under the older names the arguments are there. */
+const implicit: ReadonlySet<string> = new Set(
+  prefixed(
+    'bpf_',
+    'obj_new obj_drop percpu_obj_new percpu_obj_drop refcount_acquire list_push_front list_push_back list_add rbtree_add',
+  ).split(' '),
+);
+
 /** Name of the body that a call becomes in a program of the type (specialize_kfunc, kernel/bpf/verifier.c). */
 export function kfuncBody(name: string, type: ProgramTypeName): string {
+  if (implicit.has(name)) return `${name}_impl`;
   return name === 'bpf_dynptr_from_skb' && readOnlyPackets.has(type) ? name + READ_ONLY : name;
 }
 
 /** The kfunc that a body is of. */
 export function kfuncOfBody(body: string): string {
-  return body.endsWith(READ_ONLY) && !kfuncs.has(body) ? body.slice(0, -READ_ONLY.length) : body;
+  if (kfuncs.has(body)) return body;
+  if (body.endsWith(READ_ONLY)) return body.slice(0, -READ_ONLY.length);
+  return body.endsWith('_impl') ? body.slice(0, -'_impl'.length) : body;
 }

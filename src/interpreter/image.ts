@@ -74,7 +74,7 @@ export function writeImage(
   const own = new Map<number, BoundFunction>();
   for (const [slot, passed] of program.passed ?? []) {
     const kfunc = parts.kfuncs[program.insns[slot]!.imm];
-    if (kfunc !== undefined) own.set(slot, { ...kfunc, passed });
+    if (kfunc !== undefined) own.set(slot, { ...kfunc, rules: withPassed(kfunc.rules, passed), passed });
   }
   const bound = [...parts.helpers.values(), ...parts.kfuncs, ...own.values()];
 
@@ -148,6 +148,13 @@ export function writeImage(
   for (const [at, fn] of bound.entries())
     writeRules(memory, address + helperRecords + at * layout.HELPER_SIZE, fn.rules, fn.index, fn.passed);
   return { program, context: parts.context, address, size, problems: predecoded.problems };
+}
+
+/** What is passed behind the arguments that the prototype has: nobody looks at it. */
+function withPassed(rules: CallRules, passed: ReadonlyMap<number, bigint>): CallRules {
+  const args = rules.args.slice();
+  while (args.length < Math.max(...passed.keys())) args.push({ kind: layout.ARGUMENT_DONTCARE, size: 0 });
+  return { ...rules, args };
 }
 
 function fieldOffset(context: Context | undefined, kind: 'packet' | 'packet_end' | 'packet_meta'): number {

@@ -22,7 +22,6 @@ import { tailKind, tailTargetsOf } from './maps/tail-targets.ts';
 import { withObjectCalls } from './object-calls.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
 import { UserProgram } from './program.ts';
-import { Records } from './records.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -70,7 +69,6 @@ export async function loadUser(
   options: UserLoadOptions = {},
 ): Promise<UserObject> {
   const chosen = chooseHooks(spec, choosePrograms(spec, options.programs), hooks);
-  const records = spec.btf === undefined ? undefined : new Records(runtime, spec.btf);
   const maps = createObjectMaps(
     runtime,
     spec,
@@ -83,7 +81,6 @@ export async function loadUser(
     for (const { tailEntry } of loaded?.programs.values() ?? []) tails.remove(tailEntry);
     loaded?.close();
     maps.close();
-    records?.close();
   };
   try {
     const exports = new Set(Object.keys(runtime.functions));
@@ -113,7 +110,7 @@ export async function loadUser(
       resolved.push({
         program: withObjectCalls(withFacts(result, program, verdict), verdict?.ownership, verdict !== undefined, {
           runtime,
-          records,
+          records: maps.records,
           holder,
         }),
         declaration,

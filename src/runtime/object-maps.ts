@@ -4,7 +4,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import { MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
+import { MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
 import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { Claim } from './allocators/facts.ts';
@@ -283,6 +283,7 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
   const delta = map.type === 'arena' ? view.getUint32(map.address + ARENA_DELTA, true) : 0;
   const values = (view.getUint32(map.address + MAP_VALUES, true) - delta) >>> 0;
   const { contents } = spec;
+  const record = view.getUint32(map.address + MAP_RECORD, true);
   const facts: MapFacts = {
     name: spec.name,
     type: map.type,
@@ -304,6 +305,7 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
           ? view.getUint32(map.address + MAP_STRIDE, true) * map.maxEntries
           : map.valueSize,
     readOnly: (spec.flags & BPF_F_RDONLY_PROG) !== 0,
+    ...(record === 0 ? {} : { record }),
     ...(contents.kind === 'jump-table' ? { jumpTable: { program: contents.program, slots: contents.slots } } : {}),
   };
 }

@@ -6,6 +6,7 @@ import { percpu_free } from '../kfuncs/percpu-object';
 import { cpu_count } from '../maps/header';
 import { object_release } from '../objects';
 import { allocator_free } from '../slab/allocator';
+import { allocator_free_later } from '../slab/epoch';
 import { WORKER } from '../worker';
 import {
   DESTRUCTOR_CPUMASK,
@@ -32,6 +33,7 @@ import {
   RB_ROOT_LEFTMOST,
   RB_ROOT_NODE,
   RECORD_COUNT,
+  RECORD_DEFERRED,
   RECORD_FIELDS,
   RECORD_FLAGS,
   RECORD_LINK,
@@ -78,8 +80,11 @@ function dropped(waiting: u64, object: usize, record: usize): u64 {
 }
 
 /** Memory of an object whose fields own nothing any more. */
+// @ts-ignore: decorator
+@inline
 function object_give(object: usize, record: usize): void {
-  allocator_free(object);
+  if ((load<u32>(record, RECORD_FLAGS) & RECORD_DEFERRED) != 0) allocator_free_later(object);
+  else allocator_free(object);
 }
 
 function released(waiting: u64, value: usize, record: usize, locked: bool): u64 {
@@ -101,7 +106,7 @@ function released(waiting: u64, value: usize, record: usize, locked: bool): u64 
       }
       case FIELD_PERCPU_KPTR: {
         const pointer = <usize>atomic.xchg<u64>(at, 0);
-        if (pointer != 0) percpu_free(pointer);
+        if (pointer != 0) percpu_free(pointer, <usize>load<u32>(field, FIELD_TARGET));
         break;
       }
       case FIELD_LIST_HEAD: {

@@ -1,7 +1,8 @@
 // Objects with a copy for each CPU: one allocation; in front of the first copy how far they lie apart, and their size. Programs hold the address of the first.
 import { cpu_count, this_cpu } from '../maps/header';
 import { allocator_alloc, allocator_free } from '../slab/allocator';
-import { PERCPU_HEADER, PERCPU_OBJECT_SIZE, PERCPU_STRIDE, RECORD_SIZE } from '../../layout/record';
+import { allocator_free_later } from '../slab/epoch';
+import { PERCPU_HEADER, PERCPU_OBJECT_SIZE, PERCPU_STRIDE, RECORD_DEFERRED, RECORD_FLAGS, RECORD_SIZE } from '../../layout/record';
 
 /** `allocator`: its address, in the high half the holder. @param record what the type is. */
 export function bpf_percpu_obj_new_impl(allocator: u64, record: u64): u64 {
@@ -20,12 +21,15 @@ export function bpf_percpu_obj_new_impl(allocator: u64, record: u64): u64 {
 }
 
 export function bpf_percpu_obj_drop_impl(object: u64, record: u64): u64 {
-  percpu_free(<usize>object);
+  percpu_free(<usize>object, <usize>(record & 0xffff_ffff));
   return 0;
 }
 
-export function percpu_free(object: usize): void {
-  allocator_free(object - PERCPU_HEADER);
+/** `record`: what the type is, 0 where nobody knows: then it is taken to be read by others still. */
+export function percpu_free(object: usize, record: usize): void {
+  const deferred = record == 0 || (load<u32>(record, RECORD_FLAGS) & RECORD_DEFERRED) != 0;
+  if (deferred) allocator_free_later(object - PERCPU_HEADER);
+  else allocator_free(object - PERCPU_HEADER);
 }
 
 /** The copy of a CPU, 0 for a CPU that there is not. */
