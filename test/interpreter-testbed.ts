@@ -6,8 +6,10 @@ import { Interpreter } from '../src/interpreter/index.ts';
 import { functionsOf } from '../src/isa/functions.ts';
 import type { Insn } from '../src/isa/insn.ts';
 import type { ResolvedProgram } from '../src/object/resolved.ts';
+import { MAP_VALUE_SIZE } from '../src/plane/layout/map.ts';
+import * as layout from '../src/plane/layout/record.ts';
 import { createMemory } from '../src/runtime/memory.ts';
-import { createPlane } from '../src/runtime/plane.ts';
+import { createPlane, type PlaneInstance } from '../src/runtime/plane.ts';
 
 const wabt = await wabtModule();
 
@@ -102,4 +104,45 @@ export function prototype(name: string, args: readonly ArgType[], returns: Retur
     acquires: false,
     stability,
   };
+}
+
+interface Bed {
+  readonly plane: PlaneInstance;
+  space(bytes: number): number;
+}
+
+export interface RecordField {
+  /** FIELD_ kind. */
+  readonly kind: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly target?: number;
+  readonly node?: number;
+}
+
+/** Address of a record of a type (plane/layout/record.ts) in a set of its own. */
+export function makeRecord({ plane, space }: Bed, size: number, fields: readonly RecordField[]): number {
+  const set = space(16);
+  const record = space(layout.RECORD_FIELDS + fields.length * layout.FIELD_BYTES);
+  const put = (at: number, value: number) => plane.view().setUint32(at, value, true);
+  put(set + layout.SET_REFERENCES, 1);
+  put(record + layout.RECORD_SIZE, size);
+  put(record + layout.RECORD_BYTES, size);
+  put(record + layout.RECORD_SET, set);
+  put(record + layout.RECORD_COUNT, fields.length);
+  for (const [i, field] of fields.entries()) {
+    const at = record + layout.RECORD_FIELDS + i * layout.FIELD_BYTES;
+    put(at + layout.FIELD_KIND, field.kind);
+    put(at + layout.FIELD_OFFSET, field.offset);
+    put(at + layout.FIELD_SIZE, field.size);
+    put(at + layout.FIELD_TARGET, field.target ?? 0);
+    put(at + layout.FIELD_NODE, field.node ?? 0);
+  }
+  return record;
+}
+
+/** Gives the values of a map special fields. */
+export function giveRecord(bed: Bed, map: number, fields: readonly RecordField[]): void {
+  const size = bed.plane.view().getUint32(map + MAP_VALUE_SIZE, true);
+  bed.plane.exports.map_set_record(map, makeRecord(bed, size, fields));
 }

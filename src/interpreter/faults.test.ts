@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { calledHelpers, emptyProgram, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
+import { calledHelpers, emptyProgram, giveRecord, newInterpreter, prototype } from '../../test/interpreter-testbed.ts';
 import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { Insn } from '../isa/insn.ts';
 import type { MapFacts, ResolvedProgram } from '../object/resolved.ts';
 import { STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
+import { FIELD_KPTR, FIELD_LIST_HEAD } from '../plane/layout/record.ts';
 import { createMap } from '../runtime/maps/plane-map.ts';
 import { describeFault, type Fault, faultCodes } from './fault.ts';
 import type { Argument, RunOptions } from './index.ts';
@@ -39,7 +40,13 @@ const maps = {
   }),
   hash: createMap(bed.plane, { name: 'flows', type: 'hash', keySize: 8, valueSize: 16, maxEntries: 4 }),
   ringbuf: createMap(bed.plane, { name: 'events', type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4096 }),
+  owners: createMap(bed.plane, { name: 'owners', type: 'array', keySize: 4, valueSize: 32, maxEntries: 1 }),
 };
+// Values of `owners` begin with a list head, and have a pointer that they own behind it.
+giveRecord(bed, maps.owners.address, [
+  { kind: FIELD_LIST_HEAD, offset: 0, size: 16 },
+  { kind: FIELD_KPTR, offset: 16, size: 8 },
+]);
 type MapName = keyof typeof maps;
 
 function facts(name: MapName): MapFacts {
@@ -89,6 +96,11 @@ const given: Argument = { kind: 'memory', address: memory, size: 32 };
 const readOnly: Argument = { kind: 'memory', address: memory, size: 32, readOnly: true };
 const stackTop = STACKS + STACK_AREA_SIZE;
 
+/** r0: the first value of the map. */
+function lookup(name: MapName): string {
+  return `stw [%r10-4], 0\nmov %r2, %r10\nadd %r2, -4\nlddw %r1, map ${name}\ncall 1\n`;
+}
+
 /** Name; program; arguments, or `xdp` for an XDP context over a packet of 64 bytes; what the fault must be. Slots count from 0, LDDW takes two. */
 const cases: readonly [
   string,
@@ -102,6 +114,24 @@ const cases: readonly [
     'mov %r0, %r3\nexit',
     [1, 2],
     { code: 'SLUICE_FAULT_UNINITIALISED_REGISTER', slot: 0, register: 3, problem: 'R3 !read_ok', access: 'none' },
+  ],
+  [
+    'a list head in a map value',
+    `${lookup('owners')}ldxdw %r0, [%r0+8]\nexit`,
+    [],
+    { code: 'SLUICE_FAULT_SPECIAL_FIELD', problem: 'direct access to bpf_list_head is disallowed', access: 'read' },
+  ],
+  [
+    'a store over a pointer that a map value owns',
+    `${lookup('owners')}stdw [%r0+16], 0\nexit`,
+    [],
+    { code: 'SLUICE_FAULT_SPECIAL_FIELD', problem: 'store to referenced kptr disallowed', access: 'write' },
+  ],
+  [
+    'half of a pointer that a map value owns',
+    `${lookup('owners')}ldxw %r0, [%r0+16]\nexit`,
+    [],
+    { code: 'SLUICE_FAULT_SPECIAL_FIELD', problem: 'kptr access size must be BPF_DW', access: 'read' },
   ],
   [
     'r0 at exit',
