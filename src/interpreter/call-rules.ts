@@ -9,7 +9,7 @@ export interface CallRules {
   readonly args: readonly { readonly kind: number; readonly size: number }[];
   /** RETURN_*. */
   readonly returns: number;
-  /** Bytes that RETURN_FIXED_MEM points to. */
+  /** Bytes that RETURN_FIXED_MEM points to; of RETURN_OBJECT the number of the argument that is its record. */
   readonly returnsSize: number;
   /** HELPER_* bits. */
   readonly flags: number;

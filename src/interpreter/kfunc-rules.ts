@@ -34,16 +34,22 @@ export function kfuncRules(body: string): CallRules | undefined {
   const signature = kfuncSignature(name);
   if (signature === undefined) return undefined;
   const { params, returns } = signature;
+  const asked = objectKfuncs.get(name)?.from === true;
   const destroys = /^bpf_iter_\w+_destroy$/.test(name) ? layout.HELPER_DESTROYS_ITERATOR : 0;
   return {
     id: 0,
     name,
-    args: params.map((param, at) => argument(name, param, params[at + 1])),
+    args: params.map((param, at) =>
+      // Which allocator, the verifier has seen: a map, or a map's own.
+      asked && at === 0 ? { kind: layout.ARGUMENT_ANYTHING, size: 0 } : argument(name, param, params[at + 1]),
+    ),
     returns:
       objectResult(name, returns) ??
       slices[name] ??
       (params[2]?.name === 'rdwr_buf_size' ? layout.RETURN_SIZED_MEM : result(returns)),
-    returnsSize: returns.kind === 'pointer' && returns.to.kind === 'scalar' ? returns.to.size : 0,
+    returnsSize:
+      objectKfuncs.get(name)?.record ??
+      (returns.kind === 'pointer' && returns.to.kind === 'scalar' ? returns.to.size : 0),
     flags: (flagsByName[name] ?? 0) | destroys | objectFlags(name),
   };
 }

@@ -310,7 +310,7 @@ export const HELPER_RETURNS = 12;
 export const HELPER_FLAGS = 16;
 export const HELPER_ARGUMENTS = 20;
 export const HELPER_FIXED_SIZES = 28;
-/** u32: bytes that RETURN_FIXED_MEM points to. */
+/** u32: bytes that RETURN_FIXED_MEM points to; of RETURN_OBJECT the number of the argument that is its record. */
 export const HELPER_RETURNS_SIZE = 48;
 /** u32: bit by number of the argument: what is passed in its place stands in the row of u64 (ResolvedProgram.passed). */
 export const HELPER_PASSED = 52;
@@ -395,7 +395,7 @@ export const RETURN_SLICE = 8;
 export const RETURN_SLICE_WRITABLE = 9;
 /** NULL or memory of the size in argument 3. */
 export const RETURN_SIZED_MEM = 10;
-/** NULL or an object of the record in argument 2 (in its low half); the object in argument 1; one with a copy for each CPU. */
+/** NULL or an object of the record that is passed; the object in argument 1; one with a copy for each CPU. */
 export const RETURN_OBJECT = 11;
 export const RETURN_SAME_OBJECT = 12;
 export const RETURN_PERCPU_OBJECT = 13;

@@ -16,8 +16,8 @@ export interface ObjectCallContext {
   readonly records: Records | undefined;
   /** Who asks allocators: the number that reservations are kept under. */
   readonly holder: number;
-  /** Address of the allocator that a call takes memory from; by default the global one. */
-  allocator?(call: ObjectCall): number;
+  /** Address of the allocator that a call takes memory from; undefined: the one that it names when it runs, or the global one. */
+  allocator?(call: ObjectCall): number | undefined;
   /** Address of the allocator that the object of a call that gives it back came from, where it is known; 0: the object's memory tells. */
   home?(call: ObjectCall): number;
 }
@@ -54,11 +54,13 @@ export function withObjectCalls(
     const record = BigInt(context.records.ofCall([call.struct, ...call.others]));
     const values = new Map<number, bigint>();
     if (kfunc.allocator !== undefined) {
-      const allocator = context.allocator?.(call) ?? globalAllocator(context.runtime);
-      values.set(kfunc.allocator, (BigInt(context.holder) << 32n) | BigInt(allocator));
+      // A program that names its allocator, on paths different ones, does so when it runs.
+      const allocator =
+        context.allocator?.(call) ?? (kfunc.from === true ? undefined : globalAllocator(context.runtime));
+      if (allocator !== undefined) values.set(kfunc.allocator, (BigInt(context.holder) << 32n) | BigInt(allocator));
     }
-    const home = kfunc.act === 'drop' ? (context.home?.(call) ?? 0) : 0;
-    values.set(kfunc.record, (BigInt(home) << 32n) | record);
+    const beside = kfunc.act === 'drop' ? (context.home?.(call) ?? 0) : kfunc.from === true ? context.holder : 0;
+    values.set(kfunc.record, (BigInt(beside) << 32n) | record);
     if (kfunc.offset !== undefined) values.set(kfunc.offset, BigInt(call.node));
     passed.set(slot, values);
   }

@@ -17,6 +17,7 @@ import {
   HELPER_RELEASES,
   HELPER_RELEASES_DYNPTR,
   HELPER_RETURNS,
+  HELPER_RETURNS_SIZE,
   HELPER_SIZE,
   IMAGE_HELPERS,
   IMAGE_HELPER_COUNT,
@@ -124,7 +125,7 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
   keepStackObjects(s, record, flags, count, reserved, size2, slot);
   clobber(s);
   store<u64>(s, r0);
-  if (returns >= <u32>RETURN_OBJECT) giveObjectResult(s, returns, r0, returns == RETURN_PERCPU_COPY ? <usize>a : root, <u32>b);
+  if (returns >= <u32>RETURN_OBJECT) giveObjectResult(s, returns, r0, returns == RETURN_PERCPU_COPY ? <usize>a : root, record);
   else giveResult(s, record, r0, map, reserved, size2, size3, slot);
   return true;
 }
@@ -140,11 +141,11 @@ function pass(s: usize, record: usize): void {
   }
 }
 
-/** `about`: record of the object in argument 1, or the field that it points to; `record`: argument 2. */
-function giveObjectResult(s: usize, returns: u32, r0: u64, about: usize, record: u32): void {
+/** `about`: record of the object in argument 1, or the field that it points to. */
+function giveObjectResult(s: usize, returns: u32, r0: u64, about: usize, call: usize): void {
   switch (returns) {
     case RETURN_OBJECT:
-      giveNewObject(s, s, <u32>r0, record);
+      giveNewObject(s, s, <u32>r0, load<u32>(call + (<usize>(load<u32>(call, HELPER_RETURNS_SIZE) - 1) << 3), HELPER_PASSED_VALUES));
       return;
     case RETURN_SAME_OBJECT:
       giveObject(s, s, <u32>r0, <u32>about);

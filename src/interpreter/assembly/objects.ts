@@ -17,7 +17,9 @@ import {
   STATE_OBJECT_SERIAL,
   TAG_FIELDS,
 } from '../layout';
+import { OBJECT_KEY } from '../../plane/layout/allocator';
 import { MAP_RECORD } from '../../plane/layout/map';
+import { ROOT, ROOT_FREE_KEY } from '../../plane/layout/memory';
 import {
   FIELD_BYTES,
   FIELD_KIND,
@@ -98,6 +100,8 @@ function note(s: usize, object: u32): void {
 /** The object of the register (KIND_OBJECT) was given up since, or its memory is another object's. */
 export function isGone(s: usize, r: usize): bool {
   const base = load<u32>(r, REGISTER_BASE);
+  // Whoever gave the memory back, the plane included: free objects hold the key.
+  if (load<u32>(base, OBJECT_KEY) == load<u32>(ROOT, ROOT_FREE_KEY)) return true;
   const entry = entryOf(s, base);
   return load<u32>(entry) == base && load<u32>(entry, 4) > load<u32>(r, REGISTER_AUX);
 }

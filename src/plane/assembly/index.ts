@@ -46,6 +46,7 @@ export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';
 export * from './kfuncs/iterators';
 export * from './kfuncs/list';
+export * from './kfuncs/memory';
 export * from './kfuncs/object';
 export { bpf_per_cpu_ptr, bpf_percpu_obj_drop_impl, bpf_percpu_obj_new_impl, bpf_this_cpu_ptr } from './kfuncs/percpu-object';
 export * from './kfuncs/rbtree';
