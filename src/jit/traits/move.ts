@@ -35,14 +35,11 @@ export function inWords({ lengths }: Layout): boolean {
 export function emitInsertion(e: Emitter, place: Place, value: Value): void {
   const { code } = e;
   const at = e.scratch('trait-value', I32);
-  const moved = e.scratch('trait-moved', I32);
   const end = e.scratch('trait-end', I32);
   const down = place.placement === TRAITS_META;
   // First byte behind the last value.
-  code.get(place.area);
+  pushValues(e, place);
   pushSize(e, place, ALL);
-  code.op(wasm.i32Add);
-  code.i32(HEADER);
   code.op(wasm.i32Add);
   code.set(end);
   // Room: behind the values, or in front of the header.
@@ -76,14 +73,13 @@ export function emitInsertion(e: Emitter, place: Place, value: Value): void {
     code.op(wasm.i32Ne);
     code.branch(wasm.brIf, 1);
   }
-  code.get(place.area);
+  pushValues(e, place);
   pushSize(e, place, (1n << BigInt(value.key)) - 1n);
   code.op(wasm.i32Add);
-  code.i32(HEADER);
-  code.op(wasm.i32Add);
   code.set(at);
-  if (down) moveDown(e, place.area, at, moved, value.length);
-  else moveUp(e, at, end, moved, value.length);
+  const by = (): void => code.i32(value.length);
+  if (down) moveDown(e, { from: () => pushValues(e, place), to: () => code.get(at), by });
+  else moveUp(e, { from: () => code.get(at), to: () => code.get(end), by });
   if (down) {
     code.get(at);
     code.i32(value.length);
@@ -98,84 +94,18 @@ export function emitInsertion(e: Emitter, place: Place, value: Value): void {
     code.memory(wasm.i32Store, FRAME_DATA_META);
   }
   copy(e, 'set', at, 0, value.length);
-  const words = [
-    [place.high, 2, 0],
-    [place.low, 1, 8],
-  ] as const;
-  for (const [local, bit, offset] of words) {
-    const sets = (value.code & bit) !== 0;
-    if (!sets && !down) continue;
-    code.get(place.area);
-    code.get(local);
-    if (sets) {
-      code.i64(bitOf(value.key));
-      code.op(wasm.i64Or);
-    }
-    code.memory(wasm.i64Store, offset);
-  }
-}
-
-/** The bytes from `at` to `end`, up by `length`, the last first. */
-function moveUp({ code }: Emitter, at: number, end: number, moved: number, length: number): void {
-  code.get(end);
-  code.set(moved);
-  code.open(wasm.block);
-  code.open(wasm.loop);
-  code.get(moved);
-  code.get(at);
-  code.op(wasm.i32LeU);
-  code.branch(wasm.brIf, 1);
-  code.get(moved);
-  code.i32(8);
-  code.op(wasm.i32Sub);
-  code.tee(moved);
-  code.get(moved);
-  code.memory(wasm.i64Load, 0);
-  code.memory(wasm.i64Store, length);
-  code.branch(wasm.br, 0);
-  code.end();
-  code.end();
-}
-
-/** The values before `at`, down by `length`, the first first; the header is written anew. */
-function moveDown({ code }: Emitter, area: number, at: number, moved: number, length: number): void {
-  code.get(area);
-  code.i32(HEADER);
-  code.op(wasm.i32Add);
-  code.set(moved);
-  code.open(wasm.block);
-  code.open(wasm.loop);
-  code.get(moved);
-  code.get(at);
-  code.op(wasm.i32GeU);
-  code.branch(wasm.brIf, 1);
-  code.get(moved);
-  code.i32(length);
-  code.op(wasm.i32Sub);
-  code.get(moved);
-  code.memory(wasm.i64Load, 0);
-  code.memory(wasm.i64Store, 0);
-  code.get(moved);
-  code.i32(8);
-  code.op(wasm.i32Add);
-  code.set(moved);
-  code.branch(wasm.br, 0);
-  code.end();
-  code.end();
+  writeHeader(e, place, (bit) => ((value.code & bit) !== 0 ? { op: wasm.i64Or, with: bitOf(value.key) } : undefined));
 }
 
 /** Takes out a value that is there, of whatever length; branches to label 0 where the header says more than there is. */
 export function emitDeletion(e: Emitter, place: Place, key: number): void {
   const { code } = e;
   const at = e.scratch('trait-value', I32);
-  const moved = e.scratch('trait-moved', I32);
   const end = e.scratch('trait-end', I32);
   const length = e.scratch('trait-length', I32);
   const down = place.placement === TRAITS_META;
-  code.get(place.area);
+  pushValues(e, place);
   pushSize(e, place, ALL);
-  code.op(wasm.i32Add);
-  code.i32(HEADER);
   code.op(wasm.i32Add);
   code.tee(end);
   pushEnd(e, place.placement);
@@ -184,16 +114,20 @@ export function emitDeletion(e: Emitter, place: Place, key: number): void {
   code.branch(wasm.brIf, 0);
   pushSize(e, place, bitOf(key));
   code.set(length);
-  code.get(place.area);
+  pushValues(e, place);
   pushSize(e, place, (1n << BigInt(key)) - 1n);
-  code.op(wasm.i32Add);
-  code.i32(HEADER);
   code.op(wasm.i32Add);
   code.set(at);
   code.get(length);
   code.open(wasm.if);
-  if (down) closeFromBelow(e, place, at, moved, length);
-  else closeFromAbove(e, at, end, moved, length);
+  const by = (): void => code.get(length);
+  const behind = (): void => {
+    code.get(at);
+    code.get(length);
+    code.op(wasm.i32Add);
+  };
+  if (down) moveUp(e, { from: () => pushValues(e, place), to: () => code.get(at), by });
+  else moveDown(e, { from: behind, to: () => code.get(end), by });
   code.end();
   if (down) {
     code.get(place.area);
@@ -204,34 +138,61 @@ export function emitDeletion(e: Emitter, place: Place, key: number): void {
     code.get(place.area);
     code.memory(wasm.i32Store, FRAME_DATA_META);
   }
-  for (const [local, offset] of [
-    [place.high, 0],
-    [place.low, 8],
+  writeHeader(e, place, () => ({ op: wasm.i64And, with: ~bitOf(key) }));
+}
+
+/** Stores the two words of the header (bits 2 and 1 of codes) as they are to be; without a change only where the header itself has moved. */
+function writeHeader(
+  { code }: Emitter,
+  { area, high, low, placement }: Place,
+  change: (bit: number) => { readonly op: number; readonly with: bigint } | undefined,
+): void {
+  for (const [local, bit, offset] of [
+    [high, 2, 0],
+    [low, 1, 8],
   ] as const) {
-    code.get(place.area);
+    const changed = change(bit);
+    if (changed === undefined && placement !== TRAITS_META) continue;
+    code.get(area);
     code.get(local);
-    code.i64(~bitOf(key));
-    code.op(wasm.i64And);
+    if (changed !== undefined) {
+      code.i64(changed.with);
+      code.op(changed.op);
+    }
     code.memory(wasm.i64Store, offset);
   }
 }
 
-/** The values behind the one at `at`, down over it, the first first. The last step may reach 4 bytes behind the last value's new place, where it was before. */
-function closeFromAbove({ code }: Emitter, at: number, end: number, moved: number, length: number): void {
-  code.get(at);
+/** Leaves the address of the first value. */
+function pushValues({ code }: Emitter, { area }: Place): void {
+  code.get(area);
+  code.i32(HEADER);
+  code.op(wasm.i32Add);
+}
+
+interface Move {
+  /** Leave i32s: the bytes [from, to) that move, and by how much. */
+  from(): void;
+  to(): void;
+  by(): void;
+}
+
+/** Down, the first first. The last step may go up to 4 bytes beyond `to`: to where something is written after, or was before. */
+function moveDown(e: Emitter, move: Move): void {
+  const { code } = e;
+  const moved = e.scratch('trait-moved', I32);
+  move.from();
   code.set(moved);
   code.open(wasm.block);
   code.open(wasm.loop);
   code.get(moved);
-  code.get(length);
-  code.op(wasm.i32Add);
-  code.get(end);
+  move.to();
   code.op(wasm.i32GeU);
   code.branch(wasm.brIf, 1);
   code.get(moved);
+  move.by();
+  code.op(wasm.i32Sub);
   code.get(moved);
-  code.get(length);
-  code.op(wasm.i32Add);
   code.memory(wasm.i64Load, 0);
   code.memory(wasm.i64Store, 0);
   code.get(moved);
@@ -243,23 +204,23 @@ function closeFromAbove({ code }: Emitter, at: number, end: number, moved: numbe
   code.end();
 }
 
-/** The values before `at`, up over the one there, the last first. The last step may reach 4 bytes into the header's new place, which is written after. */
-function closeFromBelow({ code }: Emitter, { area }: Place, at: number, moved: number, length: number): void {
-  code.get(at);
+/** Up, the last first. The last step may begin up to 4 bytes before `from`: its bytes go to where something is written after. */
+function moveUp(e: Emitter, move: Move): void {
+  const { code } = e;
+  const moved = e.scratch('trait-moved', I32);
+  move.to();
   code.set(moved);
   code.open(wasm.block);
   code.open(wasm.loop);
   code.get(moved);
-  code.get(area);
-  code.i32(HEADER);
-  code.op(wasm.i32Add);
+  move.from();
   code.op(wasm.i32LeU);
   code.branch(wasm.brIf, 1);
   code.get(moved);
   code.i32(8);
   code.op(wasm.i32Sub);
   code.tee(moved);
-  code.get(length);
+  move.by();
   code.op(wasm.i32Add);
   code.get(moved);
   code.memory(wasm.i64Load, 0);
