@@ -26,6 +26,7 @@ import type { ProgramModule } from '../runtime/runtime.ts';
 import { close, syscall } from './ffi.ts';
 import { LinuxRing } from './io-uring.ts';
 import * as mail from './io-uring-mailbox.ts';
+import { ThreadTimers } from './io-uring-thread-timers.ts';
 import { SyscallError } from './syscall-error.ts';
 
 /** Functions of the plane, with u32 and i32. */
@@ -58,6 +59,7 @@ class RingLoop {
   readonly #calls: ThreadPlane;
   readonly #backend: LinuxRing;
   readonly #eventfd: number;
+  readonly #timers: ThreadTimers;
   /** The memory as it is when the ring begins, which lies in it. */
   #words: Int32Array;
   #view: DataView;
@@ -75,6 +77,7 @@ class RingLoop {
     this.#calls = plane.exports as unknown as ThreadPlane; // what the module exports is fixed by its sources
     this.#backend = backend;
     this.#eventfd = eventfd;
+    this.#timers = new ThreadTimers(plane, (fault) => data.port.postMessage(fault));
     this.#words = new Int32Array(data.memory.buffer);
     this.#view = new DataView(data.memory.buffer);
   }
@@ -178,7 +181,8 @@ class RingLoop {
     Atomics.store(this.#words, sleeping, 1);
     const isDue =
       this.#word(RING_STAGE_TAIL) !== staged || this.#isAsked() || Atomics.load(this.#mail, mail.MAIL_STOP) !== 0;
-    if (!isDue || submit > 0) this.#enter(submit, isDue ? 0 : 1);
+    const ns = isDue ? 0 : this.#timers.fire();
+    if (!isDue || submit > 0) this.#enter(submit, ns === 0 ? 0 : 1, Math.min(ns, LONGEST_NS));
     Atomics.store(this.#words, sleeping, 0);
   }
 

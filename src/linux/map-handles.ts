@@ -32,8 +32,12 @@ export class LinuxArray extends LinuxMap implements ArrayHandle {
     return (this.spec.valueSize + 7) & ~7;
   }
 
+  get inPlace(): boolean {
+    return (this.kernel.flags & BPF_F_MMAPABLE) !== 0;
+  }
+
   bytes(): Uint8Array {
-    if ((this.kernel.flags & BPF_F_MMAPABLE) === 0)
+    if (!this.inPlace)
       throw new InputError(
         'SLUICE_MAP_EPERM',
         `map ${this.name}: only arrays with BPF_F_MMAPABLE can be mapped: EPERM`,

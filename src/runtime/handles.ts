@@ -180,6 +180,8 @@ export interface MapHandle<K = Value, V = Value> extends Iterable<[K, V]> {
 export interface ArrayHandle<K = Value, V = Value> extends MapHandle<K, V> {
   /** Bytes from one value to the next: the value's size rounded up to 8. */
   readonly stride: number;
+  /** `bytes` can be had: no timer, lock or object stands in the values; in the kernel BPF_F_MMAPABLE. */
+  readonly inPlace: boolean;
   /**
    * All values, not a copy: programs see what is written there, and the other way round. Good until the map is closed. In the kernel the
    * array must have BPF_F_MMAPABLE (SLUICE_MAP_EPERM), as global variables of objects have.

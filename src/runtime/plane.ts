@@ -72,7 +72,7 @@ export interface PlaneExports {
   ringbuf_wake(map: number): void;
   /** Timers: see plane/assembly/kfuncs/timer.ts. */
   timers_next(): bigint;
-  timers_run(until: bigint, most: number, follow: number, fuel: number): number;
+  timers_run(until: bigint, most: number, how: number, fuel: number): number;
   timers_key(room: number): number;
   timers_done(): void;
   timers_forget(first: bigint, count: number): void;

@@ -1,7 +1,7 @@
 /** When timers and work of programs fire: as the clock is moved, or while it runs by itself, in time. */
 import { InputError } from '../errors.ts';
 import { ROOT, ROOT_CLOCK_FROZEN, ROOT_TIMER_WAITING } from '../plane/layout/memory.ts';
-import { TIMER_CALLBACK, TIMER_MAP, TIMER_VALUE } from '../plane/layout/timer.ts';
+import { TIMER_CALLBACK, TIMER_MAP, TIMER_VALUE, TIMERS_FOLLOW } from '../plane/layout/timer.ts';
 import { WORKER_STACK_TOP, WORKER_TIMER } from '../plane/layout/worker.ts';
 import { ProgramFault } from './fault.ts';
 import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
@@ -92,7 +92,7 @@ export class Timers {
     try {
       exports.epoch_enter();
       for (; fired < MOST_AT_ONCE; fired++) {
-        const count = exports.timers_run(until, MOST_AT_ONCE - fired, follow ? 1 : 0, CALLBACK_FUEL) >>> 0;
+        const count = exports.timers_run(until, MOST_AT_ONCE - fired, follow ? TIMERS_FOLLOW : 0, CALLBACK_FUEL) >>> 0;
         if (count !== OF_INTERPRETER) {
           exports.epoch_exit();
           return fired + count;

@@ -387,6 +387,7 @@ export class RingCore implements AsyncIterable<Completion> {
   #startDriver(): RingDriver {
     const ended = () => this.#ended;
     const refuses = () => this.#refuses;
+    const awaited = () => this.#waiters.length > 0;
     const host: RingDriverHost = {
       address: this.address,
       words: this.#words,
@@ -395,6 +396,9 @@ export class RingCore implements AsyncIterable<Completion> {
       },
       get refuses() {
         return refuses();
+      },
+      get awaited() {
+        return awaited();
       },
       tail: () => this.#stageTail - this.#withheld,
       ready: () => this.completions.length,

@@ -28,6 +28,8 @@ export interface RingDriverHost {
   /** Nothing is staged any more; nothing comes any more. */
   readonly refuses: boolean;
   readonly ended: boolean;
+  /** Somebody waits for completions, which may be messages of other rings: nothing need be under way. */
+  readonly awaited: boolean;
   /** Position behind what is staged and may be taken. */
   tail(): number;
   /** Completions in queue 0. */

@@ -1,6 +1,6 @@
 /** A ring that JavaScript's own thread takes on: turns of the plane, and enters of the backend between them. */
 import { InputError, SluiceError } from '../../errors.ts';
-import { RING_ISSUED, RING_READY_FIRST, RING_RUNS_LEFT, RING_STAGE_TAIL } from '../../plane/layout/ring.ts';
+import { RING_ISSUED, RING_READY_FIRST, RING_RUNS_LEFT, RING_STAGE_TAIL, RING_STATS } from '../../plane/layout/ring.ts';
 import { SQE_ADDR, SQE_BUF_INDEX, SQE_FD, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_SIZE } from '../../plane/layout/sqe.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
 import type { PlainCalls, RingBackend } from '../../runtime/ring-backend.ts';
@@ -10,6 +10,8 @@ import { later } from './later.ts';
 import { type RingPlane, ringPlane } from './plane.ts';
 import { RequestError } from './request-error.ts';
 
+/** Counter of completions that were posted, in RING_STATS: what tells is its lower half. */
+const POSTED = 24;
 const ETIME = -62;
 const EINTR = -4;
 const EBUSY = -16;
@@ -44,6 +46,7 @@ export class InlineDriver implements RingDriver {
   #waiting = false;
   #lastProgress = 0;
   #enters = 0;
+  #posted = 0;
 
   constructor(runtime: Runtime, backend: RingBackend, host: RingDriverHost) {
     this.#runtime = runtime;
@@ -72,8 +75,10 @@ export class InlineDriver implements RingDriver {
     for (let round = 0; ; round++) {
       const pending = this.#advance();
       const more = this.#moreToDo();
-      if (pending === 0 && !more && (round > 0 || this.#issued === 0)) break;
-      if (pending > 0 || this.#issued > 0) this.#enter(pending, 0);
+      // Messages of other rings are work that is done in an enter.
+      const expects = this.#issued > 0 || this.#host.awaited;
+      if (pending === 0 && !more && (round > 0 || !expects)) break;
+      if (pending > 0 || expects) this.#enter(pending, 0);
       if (!this.#arrived() && !more && !this.#isKeptBack()) break;
       // The clock costs as much as a round.
       if (round % CLOCK_ROUNDS === 0 && start === 0) start = performance.now();
@@ -84,8 +89,17 @@ export class InlineDriver implements RingDriver {
       }
     }
     if (this.#turn() > 0) this.#host.schedule();
-    if (this.#host.deliver()) this.#lastProgress = performance.now();
+    if (this.#deliver()) this.#lastProgress = performance.now();
+    this.#runtime.timers.arm();
     this.#await();
+  }
+
+  /** Who waits for completions is woken if there is something new. */
+  #deliver(): boolean {
+    const posted = this.#words[(this.#address + RING_STATS + POSTED) / 4]!;
+    const come = posted !== this.#posted;
+    this.#posted = posted;
+    return this.#host.deliver(undefined, come);
   }
 
   makeRoom(): void {
@@ -117,7 +131,7 @@ export class InlineDriver implements RingDriver {
       const entered = this.#enter(pending, enough || more ? 0 : 1, left);
       if (entered === ETIME && pending === 0) break;
     }
-    this.#host.deliver();
+    this.#deliver();
     if (this.#moreToDo()) this.#host.schedule();
   }
 
@@ -135,7 +149,7 @@ export class InlineDriver implements RingDriver {
     for (;;) {
       this.#enter(this.#turn(), 0);
       this.#turn();
-      this.#host.deliver();
+      this.#deliver();
       if (this.#issued === 0) break;
       // What could not be cancelled at first, as it was about to be started by a worker of the kernel, can be later.
       if (rounds++ % 16 === 1) this.#plane.ring_cancel_all(this.#address);
@@ -148,7 +162,7 @@ export class InlineDriver implements RingDriver {
 
   /** Has somebody wait for what is under way. */
   #await(): void {
-    if (this.#waiting || this.#host.refuses || this.#issued === 0) return;
+    if (this.#waiting || this.#host.refuses || (this.#issued === 0 && !this.#host.awaited)) return;
     this.#waiting = true;
     const again = () => {
       this.#waiting = false;

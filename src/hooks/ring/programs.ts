@@ -59,6 +59,8 @@ export class RingPrograms {
       throw new InputError('SLUICE_RING_NO_PROGRAM', 'the object has no program for rings: SEC("iouring") makes one');
     for (const map of Object.values(object.maps)) {
       if (!isArray(map)) continue;
+      // Values with timers, locks or objects are nobody's to read and write.
+      if (!map.inPlace) continue;
       const bytes = map.bytes();
       if (bytes.length > 0) this.share(bytes.byteOffset, bytes.length);
     }

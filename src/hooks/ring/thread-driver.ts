@@ -90,7 +90,7 @@ export class ThreadDriver implements RingDriver {
     const come = posted !== this.#seen;
     this.#seen = posted;
     this.#host.deliver(this.#word(RING_SETTLED), come);
-    this.#thread.hold(!isIdle);
+    this.#thread.hold(!isIdle || this.#host.awaited);
     if (this.#listening || this.#host.ended) return;
     this.#listening = true;
     const again = () => {

@@ -23,6 +23,12 @@ export const TIMER_CALLBACK = 32;
 export const TIMER_KIND = 40;
 export const TIMER_IS_TIMER = 1;
 export const TIMER_IS_WORK = 2;
+/** u32: CPUs that run its callback at this moment. */
+export const TIMER_RUNNING = 44;
+
+/** How timers_run fires them: a frozen clock shows each the time that it was due at; functions of the interpreter are left to others. */
+export const TIMERS_FOLLOW = 1;
+export const TIMERS_COMPILED = 2;
 
 /** Bytes of struct bpf_timer and struct bpf_wq. */
 export const TIMER_FIELD_SIZE = 16;

@@ -20,8 +20,12 @@ export class ArrayMap extends TypedMap implements ArrayHandle {
     return (this.spec.valueSize + 7) & ~7;
   }
 
+  get inPlace(): boolean {
+    return !this.#map.hasFields;
+  }
+
   bytes(): Uint8Array {
-    if (this.#map.hasFields)
+    if (!this.inPlace)
       throw mapError(-ENOTSUPP, `${this.name}: values in place: they have fields that only programs may touch`);
     return this.#map.rowBytes();
   }

@@ -11,7 +11,7 @@ import { MAP_KEY_SIZE, MAP_STRIDE, MAP_TIMER, MAP_TYPE, MAP_VALUES, MAP_WORK } f
 import { ROOT, ROOT_CLOCK_FROZEN, ROOT_TIMERS } from '../../layout/memory';
 import {
   BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, TIMER_CALLBACK, TIMER_EXPIRES, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP, TIMER_NEXT,
-  TIMER_PLACE, TIMER_VALUE,
+  TIMER_PLACE, TIMER_RUNNING, TIMER_VALUE, TIMERS_COMPILED, TIMERS_FOLLOW,
 } from '../../layout/timer';
 import { WORKER_FUEL, WORKER_STACK_TOP, WORKER_TIMER } from '../../layout/worker';
 
@@ -107,12 +107,12 @@ export function bpf_wq_start(field: u64, flags: u64): i64 {
   return queued ? 0 : ENOMEM;
 }
 
-/** With the lock held. One whose callback runs on this CPU goes once that has ended. */
+/** With the lock held. One whose callback runs goes once that has ended. */
 function end(timer: usize): void {
   dequeue(timer);
   store<u64>(timer, 0, TIMER_CALLBACK);
   store<u32>(timer, 0, TIMER_VALUE);
-  if (load<u32>(WORKER, WORKER_TIMER) == <u32>timer) return;
+  if (load<u32>(timer, TIMER_RUNNING) != 0) return;
   removeTimer(timer);
   giveSmall(timer);
 }
@@ -175,23 +175,24 @@ function keyOf(map: usize, value: usize, room: usize): usize {
 }
 
 /**
- * Fires timers that are due at `until`, at most `most`, earliest first; with `follow` a frozen clock shows each the time that it was due
- * at. Returns how many fired; or, where one is a function of the interpreter, u32.MAX_VALUE: WORKER_TIMER then says which, and the caller
- * runs it and calls timers_done.
+ * Fires timers that are due at `until`, at most `most`, earliest first; `how`: TIMERS_FOLLOW, TIMERS_COMPILED. Returns how many fired; or,
+ * where one is a function of the interpreter, u32.MAX_VALUE: WORKER_TIMER then says which, and the caller runs it and calls timers_done.
  */
-export function timers_run(until: u64, most: u32, follow: bool, fuel: u32): u32 {
+export function timers_run(until: u64, most: u32, how: u32, fuel: u32): u32 {
   let fired: u32 = 0;
   while (fired < most) {
     lockTimers();
     const timer = firstTimer();
-    if (timer == 0 || load<u64>(timer, TIMER_EXPIRES) > until) {
+    const others = (how & TIMERS_COMPILED) != 0 && timer != 0 && load<u64>(timer, TIMER_CALLBACK) >> 32 != 0;
+    if (timer == 0 || others || load<u64>(timer, TIMER_EXPIRES) > until) {
       unlockTimers();
       break;
     }
     dequeue(timer);
-    unlockTimers();
+    store<u32>(timer, load<u32>(timer, TIMER_RUNNING) + 1, TIMER_RUNNING);
     const expires = load<u64>(timer, TIMER_EXPIRES);
-    if (follow && expires > load<u64>(ROOT, ROOT_CLOCK_FROZEN)) store<u64>(ROOT, expires, ROOT_CLOCK_FROZEN);
+    unlockTimers();
+    if ((how & TIMERS_FOLLOW) != 0 && expires > load<u64>(ROOT, ROOT_CLOCK_FROZEN)) store<u64>(ROOT, expires, ROOT_CLOCK_FROZEN);
     store<u32>(WORKER, <u32>timer, WORKER_TIMER);
     const callback = load<u64>(timer, TIMER_CALLBACK);
     if (callback >> 32 != 0) return u32.MAX_VALUE;
@@ -220,9 +221,13 @@ export function timers_key(room: usize): usize {
 export function timers_done(): void {
   const timer = <usize>load<u32>(WORKER, WORKER_TIMER);
   store<u32>(WORKER, 0, WORKER_TIMER);
-  if (timer == 0 || load<u32>(timer, TIMER_VALUE) != 0) return;
+  if (timer == 0) return;
   lockTimers();
-  removeTimer(timer);
-  giveSmall(timer);
+  const running = load<u32>(timer, TIMER_RUNNING) - 1;
+  store<u32>(timer, running, TIMER_RUNNING);
+  if (running == 0 && load<u32>(timer, TIMER_VALUE) == 0) {
+    removeTimer(timer);
+    giveSmall(timer);
+  }
   unlockTimers();
 }
