@@ -160,8 +160,8 @@ export class Job {
 export interface JobHooks {
   /** True: it is not over, and is started once more. */
   readonly again?: (job: Job, answer: number) => boolean;
-  /** Comes last, in any case. */
-  readonly finish?: (job: Job) => void;
+  /** Comes last, in any case, and is waited for. */
+  readonly finish?: (job: Job) => void | Promise<void>;
 }
 
 /** A job from its start to its answer. `prepare` writes it; `result` reads it once it succeeded, and gets what the program answered. */
@@ -197,7 +197,7 @@ export async function runJob<T>(
   } finally {
     forget();
     signal?.removeEventListener('abort', stop);
-    more.finish?.(job);
+    await more.finish?.(job);
     job.release();
   }
 }
