@@ -66,7 +66,8 @@ export class LinuxPlainCalls implements PlainCalls {
     const whole = result === undefined || result === length || result <= 0 || system.inMemory;
     // A part may be all that is in memory: the ring reads the rest. What is no file, as the descriptor of one has become something else, has given it away.
     const plain = result !== undefined && (whole || !this.#isFile(fd));
-    system.counts.read[plain ? 'plain' : 'ring']++;
+    if (plain) system.counts.read.plain++;
+    else system.counts.read.ring++;
     return plain ? result : undefined;
   }
 

@@ -71,6 +71,7 @@ export class RingCore implements AsyncIterable<Completion> {
   readonly #stage: number;
   readonly #stageMask: number;
   #stageTail = 0;
+  #stageHead = 0;
   /** Where the chain that is being staged began, and how much of it is kept back while the rest is handed over for want of room. */
   #chainStart = 0;
   #withheld = 0;
@@ -109,7 +110,7 @@ export class RingCore implements AsyncIterable<Completion> {
   /** Of its number, or of the negated errno that there is in its place. */
   #queue(index: number, entries: number): RingQueue {
     if (index < 0) throw new InputError('SLUICE_RING_QUEUE', `a queue of ${entries} completions: ${errnoName(-index)}`);
-    return new RingQueue(this.runtime, this.address, index, () => this.#more());
+    return new RingQueue(this.runtime, this.address, index, this.backend.thread !== undefined, () => this.#more());
   }
 
   /** Requests of a serial group (the default) follow each other, one chain at a time; in a parallel one only a drain waits. */
@@ -319,9 +320,10 @@ export class RingCore implements AsyncIterable<Completion> {
   }
 
   #isFull(): boolean {
-    const at = (this.address + RING_STAGE_HEAD) / 4;
-    const head = this.backend.thread === undefined ? this.#words[at]! : Atomics.load(this.#words, at);
-    return (this.#stageTail - head) >>> 0 > this.#stageMask;
+    // As it was seen last: there is no less room now.
+    if ((this.#stageTail - this.#stageHead) >>> 0 <= this.#stageMask) return false;
+    this.#stageHead = Atomics.load(this.#words, (this.address + RING_STAGE_HEAD) / 4);
+    return (this.#stageTail - this.#stageHead) >>> 0 > this.#stageMask;
   }
 
   #add(pending: Pending, write: SqeWriter): number {
@@ -367,9 +369,12 @@ export class RingCore implements AsyncIterable<Completion> {
     }
   }
 
+  readonly #settle = (low: number, _high: number, res: number, flags: number) =>
+    this.#pending.complete(low, res, flags);
+
   #deliver(until?: number, come = true): boolean {
     const limit = until === undefined ? undefined : this.#promises.before(until);
-    const taken = this.#promises.take((low, _high, res, flags) => this.#pending.complete(low, res, flags), limit);
+    const taken = this.#promises.take(this.#settle, limit);
     if (come && this.#waiters.length > 0) this.#wake(true);
     return taken > 0;
   }

@@ -36,9 +36,24 @@ export class InlineDriver implements RingDriver {
   readonly #runtime: Runtime;
   readonly #backend: RingBackend;
   readonly #plane: RingPlane;
+  /** Of the plane: its exports are an object that V8 looks up in each time. */
+  readonly #ringTurn: RingPlane['ring_turn'];
+  readonly #ringAnswer: RingPlane['ring_answer'];
   readonly #host: RingDriverHost;
   readonly #words: Int32Array;
   readonly #address: number;
+  /** Places in `#words` that each turn looks at. */
+  readonly #at: {
+    readonly stageTail: number;
+    readonly issued: number;
+    readonly ready: number;
+    readonly runsLeft: number;
+    readonly stackTop: number;
+    readonly sqFlags: number;
+    readonly sqHead: number;
+    readonly cqHead: number;
+    readonly cqTail: number;
+  };
   readonly #plain: PlainCalls | undefined;
   /** Requests for which no plain call is tried, as the last ones would have waited; how many it will be the next time. */
   #declined = 0;
@@ -53,9 +68,23 @@ export class InlineDriver implements RingDriver {
     this.#backend = backend;
     this.#plain = backend.plain;
     this.#plane = ringPlane(runtime);
+    this.#ringTurn = this.#plane.ring_turn;
+    this.#ringAnswer = this.#plane.ring_answer;
     this.#host = host;
     this.#words = host.words;
     this.#address = host.address;
+    const { sqFlags, sqHead, cqHead, cqTail } = backend.addresses;
+    this.#at = {
+      stageTail: (host.address + RING_STAGE_TAIL) / 4,
+      issued: (host.address + RING_ISSUED) / 4,
+      ready: (host.address + RING_READY_FIRST) / 4,
+      runsLeft: (host.address + RING_RUNS_LEFT) / 4,
+      stackTop: (runtime.plane.worker + WORKER_STACK_TOP) / 4,
+      sqFlags: sqFlags / 4,
+      sqHead: sqHead / 4,
+      cqHead: cqHead / 4,
+      cqTail: cqTail / 4,
+    };
   }
 
   get enters(): bigint {
@@ -200,8 +229,8 @@ export class InlineDriver implements RingDriver {
   /** Of the one request that is pending; undefined: the ring is to do it. */
   #plainResult(plain: PlainCalls): number | undefined {
     const words = this.#words;
-    const { sqes, sqMask, sqHead } = this.#backend.addresses;
-    const at = (sqes + (words[sqHead / 4]! & sqMask) * SQE_SIZE) / 4;
+    const { sqes, sqMask } = this.#backend.addresses;
+    const at = (sqes + (words[this.#at.sqHead]! & sqMask) * SQE_SIZE) / 4;
     // No flags, no priority; no flags of the transfer, no personality.
     if (words[at] !== READ || words[at + SQE_OP_FLAGS / 4] !== 0 || words[at + SQE_BUF_INDEX / 4] !== 0)
       return undefined;
@@ -227,22 +256,23 @@ export class InlineDriver implements RingDriver {
 
   /** `answered`: result of the one request that was pending. */
   #turn(answered?: number): number {
-    Atomics.store(this.#words, (this.#address + RING_STAGE_TAIL) / 4, this.#host.tail() | 0);
-    const { worker } = this.#runtime.plane;
-    const stackTop = this.#words[(worker + WORKER_STACK_TOP) / 4]!;
+    const words = this.#words;
+    // On this thread alone: nothing needs to be atomic.
+    words[this.#at.stageTail] = this.#host.tail();
+    const stackTop = words[this.#at.stackTop]!;
     let result = answered;
     for (;;) {
       try {
         this.isTurning = true;
-        if (result === undefined) return this.#plane.ring_turn(this.#address) >>> 0;
-        return this.#plane.ring_answer(this.#address, result) >>> 0;
+        if (result === undefined) return this.#ringTurn(this.#address) >>> 0;
+        return this.#ringAnswer(this.#address, result) >>> 0;
       } catch (error) {
         result = undefined;
-        this.#words[(worker + WORKER_STACK_TOP) / 4] = stackTop;
+        words[this.#at.stackTop] = stackTop;
         const trapped = error instanceof WebAssembly.RuntimeError;
         // The interpreter counts by itself (`budget` of load), and says so.
         const counted = error instanceof SluiceError && error.code === 'SLUICE_FAULT_BUDGET';
-        const exhausted = counted || (trapped && this.#words[(worker + WORKER_FUEL) / 4] === 0);
+        const exhausted = counted || (trapped && words[(this.#runtime.plane.worker + WORKER_FUEL) / 4] === 0);
         if (this.#plane.ring_stopped(this.#address, exhausted ? 1 : 0) === 0) throw error;
         this.lastFault = error;
       } finally {
@@ -259,24 +289,23 @@ export class InlineDriver implements RingDriver {
   }
 
   get #issued(): number {
-    return this.#words[(this.#address + RING_ISSUED) / 4]!;
+    return this.#words[this.#at.issued]!;
   }
 
   /** The plane stopped for its budget, or the kernel keeps completions that found no room. */
   #moreToDo(): boolean {
-    if (this.#words[(this.#address + RING_RUNS_LEFT) / 4] === 0) return true;
-    return (this.#words[this.#backend.addresses.sqFlags / 4]! & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
+    if (this.#words[this.#at.runsLeft] === 0) return true;
+    return (this.#words[this.#at.sqFlags]! & SQ_CQ_OVERFLOW) !== 0 || this.#arrived();
   }
 
   /** Requests are ready that found no place in the kernel's queue. */
   #isKeptBack(): boolean {
-    return this.#words[(this.#address + RING_READY_FIRST) / 4] !== 0;
+    return this.#words[this.#at.ready] !== 0;
   }
 
   #arrived(): boolean {
-    const { cqHead, cqTail } = this.#backend.addresses;
     // The kernel writes its tail in enters of this thread, or is asked again.
-    return this.#words[cqHead / 4] !== this.#words[cqTail / 4];
+    return this.#words[this.#at.cqHead] !== this.#words[this.#at.cqTail];
   }
 }
 

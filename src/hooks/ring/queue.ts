@@ -25,11 +25,14 @@ export class RingQueue implements AsyncIterable<Completion> {
   #size: number;
   readonly #words: Int32Array;
   readonly #queue: number;
+  /** Another thread fills it. */
+  readonly #shared: boolean;
 
-  /** `more` resolves when there may be completions, to false once there will be none. */
-  constructor(runtime: Runtime, ring: number, index: number, more: () => Promise<boolean>) {
+  /** `shared`: another thread fills it. `more` resolves when there may be completions, to false once there will be none. */
+  constructor(runtime: Runtime, ring: number, index: number, shared: boolean, more: () => Promise<boolean>) {
     this.#runtime = runtime;
     this.index = index;
+    this.#shared = shared;
     this.#more = more;
     this.#words = new Int32Array(runtime.plane.memory.buffer);
     this.#blocks = this.#words;
@@ -52,16 +55,18 @@ export class RingQueue implements AsyncIterable<Completion> {
 
   /** Gives what is there to `read`, at most `limit`; how many there were. What `read` throws leaves the rest where it is. */
   take(read: CompletionReader, limit = Number.POSITIVE_INFINITY): number {
-    const queue = this.#queue;
     const words = this.#words;
-    const start = words[(queue + QUEUE_HEAD) / 4]!;
-    if (words[(queue + QUEUE_TAIL) / 4] === start) return 0;
-    const tail = Atomics.load(words, (queue + QUEUE_TAIL) / 4);
+    const headWord = (this.#queue + QUEUE_HEAD) / 4;
+    const tailWord = (this.#queue + QUEUE_TAIL) / 4;
+    const start = words[headWord]!;
+    if (words[tailWord] === start) return 0;
+    // Atomic operations are calls, which on one thread nothing is gained by.
+    const tail = this.#shared ? Atomics.load(words, tailWord) : words[tailWord]!;
     let head = start;
     try {
       for (let left = limit; head !== tail && left > 0; left--) {
         // A queue that grows leaves its old entries where they are.
-        const block = words[(queue + QUEUE_BLOCK) / 4]! >>> 0;
+        const block = words[(this.#queue + QUEUE_BLOCK) / 4]! >>> 0;
         const blocks = block < this.#size ? this.#blocks : this.#grown();
         const entry =
           (block + QUEUE_BLOCK_ENTRIES) / 4 + (head & blocks[(block + QUEUE_BLOCK_MASK) / 4]!) * (CQE_SIZE / 4);
@@ -74,7 +79,8 @@ export class RingQueue implements AsyncIterable<Completion> {
         );
       }
     } finally {
-      Atomics.store(words, (queue + QUEUE_HEAD) / 4, head);
+      if (this.#shared) Atomics.store(words, headWord, head);
+      else words[headWord] = head;
     }
     return (head - start) >>> 0;
   }

@@ -11,6 +11,7 @@ import { CQE_FLAGS, CQE_RES, CQE_SIZE, CQE_USER_DATA, SQE_EXTRA, SQE_FLAGS, SQE_
 import { readable } from '../text/format';
 import { E2BIG, EBUSY, ECANCELED, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../errno';
 import { cancelHere, cancelSlot } from './cancel';
+import { copySqe } from './copying';
 import { chainOf, connect, disconnect, endedMember, LINKED, newRequest, NO_GROUP } from './chains';
 import { memoryAllowed } from './opcodes';
 import { startPlain, withdrawEmitted } from './plain';
@@ -219,7 +220,7 @@ export function bpf_ring_chain_sqe(ctx: u64, index: u64, to: u64, size: u64): i6
   if (<u32>size != SQE_SIZE) return EINVAL;
   const slot = memberAt(ring, <i32>index);
   if (slot == 0) return ENOENT;
-  memory.copy(<usize>to, slot + SLOT_SQE, SQE_SIZE);
+  copySqe(<usize>to, slot + SLOT_SQE);
   return 0;
 }
 
@@ -228,7 +229,7 @@ export function bpf_ring_request(ctx: u64, request: u64, to: u64, size: u64): i6
   const slot = requestOf(ringOf(ctx), request);
   if (<u32>size != SQE_SIZE) return EINVAL;
   if (slot == 0) return ENOENT;
-  memory.copy(<usize>to, slot + SLOT_SQE, SQE_SIZE);
+  copySqe(<usize>to, slot + SLOT_SQE);
   return 0;
 }
 
@@ -241,7 +242,7 @@ export function bpf_ring_change(ctx: u64, request: u64, from: u64, size: u64): i
   if (slot == 0 || load<u32>(slot, SLOT_STATE) == SLOT_ENDED) return ENOENT;
   if (numberOf(ring, slot) != load<u32>(ring, RING_RUNNING) && !waits(slot)) return EBUSY;
   if (!memoryAllowed(ring, sqe)) return EFAULT;
-  memory.copy(slot + SLOT_SQE, sqe, SQE_SIZE);
+  copySqe(slot + SLOT_SQE, sqe);
   return 0;
 }
 

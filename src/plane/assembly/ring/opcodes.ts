@@ -18,54 +18,53 @@ export const OP_MSG_RING: u32 = 40;
 export const OP_COUNT: u32 = 63;
 
 /** Bits of an opcode: SQE_ADDR, SQE_OFF, SQE_ADDR3 are addresses; a result is a number of bytes of SQE_LEN; SQE_ADDR names a request by its user_data. */
-const ADDR: u8 = 1;
-const OFF: u8 = 2;
-const ADDR3: u8 = 4;
+const ADDR: u16 = 1;
+const OFF: u16 = 2;
+const ADDR3: u16 = 4;
 /** File transfers: short ones break a kernel link. */
-const FILE: u8 = 8;
+const FILE: u16 = 8;
 /** Socket transfers: with MSG_WAITALL they do. */
-const SOCKET: u8 = 16;
-const REQUEST: u8 = 32;
+const SOCKET: u16 = 16;
+const REQUEST: u16 = 32;
 /** Memory behind the address holds addresses of the process. */
-const NESTED: u8 = 64;
+const NESTED: u16 = 64;
 /** The address is a path. */
-const PATH: u8 = 128;
+const PATH: u16 = 128;
+/** For plain.ts: the plane need not count the bytes of vectors, nor find who is meant, nor keep it together with another one. */
+const PLAIN: u16 = 256;
 
-const facts: usize = memory.data<u8>([
+const facts: usize = memory.data<u16>([
   // nop readv writev fsync read_fixed write_fixed poll_add poll_remove
-  0, ADDR | FILE | NESTED, ADDR | FILE | NESTED, 0, ADDR | FILE, ADDR | FILE, 0, REQUEST,
+  PLAIN, ADDR | FILE | NESTED, ADDR | FILE | NESTED, PLAIN, PLAIN | ADDR | FILE, PLAIN | ADDR | FILE, PLAIN, REQUEST,
   // sync_file_range sendmsg recvmsg timeout timeout_remove accept async_cancel link_timeout
-  0, ADDR | SOCKET | NESTED, ADDR | SOCKET | NESTED, ADDR, REQUEST | OFF, ADDR | OFF, REQUEST, ADDR,
+  PLAIN, ADDR | SOCKET | NESTED, ADDR | SOCKET | NESTED, PLAIN | ADDR, REQUEST | OFF, PLAIN | ADDR | OFF, REQUEST, ADDR,
   // connect fallocate openat close files_update statx read write
-  ADDR, 0, PATH | ADDR, 0, ADDR, PATH | ADDR | OFF, ADDR | FILE, ADDR | FILE,
+  PLAIN | ADDR, PLAIN, PLAIN | PATH | ADDR, PLAIN, PLAIN | ADDR, PLAIN | PATH | ADDR | OFF, PLAIN | ADDR | FILE, PLAIN | ADDR | FILE,
   // fadvise madvise send recv openat2 epoll_ctl splice provide_buffers
-  0, ADDR, ADDR | OFF | SOCKET, ADDR | SOCKET, PATH | ADDR | OFF, ADDR, FILE, ADDR,
+  PLAIN, PLAIN | ADDR, PLAIN | ADDR | OFF | SOCKET, PLAIN | ADDR | SOCKET, PLAIN | PATH | ADDR | OFF, PLAIN | ADDR, PLAIN | FILE, PLAIN | ADDR,
   // remove_buffers tee shutdown renameat unlinkat mkdirat symlinkat linkat
-  0, FILE, 0, PATH | ADDR | OFF, PATH | ADDR, PATH | ADDR, PATH | ADDR | OFF, PATH | ADDR | OFF,
+  PLAIN, PLAIN | FILE, PLAIN, PLAIN | PATH | ADDR | OFF, PLAIN | PATH | ADDR, PLAIN | PATH | ADDR, PLAIN | PATH | ADDR | OFF, PLAIN | PATH | ADDR | OFF,
   // msg_ring fsetxattr setxattr fgetxattr getxattr socket uring_cmd send_zc
-  0, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, 0, NESTED | ADDR3, ADDR | OFF | SOCKET,
+  0, PLAIN | PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, PLAIN | PATH | ADDR | OFF, PATH | ADDR | OFF | ADDR3, PLAIN, NESTED | ADDR3, PLAIN | ADDR | OFF | SOCKET,
   // sendmsg_zc read_multishot waitid futex_wait futex_wake futex_waitv fixed_fd_install ftruncate
-  ADDR | SOCKET | NESTED, 0, OFF, ADDR, ADDR, ADDR | NESTED, 0, 0,
+  ADDR | SOCKET | NESTED, PLAIN, PLAIN | OFF, PLAIN | ADDR, PLAIN | ADDR, ADDR | NESTED, PLAIN, PLAIN,
   // bind listen recv_zc epoll_wait readv_fixed writev_fixed pipe
-  ADDR, 0, 0, ADDR, ADDR | FILE | NESTED, ADDR | FILE | NESTED, ADDR,
+  PLAIN | ADDR, PLAIN, PLAIN, PLAIN | ADDR, ADDR | FILE | NESTED, ADDR | FILE | NESTED, PLAIN | ADDR,
+
 ]);
 
 // @ts-ignore: decorator
 @inline
 function factsOf(opcode: u32): u32 {
-  return opcode < OP_COUNT ? <u32>load<u8>(facts + opcode) : 0;
+  return opcode < OP_COUNT ? <u32>load<u16>(facts + (opcode << 1)) : 0;
 }
 
-/** Of plain.ts: the plane need not count the bytes of vectors, nor find who is meant, nor keep it together with another one. */
-export function isPlain(opcode: u32): bool {
-  return opcode < OP_COUNT && (factsOf(opcode) & (NESTED | REQUEST | ADDR3)) == 0 && opcode != OP_MSG_RING && opcode != OP_LINK_TIMEOUT;
-}
-
-/** 1: SQE_ADDR is an address; 2: SQE_OFF; 3: both. */
+/** Of plain requests: not 0. Bit 0: SQE_ADDR is an address; bit 1: SQE_OFF is. */
 // @ts-ignore: decorator
 @inline
-export function addressesOf(opcode: u32): u32 {
-  return factsOf(opcode) & (ADDR | OFF);
+export function plainShape(opcode: u32): u32 {
+  const kind = factsOf(opcode);
+  return (kind & PLAIN) != 0 ? kind & (PLAIN | ADDR | OFF) : 0;
 }
 
 export function isOpcode(opcode: u32): bool {

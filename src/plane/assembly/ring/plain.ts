@@ -4,16 +4,16 @@
 import {
   RING_AGAIN, RING_BASE, RING_CLOSING, RING_FLAGS, RING_GROUP_DRAINING, RING_GROUP_FIRST, RING_GROUP_LIVE, RING_GROUPS, RING_HIDDEN, RING_ISSUED, RING_POST,
   RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUN_TAIL, RING_SQ_LIMIT, RING_SQ_MASK, RING_SQ_OWN_TAIL, RING_SQES, RING_TRACING, SLOT_COMPOUND,
-  SLOT_DEPTH, SLOT_FLAGS, SLOT_GROUP, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
+  SLOT_CQE_FLAGS, SLOT_DEPTH, SLOT_FLAGS, SLOT_GROUP, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_WAITS,
 } from '../../layout/ring';
 import {
-  IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_ADDR, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_GROUP, SQE_LEN, SQE_OFF, SQE_OPCODE,
-  SQE_POLICY, SQE_SIZE, SQE_USER_DATA,
+  IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_ADDR, SQE_ADDR3, SQE_BUF_INDEX, SQE_CALLBACK, SQE_CQ, SQE_EXTRA, SQE_FD,
+  SQE_FLAGS, SQE_GROUP, SQE_IOPRIO, SQE_LEN, SQE_OFF, SQE_OP_FLAGS, SQE_OPCODE, SQE_POLICY, SQE_SIZE, SQE_USER_DATA,
 } from '../../layout/sqe';
 import { NO_GROUP } from './chains';
 import { conclude, leftOf } from './completion';
 import { pumpGroup } from './groups';
-import { addressesOf, isPlain, memoryAllowed, ofProcess } from './opcodes';
+import { memoryAllowed, ofProcess, plainShape } from './opcodes';
 import { post } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
@@ -29,19 +29,22 @@ export function startPlain(ring: usize, sqe: usize, depth: u32, checked: bool): 
   const held = load<u32>(ring, RING_READY_FIRST) | load<u32>(group, RING_GROUP_FIRST) | load<u32>(group, RING_GROUP_DRAINING);
   if ((held | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING))) != 0) return 0;
   const opcode = <u32>load<u8>(sqe, SQE_OPCODE);
-  if (!isPlain(opcode) || queueAt(ring, load<u16>(sqe, SQE_CQ)) == 0 || <u32>load<u16>(sqe, SQE_CALLBACK) > load<u32>(ring, RING_PROGRAM_COUNT)) return 0;
+  const shape = plainShape(opcode);
+  const queue = <u32>load<u16>(sqe, SQE_CQ);
+  const callback = <u32>load<u16>(sqe, SQE_CALLBACK);
+  if (shape == 0 || queueAt(ring, queue) == 0 || callback > load<u32>(ring, RING_PROGRAM_COUNT)) return 0;
   const tail = load<u32>(ring, RING_SQ_OWN_TAIL);
   if (tail == load<u32>(ring, RING_SQ_LIMIT)) return 0;
-  const addresses = addressesOf(opcode);
+  const addresses = shape & 3;
   if (checked && addresses != 0 && !memoryAllowed(ring, sqe)) return 0;
   const slot = takeSlot(ring);
   if (slot == 0) return 0;
 
-  // Words of 8 bytes, as programs write them: wider loads would wait until their stores have reached the cache.
+  // Fields as programs have just written them: what is loaded wider than it was stored waits until that has reached the cache.
   const to = <usize>load<u32>(ring, RING_SQES) + <usize>(tail & load<u32>(ring, RING_SQ_MASK)) * SQE_SIZE;
-  const first = load<u64>(sqe);
-  store<u64>(slot, first, SLOT_SQE);
-  store<u64>(to, first & ~(<u64>IOSQE_CQE_SKIP_SUCCESS << 8));
+  const first = <u64>opcode | (<u64>load<u16>(sqe, SQE_IOPRIO) << 16) | (<u64>load<u32>(sqe, SQE_FD) << 32);
+  store<u64>(slot, first | (<u64>flags << 8), SLOT_SQE);
+  store<u64>(to, first | (<u64>(flags & ~IOSQE_CQE_SKIP_SUCCESS) << 8));
   let off = load<u64>(sqe, SQE_OFF);
   let address = load<u64>(sqe, SQE_ADDR);
   store<u64>(slot, off, SLOT_SQE + SQE_OFF);
@@ -53,12 +56,15 @@ export function startPlain(ring: usize, sqe: usize, depth: u32, checked: bool): 
   }
   store<u64>(to, off, SQE_OFF);
   store<u64>(to, address, SQE_ADDR);
-  copyWord(slot, to, sqe, 24);
+  const length = <u64>load<u32>(sqe, SQE_LEN) | (<u64>load<u32>(sqe, SQE_OP_FLAGS) << 32);
+  store<u64>(slot, length, SLOT_SQE + SQE_LEN);
+  store<u64>(to, length, SQE_LEN);
   store<u64>(slot, load<u64>(sqe, SQE_USER_DATA), SLOT_SQE + SQE_USER_DATA);
   store<u64>(to, handleOf(slot), SQE_USER_DATA);
-  copyWord(slot, to, sqe, 40);
-  copyWord(slot, to, sqe, 48);
-  store<u64>(slot, load<u64>(sqe, SQE_CQ), SLOT_SQE + SQE_CQ);
+  copyWord(slot, to, sqe, SQE_BUF_INDEX);
+  copyWord(slot, to, sqe, SQE_ADDR3);
+  // No policy, no group.
+  store<u64>(slot, <u64>queue | (<u64>callback << 16) | (<u64>load<u8>(sqe, SQE_EXTRA) << 40), SLOT_SQE + SQE_CQ);
   store<u64>(to, 0, SQE_CQ);
   store<u32>(ring, tail + 1, RING_SQ_OWN_TAIL);
 
@@ -103,12 +109,13 @@ export function withdrawEmitted(ring: usize): void {
 export function completePlain(ring: usize, slot: usize, res: i32, flags: u32): void {
   store<u32>(ring, load<u32>(ring, RING_ISSUED) - 1, RING_ISSUED);
   const given = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
-  store<u64>(slot, <u64><u32>res | (<u64>flags << 32), SLOT_RES);
-  store<u32>(slot, leftOf(load<u32>(slot, SLOT_SQE + SQE_LEN), res), SLOT_LEFT);
   const callback = <u32>load<u16>(slot, SLOT_SQE + SQE_CALLBACK);
   if (callback != 0) {
+    const length = load<u32>(slot, SLOT_SQE + SQE_LEN);
     const verdict = runProgram(ring, slot, callback, res, flags, 1);
     if (load<u32>(slot, SLOT_FLAGS) != 0 || (verdict & RING_AGAIN) != 0) {
+      store<u32>(slot, flags, SLOT_CQE_FLAGS);
+      store<u32>(slot, leftOf(length, res), SLOT_LEFT);
       conclude(ring, slot, given, res, flags, verdict, false);
       return;
     }

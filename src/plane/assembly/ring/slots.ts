@@ -1,7 +1,7 @@
 // Slots: requests by index, with a generation that tells a handle of an earlier request in the same slot. Indices in memory are index + 1, 0: none.
 import {
   EDGE_NEXT, RING_EDGE_FREE, RING_EDGE_SIZE, RING_EDGES, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOT_STACK, RING_SLOTS, RING_SLOTS_USED, SLOT_CHAIN,
-  SLOT_CHAIN_LAST, SLOT_EDGES, SLOT_FLAGS, SLOT_FREE, SLOT_GENERATION, SLOT_INDEX, SLOT_NEXT, SLOT_STATE,
+  SLOT_CHAIN_LAST, SLOT_EDGES, SLOT_FLAGS, SLOT_FREE, SLOT_INDEX, SLOT_NEXT, SLOT_STATE,
 } from '../../layout/ring';
 import { clear64 } from './copying';
 
@@ -50,13 +50,15 @@ export function makeAlone(slot: usize): void {
   store<u64>(slot, number | (<u64>1 << 32), SLOT_CHAIN_LAST);
 }
 
+const GENERATION: u64 = 0x1_0000_0000;
+
 // @ts-ignore: decorator
 @inline
 export function giveSlot(ring: usize, slot: usize): void {
   if (load<u32>(slot, SLOT_FLAGS) != 0) makeAlone(slot);
-  // 31 bits, as handles are positive and a set sign bit marks messages of other rings.
-  const generation = (load<u32>(slot, SLOT_GENERATION) + 1) & 0x7fff_ffff;
-  store<u32>(slot, generation == 0 ? 1 : generation, SLOT_GENERATION);
+  // 31 bits, as handles are positive and a set sign bit marks messages of other rings. Written whole, as the next request reads it whole, soon.
+  const next = (handleOf(slot) + GENERATION) & 0x7fff_ffff_ffff_ffff;
+  store<u64>(slot, next < GENERATION ? next + GENERATION : next, SLOT_INDEX);
   store<u64>(slot, SLOT_FREE, SLOT_STATE);
   const used = load<u32>(ring, RING_SLOTS_USED) - 1;
   store<u32>(ring, used, RING_SLOTS_USED);
