@@ -15,6 +15,7 @@ export const HELPER = {
   SMP_PROCESSOR_ID: 8,
   TAIL_CALL: 12,
   LOOP: 181,
+  KPTR_XCHG: 194,
 } as const;
 
 /** The kfunc that is no call: a WebAssembly exception. */

@@ -3,6 +3,7 @@ import { FRAME_SIZE } from '../plane/layout/memory.ts';
 import { WORKER_CPU } from '../plane/layout/worker.ts';
 import { passesFunction } from './analysis.ts';
 import { HELPER, plainCall, planHelper, THROW } from './call-plan.ts';
+import { emitExchange, emitObjectCall } from './emit-object.ts';
 import { emitTailCall } from './emit-tail-call.ts';
 import type { Emitter } from './emitter.ts';
 import { emitRethrow, emitThrow } from './exceptions.ts';
@@ -29,6 +30,10 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
       return;
     }
   }
+  if (op.kind === 'helper' && op.prototype.id === HELPER.KPTR_XCHG) {
+    emitExchange(e, op);
+    return;
+  }
   if (op.kind === 'kfunc' && op.name === THROW) {
     e.storeFuel();
     e.push(1, I64);
@@ -50,7 +55,9 @@ export function emitPlaneCall(e: Emitter, op: OpOf<'helper' | 'kfunc'>, planeExp
     e.define(op, plan.result);
   };
   if (!passesFunction(op, (register) => e.fact(register))) {
-    const expanded = op.kind === 'kfunc' && e.scope.traits !== undefined && emitTrait(e, op, e.scope.traits, emitted);
+    const expanded =
+      op.kind === 'kfunc' &&
+      (emitObjectCall(e, op, emitted) || (e.scope.traits !== undefined && emitTrait(e, op, e.scope.traits, emitted)));
     if (!expanded) call();
     return;
   }

@@ -26,6 +26,8 @@ export interface CompileOptions {
    * (`unreachable`) and leaves WORKER_FUEL at 0. Nothing is then assumed of pointers. Without it a loop runs for as long as it does.
    */
   readonly fuel: boolean;
+  /** CPUs that run programs over the memory, 1: no other than this one. Without it there may be several. */
+  readonly cpus?: number;
   /** Names that the plane exports. A program that calls a helper or kfunc which is not among them is refused. */
   readonly planeExports: ReadonlySet<string>;
   /** Number of i64 arguments of a kfunc's export; undefined for one that is not known. Without it all kfuncs are refused. */
@@ -88,6 +90,8 @@ export function compileModule(programs: readonly ResolvedProgram[], options: Com
     const adapterSlots = [...adapters.keys()];
     const scope: ModuleScope = {
       fuel: options.fuel,
+      objects: program.objects ?? new Map(),
+      concurrent: options.cpus !== 1,
       traits: options.traits,
       worker,
       tableBase,
@@ -173,7 +177,7 @@ function importPlane(
 }
 
 function isExpanded(helper: number): boolean {
-  return helper === HELPER.SMP_PROCESSOR_ID || helper === HELPER.TAIL_CALL;
+  return helper === HELPER.SMP_PROCESSOR_ID || helper === HELPER.TAIL_CALL || helper === HELPER.KPTR_XCHG;
 }
 
 /** The two entries of a body that takes the count: the first begins at 0, the tail entry with what the worker block says. */

@@ -1,4 +1,5 @@
 /** What a function body refers to outside of itself. */
+import type { ObjectFacts } from '../object/resolved.ts';
 import type { FunctionAnalysis } from './analysis.ts';
 import type { TraitConfiguration } from './traits/area.ts';
 
@@ -6,6 +7,10 @@ export interface ModuleScope {
   readonly fuel: boolean;
   /** undefined: traits are the plane's alone. */
   readonly traits: TraitConfiguration | undefined;
+  /** Facts of calls about objects, by slot. */
+  readonly objects: ReadonlyMap<number, ObjectFacts>;
+  /** Other CPUs run programs over this memory at the same time. */
+  readonly concurrent: boolean;
   /** Globals env.worker and env.table_base. */
   readonly worker: number;
   readonly tableBase: number;

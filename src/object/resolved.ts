@@ -35,8 +35,24 @@ export interface ResolvedProgram {
    * types, allocators, offsets of nodes.
    */
   readonly passed?: ReadonlyMap<number, ReadonlyMap<number, bigint>>;
+  /** Of such calls, by slot: what is known of the objects' type. Calls that come with several types are not in it. */
+  readonly objects?: ReadonlyMap<number, ObjectFacts>;
   /** By slot: 0 where the verifier has proven that no path leads. Such code is not compiled; reached all the same, it is a fault. */
   readonly reached?: Uint8Array;
+}
+
+/** A type of objects (plane/layout/record.ts), as far as it is fixed for the life of the program. */
+export interface ObjectFacts {
+  /** Special fields: what begins as zeros. */
+  readonly fields: readonly { readonly offset: number; readonly size: number }[];
+  /** Offset of its reference count. */
+  readonly refcount: number | undefined;
+  /** Something has to be given back with an object. */
+  readonly owns: boolean;
+  /** Of calls that make objects: where in a worker block the caches of the allocator are, and the class; undefined: there are none. */
+  readonly caches: { readonly offset: number; readonly class: number } | undefined;
+  /** The memory may be read after the drop. Known once all programs of the load are. */
+  deferred(): boolean;
 }
 
 /** What an engine may take for granted of a map for the life of the program. */

@@ -30,6 +30,7 @@ export async function loadIntoJit(
     programs: compiled,
   } = compileModule(programs, {
     fuel: options.fuel !== undefined,
+    cpus: runtime.cpus,
     planeExports: new Set(Object.keys(runtime.functions)),
     // Functions that a module exports have as many parameters as their type.
     kfuncArguments: (name) => plane.exports[name]?.length,

@@ -5,7 +5,9 @@ import { objectKfuncs } from '../abi/object-kfuncs.ts';
 import { UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import { OPCODE } from '../isa/opcodes.ts';
-import { POISONED_KFUNC_CALL, type ResolvedProgram } from '../object/resolved.ts';
+import { type ObjectFacts, POISONED_KFUNC_CALL, type ResolvedProgram } from '../object/resolved.ts';
+import { ALLOCATOR_CACHES, CACHED_CLASSES, OBJECT_MAX } from '../plane/layout/allocator.ts';
+import * as layout from '../plane/layout/record.ts';
 import type { ObjectCall, Ownership } from '../verifier/ownership.ts';
 import type { Records } from './records.ts';
 import type { Runtime } from './runtime.ts';
@@ -35,6 +37,7 @@ export function withObjectCalls(
   context: ObjectCallContext,
 ): ResolvedProgram {
   const passed = new Map<number, ReadonlyMap<number, bigint>>();
+  const objects = new Map<number, ObjectFacts>();
   const insns: Insn[] = program.insns.slice();
   for (const [slot, insn] of program.insns.entries()) {
     if (insn.opcode !== OPCODE.CALL || insn.src !== KFUNC) continue;
@@ -63,11 +66,34 @@ export function withObjectCalls(
     values.set(kfunc.record, (BigInt(beside) << 32n) | record);
     if (kfunc.offset !== undefined) values.set(kfunc.offset, BigInt(call.node));
     passed.set(slot, values);
+    if (call.others.length === 0)
+      objects.set(slot, factsOf(context, call.struct, Number((values.get(kfunc.allocator ?? 0) ?? 0n) & 0xffff_ffffn)));
   }
   for (const struct of ownership?.shared ?? []) context.records?.defer(struct);
   return passed.size === 0 && !insns.some((insn, slot) => insn !== program.insns[slot])
     ? program
-    : { ...program, insns, passed };
+    : { ...program, insns, passed, objects };
+}
+
+/** @param allocator of calls that make objects, else 0. */
+function factsOf({ runtime, records }: ObjectCallContext, struct: number, allocator: number): ObjectFacts {
+  const record = records!.ofObject(struct);
+  const word = (at: number) => runtime.view().getUint32(at, true);
+  const fields = Array.from({ length: word(record + layout.RECORD_COUNT) }, (_, i) => {
+    const field = record + layout.RECORD_FIELDS + i * layout.FIELD_BYTES;
+    return { offset: word(field + layout.FIELD_OFFSET), size: word(field + layout.FIELD_SIZE) };
+  });
+  const refcount = word(record + layout.RECORD_REFCOUNT);
+  const number = runtime.plane.exports.allocator_class(word(record + layout.RECORD_BYTES));
+  const offset = allocator === 0 ? 0 : word(allocator + ALLOCATOR_CACHES);
+  const small = word(record + layout.RECORD_SIZE) <= OBJECT_MAX && number >= 0 && number < CACHED_CLASSES;
+  return {
+    fields,
+    refcount: refcount === 0 ? undefined : refcount - 1,
+    owns: (word(record + layout.RECORD_FLAGS) & layout.RECORD_OWNS) !== 0,
+    caches: offset === 0 || !small ? undefined : { offset, class: number },
+    deferred: () => (word(record + layout.RECORD_FLAGS) & layout.RECORD_DEFERRED) !== 0,
+  };
 }
 
 function globalAllocator(runtime: Runtime): number {
