@@ -55,6 +55,11 @@ export function hasFlag(facts: KfuncFacts, flag: KfuncFlag): boolean {
   return facts.signature.kfunc.flags.includes(flag);
 }
 
+/** Pointers must be those of owners, or as good (is_kfunc_trusted_args). */
+export function asksForTrust(facts: KfuncFacts): boolean {
+  return hasFlag(facts, 'trusted_args') || hasFlag(facts, 'release');
+}
+
 export function refuseArgument(v: Verification, facts: KfuncFacts, index: number, problem: string): never {
   v.refuse('kfunc-argument', 'Call Type Safety', problem, `Argument ${index + 1} of ${facts.name} must be another.`);
 }
@@ -110,8 +115,7 @@ function checkPointer(
   const kind = kindOf(r);
   const isNull = kind === k.SCALAR && isZero(r) && isConstant(r);
   const maybeNull = kind !== k.SCALAR && (flagsOf(r) & k.MAYBE_NULL) !== 0;
-  const trusted = hasFlag(facts, 'trusted_args');
-  if ((trusted || hasFlag(facts, 'rcu')) && (isNull || maybeNull) && param.suffix !== 'nullable')
+  if ((asksForTrust(facts) || hasFlag(facts, 'rcu')) && (isNull || maybeNull) && param.suffix !== 'nullable')
     v.refuse(
       'maybe-null-argument',
       'Call Type Safety',

@@ -10,7 +10,7 @@ import { originOf, setOrigin } from '../resources/provenance.ts';
 import { auxOf, flagsOf, kindOf, makePointer, offsetOf, referenceOf, set } from '../states/records.ts';
 import type { Verification } from '../verification.ts';
 import { refuseAllocator } from './allocator-argument.ts';
-import { hasFlag, type KfuncFacts, refuseArgument } from './kfunc-arguments.ts';
+import { asksForTrust, hasFlag, type KfuncFacts, refuseArgument } from './kfunc-arguments.ts';
 
 /** Structs that pointers of these kinds are to, in the kernel (reg2btf_ids). */
 const kernelStructs: Readonly<Record<number, string>> = {
@@ -50,7 +50,7 @@ export function checkStructArgument(
       `kernel function ${facts.name} args#${index} pointer type ${shown} is not supported`,
     );
   }
-  if ((hasFlag(facts, 'trusted_args') || hasFlag(facts, 'rcu')) && !isTrusted(r)) {
+  if ((asksForTrust(facts) || hasFlag(facts, 'rcu')) && !isTrusted(r)) {
     if (!hasFlag(facts, 'rcu')) refuseArgument(v, facts, index, `R${number} must be referenced or trusted`);
     if ((flags & k.RCU) === 0) refuseArgument(v, facts, index, `R${number} must be a rcu pointer`);
   }
@@ -104,8 +104,9 @@ export function checkOffset(v: Verification, facts: KfuncFacts, index: number): 
 export function checkAllocated(v: Verification, facts: KfuncFacts, index: number): void {
   const r = v.register(index + 1);
   const flags = flagsOf(r);
-  checkOffset(v, facts, index);
   const refuse = (problem: string): never => refuseArgument(v, facts, index, problem);
+  if (!isTrusted(r)) refuse(`R${index + 1} must be referenced or trusted`);
+  checkOffset(v, facts, index);
   if (kindOf(r) === k.BTF_ID && flags === k.ALLOC) {
     if (facts.act?.act !== 'drop' || facts.act.percpu) refuse(`arg#${index} expected for bpf_obj_drop_impl()`);
   } else if (kindOf(r) === k.BTF_ID && flags === (k.ALLOC | k.PERCPU)) {
