@@ -87,15 +87,28 @@ const loop = family(
 );
 
 /** Metadata on packets (bpf/include/sluice/trait.h): 0 or what they say, or a negated errno. */
-const traits = family(
-  { source: 'sluice', hooks: ['xdp'], stability: { level: 'experimental', since: '0.1.0' } },
-  {
-    bpf_xdp_trait_set: ['s32(struct xdp_md *xdp, u64 key, const void *val, u64 val__sz, u64 flags)'],
-    bpf_xdp_trait_get: ['s32(struct xdp_md *xdp, u64 key, void *val, u64 val__sz)'],
-    bpf_xdp_trait_is_set: ['s32(struct xdp_md *xdp, u64 key)'],
-    bpf_xdp_trait_del: ['s32(struct xdp_md *xdp, u64 key)'],
-  },
-);
+const traitsOf = (packet: string, context: string, hooks: readonly KfuncHook[]) =>
+  family(
+    { source: 'sluice', hooks, stability: { level: 'experimental', since: '0.1.0' } },
+    {
+      [`bpf_${packet}_trait_set`]: [
+        `s32(struct ${context} *${packet}, u64 key, const void *val, u64 val__sz, u64 flags)`,
+      ],
+      [`bpf_${packet}_trait_get`]: [`s32(struct ${context} *${packet}, u64 key, void *val, u64 val__sz)`],
+      [`bpf_${packet}_trait_is_set`]: [`s32(struct ${context} *${packet}, u64 key)`],
+      [`bpf_${packet}_trait_del`]: [`s32(struct ${context} *${packet}, u64 key)`],
+      [`bpf_${packet}_trait_set_batch`]: [
+        `s32(struct ${context} *${packet}, const void *entries, u64 entries__sz, const void *values, u64 values__sz)`,
+      ],
+      [`bpf_${packet}_trait_get_batch`]: [
+        `s32(struct ${context} *${packet}, void *entries, u64 entries__sz, void *values, u64 values__sz)`,
+      ],
+    },
+  );
+const traits = [
+  ...traitsOf('xdp', 'xdp_md', ['xdp']),
+  ...traitsOf('skb', '__sk_buff', ['tc', 'sched_act', 'socket_filter']),
+];
 
 const OBJECT_HOOKS = ['tracing', 'tc', 'xdp', 'struct_ops', 'syscall', 'cgroup'] as const;
 

@@ -28,6 +28,31 @@ extern int bpf_xdp_trait_get(struct xdp_md *xdp, __u64 key, void *val, __u64 val
 extern int bpf_xdp_trait_is_set(struct xdp_md *xdp, __u64 key) __weak __ksym;
 extern int bpf_xdp_trait_del(struct xdp_md *xdp, __u64 key) __weak __ksym;
 
+extern int bpf_skb_trait_set(struct __sk_buff *skb, __u64 key, const void *val, __u64 val__sz, __u64 flags) __weak __ksym;
+extern int bpf_skb_trait_get(struct __sk_buff *skb, __u64 key, void *val, __u64 val__sz) __weak __ksym;
+extern int bpf_skb_trait_is_set(struct __sk_buff *skb, __u64 key) __weak __ksym;
+extern int bpf_skb_trait_del(struct __sk_buff *skb, __u64 key) __weak __ksym;
+
+/* One of several: where its value lies in the buffer, and what bpf_*_trait_get says of it. */
+struct trait_entry {
+	__u64 key;
+	__u32 size;
+	__u32 offset;
+	__s32 result;
+	__u32 padding;
+};
+
+/* All are set, or none: 0 or what the first that is refused returns; a key that comes twice is -EINVAL. */
+extern int bpf_xdp_trait_set_batch(struct xdp_md *xdp, const void *entries, __u64 entries__sz, const void *values,
+				   __u64 values__sz) __weak __ksym;
+extern int bpf_skb_trait_set_batch(struct __sk_buff *skb, const void *entries, __u64 entries__sz, const void *values,
+				   __u64 values__sz) __weak __ksym;
+/* How many were there. */
+extern int bpf_xdp_trait_get_batch(struct xdp_md *xdp, void *entries, __u64 entries__sz, void *values,
+				   __u64 values__sz) __weak __ksym;
+extern int bpf_skb_trait_get_batch(struct __sk_buff *skb, void *entries, __u64 entries__sz, void *values,
+				   __u64 values__sz) __weak __ksym;
+
 enum {
 	TRAIT_KEYS = 64,
 	TRAIT_HEADER = 16,

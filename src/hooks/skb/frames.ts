@@ -36,6 +36,7 @@ import {
   SKB_SK,
   SKB_SOCK,
   SKB_SOCK_COOKIE,
+  SKB_TRAITS,
   SKB_TSTAMP,
   SKB_WIRE_LEN,
 } from '../../plane/layout/skb.ts';
@@ -120,7 +121,7 @@ export class SkbPool {
     const network = mac + ETHERNET_HEADER;
     const data = layer === 'link' ? mac : network;
     const end = mac + packet.length;
-    bytes.fill(0, skb, skb + SKB_DESCRIPTOR_SIZE);
+    bytes.fill(0, skb, skb + SKB_TRAITS);
     bytes.set(packet, mac);
     const set = (field: number, value: number) => view.setUint32(skb + field, value, true);
     const protocol = protocolOf(packet);

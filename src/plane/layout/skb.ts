@@ -107,8 +107,11 @@ export const SKB_LINUX_HEADROOM = 728;
  * the allocator gives, and the next grows from there: after some ten of them Linux runs out (ENOMEM), however short the packet is.
  */
 export const SKB_LINUX_END = 732;
+/** u32: TRAITS_PRESENT where the packet has traits; their area (trait.ts), TRAITS_SIDE_SIZE bytes, whatever the placement of frames. */
+export const SKB_TRAITS_STATE = 736;
+export const SKB_TRAITS = 768;
 /** Bytes from one descriptor to the next in a batch. */
-export const SKB_DESCRIPTOR_SIZE = 768;
+export const SKB_DESCRIPTOR_SIZE = 1280;
 
 /** Internal flags of a redirect, besides BPF_F_INGRESS (1). */
 export const SKB_REDIRECT_NEIGH = 0x1_0000;

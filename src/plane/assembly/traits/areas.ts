@@ -1,4 +1,4 @@
-// Where the area of a frame is, by the memory's placement, and how far it may reach.
+// Where the area of a frame is, by the memory's placement, and how far it may reach. That of an sk_buff lies in its descriptor.
 import { area_size, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
 import { code_of, header_size } from './codes';
 import { EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
@@ -11,6 +11,7 @@ import {
   FRAME_TRAITS_SIDE,
   XDP_FRAME_RESERVED,
 } from '../../layout/frame';
+import { SKB_TRAITS, SKB_TRAITS_STATE } from '../../layout/skb';
 import { TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAITS_SIDE_SIZE, TRAIT_KEYS } from '../../layout/trait';
 
 // @ts-ignore: decorator
@@ -68,11 +69,16 @@ function create(layout: u32, frame: usize, where: u32): i64 {
     store<u32>(frame, <u32>area, FRAME_DATA_META);
   } else if (area == 0) return EOPNOTSUPP;
   else if (area + size > end_of(frame, where, area)) return ENOSPC;
-  store<u64>(area, 0);
-  store<u64>(area, 0, 8);
-  if (size > 16) store<u64>(area, 0, 16);
+  clear(layout, area);
   store<u32>(frame, state | TRAITS_PRESENT, FRAME_TRAITS);
   return 0;
+}
+
+/** An empty header. */
+function clear(layout: u32, area: usize): void {
+  store<u64>(area, 0);
+  store<u64>(area, 0, 8);
+  if (header_size(layout) > 16) store<u64>(area, 0, 16);
 }
 
 /** Longest metadata that an sk_buff keeps the length of, in bytes: a multiple of 4 below 256. */
@@ -118,4 +124,56 @@ export function frame_trait_del(frame: usize, key: u64): i64 {
   if (moved < 0) return moved;
   store<u32>(frame, <u32>moved, FRAME_DATA_META);
   return 0;
+}
+
+/** Bytes that values may take besides those that are there, if the area is made where there is none. */
+export function frame_trait_room(frame: usize): u32 {
+  const layout = trait_layout();
+  const where = placement();
+  const present = (load<u32>(frame, FRAME_TRAITS) & TRAITS_PRESENT) != 0;
+  const area = area_of(frame, where);
+  const end = end_of(frame, where, area);
+  const used: usize = present ? area_size(layout, area) : header_size(layout);
+  const first = <usize>load<u32>(frame, FRAME_HARD_START) + XDP_FRAME_RESERVED;
+  const begin = where == TRAITS_META ? (first > end - META_MAX ? first : end - META_MAX) : area;
+  // Metadata is a multiple of 4 bytes long.
+  const room = where == TRAITS_META ? (end - begin) & ~3 : end - begin;
+  return begin > end || room < used ? 0 : <u32>(room - used);
+}
+
+/** Address of the sk_buff's area, 0: it has none. */
+export function skb_traits(skb: usize): usize {
+  return load<u32>(skb, SKB_TRAITS_STATE) == 0 ? 0 : skb + SKB_TRAITS;
+}
+
+export function skb_trait_room(skb: usize): u32 {
+  const layout = trait_layout();
+  const area = skb_traits(skb);
+  const used = area == 0 ? header_size(layout) : area_size(layout, area);
+  return used > <u32>TRAITS_SIDE_SIZE ? 0 : <u32>TRAITS_SIDE_SIZE - used;
+}
+
+export function skb_trait_set(skb: usize, key: u64, from: usize, size: u32): i64 {
+  const layout = trait_layout();
+  const area = skb + SKB_TRAITS;
+  if (load<u32>(skb, SKB_TRAITS_STATE) == 0) {
+    if (key >= <u64>TRAIT_KEYS || code_of(layout, size) == 0) return EINVAL;
+    clear(layout, area);
+    store<u32>(skb, TRAITS_PRESENT, SKB_TRAITS_STATE);
+  }
+  return trait_set_up(layout, area, area + TRAITS_SIDE_SIZE, key, from, size);
+}
+
+export function skb_trait_get(skb: usize, key: u64, to: usize, size: u32): i64 {
+  const area = skb_traits(skb);
+  return trait_get(trait_layout(), area, area + TRAITS_SIDE_SIZE, key, to, size);
+}
+
+export function skb_trait_is_set(skb: usize, key: u64): i64 {
+  return trait_is_set(trait_layout(), skb_traits(skb), key);
+}
+
+export function skb_trait_del(skb: usize, key: u64): i64 {
+  const area = skb_traits(skb);
+  return trait_del_up(trait_layout(), area, area + TRAITS_SIDE_SIZE, key);
 }
