@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checksum } from '../src/hooks/ring/patterns/checksum.ts';
 import { copy } from '../src/hooks/ring/patterns/copy.ts';
 import * as prep from '../src/hooks/ring/prep/index.ts';
-import { load } from '../src/index.ts';
+import { load, Runtime } from '../src/index.ts';
 import { RING_SLOTS } from '../src/plane/layout/ring.ts';
 import {
   IOSQE_CQE_SKIP_SUCCESS,
@@ -323,3 +324,31 @@ describe.skipIf(reason !== undefined)('a process with a ring on a thread', () =>
     for (const { ms } of [idle, waits, exits, silent]) expect(ms).toBeLessThan(8000);
   });
 });
+
+describe.skipIf(reason !== undefined)(
+  `two threads of one runtime${reason === undefined ? '' : ` (skipped: ${reason})`}`,
+  () => {
+    it('run the same pattern side by side, and do not disturb each other', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'sluice-two-'));
+      const runtime = new Runtime({ cpus: 3 });
+      const rings = [
+        await Ring.create({ runtime, driver: 'worker' }),
+        await Ring.create({ runtime, driver: 'worker' }),
+      ];
+      try {
+        const fds = ['a\n', 'bcd\n'].map((text, i) => {
+          const path = join(folder, String(i));
+          writeFileSync(path, Buffer.alloc(4_000_000, text));
+          return openSync(path, 'r');
+        });
+        const alone = [await checksum(rings[0]!, fds[0]!), await checksum(rings[1]!, fds[1]!)];
+        for (let i = 0; i < 5; i++)
+          expect(await Promise.all(rings.map((ring, n) => checksum(ring, fds[n]!)))).toEqual(alone);
+        for (const fd of fds) closeSync(fd);
+      } finally {
+        for (const ring of rings) await ring.close();
+        rmSync(folder, { recursive: true });
+      }
+    });
+  },
+);

@@ -1,4 +1,4 @@
-/** Programs and memory of the patterns on one ring: objects are loaded once for each runtime, attached once to each ring. */
+/** Programs and memory of the patterns on one ring: objects are loaded once for each thread of a runtime, attached once to each ring. */
 import { readObject } from '../../../object/index.ts';
 import { loadUser, type UserObject } from '../../../runtime/load.ts';
 import type { Runtime } from '../../../runtime/runtime.ts';
@@ -28,6 +28,7 @@ export class RingPatterns {
   readonly #numbers = new Map<PatternName, number>();
   readonly #loading = new Map<PatternName, Promise<number>>();
   readonly #running = new Set<RunningJob>();
+  readonly #own: UserObject[] = [];
 
   constructor(ring: RingBase) {
     this.ring = ring;
@@ -38,7 +39,10 @@ export class RingPatterns {
         for (const { stop } of running) stop();
         await Promise.allSettled(running.map(({ settled }) => settled));
       },
-      release: () => this.memory.close(),
+      release: () => {
+        this.memory.close();
+        for (const object of this.#own.splice(0)) object.close();
+      },
     });
   }
 
@@ -72,7 +76,19 @@ export class RingPatterns {
   }
 
   async #attach(name: PatternName): Promise<number> {
-    const { runtime } = this.ring;
+    const [number] = this.ring.programs.attach(await this.#object(name)).values();
+    this.#numbers.set(name, number!);
+    return number!;
+  }
+
+  /** Programs keep what they look at in variables: those that run on threads of their own have objects of their own. */
+  async #object(name: PatternName): Promise<UserObject> {
+    const { runtime, backend } = this.ring;
+    if (backend.thread !== undefined) {
+      const object = await load(runtime, name);
+      this.#own.push(object);
+      return object;
+    }
     let objects = ofRuntimes.get(runtime);
     if (objects === undefined) {
       objects = new Map();
@@ -83,8 +99,6 @@ export class RingPatterns {
       object = load(runtime, name);
       objects.set(name, object);
     }
-    const [number] = this.ring.programs.attach(await object).values();
-    this.#numbers.set(name, number!);
-    return number!;
+    return object;
   }
 }
