@@ -11,6 +11,10 @@ import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { checkStructure } from '../verifier/program/structure.ts';
 import type { Verdict } from '../verifier/verify.ts';
 import { admit } from './admission.ts';
+import type { ProgramFacts } from './allocators/facts.ts';
+import type { PolicyName } from './allocators/policy.ts';
+import { programFacts } from './allocators/program-facts.ts';
+import { allocatorsOf } from './allocators/store.ts';
 import type { EngineName, LoadedPrograms } from './engine.ts';
 import type { LoadedObject } from './handles.ts';
 import type { Hook } from './hook.ts';
@@ -49,6 +53,22 @@ export interface UserLoadOptions extends Pick<ObjectMapOptions, 'pinFolder' | 'm
    * other programs included, and nothing beyond it. Default false.
    */
   readonly unverified?: boolean;
+  /**
+   * Which allocators objects may come from and meet in fields (docs/allocators.md). Default: that of the runtime's other programs; else `dynamic` for an object
+   * that names allocators, `global` as Linux for others.
+   */
+  readonly policy?: PolicyName;
+  /** Where two allocators meet that may not, makes them one if they are alike: no quota, or a common one. Default false. */
+  readonly merge?: boolean;
+}
+
+function policyOf(spec: ObjectSpec, { policy }: UserLoadOptions, inForce: PolicyName | undefined): PolicyName {
+  const named = () =>
+    [...spec.maps.values()].some(({ type, allocators }) => type === 'allocator' || allocators !== undefined);
+  if (policy !== undefined) return policy;
+  // Global and dynamic get along.
+  if (inForce !== undefined && inForce !== 'global') return inForce;
+  return named() ? 'dynamic' : 'global';
 }
 
 const DEFAULT_BUDGET = 1_000_000_000;
@@ -76,15 +96,24 @@ export async function loadUser(
     options,
   );
   const tails = tailTargetsOf(runtime.plane);
+  const allocators = allocatorsOf(runtime.plane);
+  const admitted: number[] = [];
   let loaded: LoadedPrograms | undefined;
   const close = () => {
     for (const { tailEntry } of loaded?.programs.values() ?? []) tails.remove(tailEntry);
     loaded?.close();
+    for (const id of admitted) allocators.leave(id);
     maps.close();
   };
   try {
     const exports = new Set(Object.keys(runtime.functions));
-    const resolved: { program: ResolvedProgram; declaration: ProgramDeclaration; refused: readonly number[] }[] = [];
+    const judgements: {
+      readonly program: ResolvedProgram;
+      readonly verdict: Verdict | undefined;
+      readonly declaration: ProgramDeclaration;
+      readonly refused: readonly number[];
+      readonly facts: ProgramFacts;
+    }[] = [];
     for (const { program, hook } of chosen) {
       const insns = relocate(spec, program, options.targetBtf);
       const { declaration } = hook;
@@ -106,17 +135,35 @@ export async function loadUser(
               cpus: runtime.cpus,
               kernelTypes,
             });
-      const holder = runtime.nextProgram();
-      resolved.push({
-        program: withObjectCalls(withFacts(result, program, verdict), verdict?.ownership, verdict !== undefined, {
-          runtime,
-          records: maps.records,
-          holder,
-        }),
+      judgements.push({
+        program: withFacts(result, program, verdict),
+        verdict,
         declaration,
         refused: refuseBadStructure(spec, result),
+        facts: programFacts(program, verdict?.ownership, {
+          id: runtime.nextProgram(),
+          spec,
+          maps: maps.placed,
+          claims: maps.claims,
+        }),
       });
     }
+    // All or none: what one program makes may be what the next one may not meet.
+    const sources = allocators.admit(
+      judgements.map(({ facts }) => facts),
+      { policy: policyOf(spec, options, allocators.policy), merge: options.merge === true },
+    );
+    admitted.push(...judgements.map(({ facts }) => facts.id));
+    const resolved = judgements.map(({ program, verdict, declaration, refused, facts: { id } }) => ({
+      program: withObjectCalls(program, verdict?.ownership, verdict !== undefined, {
+        runtime,
+        records: maps.records,
+        holder: id,
+        allocator: (slot) => sources.get(id)?.get(slot)?.address,
+      }),
+      declaration,
+      refused,
+    }));
     const budget = options.budget ?? DEFAULT_BUDGET;
     loaded =
       options.engine === 'interpreter'

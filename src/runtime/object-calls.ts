@@ -18,8 +18,8 @@ export interface ObjectCallContext {
   readonly records: Records | undefined;
   /** Who asks allocators: the number that reservations are kept under. */
   readonly holder: number;
-  /** Address of the allocator that a call takes memory from; undefined: the one that it names when it runs, or the global one. */
-  allocator?(call: ObjectCall): number | undefined;
+  /** Address of the allocator that the call at a slot takes memory from; undefined: the one that it names when it runs, or the global one. */
+  allocator?(slot: number): number | undefined;
   /** Address of the allocator that the object of a call that gives it back came from, where it is known; 0: the object's memory tells. */
   home?(call: ObjectCall): number;
 }
@@ -59,7 +59,7 @@ export function withObjectCalls(
     if (kfunc.allocator !== undefined) {
       // A program that names its allocator, on paths different ones, does so when it runs.
       const allocator =
-        context.allocator?.(call) ?? (kfunc.from === true ? undefined : globalAllocator(context.runtime));
+        context.allocator?.(slot) ?? (kfunc.from === true ? undefined : globalAllocator(context.runtime));
       if (allocator !== undefined) values.set(kfunc.allocator, (BigInt(context.holder) << 32n) | BigInt(allocator));
     }
     const beside = kfunc.act === 'drop' ? (context.home?.(call) ?? 0) : kfunc.from === true ? context.holder : 0;
