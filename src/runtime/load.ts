@@ -29,7 +29,7 @@ import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
 
-export interface UserLoadOptions extends Pick<ObjectMapOptions, 'pinFolder' | 'maps' | 'share'> {
+export interface UserLoadOptions extends Pick<ObjectMapOptions, 'pinFolder' | 'maps' | 'share' | 'allocators'> {
   /** Default `jit`. */
   readonly engine?: EngineName;
   /** Names of the programs to load; by default all that the object loads by itself. */

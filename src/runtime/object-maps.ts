@@ -10,6 +10,7 @@ import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { Claim } from './allocators/facts.ts';
 import { allocateFor, claimsOf, placedMaps } from './allocators/object-allocators.ts';
 import type { PlacedMap } from './allocators/program-facts.ts';
+import { type AllocatorRule, ownAllocator, settleAllocators } from './allocators/reload.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigContents } from './kconfig.ts';
 import { openMap } from './maps/open.ts';
@@ -43,6 +44,8 @@ export interface ObjectMapOptions {
   readonly pinFolder?: string;
   /** Maps in place of the object's own, by name: of this runtime, or of the kernel, which `share` maps into this memory. */
   readonly maps?: Readonly<Record<string, MapHandle>>;
+  /** What happens where a pinned or given map has other allocators than the object says; `equal` by default. */
+  readonly allocators?: AllocatorRule;
   share?(runtime: Runtime, map: MapHandle, spec: MapSpec): PlaneMap;
 }
 
@@ -79,6 +82,12 @@ export function createObjectMaps(
       }
     }
     allocateFor(runtime.plane, created);
+    for (const { map, spec, made } of created.values())
+      if (!made)
+        settleAllocators(map, spec, options.allocators ?? 'equal', (name) => {
+          const of = created.get(name)?.map;
+          return of && ownAllocator(runtime.plane, of.address, 'kptr');
+        });
     for (const { map, spec, fresh } of created.values()) if (fresh) connectMaps(map, spec, created);
   } catch (error) {
     close();

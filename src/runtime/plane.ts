@@ -62,6 +62,7 @@ export interface PlaneExports {
   record_release(record: number): void;
   /** Of a map that was just created: the record of its values, which it holds. */
   map_set_record(map: number, record: number): void;
+  map_element_bytes(map: number): number;
   /** Address of a key's value, 0 if there is none. */
   map_value_peek(map: number, key: number): number;
   /** Its allocators, which it holds from then on; 0: as it was made. 0, or -EINVAL (plane/assembly/maps/allocator.ts). */

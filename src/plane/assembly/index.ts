@@ -56,7 +56,7 @@ export * from './kfuncs/timer';
 export * from './kfuncs/xdp-metadata';
 export * from './kfuncs/skb-trait';
 export * from './kfuncs/xdp-trait';
-export { map_set_allocators } from './maps/allocator';
+export { map_element_bytes, map_set_allocators } from './maps/allocator';
 export * from './maps/arena';
 export * from './maps/array';
 export * from './maps/array-of-maps';

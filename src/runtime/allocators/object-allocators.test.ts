@@ -96,7 +96,8 @@ describe('allocators of an object', () => {
     const hash = await createMap({ type: 'hash', maxEntries: 50, elemAllocator: a }, { runtime });
     hash.set(1, 2n);
     expect(hash.get(1)).toBe(2n);
-    expect(a.stats().live).toBe(1);
+    // One, and one that a CPU has to spare.
+    expect(a.stats().live).toBe(2);
     a.close();
     b.close();
     hash.close();

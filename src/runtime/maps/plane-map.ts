@@ -1,7 +1,7 @@
 /** A map in the linear memory, by bytes: what bpf(2) would do, done by the plane. */
 import { type MapTypeName, mapTypes } from '../../abi/map-types.ts';
 import { InputError, UnsupportedError } from '../../errors.ts';
-import type { MapSpec } from '../../object/spec.ts';
+import type { AllocatorPart, MapSpec } from '../../object/spec.ts';
 import {
   BPF_ANY,
   BPF_EXIST,
@@ -18,10 +18,12 @@ import {
   MAP_VALUES,
   MAP_WORK,
 } from '../../plane/layout/map.ts';
+import type { KnownAllocator } from '../allocators/known-allocator.ts';
+import { ownAllocator, shortage } from '../allocators/reload.ts';
 import { allocatorsOf } from '../allocators/store.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import type { PlaneInstance } from '../plane.ts';
-import { EBADF, EINVAL, ENOENT, mapError } from './errno.ts';
+import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM, mapError } from './errno.ts';
 import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
 import { pinsOf } from './pins.ts';
 import { tailTargetsOf } from './tail-targets.ts';
@@ -72,6 +74,16 @@ export const supportedMapTypes: ReadonlySet<MapTypeName> = new Set([
   'task_storage',
   'user_ringbuf',
   'xskmap',
+]);
+/** Types of which E2BIG says that they are full, and not that there is no such index. */
+const bounded: ReadonlySet<MapTypeName> = new Set([
+  'hash',
+  'percpu_hash',
+  'hash_of_maps',
+  'devmap_hash',
+  'sockhash',
+  'queue',
+  'stack',
 ]);
 const updateFlags: Readonly<Record<UpdateMode, number>> = {
   any: BPF_ANY,
@@ -146,6 +158,11 @@ export class PlaneMap implements TargetMap {
   /** Number of the map, unique in this memory. */
   get id(): number {
     return this.plane.view().getUint32(this.address + MAP_ID, true);
+  }
+
+  /** The allocator of its elements, or of what its fields own; undefined if it has none of its own. */
+  allocator(part: AllocatorPart): KnownAllocator | undefined {
+    return ownAllocator(this.plane, this.#live(), part);
   }
 
   /** Values have fields that only programs touch: locks, timers, pointers, lists, trees. */
@@ -387,7 +404,14 @@ export class PlaneMap implements TargetMap {
     return at;
   }
 
+  /** What was refused, and where the number alone does not tell, why: a map that is full, a quota, or the end of the memory. */
   #error(result: number, operation: string): InputError {
-    return mapError(result, `${this.name}: ${operation}`);
+    const full = result === -E2BIG && bounded.has(this.type);
+    const why = full
+      ? `it has all ${this.maxEntries} entries that it may have`
+      : result === -ENOMEM
+        ? shortage(this.plane, this.address)
+        : undefined;
+    return mapError(result, `${this.name}: ${operation}`, why);
   }
 }

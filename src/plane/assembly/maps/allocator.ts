@@ -2,9 +2,12 @@
 // MAP_KPTR_ALLOCATOR). What they are made of stands in slab/.
 import { header_allocate } from './header';
 import { elements_draw_from } from './element';
-import { allocator_hold, allocator_release } from '../slab/allocator';
+import { LPM_TRIE } from './types';
+import { allocator_hold, allocator_release, allocator_rounded } from '../slab/allocator';
 import { EINVAL, ENOMEM } from '../errno';
-import { MAP_ELEM_ALLOCATOR, MAP_KPTR_ALLOCATOR, MAP_TAGS, MAP_TAG_ELEM } from '../../layout/map';
+import { MAP_ELEM_ALLOCATOR, MAP_KPTR_ALLOCATOR, MAP_TAGS, MAP_TAG_ELEM, MAP_TYPE } from '../../layout/map';
+import { HASH_ELEMENT_SIZE } from '../../layout/map-hash';
+import { LPM_NODE_SIZE } from '../../layout/map-lpm';
 import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../layout/memory';
 
 export function allocator_map_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
@@ -35,6 +38,13 @@ export function map_set_allocators(map: usize, elem: usize, kptr: usize): i32 {
 /** The common one is nobody's. */
 function drop_elem(elem: usize): void {
   if (elem != 0 && <u32>elem != atomic.load<u32>(ROOT + ROOT_ELEMENT_ALLOCATOR)) allocator_release(elem);
+}
+
+/** Bytes that an element takes from the map's allocator. */
+export function map_element_bytes(map: usize): u32 {
+  if (load<u32>(map, MAP_ELEM_ALLOCATOR) == 0) return 0;
+  const size: usize = load<u32>(map, MAP_TYPE) == LPM_TRIE ? LPM_NODE_SIZE : HASH_ELEMENT_SIZE;
+  return allocator_rounded(load<u32>(map + size));
 }
 
 /** At the end of a map, when its elements are gone. */

@@ -29,6 +29,8 @@ import { WORKER_EPOCH_DEPTH, WORKER_TRIM } from '../../layout/worker';
 
 /** Free elements that a map may keep however few are in use. */
 const KEPT_FREE: u32 = 64;
+/** What it may keep else, as a part of what is in use, and how much it may give before it is looked at, as a part of what it has: an eighth. Together at most 1.31 of what is in use. */
+const KEPT_SHIFT: u32 = 3;
 
 // @ts-ignore: decorator
 @inline
@@ -64,7 +66,7 @@ export function element_draw(map: usize): usize {
 export function element_given(map: usize): void {
   const given = load<u32>(map, HASH_GIVEN) + 1;
   store<u32>(map, given, HASH_GIVEN);
-  if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> 2) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
+  if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> KEPT_SHIFT) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
 }
 
 /** An element off the free list, 0 if there is none. */
@@ -94,7 +96,7 @@ export function elements_settle(map: usize): void {
 }
 
 /**
- * After a call from control code on this worker, once it is in no run: what the map that was noted has in its free list beyond KEPT_FREE and a quarter of what is in use goes
+ * After a call from control code on this worker, once it is in no run: what the map that was noted has in its free list beyond KEPT_FREE and an eighth of what is in use goes
  * back to its allocator, as soon as no other CPU can stand on it.
  */
 export function elements_trim(): void {
@@ -103,15 +105,42 @@ export function elements_trim(): void {
   store<u32>(WORKER, 0, WORKER_TRIM);
   const map = map_by_id(id);
   if (map == 0) return;
-  const alone = cpu_count() == 1;
-  // A program of another CPU may still put something into an element: what owns nothing is all the same then, what owns stays to be looked at once more.
-  if (alone || load<u32>(map, MAP_RECORD) == 0) trim(map, alone);
+  store<u32>(map, 0, HASH_GIVEN);
+  if (cpu_count() == 1) trim_alone(map);
+  // A program of another CPU may still put something into an element of values that own: it stays, to be looked at once more.
+  else if (load<u32>(map, MAP_RECORD) == 0) trim_shared(map);
   map_destroy(map);
 }
 
-function trim(map: usize, alone: bool): void {
+/** How much of `free` elements a map keeps. */
+function kept_of(map: usize, free: u32): u32 {
+  return max<u32>(KEPT_FREE, (load<u32>(map, HASH_UNUSED) - free) >> KEPT_SHIFT);
+}
+
+/** With one CPU nobody is at the list: what is kept stays in place. */
+function trim_alone(map: usize): void {
+  const first = <usize>(<u32>load<u64>(map, HASH_FREE));
+  let free: u32 = 0;
+  for (let element = first; element != 0; element = load<u32>(element, HASH_ELEMENT_HASH)) free++;
+  const kept = kept_of(map, free);
+  if (free <= kept) return;
+  let last = first;
+  for (let i: u32 = 1; i < kept; i++) last = load<u32>(last, HASH_ELEMENT_HASH);
+  const offset = load<u32>(map, HASH_VALUE_OFFSET);
+  let element = <usize>load<u32>(last, HASH_ELEMENT_HASH);
+  store<u32>(last, 0, HASH_ELEMENT_HASH);
+  store<u32>(map, load<u32>(map, HASH_UNUSED) - (free - kept), HASH_UNUSED);
+  while (element != 0) {
+    const next = <usize>load<u32>(element, HASH_ELEMENT_HASH);
+    value_release(map, element + offset);
+    allocator_free(element);
+    element = next;
+  }
+}
+
+/** Others may take and give meanwhile: all go through this CPU's hands, and what is kept goes back. */
+function trim_shared(map: usize): void {
   spin_lock(map + HASH_TRIMS);
-  store<u32>(map, 0, HASH_GIVEN);
   let first: usize = 0;
   let free: u32 = 0;
   for (let element = element_pop(map); element != 0; element = element_pop(map)) {
@@ -119,8 +148,7 @@ function trim(map: usize, alone: bool): void {
     first = element;
     free++;
   }
-  let kept = max<u32>(KEPT_FREE, (load<u32>(map, HASH_UNUSED) - free) >> 2);
-  const offset = load<u32>(map, HASH_VALUE_OFFSET);
+  let kept = kept_of(map, free);
   while (first != 0) {
     const element = first;
     first = load<u32>(element, HASH_ELEMENT_HASH);
@@ -129,10 +157,8 @@ function trim(map: usize, alone: bool): void {
       kept--;
       continue;
     }
-    value_release(map, element + offset);
     atomic.sub<u32>(map, 1, HASH_UNUSED);
-    if (alone) allocator_free(element);
-    else allocator_free_later(element);
+    allocator_free_later(element);
   }
   spin_unlock(map + HASH_TRIMS);
 }
