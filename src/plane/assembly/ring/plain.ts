@@ -14,7 +14,7 @@ import { NO_GROUP } from './chains';
 import { conclude, leftOf } from './completion';
 import { pumpGroup } from './groups';
 import { memoryAllowed, ofProcess, plainShape } from './opcodes';
-import { post } from './posting';
+import { postHere } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
 import { appendSlot, giveSlot, handleOf, slotAt, takeSlot } from './slots';
@@ -22,6 +22,8 @@ import { appendSlot, giveSlot, handleOf, slotAt, takeSlot } from './slots';
 const APART: u32 = IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 
 /** Issues the request at `sqe` if it is plain: its slot. 0: it is not, or cannot be at once. `checked`: memory that it names must be the programs'. */
+// @ts-ignore: decorator
+@inline
 export function startPlain(ring: usize, sqe: usize, depth: u32, checked: bool): usize {
   const flags = <u32>load<u8>(sqe, SQE_FLAGS);
   if (((flags & APART) | <u32>load<u8>(sqe, SQE_POLICY) | <u32>load<u16>(sqe, SQE_GROUP)) != 0) return 0;
@@ -106,6 +108,8 @@ export function withdrawEmitted(ring: usize): void {
 }
 
 /** The completion of a plain request, which is its last. */
+// @ts-ignore: decorator
+@inline
 export function completePlain(ring: usize, slot: usize, res: i32, flags: u32): void {
   store<u32>(ring, load<u32>(ring, RING_ISSUED) - 1, RING_ISSUED);
   const given = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
@@ -127,7 +131,7 @@ export function completePlain(ring: usize, slot: usize, res: i32, flags: u32): v
   const quiet = res >= 0 && (<u32>load<u8>(slot, SLOT_SQE + SQE_FLAGS) & IOSQE_CQE_SKIP_SUCCESS) != 0;
   if (!quiet && (load<u8>(slot, SLOT_SQE + SQE_EXTRA) & RING_HIDDEN) == 0) {
     const queue = queueAt(ring, load<u16>(slot, SLOT_SQE + SQE_CQ));
-    post(ring, queue != 0 ? queue : queueAt(ring, 0), given, res, flags, false);
+    postHere(ring, queue != 0 ? queue : queueAt(ring, 0), given, res, flags, false);
   }
   endPlain(ring, slot);
 }

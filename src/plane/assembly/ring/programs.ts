@@ -21,6 +21,8 @@ import { trace } from './trace';
 @external("env", "ring_function") export declare function ring_function(number: u32, context: usize): u32;
 
 /** Runs a program, by index from 1; what it returned. `res` and `flags` are those of the completion, `ended` how many of the chain have ended. */
+// @ts-ignore: decorator
+@inline
 export function runProgram(ring: usize, slot: usize, index: u32, res: i32, flags: u32, ended: u32): u32 {
   const program = <usize>load<u32>(ring, RING_PROGRAMS) + <usize>(index - 1) * RING_PROGRAM_SIZE;
   const context = ring + RING_CONTEXT;

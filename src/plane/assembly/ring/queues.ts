@@ -118,6 +118,8 @@ function entryOf(block: usize, position: u32): usize {
 }
 
 /** Adds a completion; `limited`: not beyond what the queue was made for. False: there is no room. */
+// @ts-ignore: decorator
+@inline
 export function pushCompletion(ring: usize, queue: usize, userData: u64, res: i32, flags: u32, limited: bool): bool {
   const count = queueCount(queue);
   if (limited && count >= load<u32>(queue, QUEUE_LIMIT)) return false;

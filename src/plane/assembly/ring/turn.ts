@@ -146,10 +146,11 @@ function refuseChain(ring: usize, head: u32, length: u32): void {
 function stage(ring: usize): void {
   const tail = atomic.load<u32>(ring, RING_STAGE_TAIL);
   let head = load<u32>(ring, RING_STAGE_HEAD);
+  let plain: u32 = 0;
   while (head != tail) {
     const sqe = <usize>load<u32>(ring, RING_STAGE) + <usize>(head & load<u32>(ring, RING_STAGE_MASK)) * SQE_SIZE;
     if (startPlain(ring, sqe, 0, false) != 0) {
-      count(ring, STAT_REQUESTS);
+      plain++;
       clear64(sqe);
       head++;
       continue;
@@ -160,6 +161,7 @@ function stage(ring: usize): void {
     else takeChain(ring, head, length);
     head += length;
   }
+  if (plain != 0) count(ring, STAT_REQUESTS, plain);
   if (load<u32>(ring, RING_STAGE_HEAD) != head) atomic.store<u32>(ring, head, RING_STAGE_HEAD);
 }
 
