@@ -187,6 +187,8 @@ export class PlaneMap implements TargetMap {
 
   update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
     this.#checkValue(value);
+    if (this.type === 'array_of_maps' || this.type === 'hash_of_maps')
+      allocatorsOf(this.plane).admitInner(this.id, new DataView(value.buffer, value.byteOffset).getUint32(0, true));
     const at = this.#place(key, this.elementSize);
     const from = at + this.#keySpace;
     const tail =
@@ -195,8 +197,6 @@ export class PlaneMap implements TargetMap {
     // In place of a program that is refused none is given: what is wrong with key and flags is said first.
     if (refused === undefined) this.plane.bytes().set(value, from);
     else this.plane.bytes().fill(0, from, from + value.length);
-    if (this.type === 'array_of_maps' || this.type === 'hash_of_maps')
-      allocatorsOf(this.plane).admitInner(this.id, new DataView(value.buffer, value.byteOffset).getUint32(0, true));
     const result = this.plane.exports.map_update_user(this.address, at, from, updateFlags[mode]);
     if (result !== 0) throw this.#error(result === -EBADF && refused === 'EINVAL' ? -EINVAL : result, 'update');
     if (tail !== undefined) tailTargetsOf(this.plane).settle(this, tail);
