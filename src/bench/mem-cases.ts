@@ -15,6 +15,12 @@ export const ROUNDS = 512;
 /** Places for objects that go from one CPU to the other, and those of a turn of the C peers. */
 export const CROSS = 4096;
 
+const SIZES = [64, 16, 256, 32, 1024, 128, 24, 512, 48, 768, 80, 40, 192, 96, 384, 160];
+/** What the objects that fill() makes were asked for with: 1024 of each size, 512 list nodes of 32 bytes and 512 tree nodes of 40. */
+export const LIVE_BYTES = SIZES.reduce((sum, size) => sum + 1024 * size, 0) + 512 * (32 + 40);
+/** Elements of the map without preallocation: two words of the chain, key, value. */
+export const ELEMENTS = { count: 8192, bytes: 24 } as const;
+
 export const MEM_CASES: readonly MemCase[] = [
   { name: 'lifo', program: 'lifo', c: 'lifo', operations: ROUNDS },
   { name: 'batch_128', program: 'batch', c: 'batch', operations: ROUNDS },

@@ -6,11 +6,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../errors.ts';
-import { load } from '../index.ts';
+import { load, Runtime } from '../index.ts';
 import { bpfRefusal } from '../linux/features.ts';
 import { readObject } from '../object/index.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import { MEM_CASES, type MemCase, memPacket, ROUNDS } from './mem-cases.ts';
+import { type Footprint, footprint } from './mem-footprint.ts';
 import { MallocPeers, type MallocRun } from './mem-peer.ts';
 import { type BenchCase, type BenchResult, benchResult, type PeerName } from './report.ts';
 import { median, minima, type Timed, wall } from './timing.ts';
@@ -45,10 +46,15 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
   const peers = new MallocPeers(options.peers);
   const failures: string[] = [];
   try {
-    sides.push({ name: 'ours', object: await load(spec, { cpus: 1, seed: 1n }) });
+    const runtime = new Runtime({ cpus: 1, seed: 1n });
+    sides.push({ name: 'ours', object: await load(spec, { runtime, policy: 'global' }) });
+    for (const policy of ['dynamic', 'per-map'] as const)
+      sides.push({ name: policy, object: await load(spec, { cpus: 1, seed: 1n, policy }) });
     if (refusal === undefined) sides.push({ name: 'linux-jit', object: await load(spec, { target: 'linux' }) });
     for (const { object } of sides) fill(object);
+    const memory = footprint(runtime);
     const cases: BenchCase[] = [];
+    const footprints = new Map<string, number>();
     for (const each of chosen) {
       options.progress(cases.length, chosen.length, each.name);
       // Before and after ours: a machine whose speed drifts is unfair to nobody.
@@ -63,6 +69,7 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
       const malloc = Object.fromEntries(
         before.map(([name, { ns }], i) => [name, Math.min(ns, after[i]![1].ns)] as const),
       );
+      for (const [name, { grown, live }] of after) if (live > 0) footprints.set(`${each.name}, ${name}`, grown / live);
       cases.push({ case: each.name, ours: times[0]! / each.operations, peers: { ...malloc, ...kernel } });
       failures.push(...refused(sides, each));
     }
@@ -71,6 +78,8 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
       `each time is the shortest of ${options.rounds} rounds, in which the sides take turns`,
       'lifo, batch_128: 64 bytes; mixed: one after the other, somewhere, of 16384 objects of 16 sizes (16 to 1024 bytes) is replaced; C stores pointers where programs exchange kptrs',
       'list_push_pop and tree_add_remove: one more and one less of 512 nodes; overwrite: 8192 keys of 4 bytes, values of 8; add_del: 512 keys come and go; dynamic: BPF_F_NO_PREALLOC',
+      'ours: policy global; dynamic and per-map: the same under these policies',
+      ...told(memory, footprints),
       ...failures,
       ...peers.absent,
       ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
@@ -79,6 +88,16 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
     peers.close();
     for (const { object } of sides) object.close();
   }
+}
+
+/** Memory against what was asked for. */
+function told({ objects, elements }: Footprint, peers: ReadonlyMap<string, number>): string[] {
+  const ratio = (value: number) => value.toFixed(2);
+  return [
+    `memory for each byte that lives: objects of mixed ${ratio(objects)} (slabs), elements of overwrite_dynamic ${ratio(elements)} (slabs, of what an element takes); resident growth of the peers: ${
+      [...peers].map(([name, value]) => `${name} ${ratio(value)}`).join('; ') || 'not measured'
+    }`,
+  ];
 }
 
 function fill(object: LoadedObject): void {

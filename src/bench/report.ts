@@ -4,6 +4,8 @@ import { geometricMean } from './timing.ts';
 
 /** Names of peers, as scripts outside the project know them. */
 export type PeerName =
+  | 'dynamic'
+  | 'per-map'
   | 'linux-jit'
   | 'linux'
   | 'libbpf'
