@@ -170,6 +170,8 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     if (redirectMap !== undefined)
       output.line(`redirected (${engine}): key ${redirectMap.key} of the map with id ${redirectMap.mapId}`);
   }
+  for (const { engine, traits } of results)
+    if (traits !== undefined) output.line(`traits (${engine}): ${traitText(traits)}`);
   for (const { engine, systemCall, socket, message } of results) {
     if (systemCall !== undefined) output.line(`system call (${engine}): ${systemCall}`);
     if (socket !== undefined) output.line(`socket (${engine}): ${socket}`);
@@ -194,9 +196,15 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
       redirectMap: to.redirectMap ?? null,
       systemCall: to.systemCall ?? null,
       message: to.message ?? null,
+      traits: to.traits === undefined ? null : Object.fromEntries(to.traits),
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;
+}
+
+/** `5=0a000001 9=`: keys, and values in the order of their bytes. */
+function traitText(traits: ReadonlyMap<number, Uint8Array>): string {
+  return [...traits].map(([key, value]) => `${key}=${Buffer.from(value).toString('hex')}`).join(' ');
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

@@ -46,6 +46,11 @@ export class KernelProgram implements ProgramHandle {
   }
 
   run(input: RunInput): RunResult {
+    if (input.traits !== undefined)
+      throw new UnsupportedError(
+        'traits of a test run',
+        'the kernel keeps no traits: run it in the user-space target, or give them as metadata (bpf/include/sluice/trait.h)',
+      );
     if (input.hints !== undefined)
       throw new UnsupportedError(
         'hints of a test run',

@@ -23,6 +23,8 @@ export interface RunInput {
   readonly context?: Uint8Array;
   /** What the driver knows of an XDP packet, for bpf_xdp_metadata_rx_*. Without, those kfuncs fail with EOPNOTSUPP. Only the user-space target takes it. */
   readonly hints?: XdpHints;
+  /** Traits that the packet has before the run, by key (`metadata` of the runtime says which lengths there are). Only the user-space target takes them. */
+  readonly traits?: ReadonlyMap<number, Uint8Array>;
   /** How often to run over the same input (default 1). With more than 1 the packet changes add up, as in the kernel. */
   readonly repeat?: number;
   /**
@@ -50,6 +52,8 @@ export interface RunResult {
   readonly data: Uint8Array | undefined;
   /** Context after the run, in its UAPI layout; undefined when none was given. */
   readonly context: Uint8Array | undefined;
+  /** Traits that the packet has after the run; undefined without any. */
+  readonly traits?: ReadonlyMap<number, Uint8Array>;
   /** Mean time of one run in ns, as the target measures it. */
   readonly durationNs: number;
   /** Where the verdict sends the packet; the kernel's test run does not tell. */

@@ -5,6 +5,7 @@ import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { invalid, repeatOf, wholeStruct } from '../input.ts';
+import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { checkDevice, contextAfter, originOf } from './context.ts';
 import { checkLength, ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
 import { skbPlane } from './plane.ts';
@@ -25,6 +26,7 @@ export function testRunSkb(layer: Layer) {
 
     const pool = poolOf(runtime);
     pool.fill(0, data, layer, origin);
+    if (input.traits !== undefined) setTraits(runtime, 'skb', pool.descriptor(0), input.traits);
     const start = performance.now();
     const r0 = runSkb(runtime, program, pool.descriptor(0), repeat);
     const durationNs = ((performance.now() - start) * 1e6) / repeat;
@@ -36,6 +38,7 @@ export function testRunSkb(layer: Layer) {
       data: output(pool, layer),
       context: given === undefined ? undefined : contextAfter(given, pool.bytes(0)),
       durationNs,
+      ...traitsAfter(traitsOf(runtime, 'skb', pool.descriptor(0))),
       ...redirectsOf(pool, 0),
     };
   };

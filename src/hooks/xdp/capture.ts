@@ -4,6 +4,7 @@ import type { CapturedPacket } from '../../net/capture.ts';
 import { FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../plane/layout/frame.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { type Traits, traitsAfter, traitsOf } from '../traits.ts';
 import { FramePool, refusal } from './frames.ts';
 import { xdpPlane } from './plane.ts';
 import { mapIdAt } from './redirect.ts';
@@ -20,6 +21,8 @@ export type FrameResult =
       readonly data: Uint8Array;
       /** Metadata that lies before the packet; a copy, empty if there is none. */
       readonly metadata: Uint8Array;
+      /** Copies of the packet's traits; undefined without any. */
+      readonly traits?: Traits;
       /** Interface or map key of a redirect. */
       readonly redirectIndex: number;
       /** Id of the map that the redirect's key is of, undefined for an interface. */
@@ -94,6 +97,7 @@ function result(runtime: Runtime, pool: FramePool, frame: number, index: number,
     verdict: pool.field(frame, FRAME_VERDICT),
     data,
     metadata: whole.subarray(0, whole.length - data.length),
+    ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(frame))),
     redirectIndex: pool.field(frame, FRAME_REDIRECT_INDEX),
     redirectMap: mapIdAt(runtime, pool.field(frame, FRAME_REDIRECT_MAP)),
   };

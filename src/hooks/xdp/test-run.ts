@@ -13,6 +13,7 @@ import {
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { FramePool, LOOPBACK_IFINDEX, type PacketOrigin, refusal, SHORTEST_PACKET } from './frames.ts';
 import { xdpPlane } from './plane.ts';
 import { redirectOf } from './redirect.ts';
@@ -28,6 +29,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
 
   const pool = framePoolOf(runtime);
   pool.fill(0, data, input.hints === undefined ? origin : { ...origin, hints: input.hints });
+  if (input.traits !== undefined) setTraits(runtime, 'xdp', pool.descriptor(0), input.traits);
   const start = performance.now();
   const r0 = runRepeatedly(runtime, program, pool.descriptor(0), repeat);
   const durationNs = ((performance.now() - start) * 1e6) / repeat;
@@ -37,6 +39,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
     data: pool.read(0, true),
     context: input.context === undefined ? undefined : contextOf(pool, input.context),
     durationNs,
+    ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(0))),
     ...redirectOf(runtime, pool, 0),
   };
 }

@@ -1,0 +1,69 @@
+/** Traits of packets from outside of programs: before a run, and after it. */
+import { InputError } from '../errors.ts';
+import { FRAME_TRAITS } from '../plane/layout/frame.ts';
+import { SKB_TRAITS_STATE } from '../plane/layout/skb.ts';
+import { TRAIT_KEYS, TRAITS_PRESENT } from '../plane/layout/trait.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+
+/** What a packet is: a frame of XDP, or an sk_buff. */
+export type PacketKind = 'xdp' | 'skb';
+
+/** Values by key. */
+export type Traits = ReadonlyMap<number, Uint8Array>;
+
+interface TraitCalls {
+  set(ctx: bigint, key: bigint, value: bigint, size: bigint, flags: bigint): bigint;
+  get(ctx: bigint, key: bigint, value: bigint, size: bigint): bigint;
+}
+
+const states: Readonly<Record<PacketKind, number>> = { xdp: FRAME_TRAITS, skb: SKB_TRAITS_STATE };
+const LONGEST = 16;
+const reasons: Readonly<Record<number, string>> = {
+  [-22]: 'EINVAL: keys are 0 to 63, and lengths those of the layout',
+  [-28]: 'ENOSPC: there is no room for it',
+  [-95]: 'EOPNOTSUPP: the packet has metadata of its own, and traits lie there',
+};
+
+function callsOf(runtime: Runtime, kind: PacketKind): TraitCalls {
+  const { exports } = runtime.plane;
+  // Bodies of kfuncs are functions of u64s.
+  return {
+    set: exports[`bpf_${kind}_trait_set`] as TraitCalls['set'],
+    get: exports[`bpf_${kind}_trait_get`] as TraitCalls['get'],
+  };
+}
+
+/** Sets traits on a packet that is in a frame. Throws InputError `SLUICE_TRAITS` for one that the runtime's format has no place for. */
+export function setTraits(runtime: Runtime, kind: PacketKind, ctx: number, traits: Traits): void {
+  const { set } = callsOf(runtime, kind);
+  const at = runtime.plane.scratch(LONGEST);
+  for (const [key, value] of traits) {
+    if (value.length <= LONGEST) runtime.bytes().set(value, at);
+    const length = value.length <= LONGEST ? value.length : LONGEST + 1;
+    const result =
+      key >= 0 && key < TRAIT_KEYS ? Number(set(BigInt(ctx), BigInt(key), BigInt(at), BigInt(length), 0n)) : -22;
+    if (result !== 0)
+      throw new InputError(
+        'SLUICE_TRAITS',
+        `trait ${key} of ${value.length} bytes: ${reasons[result] ?? `errno ${-result}`}`,
+      );
+  }
+}
+
+/** Copies of the traits that a packet has, in the order of their keys; undefined if it has none. */
+export function traitsOf(runtime: Runtime, kind: PacketKind, ctx: number): Traits | undefined {
+  if ((runtime.view().getUint32(ctx + states[kind], true) & TRAITS_PRESENT) === 0) return undefined;
+  const { get } = callsOf(runtime, kind);
+  const at = runtime.plane.scratch(LONGEST);
+  const traits = new Map<number, Uint8Array>();
+  for (let key = 0; key < TRAIT_KEYS; key++) {
+    const length = Number(get(BigInt(ctx), BigInt(key), BigInt(at), BigInt(LONGEST)));
+    if (length >= 0) traits.set(key, runtime.bytes().slice(at, at + length));
+  }
+  return traits.size === 0 ? undefined : traits;
+}
+
+/** As the results of runs have them. */
+export function traitsAfter(traits: Traits | undefined): { readonly traits?: Traits } {
+  return traits === undefined ? {} : { traits };
+}
