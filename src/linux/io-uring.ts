@@ -63,6 +63,8 @@ export interface LinuxRingOptions {
 
 /** Page of ours in front of the rings: struct io_uring_getevents_arg, its timespec, argument of registrations. */
 const WAIT_ARGUMENT = 0;
+/** u32 min_wait_usec. */
+const WAIT_LEAST = 12;
 const WAIT_ARGUMENT_SIZE = 24;
 const WAIT_TIME = 32;
 const REGISTER_ARGUMENT = 64;
@@ -200,12 +202,21 @@ export class LinuxRing implements RingBackend {
     return result;
   }
 
-  #enterFor(submit: number, wait: number, timeoutNs: number): number {
+  enterGathering(submit: number, wait: number, timeoutNs: number | undefined, minNs: number): number {
+    if (this.#closed !== undefined) return -EBADF;
+    this.#copies?.give();
+    const result = this.#enterFor(submit, wait, timeoutNs ?? LONGEST_WAIT, Math.min(minNs, LONGEST_WAIT));
+    this.#copies?.take();
+    return result;
+  }
+
+  #enterFor(submit: number, wait: number, timeoutNs: number, minNs = 0): number {
     const at = this.#pages.address + WAIT_TIME;
     const ns = Math.min(timeoutNs, LONGEST_WAIT);
     const seconds = Math.floor(ns / 1e9);
     this.#view.setUint32(at, seconds, true);
     this.#view.setUint32(at + 8, ns - seconds * 1e9, true);
+    this.#view.setUint32(this.#pages.address + WAIT_LEAST, Math.min(Math.ceil(minNs / 1000), 0xffff_ffff), true);
     const flags = this.#enterFlags | enterFlags.EXT_ARG;
     return syscall('io_uring_enter', this.#enterFd, submit, wait, flags, this.#waitArgument, WAIT_ARGUMENT_SIZE);
   }

@@ -76,6 +76,8 @@ export interface RingBackend {
    * -ETIME and -EINTR where nothing was submitted.
    */
   enter(submit: number, wait: number, timeoutNs?: number): number;
+  /** The same, but once `minNs` have passed one completion is enough (min_wait_usec, feature MIN_TIMEOUT: Linux 6.12). */
+  enterGathering?(submit: number, wait: number, timeoutNs: number | undefined, minNs: number): number;
   /** Resolves when completions may be there, or the backend is closed; another thread waits. Spurious wakeups are allowed. */
   wait(): Promise<void>;
   /** io_uring_register(2) with the address of its argument in the linear memory, or 0. Pointers inside of it are process addresses. Result or negated errno. */

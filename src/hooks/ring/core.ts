@@ -213,10 +213,10 @@ export class RingCore implements AsyncIterable<Completion> {
 
   /**
    * As io_uring_submit_and_wait: blocks this thread until queue 0 holds `wait` completions, or the time (ns) is over. Returns how many it holds. JavaScript's
-   * own promises settle only afterwards.
+   * own promises settle only afterwards. Once `minWaitNs` have passed one completion is enough: batches where there are many, and no long wait where there are few.
    */
-  submitAndWait(wait: number, timeoutNs?: number): number {
-    this.#driver.wait(wait, timeoutNs);
+  submitAndWait(wait: number, timeoutNs?: number, minWaitNs?: number): number {
+    this.#driver.wait(wait, timeoutNs, minWaitNs);
     return this.completions.length;
   }
 

@@ -12,8 +12,8 @@ export interface RingDriver {
   drive(): void;
   /** The same, so that what is staged has been taken as far as there is room. */
   makeRoom(): void;
-  /** Blocks until queue 0 holds so many completions, nothing is under way, or the time (ns) is over. */
-  wait(count: number, timeoutNs?: number): void;
+  /** Blocks until queue 0 holds so many completions (one, once `minNs` have passed), nothing is under way, or the time (ns) is over. */
+  wait(count: number, timeoutNs?: number, minNs?: number): void;
   /** Of ring_cancel. */
   cancel(low: number, high: number): number;
   /** Cancels everything; resolves when the kernel has nothing. */

@@ -135,16 +135,19 @@ export class InlineDriver implements RingDriver {
     this.drive();
   }
 
-  wait(count: number, timeoutNs?: number): void {
+  wait(count: number, timeoutNs?: number, minNs?: number): void {
     if (this.isTurning)
       throw new InputError('SLUICE_RING_IN_TURN', 'a function on completions must not wait for completions');
-    const until = timeoutNs === undefined ? 0 : performance.now() + timeoutNs / 1e6;
+    const isTimed = timeoutNs !== undefined || minNs !== undefined;
+    const start = isTimed ? performance.now() : 0;
     let asked = false;
     for (;;) {
       const pending = this.#advance();
-      const enough = this.#host.ready() >= count;
+      const passed = isTimed ? (performance.now() - start) * 1e6 : 0;
+      const isGathering = minNs !== undefined && passed < minNs;
+      const missing = (minNs === undefined || isGathering ? count : Math.min(count, 1)) - this.#host.ready();
       const more = this.#moreToDo();
-      if (pending === 0 && enough) break;
+      if (pending === 0 && missing <= 0) break;
       if (pending === 0 && this.#issued === 0 && !more) {
         // Messages of other rings are work that is done in an enter.
         if (asked) break;
@@ -152,16 +155,29 @@ export class InlineDriver implements RingDriver {
         this.#enter(0, 0);
         continue;
       }
-      const left = timeoutNs === undefined ? undefined : (until - performance.now()) * 1e6;
+      const left = timeoutNs === undefined ? undefined : timeoutNs - passed;
       if (left !== undefined && left <= 0) {
         if (pending > 0) this.#enter(pending, 0);
         break;
       }
-      const entered = this.#enter(pending, enough || more ? 0 : 1, left);
-      if (entered === ETIME && pending === 0) break;
+      let entered: number;
+      if (missing <= 0 || more) entered = this.#enter(pending, 0);
+      else if (isGathering) entered = this.#gather(pending, missing, left, minNs - passed);
+      else entered = this.#enter(pending, 1, left);
+      if (entered === ETIME && pending === 0 && !isGathering) break;
     }
     this.#deliver();
     if (this.#moreToDo()) this.#host.schedule();
+  }
+
+  /** Waits for several, for a time in which one is not enough. */
+  #gather(submit: number, wait: number, timeoutNs: number | undefined, minNs: number): number {
+    const backend = this.#backend;
+    // The kernel counts what it still has: where one is there already, the time is all that there is to wait for.
+    if (backend.enterGathering === undefined || !backend.features.has('MIN_TIMEOUT') || this.#host.ready() > 0)
+      return this.#enter(submit, wait, Math.min(minNs, timeoutNs ?? minNs));
+    this.#enters++;
+    return checked(backend.enterGathering(submit, wait, timeoutNs, minNs));
   }
 
   cancel(low: number, high: number): number {
@@ -283,9 +299,7 @@ export class InlineDriver implements RingDriver {
 
   #enter(submit: number, wait: number, timeoutNs?: number): number {
     this.#enters++;
-    const result = this.#backend.enter(submit, wait, timeoutNs);
-    if (result >= 0 || result === ETIME || result === EINTR || result === EBUSY || result === EAGAIN) return result;
-    throw new RequestError('io_uring_enter', result);
+    return checked(this.#backend.enter(submit, wait, timeoutNs));
   }
 
   get #issued(): number {
@@ -307,6 +321,11 @@ export class InlineDriver implements RingDriver {
     // The kernel writes its tail in enters of this thread, or is asked again.
     return this.#words[this.#at.cqHead] !== this.#words[this.#at.cqTail];
   }
+}
+
+function checked(result: number): number {
+  if (result >= 0 || result === ETIME || result === EINTR || result === EBUSY || result === EAGAIN) return result;
+  throw new RequestError('io_uring_enter', result);
 }
 
 /** False: it has not come within CLOSING_NS. It is then asked for again. */

@@ -65,18 +65,27 @@ export class ThreadDriver implements RingDriver {
     return this.#thread.finish();
   }
 
-  wait(count: number, timeoutNs?: number): void {
+  wait(count: number, timeoutNs?: number, minNs?: number): void {
     this.#publish();
     this.#thread.turn();
+    const gatheredAt = performance.now() + (minNs ?? Number.POSITIVE_INFINITY) / 1e6;
     const until = timeoutNs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutNs / 1e6;
     for (;;) {
       const posted = this.#word(RING_POSTED);
       // In this order: nothing under way means that all has been posted.
-      if (this.#isIdle() || this.#host.ready() >= count) break;
-      const left = until - performance.now();
+      const isIdle = this.#isIdle();
+      const now = performance.now();
+      const isGathering = now < gatheredAt;
+      if (isIdle || this.#host.ready() >= (isGathering ? count : Math.min(count, 1))) break;
+      const left = until - now;
       if (left <= 0) break;
       // The thread might have died without a word.
-      Atomics.wait(this.#words, this.#at + RING_POSTED / 4, posted, Math.min(left, ALIVE_MS));
+      Atomics.wait(
+        this.#words,
+        this.#at + RING_POSTED / 4,
+        posted,
+        Math.min(left, isGathering ? gatheredAt - now : left, ALIVE_MS),
+      );
       if (this.#word(RING_POSTED) === posted) this.#thread.turn();
     }
     this.look();
