@@ -308,7 +308,6 @@ describe.skipIf(noRing !== undefined)(`closing with everything under way${skippe
 
 const endless = `
 #include <sluice/ring.h>
-static long (*bpf_loop)(__u32 count, void *callback, void *context, __u64 flags) = (void *)181;
 __u64 spun;
 
 static int step(__u32 index, void *context)

@@ -135,7 +135,9 @@ describe.skipIf(clangs.length === 0)(`headers of rings${noClang}`, () => {
 
   it('declare every kfunc of rings, with as many arguments', () => {
     const text = ['ring', 'io_uring_loop'].map((name) => readFileSync(path(`include/sluice/${name}.h`), 'utf8')).join();
-    for (const { name, prototype } of ownKfuncs.values()) {
+    for (const { name, prototype } of [...ownKfuncs.values()].filter(({ name }) =>
+      /^bpf_(ring|io_?uring)_/.test(name),
+    )) {
       const [, args = ''] = new RegExp(`extern [^;]*\\b${name}\\(([^)]*)\\)`).exec(text) ?? [];
       expect({ name, count: args.split(',').length }).toEqual({ name, count: prototype.split(',').length });
     }
