@@ -94,6 +94,8 @@ export interface PlaneExports {
   allocators_settle(): number;
   allocator_stats(allocator: number, out: number): number;
   allocator_free_later(object: number): void;
+  allocator_check(): number;
+  allocator_generation(object: number): number;
   /** Around calls that run programs or operations of maps: plane/assembly/slab/epoch.ts. */
   epoch_enter(): void;
   epoch_exit(): void;

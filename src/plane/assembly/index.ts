@@ -89,6 +89,7 @@ export * from './maps/user-ringbuf';
 export * from './maps/value';
 export * from './maps/xskmap';
 export * from './slab/allocator';
+export { allocator_check, allocator_generation } from './slab/checks';
 export { allocator_free_later, epoch_depth, epoch_enter, epoch_exit, epoch_leave } from './slab/epoch';
 export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';

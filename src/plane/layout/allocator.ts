@@ -186,3 +186,17 @@ export const STATS_CLASS_CACHED = 4;
 export const STATS_CLASS_FREE = 8;
 export const STATS_CLASS_SLABS = 12;
 export const STATS_SIZE = 1176;
+
+/** With checks, u16 an object at SLAB_STATES: STATE_ in the lower bits, generation above, 0 for memory that was never given out. */
+export const STATE_MASK = 3;
+export const STATE_SHIFT = 2;
+export const STATE_FREE = 0;
+export const STATE_LIVE = 1;
+export const STATE_WAITING = 2;
+/** Free, and kept from use for a while. */
+export const STATE_KEPT = 3;
+/** Objects that are kept: a ring of QUARANTINE_ROOM addresses; index of the oldest, number. */
+export const QUARANTINE_FIRST = 0;
+export const QUARANTINE_COUNT = 4;
+export const QUARANTINE_OBJECTS = 8;
+export const QUARANTINE_ROOM = 512;

@@ -81,6 +81,9 @@ export const ROOT_HEADS = 1048;
 export const ROOT_HEADS_LOCK = 1052;
 /** u32: bits of what is checked (slab/checks.ts), 0: nothing beyond double frees. */
 export const ROOT_MEMORY_CHECKS = 1056;
+/** u32: ring of freed objects that are kept from use, and its lock word. */
+export const ROOT_QUARANTINE = 1060;
+export const ROOT_QUARANTINE_LOCK = 1064;
 /** Depot of what allocators themselves need. */
 export const META_DEPOT = 0x2_1000;
 

@@ -45,3 +45,88 @@ describe('a fault of memory', () => {
     expect(stopped(() => plane.exports.allocator_free_later(0x2_0000))).toBeInstanceOf(WebAssembly.RuntimeError);
   });
 });
+
+describe('with memoryChecks', () => {
+  const start = (cpus = 1) => {
+    const { plane } = new Runtime({ memoryChecks: true, cpus });
+    const allocator = plane.exports.allocator_create(0, 0) >>> 0;
+    const take = (size = 100) => plane.exports.allocator_alloc(allocator, size, 0) >>> 0;
+    return { plane, exports: plane.exports, allocator, take };
+  };
+
+  it('what is freed is not used again at once, and is filled', () => {
+    const { plane, exports, allocator, take } = start();
+    const object = take();
+    expect(exports.allocator_generation(object)).toBe(1);
+    exports.allocator_free(object);
+    expect(readStats(plane, allocator).live).toBe(0);
+    for (let i = 0; i < 100; i++) {
+      const other = take();
+      expect(other).not.toBe(object);
+      exports.allocator_free(other);
+    }
+    expect([...plane.bytes().subarray(object + 8, object + 112)].every((byte) => byte === 0x6b)).toBe(true);
+    let rounds = 0;
+    for (let other = take(); other !== object && rounds < 2000; other = take(), rounds++) exports.allocator_free(other);
+    expect(exports.allocator_generation(object)).toBe(2);
+  });
+
+  it('a write to what is free ends the run, however it is found', () => {
+    const { plane, exports, take } = start();
+    const object = take();
+    exports.epoch_enter();
+    exports.allocator_free(object);
+    plane.view().setUint8(object + 50, 1);
+    expect(exports.allocator_check() >>> 0).toBe(object);
+    const error = stopped(() => exports.epoch_exit());
+    expect(takeMemoryFault(plane, 'p', error)).toMatchObject({ code: 'SLUICE_FAULT_FREED_WRITTEN' });
+    leaveEpochs(plane, 0);
+    const found = stopped(() => {
+      for (let i = 0; i < 2000; i++) exports.allocator_free(take());
+    });
+    expect(takeMemoryFault(plane, 'p', found)).toMatchObject({
+      code: 'SLUICE_FAULT_FREED_WRITTEN',
+      message: expect.stringContaining(object.toString(16)),
+    });
+  });
+
+  it('an address inside of an object is none, and what waits cannot be freed', () => {
+    const { plane, exports, allocator, take } = start(2);
+    const object = take();
+    const inside = stopped(() => exports.allocator_free(object + 16));
+    expect(takeMemoryFault(plane, 'p', inside)).toMatchObject({ code: 'SLUICE_FAULT_NO_OBJECT' });
+    exports.epoch_enter();
+    exports.allocator_free_later(object);
+    for (const free of [exports.allocator_free, exports.allocator_free_later]) {
+      expect(
+        takeMemoryFault(
+          plane,
+          'p',
+          stopped(() => free(object)),
+        ),
+      ).toMatchObject({ code: 'SLUICE_FAULT_DOUBLE_FREE' });
+    }
+    exports.epoch_exit();
+    expect(
+      takeMemoryFault(
+        plane,
+        'p',
+        stopped(() => exports.allocator_free(object)),
+      ),
+    ).toMatchObject({
+      code: 'SLUICE_FAULT_DOUBLE_FREE',
+    });
+    expect(readStats(plane, allocator)).toMatchObject({ live: 0, waiting: 0 });
+  });
+
+  it('keeps a quota exact, and what is set apart', () => {
+    const { exports } = start();
+    const allocator = exports.allocator_create(6400, 0) >>> 0;
+    expect(exports.allocator_prefill(allocator, 64, 50, 1)).toBe(0);
+    for (let round = 0; round < 3; round++) {
+      const taken = Array.from({ length: 101 }, () => exports.allocator_alloc(allocator, 64, 1) >>> 0);
+      expect(taken.filter((at) => at !== 0)).toHaveLength(100);
+      for (const at of taken.slice(0, 100)) exports.allocator_free(at);
+    }
+  });
+});

@@ -4,6 +4,7 @@
 import { EINVAL, ENOMEM } from '../errno';
 import { WORKER } from '../worker';
 import { cache_open, cache_trim, is_open, own_head } from './cache';
+import { check_freed, check_taken, has_checks, quarantine_empty } from './checks';
 import { class_bytes, class_of } from './class';
 import { depot_close, depot_create, depot_end, depot_enlist, depot_take } from './depot';
 import { memory_fault } from './fault';
@@ -155,6 +156,7 @@ function alloc_slow(allocator: usize, number: u32, holder: u32): usize {
   store<u32>(object, 0, OBJECT_KEY);
   const member = load<u32>(allocator, ALLOCATOR_MEMBER);
   if (member != 0) store<u16>(owner_place(object), <u16>member);
+  if (has_checks()) check_taken(object);
   return object;
 }
 
@@ -184,6 +186,14 @@ function free_slow(object: usize): void {
   const entry = entry_of(object);
   const depot = <usize>load<u32>(entry, SLAB_DEPOT);
   if (depot == 0 || (<u32>object - load<u32>(entry, SLAB_START)) % load<u32>(entry, SLAB_OBJECT_SIZE) != 0) memory_fault(MEMORY_FAULT_NO_OBJECT, object);
+  if (has_checks()) {
+    check_freed(object);
+    if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0) {
+      quarantine_empty(depot);
+      depot_end(depot);
+    }
+    return;
+  }
   const key = free_key();
   if (load<u32>(object, OBJECT_KEY) == key && is_free(object)) memory_fault(MEMORY_FAULT_DOUBLE_FREE, object);
   store<u32>(object, key, OBJECT_KEY);

@@ -1,6 +1,7 @@
 // Depots: what one allocator, or several merged ones, have in common: slabs, caches, quota. Their life, and allocation where the caches have nothing.
 import { WORKER } from '../worker';
 import { cache_head, cache_open, cache_refill, caches_flush, heads_alloc, heads_free, is_open, own_head, quota_room } from './cache';
+import { has_checks, quarantine_empty } from './checks';
 import { cpu_resume, cpu_stop } from './epoch';
 import { lock, unlock } from './lock';
 import { member_add, member_remove } from './member';
@@ -65,7 +66,7 @@ export function depot_take(depot: usize, number: u32): usize {
     }
   }
   const object = take_one(depot, number);
-  return object == 0 && has_caches(depot) && flush_own(depot) ? take_one(depot, number) : object;
+  return object == 0 && gather(depot) ? take_one(depot, number) : object;
 }
 
 function take_one(depot: usize, number: u32): usize {
@@ -79,6 +80,11 @@ function take_one(depot: usize, number: u32): usize {
 /** One object from a slab; the caller holds the lock. */
 export function object_take(depot: usize, number: u32): usize {
   return objects_take(depot, number, depot + DEPOT_OBJECT, 1) == 0 ? 0 : load<u32>(depot, DEPOT_OBJECT);
+}
+
+/** Puts what is free, and lies somewhere else, into the slabs; false: there is nothing. */
+export function gather(depot: usize): bool {
+  return has_checks() ? quarantine_empty(depot) : has_caches(depot) && flush_own(depot);
 }
 
 /** Empties this CPU's caches: what they held may be what quota or memory lacks; false: that cannot help. */
@@ -97,6 +103,7 @@ function flush_own(depot: usize): bool {
 export function depot_close(depot: usize): void {
   store<u32>(depot, load<u32>(depot, DEPOT_FLAGS) | DEPOT_CLOSED, DEPOT_FLAGS);
   caches_close(depot);
+  if (has_checks()) quarantine_empty(depot);
   lock(depot + DEPOT_LOCK);
   slabs_trim(depot);
   unlock(depot + DEPOT_LOCK);

@@ -4,6 +4,7 @@ import { elements_trim } from '../maps/element';
 import { WORKER } from '../worker';
 import { allocator_free } from './allocator';
 import { caches_flush } from './cache';
+import { check_kept, check_waited, check_waits, has_checks } from './checks';
 import { depot_end, has_caches_on } from './depot';
 import { memory_fault } from './fault';
 import { lock, unlock } from './lock';
@@ -45,6 +46,7 @@ export function epoch_exit(): void {
   if (load<u32>(WORKER, WORKER_TRIM) != 0) elements_trim();
   if (cpu_count() != 1) leave_shared();
   else if (load<u32>(WORKER, WORKER_LIMBO_OLDEST) != 0) limbo_reclaim(u32.MAX_VALUE);
+  if (has_checks()) check_kept();
 }
 
 /** How many calls the CPU is in; a run that was stopped goes back to the number before it by epoch_leave. */
@@ -139,6 +141,7 @@ function limbo_reclaim(epoch: u32): void {
       store<u32>(chunk, count, LIMBO_COUNT);
       const object = <usize>load<u32>(chunk + (<usize>count << 2), LIMBO_OBJECTS);
       store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - load<u32>(entry_of(object), SLAB_OBJECT_SIZE), WORKER_LIMBO_BYTES);
+      if (has_checks()) check_waited(object);
       allocator_free(object);
     }
     const next = <usize>load<u32>(chunk, LIMBO_NEXT);
@@ -153,6 +156,7 @@ function limbo_reclaim(epoch: u32): void {
 export function allocator_free_later(object: usize): void {
   const entry = entry_of(object);
   if (load<u32>(entry, SLAB_DEPOT) == 0) memory_fault(MEMORY_FAULT_NO_OBJECT, object);
+  if (has_checks()) check_waits(object);
   const epoch = atomic.load<u32>(ROOT + ROOT_EPOCH);
   let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_NEWEST);
   if (chunk == 0 || load<u32>(chunk, LIMBO_COUNT) == (LIMBO_BYTES - LIMBO_OBJECTS) >> 2 || load<u32>(chunk, LIMBO_EPOCH) != epoch) {

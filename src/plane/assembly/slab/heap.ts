@@ -1,5 +1,6 @@
 // Which objects are live, for maps of the heap and for what is counted by owner: a bit for every 16 bytes of the memory, in memory of the caller. True when no CPU is at work.
 import { cache_array, cache_head, is_open } from './cache';
+import { quarantine_at, quarantine_count } from './checks';
 import { address_of, entry_of } from './piece';
 import {
   CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, DEPOT_NEXT, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, SLAB_DEPOT, SLAB_ENTRY, SLAB_FREE, SLAB_FRESH, SLAB_OBJECT_SIZE, SLAB_START,
@@ -66,6 +67,7 @@ export function heap_mark(depot: usize, bits: usize, waiting: bool): void {
       }
     }
   }
+  for (let i: u32 = 0; i < quarantine_count(); i++) clear(bits, quarantine_at(i));
   if (waiting) return;
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
     let chunk = <usize>load<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE, WORKER_LIMBO_OLDEST);

@@ -9,7 +9,7 @@ import { cpu_resume, cpu_stop } from './epoch';
 import { first_entry, heap_mark, heap_mark_pages, is_marked, is_slab, last_entry } from './heap';
 import { lock, unlock } from './lock';
 import { member_add, owner_place } from './member';
-import { meta_alloc, meta_free } from './meta';
+import { meta_alloc, meta_free, meta_trim } from './meta';
 import { entry_link, entry_unlink } from './piece';
 import { class_at, slab_assign, slab_bytes, slab_words } from './slab';
 import {
@@ -239,6 +239,7 @@ export function allocators_settle(): u32 {
   }
   unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   pages_free(bits, pages);
+  if (settled != 0) meta_trim();
   return settled;
 }
 

@@ -2,6 +2,7 @@
 // anything of, merged or not. They are what is left when the caches, the slabs, the quota or the memory have nothing more, and come back when they are freed.
 import { ENOMEM } from '../errno';
 import { class_bytes } from './class';
+import { gather } from './depot';
 import { lock, unlock } from './lock';
 import { meta_alloc, meta_free } from './meta';
 import { entry_link, entry_unlink } from './piece';
@@ -24,6 +25,11 @@ function find(depot: usize, allocator: usize, number: u32, holder: u32): usize {
 /** Sets `count` objects more of a class apart for `holder` (0: for all who ask this allocator); 0, or -ENOMEM and nothing has changed. */
 export function reservation_add(allocator: usize, number: u32, count: u32, holder: u32): i32 {
   const depot = <usize>load<u32>(allocator, ALLOCATOR_DEPOT);
+  const result = add(depot, allocator, number, count, holder);
+  return result != 0 && gather(depot) ? add(depot, allocator, number, count, holder) : result;
+}
+
+function add(depot: usize, allocator: usize, number: u32, count: u32, holder: u32): i32 {
   const fresh = meta_alloc(RESERVATION_BYTES);
   if (fresh == 0) return <i32>ENOMEM;
   lock(depot + DEPOT_LOCK);

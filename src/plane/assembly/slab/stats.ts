@@ -3,6 +3,7 @@
 import { ENOMEM } from '../errno';
 import { pages_alloc, pages_free } from '../pages';
 import { cache_count, cache_head } from './cache';
+import { quarantine_at, quarantine_count } from './checks';
 import { class_bytes } from './class';
 import { first_entry, heap_mark, heap_mark_pages, is_marked, is_slab, last_entry } from './heap';
 import { lock, unlock } from './lock';
@@ -45,6 +46,7 @@ export function allocator_stats(allocator: usize, out: usize): i32 {
   classes(depot, out + STATS_CLASSES);
   reservations(depot, allocator, out);
   unlock(depot + DEPOT_LOCK);
+  kept(depot, out);
   waiting(depot, load<u32>(allocator, ALLOCATOR_MEMBER), out);
   if (load<u32>(allocator, ALLOCATOR_MEMBER) != 0 && !owned(depot, load<u32>(allocator, ALLOCATOR_MEMBER), out)) return <i32>ENOMEM;
   for (let number: u32 = 0; number < <u32>CLASS_COUNT; number++) {
@@ -81,6 +83,17 @@ function reservations(depot: usize, allocator: usize, out: usize): void {
     if (load<u32>(at, RESERVATION_ALLOCATOR) != <u32>allocator) continue;
     add(out + STATS_RESERVED, load<u32>(at, RESERVATION_COUNT));
     add(out + STATS_RESERVED_BYTES, <u64>load<u32>(at, RESERVATION_COUNT) * class_bytes(number));
+  }
+}
+
+/** What checks keep from use is free. */
+function kept(depot: usize, out: usize): void {
+  for (let i: u32 = 0; i < quarantine_count(); i++) {
+    const first = entry_of(quarantine_at(i));
+    if (<usize>load<u32>(first, SLAB_DEPOT) != depot) continue;
+    const row = out + STATS_CLASSES + <u32>load<u8>(entry_of(load<u32>(first, SLAB_START)), SLAB_CLASS) * STATS_CLASS;
+    add32(row + STATS_CLASS_LIVE, -1);
+    add32(row + STATS_CLASS_CACHED, 1);
   }
 }
 
