@@ -1,7 +1,6 @@
 /** Where a map's values have fields that only helpers touch: bpf_spin_lock, bpf_timer, bpf_wq. */
-import { type MapFieldKind, type MapRule, mapFlags, mapRules } from '../../abi/map-rules.ts';
-import type { MapTypeName } from '../../abi/map-types.ts';
-import { type SpecialField, valueFields } from '../../btf/special-fields.ts';
+import { fieldsRefusal } from '../../abi/value-fields.ts';
+import { valueFields } from '../../btf/special-fields.ts';
 import type { Btf } from '../../btf/types.ts';
 import { InputError } from '../../errors.ts';
 import type { MapSpec } from '../../object/spec.ts';
@@ -37,38 +36,6 @@ function search(btf: Btf, typeId: number, field: ValueField, seen: Set<number>):
     if (nested !== undefined) return member.bitOffset / 8 + nested;
   }
   return undefined;
-}
-
-const fieldKinds: Readonly<Record<string, MapFieldKind>> = {
-  bpf_spin_lock: 'spin_lock',
-  bpf_res_spin_lock: 'spin_lock',
-  bpf_timer: 'timer',
-  bpf_wq: 'timer',
-  bpf_task_work: 'timer',
-  kptr: 'kptr',
-  percpu_kptr: 'kptr',
-  bpf_refcount: 'kptr',
-  uptr: 'uptr',
-  bpf_list_head: 'graph',
-  bpf_rb_root: 'graph',
-};
-
-/**
- * What Linux answers to a map whose value type has these fields: EACCES where programs may not read or write, EOPNOTSUPP where the type of the map does not
- * take one of them; undefined: nothing (map_check_btf, kernel/bpf/syscall.c). libbpf then creates the map without types, and its values have no fields.
- */
-export function fieldsRefusal(
-  type: MapTypeName,
-  flags: number,
-  fields: readonly SpecialField[],
-): 'EACCES' | 'EOPNOTSUPP' | undefined {
-  if (fields.length === 0) return undefined;
-  if ((flags & (mapFlags.rdonly_prog | mapFlags.wronly_prog)) !== 0) return 'EACCES';
-  const rules: Partial<Record<MapTypeName, MapRule>> = mapRules;
-  const allowed = rules[type]?.fields ?? [];
-  // Nodes in a value are bytes like others.
-  const kinds = fields.map(({ kind }) => fieldKinds[kind]).filter((kind) => kind !== undefined);
-  return kinds.every((kind) => allowed.includes(kind)) ? undefined : 'EOPNOTSUPP';
 }
 
 /** Address of the record of a map's values, 0 where they have no fields that Linux would let them have. */

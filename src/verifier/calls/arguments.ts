@@ -243,6 +243,13 @@ function checkMeaning(
       facts.map = v.code.maps[facts.mapIndex];
       return;
     case 'const_map_ptr':
+      if (v.code.maps[auxOf(r)]!.type === 'allocator')
+        v.refuse(
+          'map-helper',
+          'Call Type Safety',
+          `cannot pass map_type allocator into func ${prototype.name}`,
+          'An allocator has no elements: it is for bpf_mem_alloc and its like.',
+        );
       if (facts.map !== undefined)
         checkSameMap(v, 'timer', { map: facts.mapIndex, uid: facts.mapUid }, { map: auxOf(r), uid: aux2Of(r) }, number);
       facts.mapIndex = auxOf(r);
