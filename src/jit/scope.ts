@@ -1,7 +1,12 @@
 /** What a function body refers to outside of itself. */
 import type { ObjectFacts } from '../object/resolved.ts';
 import type { FunctionAnalysis } from './analysis.ts';
-import type { TraitConfiguration } from './traits/area.ts';
+
+/** How the packets of the runtime keep their traits: plane/layout/trait.ts. */
+export interface TraitConfiguration {
+  readonly layout: number;
+  readonly placement: number;
+}
 
 export interface ModuleScope {
   readonly fuel: boolean;

@@ -17,12 +17,6 @@ import {
 import type { Emitter } from '../emitter.ts';
 import { I32, wasm } from '../wasm/opcodes.ts';
 
-/** How the packets of the runtime keep their traits: plane/layout/trait.ts. */
-export interface TraitConfiguration {
-  readonly layout: number;
-  readonly placement: number;
-}
-
 export const HEADER = 16;
 /** Length by code, the first of code 1; bytes are `(low + 2 high + both) << shift`, or without the first two terms `(high + both) << shift`. */
 export const layouts: ReadonlyMap<number, Layout> = new Map([

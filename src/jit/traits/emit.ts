@@ -8,6 +8,7 @@ import { FRAME_TRAITS } from '../../plane/layout/frame.ts';
 import { TRAIT_KEYS, TRAITS_PRESENT } from '../../plane/layout/trait.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Op } from '../ir.ts';
+import type { TraitConfiguration } from '../scope.ts';
 import { I32, I64, wasm } from '../wasm/opcodes.ts';
 import {
   type Access,
@@ -21,7 +22,6 @@ import {
   pushIsOfCode,
   pushIsSet,
   pushSize,
-  type TraitConfiguration,
   type Value,
 } from './area.ts';
 import { emitDeletion, emitInsertion, inWords, isInserted } from './move.ts';
