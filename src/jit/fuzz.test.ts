@@ -287,6 +287,7 @@ describe('random programs', () => {
   });
 
   it('long ones, many of them with irreducible loops, give what the reference gives', () => {
-    expect(check(80, 800)).toBeGreaterThan(100);
+    // One in eight comes to its end.
+    expect(check(80, 1600)).toBeGreaterThan(130);
   });
 });
