@@ -9,6 +9,7 @@ import {
   MAP_RECORD,
   MAP_STRIDE,
   MAP_VALUES,
+  MAP_VALUE_SIZE,
   PCPU_MIN_UNIT_SIZE,
 } from '../../layout/map';
 
@@ -49,6 +50,10 @@ export function percpu_array_update(map: usize, key: usize, value: usize, flags:
   const refused = array_update_check(map, key, flags);
   if (refused != 0) return refused;
   const to = percpu_array_lookup(map, key);
+  if (load<u32>(map, MAP_RECORD) == 0) {
+    copy_bytes(to, value, load<u32>(map, MAP_VALUE_SIZE));
+    return 0;
+  }
   value_copy(map, to, value);
   value_release_one(map, to);
   return 0;

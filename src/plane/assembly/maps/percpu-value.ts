@@ -54,8 +54,17 @@ export function percpu_write(map: usize, values: usize, from: usize, fresh: bool
 /** This CPU's value from a program; `fresh`: the element is taken into use, and the other CPUs get zeros. */
 export function percpu_store(map: usize, values: usize, value: usize, fresh: bool): void {
   const stride = load<u32>(map, MAP_STRIDE);
-  if (fresh) value_zero(map, values, stride * cpu_count());
   const to = values + this_cpu() * stride;
+  if (load<u32>(map, MAP_RECORD) != 0) {
+    store_owner(map, values, to, value, fresh);
+    return;
+  }
+  if (fresh) memory.fill(values, 0, stride * cpu_count());
+  copy_bytes(to, value, load<u32>(map, MAP_VALUE_SIZE));
+}
+
+function store_owner(map: usize, values: usize, to: usize, value: usize, fresh: bool): void {
+  if (fresh) value_zero(map, values, load<u32>(map, MAP_STRIDE) * cpu_count());
   value_copy(map, to, value);
   if (!fresh) value_release_one(map, to);
 }
