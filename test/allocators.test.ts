@@ -1,8 +1,8 @@
 /** The scenarios of allocators (docs/allocators.md) as C programs under every policy. */
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { isAllocator, load, type MapOfMapsHandle, Runtime, type UserLoadOptions, type UserObject } from '../src/index.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { load, type MapOfMapsHandle, Runtime, type UserLoadOptions, type UserObject } from '../src/index.ts';
 import { WORKER_NO_REFILL } from '../src/plane/layout/worker.ts';
 import type { KnownAllocator } from '../src/runtime/allocators/known-allocator.ts';
 import { type PolicyName, policyNames } from '../src/runtime/allocators/policy.ts';
@@ -49,9 +49,14 @@ async function verdicts(of: (policy: PolicyName) => Promise<unknown>): Promise<s
   for (const policy of policyNames) all.push(await verdict(of(policy)));
   return all.join('/');
 }
-const orders = ['put move take', 'put take move', 'move put take', 'move take put', 'take put move', 'take move put'].map(
-  (order) => order.split(' '),
-);
+const orders = [
+  'put move take',
+  'put take move',
+  'move put take',
+  'move take put',
+  'take put move',
+  'take move put',
+].map((order) => order.split(' '));
 
 describe('scenarios', () => {
   it('S1: one program allocates, stashes, takes back and frees', async () => {
@@ -76,7 +81,8 @@ describe('scenarios', () => {
         await verdicts(async (policy) => {
           const runtime = new Runtime();
           const objects = new Map<string, UserObject>();
-          for (const program of order) objects.set(program, await use('moves_shared', runtime, { policy, programs: [program] }));
+          for (const program of order)
+            objects.set(program, await use('moves_shared', runtime, { policy, programs: [program] }));
           for (const program of ['put', 'move', 'take']) expect(run(objects.get(program)!, program, 5)).toBe(1);
           expect(live(runtime, 'ma')).toBe(0);
         }),
@@ -159,7 +165,10 @@ describe('scenarios', () => {
     const again = (drain: boolean) =>
       verdicts(async (policy) => {
         const runtime = new Runtime();
-        const first = await use('two', runtime, { policy, programs: policy === 'per-map' ? [] : ['first_in_a', 'empty'] });
+        const first = await use('two', runtime, {
+          policy,
+          programs: policy === 'per-map' ? [] : ['first_in_a', 'empty'],
+        });
         if (policy !== 'per-map') {
           expect(run(first, 'first_in_a', 7)).toBe(1);
           if (drain) expect(run(first, 'empty', 7)).toBe(1);
@@ -177,7 +186,8 @@ describe('scenarios', () => {
     for (const policy of policyNames) {
       const runtime = new Runtime();
       const object = await use('prefill', runtime, { policy });
-      const noRefill = (value: number) => runtime.view().setUint32(runtime.plane.worker + WORKER_NO_REFILL, value, true);
+      const noRefill = (value: number) =>
+        runtime.view().setUint32(runtime.plane.worker + WORKER_NO_REFILL, value, true);
       const all = (operation: number) => {
         for (let i = 0; i < count; i++) expect(run(object, 'operate', operation, i)).toBe(1);
       };
@@ -200,7 +210,11 @@ describe('scenarios', () => {
     for (const engine of ['jit', 'interpreter'] as const)
       for (const policy of policyNames) {
         const runtime = new Runtime();
-        const object = await use('two', runtime, { policy, engine, programs: policy === 'per-map' ? ['new_in_b'] : ['second_in_b', 'empty'] });
+        const object = await use('two', runtime, {
+          policy,
+          engine,
+          programs: policy === 'per-map' ? ['new_in_b'] : ['second_in_b', 'empty'],
+        });
         if (policy === 'per-map') continue;
         const results = Array.from({ length: 10 }, (_, i) => run(object, 'second_in_b', i));
         // Linux has no quotas.
@@ -260,30 +274,35 @@ describe('scenarios', () => {
     const programs = ['first_in_a', 'second_in_a', 'second_in_b', 'empty'] as const;
     const fits = (set: ReadonlySet<string>) => !(set.has('first_in_a') && set.has('second_in_a'));
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.boolean(), fc.constantFrom(...programs)), { maxLength: 12 }), async (steps) => {
-        const runtime = new Runtime();
-        const loaded = new Map<string, UserObject>();
-        for (const [load_, program] of steps) {
-          if (!load_) {
-            loaded.get(program)?.close();
-            loaded.delete(program);
-          } else if (!loaded.has(program)) {
-            const wanted = fits(new Set([...loaded.keys(), program])) ? 'A' : 'R';
-            const loading = use('two', runtime, { policy: 'per-field', programs: [program] });
-            expect(await verdict(loading)).toBe(wanted);
-            if (wanted === 'A') loaded.set(program, await loading);
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.boolean(), fc.constantFrom(...programs)), { maxLength: 12 }),
+        async (steps) => {
+          const runtime = new Runtime();
+          const loaded = new Map<string, UserObject>();
+          for (const [load_, program] of steps) {
+            if (!load_) {
+              loaded.get(program)?.close();
+              loaded.delete(program);
+            } else if (!loaded.has(program)) {
+              const wanted = fits(new Set([...loaded.keys(), program])) ? 'A' : 'R';
+              const loading = use('two', runtime, { policy: 'per-field', programs: [program] });
+              expect(await verdict(loading)).toBe(wanted);
+              if (wanted === 'A') loaded.set(program, await loading);
+            }
+            const fields = [...(allocatorsOf(runtime.plane).binding?.fields.values() ?? [])].map(
+              ({ field, allocators }) => `${field.text}=${allocators.map(({ name }) => name)}`,
+            );
+            const expected = [
+              ...(loaded.has('first_in_a') ? ['pairs.a=first'] : []),
+              ...(loaded.has('second_in_a') ? ['pairs.a=second'] : []),
+              ...(loaded.has('second_in_b') ? ['pairs.b=second'] : []),
+            ];
+            expect(fields.sort()).toEqual(expected.sort());
           }
-          const fields = [...(allocatorsOf(runtime.plane).binding?.fields.values() ?? [])].map(({ field, allocators }) => `${field.text}=${allocators.map(({ name }) => name)}`);
-          const expected = [
-            ...(loaded.has('first_in_a') ? ['pairs.a=first'] : []),
-            ...(loaded.has('second_in_a') ? ['pairs.a=second'] : []),
-            ...(loaded.has('second_in_b') ? ['pairs.b=second'] : []),
-          ];
-          expect(fields.sort()).toEqual(expected.sort());
-        }
-        for (const each of loaded.values()) each.close();
-        expect(allocatorsOf(runtime.plane).binding).toBeUndefined();
-      }),
+          for (const each of loaded.values()) each.close();
+          expect(allocatorsOf(runtime.plane).binding).toBeUndefined();
+        },
+      ),
       { numRuns: 15 },
     );
   });

@@ -1,6 +1,6 @@
 /** `sluice inspect OBJ`: what an object holds and what it needs. */
 import { helperNameFor } from '../abi/programs/index.ts';
-import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
 import { type Output, table } from './output.ts';
 import { select } from './selector.ts';
@@ -71,6 +71,8 @@ function print(object: ObjectSpec, programs: readonly ProgramSpec[], output: Out
   }
   for (const row of table(maps)) output.line(`  ${row}`);
 
+  for (const line of allocatorLines(object)) output.line(`  ${line}`);
+
   if (object.externs.size > 0) {
     output.line(`\n${bold('Externs')}`);
     for (const extern of object.externs.values()) {
@@ -94,6 +96,19 @@ function print(object: ObjectSpec, programs: readonly ProgramSpec[], output: Out
   for (const row of table(sections)) output.line(`  ${row}`);
 }
 
+/** Which allocators maps name, and what quotas say. */
+function allocatorLines(object: ObjectSpec): string[] {
+  const quota = ({ maxEntries, mapExtra }: MapSpec) =>
+    mapExtra !== 0n ? `quota ${mapExtra} bytes` : maxEntries > 0 ? `quota ${maxEntries} objects` : 'no quota';
+  return [...object.maps.values()].flatMap((map) => [
+    ...(map.type === 'allocator' ? [`${map.name}: ${quota(map)}`] : []),
+    ...Object.entries(map.allocators ?? {}).map(
+      ([part, named]) =>
+        `${map.name}.${part}_allocator: ${named.kind === 'map' ? named.map : `its own, ${quota(named.definition)}`}`,
+    ),
+  ]);
+}
+
 function document(object: ObjectSpec, programs: readonly ProgramSpec[]): unknown {
   return {
     schema: 'sluice.inspect/1',
@@ -113,16 +128,19 @@ function document(object: ObjectSpec, programs: readonly ProgramSpec[]): unknown
       maps: mapsOf(program),
       references: [...program.references].map(([slot, reference]) => ({ slot, ...reference })),
     })),
-    maps: [...object.maps.values()].map(({ name, type, keySize, valueSize, maxEntries, flags, mapExtra, section }) => ({
-      name,
-      type,
-      keySize,
-      valueSize,
-      maxEntries,
-      flags,
-      mapExtra,
-      section,
-    })),
+    maps: [...object.maps.values()].map(
+      ({ name, type, keySize, valueSize, maxEntries, flags, mapExtra, section, allocators }) => ({
+        name,
+        type,
+        keySize,
+        valueSize,
+        maxEntries,
+        flags,
+        mapExtra,
+        section,
+        ...(allocators === undefined ? {} : { allocators }),
+      }),
+    ),
     externs: [...object.externs.values()],
     sections: object.sections,
   };

@@ -9,6 +9,7 @@ import { type ExitCode, exitCode, exitCodeOf, UsageError } from './exit.ts';
 import { featuresVerb } from './features.ts';
 import { genVerb } from './gen.ts';
 import { inspectVerb } from './inspect.ts';
+import { memVerb } from './mem.ts';
 import { createOutput, type Output } from './output.ts';
 import { pluginVerb } from './plugin.ts';
 import { replayVerb } from './replay.ts';
@@ -34,6 +35,7 @@ const verbs: readonly Verb[] = [
   genVerb,
   xdpVerb,
   ringVerb,
+  memVerb,
   featuresVerb,
   pluginVerb,
 ];

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { InputError } from '../errors.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
+import { type PolicyName, policyNames } from '../runtime/allocators/policy.ts';
 import type { HelperResults } from '../runtime/helper-results.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
@@ -13,7 +14,7 @@ import { describeInput, takesPackets, withContext } from './inputs.ts';
 import { mapContents } from './map-contents.ts';
 import { readMapInput } from './map-input.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
-import { integerOption, listOption } from './options.ts';
+import { choiceOption, integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import { recordSubject } from './recording.ts';
@@ -38,6 +39,8 @@ interface RunOptions extends ChangeOptions {
   readonly show: number;
   readonly seed: number;
   readonly unverified?: boolean;
+  readonly policy?: PolicyName;
+  readonly merge?: boolean;
   readonly maps?: string;
   readonly clock?: Clock;
   readonly cpu?: number;
@@ -75,6 +78,12 @@ export const runVerb: Verb = (program, finish) => {
     )
     .option('--record <file>', 'everything that `sluice replay` needs to run it again and compare')
     .option('--unverified', 'user space runs what the verifier refuses or does not follow')
+    .option(
+      '--policy <policy>',
+      `allocators of objects (docs/allocators.md): ${policyNames.join(', ')}; user space`,
+      choiceOption(policyNames),
+    )
+    .option('--merge', 'with --policy: makes allocators that are alike one where they meet')
     .option('--coverage <file>', 'with --engine interpreter: lines and functions that ran, as lcov')
     .option('--json', 'result as JSON');
   addObjectChanges(command);
@@ -103,6 +112,8 @@ export const runVerb: Verb = (program, finish) => {
               maps,
               surroundings,
               unverified: options.unverified,
+              policy: options.policy,
+              merge: options.merge,
               ...pinned,
             }),
           );

@@ -2,6 +2,7 @@
 import { load } from '../index.ts';
 import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import type { PolicyName } from '../runtime/allocators/policy.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject, ProgramHandle } from '../runtime/handles.ts';
 import { fillMaps, type MapInput } from '../runtime/json-value.ts';
@@ -33,6 +34,9 @@ export interface SubjectOptions {
   readonly unverified?: boolean | undefined;
   /** Clock, CPU, task, network and results of helpers that programs see in user space; by default the machine's clock and CPU 0. */
   readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
+  /** Which allocators objects come from, and whether those that are alike may be made one. */
+  readonly policy?: PolicyName | undefined;
+  readonly merge?: boolean | undefined;
   /** Kernel options for `.kconfig` externs in user space. */
   readonly kconfig?: KconfigValues;
   /** Instructions (JIT: back edges and calls) after which a run is stopped. */
@@ -85,6 +89,8 @@ async function loadSubject(
     seed: options.seed,
     cpus: possibleCpus(),
     ...options.surroundings,
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
+    merge: options.merge === true,
     ...pins,
     ...(options.kconfig === undefined ? {} : { kconfig: options.kconfig }),
     ...(options.budget === undefined ? {} : { budget: options.budget }),

@@ -91,6 +91,11 @@ export class MapPins {
     this.#byName.set(name, map.hold());
   }
 
+  /** Paths and names that a map is pinned by. */
+  of(address: number): string[] {
+    return [...this.#byPath, ...this.#byName].filter(([, map]) => map.address === address).map(([pin]) => pin);
+  }
+
   save(absolute: string): void {
     const map = this.#byPath.get(absolute);
     if (map !== undefined) this.#needFiles().write(absolute, mapToFile(map));
