@@ -7,6 +7,7 @@ import type { Insn } from '../isa/insn.ts';
 import { OPCODE } from '../isa/opcodes.ts';
 import { type ObjectFacts, POISONED_KFUNC_CALL, type ResolvedProgram } from '../object/resolved.ts';
 import { ALLOCATOR_CACHES, CACHED_CLASSES, OBJECT_MAX } from '../plane/layout/allocator.ts';
+import { MAP_RECORD } from '../plane/layout/map.ts';
 import * as layout from '../plane/layout/record.ts';
 import type { ObjectCall, Ownership } from '../verifier/ownership.ts';
 import type { Records } from './records.ts';
@@ -70,9 +71,31 @@ export function withObjectCalls(
       objects.set(slot, factsOf(context, call.struct, Number((values.get(kfunc.allocator ?? 0) ?? 0n) & 0xffff_ffffn)));
   }
   for (const struct of ownership?.shared ?? []) context.records?.defer(struct);
+  if ((ownership?.shared.size ?? 0) > 0)
+    for (const { address } of program.mapsAt.values()) deferRecord(context.runtime, address);
   return passed.size === 0 && !insns.some((insn, slot) => insn !== program.insns[slot])
     ? program
     : { ...program, insns, passed, objects };
+}
+
+/**
+ * Values of a map may be those of another load, which has its own records of the same types: what they own waits for readers from now on. All of it, as it is
+ * not told which of its types are read.
+ */
+function deferRecord({ plane }: Runtime, map: number): void {
+  const view = plane.view();
+  const seen = new Set<number>();
+  const waiting = [view.getUint32(map + MAP_RECORD, true)];
+  for (let record = waiting.pop(); record !== undefined; record = waiting.pop()) {
+    if (record === 0 || seen.has(record)) continue;
+    seen.add(record);
+    if (seen.size > 1) {
+      const flags = record + layout.RECORD_FLAGS;
+      view.setUint32(flags, view.getUint32(flags, true) | layout.RECORD_DEFERRED, true);
+    }
+    for (let i = 0; i < view.getUint32(record + layout.RECORD_COUNT, true); i++)
+      waiting.push(view.getUint32(record + layout.RECORD_FIELDS + i * layout.FIELD_BYTES + layout.FIELD_TARGET, true));
+  }
 }
 
 /** @param allocator of calls that make objects, else 0. */

@@ -41,6 +41,7 @@ export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
 export * from './kfuncs/arena';
+export { bpf_arena_alloc, bpf_arena_free } from './kfuncs/arena-objects';
 export * from './kfuncs/cgroup';
 export * from './kfuncs/cpumask';
 export * from './kfuncs/dynptr';

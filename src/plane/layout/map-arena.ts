@@ -22,6 +22,20 @@ export const ARENA_NODES = 84;
 export const ARENA_NODE_SIZE = 12;
 export const ARENA_NODE_OLDER = 4;
 export const ARENA_NODE_NEWER = 8;
+/**
+ * u32: pages of objects that bpf_arena_alloc gives (assembly/kfuncs/arena-objects.ts), ARENA_SLAB_SIZE bytes for each page of the arena; lock word; first
+ * page + 1 with room for objects of 16 bytes, 32, and so on to a page. A page: u32 next and previous page + 1 of its class, objects that are out (of larger
+ * objects: pages), u8 binary logarithm of the size of its objects, 0: it holds none; a bit an object: it is out.
+ */
+export const ARENA_SLABS = 88;
+export const ARENA_SLABS_LOCK = 92;
+export const ARENA_CLASSES = 96;
+export const ARENA_SLAB_SIZE = 48;
+export const ARENA_SLAB_NEXT = 0;
+export const ARENA_SLAB_PREVIOUS = 4;
+export const ARENA_SLAB_COUNT = 8;
+export const ARENA_SLAB_ORDER = 12;
+export const ARENA_SLAB_BITS = 16;
 /** Bytes of a page, and what MAP_VALUES is aligned to: the largest page of the machines that can map an arena of their kernel there. */
 export const ARENA_PAGE = 4096;
 export const ARENA_ALIGNMENT = 0x1_0000;

@@ -1,4 +1,5 @@
 // Pages of arenas for programs (maps/arena.ts keeps them). Facts: kernel/bpf/arena.c.
+import { may_free_pages } from './arena-objects';
 import { EINVAL } from '../errno';
 import { arena_give, arena_reserve, arena_take } from '../maps/arena';
 import { ARENA } from '../maps/types';
@@ -18,7 +19,8 @@ export function bpf_arena_alloc_pages(map: u64, address: u64, count: u64, node: 
 }
 
 export function bpf_arena_free_pages(map: u64, address: u64, count: u64): u64 {
-  if (isArena(map) && <u32>count != 0 && address != 0) arena_give(<usize>map, address, <u32>count);
+  if (!isArena(map) || <u32>count == 0 || address == 0) return 0;
+  if (may_free_pages(<usize>map, address, <u32>count)) arena_give(<usize>map, address, <u32>count);
   return 0;
 }
 

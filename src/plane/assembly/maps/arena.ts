@@ -11,7 +11,7 @@ import {
   MAP_MAX_ENTRIES,
   MAP_VALUES,
 } from '../../layout/map';
-import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_NODES, ARENA_NODE_SIZE, ARENA_PAGE, ARENA_TAKEN } from '../../layout/map-arena';
+import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_NODES, ARENA_NODE_SIZE, ARENA_PAGE, ARENA_SLABS, ARENA_SLAB_SIZE, ARENA_TAKEN } from '../../layout/map-arena';
 
 // SZ_4G in pages.
 const MOST_PAGES: u32 = 1 << 20;
@@ -27,11 +27,14 @@ export function arena_create(type: u32, key_size: u32, value_size: u32, max_entr
   if (extra >> 32 != (extra + size - 1) >> 32) return <usize>ERANGE;
   const bitmap = ((<u64>max_entries + 31) >> 5) << 2;
   const nodes = <u64>max_entries * ARENA_NODE_SIZE;
-  const before = (MAP_HEADER_SIZE + bitmap + nodes + ARENA_ALIGNMENT - 1) & ~(<u64>ARENA_ALIGNMENT - 1);
+  const slabs = <u64>max_entries * ARENA_SLAB_SIZE;
+  const slabs_at = (MAP_HEADER_SIZE + bitmap + nodes + 7) & ~(<u64>7);
+  const before = (slabs_at + slabs + ARENA_ALIGNMENT - 1) & ~(<u64>ARENA_ALIGNMENT - 1);
   const map = header_allocate(type, key_size, value_size, max_entries, flags, before - MAP_HEADER_SIZE + size);
   if (map == 0) return <usize>ENOMEM;
   store<u32>(map, <u32>map + MAP_HEADER_SIZE, ARENA_BITMAP);
   store<u32>(map, <u32>map + MAP_HEADER_SIZE + <u32>bitmap, ARENA_NODES);
+  store<u32>(map, <u32>map + <u32>slabs_at, ARENA_SLABS);
   store<u32>(map, <u32>map + <u32>before, MAP_VALUES);
   range_insert(map, 0, max_entries);
   return map;
