@@ -24,7 +24,7 @@ const spec = readObject(readFileSync(process.argv[2]!), 'ownership-mistakes.bpf.
 const lengths = [60, 61, 60];
 
 /** What stopped the program, or what was left of its objects; undefined: nothing was wrong. */
-async function harm(name: string, engine: 'interpreter' | 'jit'): Promise<string | undefined> {
+async function harm(name: string, engine: 'interpreter' | 'jit', runs = lengths.length): Promise<string | undefined> {
   const runtime = new Runtime({ seed: 1n });
   forgetVerdicts();
   const loaded = await load(spec, { runtime, engine, programs: [name], kernelTypes: async () => vmlinux });
@@ -34,7 +34,8 @@ async function harm(name: string, engine: 'interpreter' | 'jit'): Promise<string
       : `${(error as Error).name}: ${(error as Error).message}`;
   let found: string | undefined;
   try {
-    for (const length of lengths) loaded.programs[name]!.run({ data: new Uint8Array(length).fill(0x5a) });
+    for (const length of lengths.slice(0, runs))
+      loaded.programs[name]!.run({ data: new Uint8Array(length).fill(0x5a) });
   } catch (error) {
     if (error instanceof UnsupportedError) throw error;
     found = faultOf(error);
@@ -48,7 +49,7 @@ async function harm(name: string, engine: 'interpreter' | 'jit'): Promise<string
   return found ?? (live === 0 ? undefined : `leak: ${live} objects are left`);
 }
 
-for (const [number, { rule, programs }] of mutations.entries())
+for (const [number, { rule, programs, runs }] of mutations.entries())
   for (const name of programs) {
     const judge = (off: number) => {
       globalThis.ownershipRuleOff = off;
@@ -61,7 +62,7 @@ for (const [number, { rule, programs }] of mutations.entries())
     if (after.verdict === 'accept')
       for (const engine of ['interpreter', 'jit'] as const)
         try {
-          caught[engine] = (await harm(name, engine)) ?? '';
+          caught[engine] = (await harm(name, engine, runs)) ?? '';
         } catch (error) {
           caught[engine] =
             error instanceof UnsupportedError ? `unsupported: ${error.message}` : `error: ${(error as Error).message}`;

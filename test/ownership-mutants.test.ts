@@ -76,7 +76,8 @@ function table(outcomes: readonly Outcome[]): string {
   const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
   const rows = outcomes.map(({ rule, name, problem, caught }) => {
     const unseen = mutations.find((each) => each.rule === rule)?.unseen;
-    const by = (engine: string) => cell(unseen === undefined ? kindOf(caught[engine]) : `nothing: ${unseen}`);
+    const by = (engine: string) =>
+      cell(unseen === undefined ? kindOf(caught[engine]?.split('\n')[0]) || 'nothing' : `nothing: ${unseen}`);
     return `| ${rule} | \`${name}\` | ${cell(problem ?? '')} | ${by('interpreter')} | ${by('jit')} |`;
   });
   return [
@@ -108,7 +109,7 @@ describe.skipIf(noClang !== '')(`mutants of ownership${noClang}`, () => {
     const text = withTempFolder((folder) => {
       const file = join(folder, 'mistakes.bpf.o');
       writeFileSync(file, object);
-      return execFileSync(process.execPath, [out, file], { encoding: 'utf8', maxBuffer: 1 << 26 });
+      return execFileSync(process.execPath, [out, file], { encoding: 'utf8', maxBuffer: 1 << 26, timeout: 90_000 });
     });
     rmSync(out);
     outcomes = text
@@ -128,9 +129,10 @@ describe.skipIf(noClang !== '')(`mutants of ownership${noClang}`, () => {
       for (const text of Object.values(caught)) {
         if (text.startsWith('unsupported')) skip(text);
         expect(text).not.toMatch(/^error/);
-        if (unseen === undefined) expect(text).not.toBe('');
-        else expect(text).toBe('');
       }
+      // The JIT checks nothing: what it shows is luck.
+      if (unseen === undefined) expect(caught['interpreter']).not.toBe('');
+      else expect(caught['interpreter']).toBe('');
     });
 
   const refusal = bpfRefusal();

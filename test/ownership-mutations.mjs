@@ -167,6 +167,8 @@ export const mutations = [
   },
   {
     rule: 'what is in a tree is not added once more',
+    // What the next run finds is a tree that goes round for ever.
+    runs: 1,
     programs: ['add_twice'],
     patches: [
       [
@@ -218,6 +220,7 @@ export const mutations = [
   },
   {
     rule: 'one call gives back one type, or types that can be told apart',
+    unseen: 'the loader makes such a call choose by size, and these runs saw no harm',
     programs: ['drop_of_either'],
     patches: [['resources/provenance.ts', 'const fine =\n', 'const fine =\n    OFF ||\n']],
   },

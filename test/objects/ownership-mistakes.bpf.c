@@ -22,10 +22,11 @@ struct node {
 	__u64 x;
 	struct bpf_list_node link;
 };
-/* As large as `node`, its link elsewhere. */
+/* Its link is elsewhere than that of `node`. */
 struct other {
-	struct bpf_list_node link;
 	__u64 x;
+	__u64 y;
+	struct bpf_list_node link;
 };
 struct leaf {
 	__u64 x;
