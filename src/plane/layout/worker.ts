@@ -70,6 +70,8 @@ export const WORKER_MEMORY_FAULT_ADDRESS = 156;
 export const WORKER_CLOSINGS = 160;
 /** u32: WORKER_EPOCH_DEPTH before the turn of a ring. */
 export const WORKER_RING_DEPTH = 164;
+/** u32: WORKER_EPOCH_DEPTH before an operation of user space, plus 1; 0: none is under way. */
+export const WORKER_OPERATION = 168;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

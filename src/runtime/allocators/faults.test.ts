@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { createMap } from '../maps/plane-map.ts';
 import { leaveEpochs, takeMemoryFault } from '../memory-fault.ts';
 import { Runtime } from '../runtime.ts';
+import { readHeap } from './heap.ts';
 import { readStats } from './stats.ts';
 
 function stopped(call: () => void): unknown {
@@ -36,6 +38,26 @@ describe('a fault of memory', () => {
     exports.allocator_free_later(other);
     exports.epoch_exit();
     expect(readStats(plane, allocator)).toMatchObject({ live: 0, waiting: 0 });
+  });
+
+  it.each([1, 2])('in an operation of user space ends that operation alone, with %i CPUs', (cpus) => {
+    const { plane } = new Runtime({ cpus });
+    const NO_PREALLOC = 1;
+    const map = createMap(plane, { type: 'hash', keySize: 4, valueSize: 8, maxEntries: 10, flags: NO_PREALLOC });
+    map.update(Uint8Array.of(1, 0, 0, 0), new Uint8Array(8));
+    // Behind the map's back.
+    for (const { address, objectSize, live } of readHeap(plane))
+      for (const [i, id] of live.entries()) if (id !== 0) plane.exports.allocator_free(address + i * objectSize);
+    expect(
+      takeMemoryFault(
+        plane,
+        'm',
+        stopped(() => map.close()),
+      ),
+    ).toMatchObject({ code: 'SLUICE_FAULT_DOUBLE_FREE' });
+    expect(plane.exports.epoch_depth()).toBe(0);
+    plane.exports.epoch_enter();
+    plane.exports.epoch_exit();
   });
 
   it('is told of what is no object', () => {

@@ -80,7 +80,7 @@ describe('an allocator', () => {
           exports.allocator_release(allocator);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 15 },
     );
   });
 

@@ -18,7 +18,7 @@ import {
   ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
 } from '../../layout/memory';
 import {
-  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_TRIM,
+  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_OPERATION, WORKER_TRIM,
 } from '../../layout/worker';
 
 /** How often, and how long each time, a CPU with much that waits waits itself for one that does not leave: 50 ms in all. */
@@ -47,6 +47,17 @@ export function epoch_exit(): void {
   if (cpu_count() != 1) leave_shared();
   else if (load<u32>(WORKER, WORKER_LIMBO_OLDEST) != 0) limbo_reclaim(u32.MAX_VALUE);
   if (has_checks()) check_kept();
+}
+
+/** As epoch_enter, for an operation of user space: a fault ends the operation alone, and nobody else leaves for it (fault.ts). */
+export function operation_enter(): void {
+  store<u32>(WORKER, load<u32>(WORKER, WORKER_EPOCH_DEPTH) + 1, WORKER_OPERATION);
+  epoch_enter();
+}
+
+export function operation_exit(): void {
+  epoch_exit();
+  store<u32>(WORKER, 0, WORKER_OPERATION);
 }
 
 /** How many calls the CPU is in; a run that was stopped goes back to the number before it by epoch_leave. */
