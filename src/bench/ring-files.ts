@@ -8,7 +8,8 @@ export const HOP = 512;
 export const BLOCK = 131072;
 /** Small files, 1 to 4096 bytes each. */
 export const files = 10_000;
-const DATA_BYTES = 64 << 20;
+export const DATA_BYTES = 64 << 20;
+export const LARGE_BYTES = 2 ** 30;
 
 /** Pseudo-random numbers below 2^31, the same for everybody with the same seed. */
 export function randomNumbers(seed: number): () => number {
@@ -30,6 +31,14 @@ export function makeChain(path: string): void {
   writeFileSync(path, bytes);
 }
 
+/** 1 GiB that is nowhere sparse. */
+export function makeLarge(path: string): void {
+  const bytes = Buffer.alloc(DATA_BYTES, 'sluice');
+  const fd = openSync(path, 'w');
+  for (let at = 0; at < LARGE_BYTES; at += DATA_BYTES) writeSync(fd, bytes);
+  closeSync(fd);
+}
+
 /** Of the trees below, as `lookup` takes it: u32 count at 0, u64 keys from 8 on, u64 children from 256 on. */
 export const treeFormat = (levels: number): TreeFormat => ({
   nodeSize: HOP,
@@ -49,6 +58,7 @@ export const chainFormat = (hops: number): TreeFormat => ({
 });
 
 const FANOUT = 31;
+const NODES_AT_ONCE = 1 << 14;
 
 /**
  * A B+-tree with the measures of BPF-KV (XRP, OSDI 2022): nodes of 512 bytes, 31 keys of 8 bytes in each. Keys are 0 to 31^levels - 1, the value of each
@@ -60,17 +70,20 @@ export function makeTree(path: string, levels: number): number {
   for (let level = 0; level < levels; level++) {
     const nodes = FANOUT ** level;
     const span = FANOUT ** (levels - level - 1);
-    const bytes = Buffer.alloc(nodes * HOP);
-    for (let n = 0; n < nodes; n++) {
-      bytes.writeUInt32LE(FANOUT, n * HOP);
-      for (let i = 0; i < FANOUT; i++) {
-        const key = (n * FANOUT + i) * span;
-        const child = level === levels - 1 ? key * 2 + 1 : first + nodes + n * FANOUT + i;
-        bytes.writeUInt32LE(key, n * HOP + 8 + i * 8);
-        bytes.writeUInt32LE(child, n * HOP + 256 + i * 8);
+    for (let start = 0; start < nodes; start += NODES_AT_ONCE) {
+      const some = Math.min(NODES_AT_ONCE, nodes - start);
+      const bytes = Buffer.alloc(some * HOP);
+      for (let n = 0; n < some; n++) {
+        bytes.writeUInt32LE(FANOUT, n * HOP);
+        for (let i = 0; i < FANOUT; i++) {
+          const place = (start + n) * FANOUT + i;
+          const child = level === levels - 1 ? place * span * 2 + 1 : first + nodes + place;
+          bytes.writeUInt32LE(place * span, n * HOP + 8 + i * 8);
+          bytes.writeUInt32LE(child, n * HOP + 256 + i * 8);
+        }
       }
+      writeSync(fd, bytes);
     }
-    writeSync(fd, bytes);
     first += nodes;
   }
   closeSync(fd);

@@ -1,6 +1,6 @@
 /** Files: reads, dependent reads, copies and small files, by patterns on a ring, against C and node:fs. */
 import { spawnSync } from 'node:child_process';
-import { constants, mkdtempSync, rmSync } from 'node:fs';
+import { constants, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,8 +15,11 @@ import { elapsed, type RingCase, type RingRun } from './ring-cases.ts';
 import {
   BLOCK,
   chainFormat,
+  DATA_BYTES,
   files,
+  LARGE_BYTES,
   makeChain,
+  makeLarge,
   makeSmallFiles,
   makeTree,
   READ,
@@ -44,6 +47,8 @@ function withUring(name: string, path: string, depth: number, hops = 6, keys = 0
 
 export class StorageCases {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-bench-ring-'));
+  /** Cases that are left out, and why. */
+  readonly notes: string[] = [];
   readonly #made = new Set<string>();
   readonly #peer: RingPeer | undefined;
   #ring: Ring | undefined;
@@ -53,7 +58,14 @@ export class StorageCases {
   }
 
   all(): readonly RingCase[] {
-    const trees = [3, 4].map((levels) => ({ levels, path: this.#path(`tree${levels}`), keys: 31 ** levels }));
+    const free = statfsSync(this.#folder);
+    const hasRoom = (bytes: number, what: string) => {
+      const has = free.bavail * free.bsize >= bytes;
+      if (!has) this.notes.push(`no ${what}: it takes ${Math.ceil(bytes / 2 ** 30)} GiB in ${tmpdir()}`);
+      return has;
+    };
+    const levels = [3, 4, ...(hasRoom(2 ** 30, 'B+-tree of 5 levels') ? [5] : [])];
+    const trees = levels.map((levels) => ({ levels, path: this.#path(`tree${levels}`), keys: 31 ** levels }));
     return [
       ...[1, 32].map((depth) => this.#read(depth, false)),
       this.#read(32, true),
@@ -63,7 +75,8 @@ export class StorageCases {
       ...trees.map(({ levels, keys }) =>
         this.#chase(`B+-tree of ${levels} levels`, `tree${levels}`, levels, keys, 32, treeFormat(levels)),
       ),
-      this.#copy(),
+      this.#copy('chain', DATA_BYTES, '64 MiB', 5),
+      ...(hasRoom(6 * 2 ** 30, 'copy of 1 GiB') ? [this.#copy('large', LARGE_BYTES, '1 GiB', 1)] : []),
       this.#smallFiles(),
     ];
   }
@@ -82,6 +95,7 @@ export class StorageCases {
     if (this.#made.has(name)) return;
     this.#made.add(name);
     if (name === 'chain') makeChain(this.#path(name));
+    else if (name === 'large') makeLarge(this.#path(name));
     else if (name === 'files') makeSmallFiles(this.#path(name));
     else makeTree(this.#path(name), Number(name.slice(4)));
   };
@@ -174,16 +188,20 @@ export class StorageCases {
   }
 
   /** ns a KiB. */
-  #copy(): RingCase {
-    const path = this.#path('chain');
+  #copy(file: string, bytes: number, size: string, rounds: number): RingCase {
+    const path = this.#path(file);
     const peer = this.#peer;
     const depth = 8;
     return {
-      name: 'copy of 64 MiB, ns a KiB: program',
-      count: 64 << 10,
-      rounds: 5,
-      prepare: () => this.#prepare('chain'),
-      after: this.#after,
+      name: `copy of ${size}, ns a KiB: program`,
+      count: bytes >> 10,
+      rounds,
+      prepare: () => this.#prepare(file),
+      after: async () => {
+        await this.#after();
+        for (const made of ['ring', 'c', 'node']) rmSync(`${path}.${made}`, { force: true });
+        if (bytes === LARGE_BYTES) rmSync(path);
+      },
       ours: async () => {
         const ring = this.#ring!;
         const from = await ring.open(path);
@@ -196,10 +214,10 @@ export class StorageCases {
         return ns;
       },
       peers: {
-        ...this.#inC(peer && ((count) => peer.run('copy', count << 10, path, `${path}.c`, BLOCK, depth))),
-        'node-fs-promises': (count) => timeNode('copy', count << 10, path, depth),
-        'node-fs-sync': (count) => timeNode('copy-sync', count << 10, path, depth),
-        'node-fs-uring': (count) => withUring('copy', path, depth)(count << 10),
+        ...this.#inC(peer && ((count) => peer.run('copy', count * 1024, path, `${path}.c`, BLOCK, depth))),
+        'node-fs-promises': (count) => timeNode('copy', count * 1024, path, depth),
+        'node-fs-sync': (count) => timeNode('copy-sync', count * 1024, path, depth),
+        'node-fs-uring': (count) => withUring('copy', path, depth)(count * 1024),
       },
     };
   }

@@ -34,7 +34,7 @@ export async function benchRing(options: RingBenchOptions): Promise<BenchResult>
       options.progress(cases.length, chosen.length, each.name);
       cases.push(await timeCase(each, options.rounds));
     }
-    return benchResult('ring', cases, notes);
+    return benchResult('ring', cases, [...notes, ...storage.notes]);
   } finally {
     storage.close();
     peer?.close();

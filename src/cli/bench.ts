@@ -10,6 +10,7 @@ import { benchMem } from '../bench/mem.ts';
 import { benchMetadata } from '../bench/metadata.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
+import { benchRingPatterns } from '../bench/ring-patterns.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
@@ -57,6 +58,7 @@ const suites: Readonly<Record<string, Suite>> = {
   metadata: benchMetadata,
   xdp: benchXdp,
   ring: benchRing,
+  'ring-patterns': benchRingPatterns,
 };
 
 async function runSuite(name: string, suite: Suite, options: BenchOptions): Promise<BenchResult> {
