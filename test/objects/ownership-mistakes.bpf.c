@@ -22,11 +22,11 @@ struct node {
 	__u64 x;
 	struct bpf_list_node link;
 };
-/* Its link is elsewhere than that of `node`. */
+/* Begins as `node` does, and owns something. */
 struct other {
 	__u64 x;
-	__u64 y;
 	struct bpf_list_node link;
+	struct plain __kptr *held;
 };
 struct leaf {
 	__u64 x;
@@ -377,6 +377,7 @@ int push_wrong_type(struct __sk_buff *skb)
 	struct line *line = FIRST(lines);
 	struct other *p = bpf_obj_new(struct other);
 	struct bpf_list_node *n;
+	struct plain *q;
 
 	if (!p)
 		return 0;
@@ -384,6 +385,11 @@ int push_wrong_type(struct __sk_buff *skb)
 		bpf_obj_drop(p);
 		return 0;
 	}
+	q = bpf_obj_new(struct plain);
+	if (q)
+		q = bpf_kptr_xchg(&p->held, q);
+	if (q)
+		bpf_obj_drop(q);
 	bpf_spin_lock(&line->lock);
 	bpf_list_push_front(&line->nodes, &p->link);
 	n = bpf_list_pop_front(&line->nodes);
