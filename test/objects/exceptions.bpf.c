@@ -6,7 +6,6 @@
 
 char _license[] SEC("license") = "GPL";
 
-static long (*const bpf_loop)(__u32 rounds, void *callback, void *ctx, __u64 flags) = (void *)181;
 static long (*const bpf_for_each_map_elem)(void *map, void *callback, void *ctx, __u64 flags) = (void *)164;
 
 struct {
