@@ -90,6 +90,14 @@ function table(outcomes: readonly Outcome[]): string {
     '| --- | --- | --- | --- | --- |',
     ...rows,
     '',
+    '## Where the rules are not those of Linux 6.18',
+    '',
+    '- One call for objects of several types (compilers make it where branches end alike): Linux patches the type of the last path into the call, so that an object may be',
+    '  given back as another. Here the types must be given back alike, or differ in size so much (twice, and 16 bytes) that the call can tell them apart by it; others are refused.',
+    '- Who owns whom: at most eight types in a row and none that owns itself, kptrs included, as later kernels (and 6.12.y) have it. 6.18 refuses lists of those that own lists, and',
+    '  nothing else: it takes a kptr to its own type, and refuses the third list in a row.',
+    '- Two `bpf_refcount` in one struct: E2BIG here; 6.18 takes the last, with a warning in its log.',
+    '',
   ].join('\n');
 }
 
