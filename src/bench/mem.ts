@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { InputError } from '../errors.ts';
 import { load, Runtime } from '../index.ts';
 import { bpfRefusal } from '../linux/features.ts';
+import { loadLinux } from '../linux/load.ts';
 import { readObject } from '../object/index.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import { MEM_CASES, type MemCase, memPacket, ROUNDS } from './mem-cases.ts';
+import { crossHere, crossInKernel } from './mem-cross.ts';
 import { type Footprint, footprint } from './mem-footprint.ts';
 import { MallocPeers, type MallocRun } from './mem-peer.ts';
 import { type BenchCase, type BenchResult, benchResult, type PeerName } from './report.ts';
@@ -50,7 +52,8 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
     sides.push({ name: 'ours', object: await load(spec, { runtime, policy: 'global' }) });
     for (const policy of ['dynamic', 'per-map'] as const)
       sides.push({ name: policy, object: await load(spec, { cpus: 1, seed: 1n, policy }) });
-    if (refusal === undefined) sides.push({ name: 'linux-jit', object: await load(spec, { target: 'linux' }) });
+    const linux = refusal === undefined ? loadLinux(spec) : undefined;
+    if (linux !== undefined) sides.push({ name: 'linux-jit', object: linux });
     for (const { object } of sides) fill(object);
     const memory = footprint(runtime);
     const cases: BenchCase[] = [];
@@ -73,6 +76,18 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
       cases.push({ case: each.name, ours: times[0]! / each.operations, peers: { ...malloc, ...kernel } });
       failures.push(...refused(sides, each));
     }
+    let peak: number | undefined;
+    if (options.filter === undefined || 'cross'.includes(options.filter)) {
+      options.progress(cases.length, cases.length + 1, 'cross');
+      const here = await crossHere(spec);
+      peak = here.peak;
+      const kernel: Partial<Record<PeerName, number>> =
+        linux === undefined ? {} : { 'linux-jit': await crossInKernel(linux) };
+      const malloc = Object.fromEntries(
+        peers.names.map((name) => [name, peers.run(name, 'cross', C_COUNT, options.rounds).ns] as const),
+      );
+      cases.push({ case: 'cross', ours: here.ns, peers: { ...malloc, ...kernel } });
+    }
     return benchResult('mem', cases, [
       'a time is of one pair of allocation and release, of one exchange there and back, of one update or delete; the loop around it is included on every side',
       `each time is the shortest of ${options.rounds} rounds, in which the sides take turns`,
@@ -80,6 +95,11 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
       'list_push_pop and tree_add_remove: one more and one less of 512 nodes; overwrite: 8192 keys of 4 bytes, values of 8; add_del: 512 keys come and go; dynamic: BPF_F_NO_PREALLOC',
       'ours: policy global; dynamic and per-map: the same under these policies',
       ...told(memory, footprints),
+      ...(peak === undefined
+        ? []
+        : [
+            `cross: 4096 objects of 64 bytes are made by one CPU, then given back by another; after ten million the slabs had taken at most ${peak.toFixed(2)} bytes for each`,
+          ]),
       ...failures,
       ...peers.absent,
       ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
