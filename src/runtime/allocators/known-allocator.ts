@@ -47,6 +47,8 @@ export class KnownAllocator implements AllocatorRef {
   /** How they differ, where they cannot be made one; undefined: they can, or are. */
   differsFrom(other: KnownAllocator): string | undefined {
     if (this.isOneWith(other)) return undefined;
+    // Its caches would be closed, and everybody's allocations be slower.
+    if (this.global || other.global) return 'the global one is everybody’s';
     for (const each of [this, other]) if (each.state !== 'open') return `${each.name} is ${each.state}`;
     if (this.quota !== other.quota) return `quota of ${bytes(this.quota)} and ${bytes(other.quota)}`;
     const group = (of: KnownAllocator) => of.plane.view().getUint32(of.address + ALLOCATOR_GROUP, true);
