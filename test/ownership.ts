@@ -47,7 +47,7 @@ export function actions(without: (op: Op) => boolean = () => false): fc.Arbitrar
   const ops: readonly (Op | Outside)[] = [...OPS.filter((op) => !without(op)), ...OUTSIDE];
   // Tables have elements most of the time, and slots objects.
   const often = (op: Op | Outside) =>
-    op.startsWith('make_node') || op.startsWith('update_table') ? 4 : op.startsWith('make') ? 2 : 1;
+    /^(insert|make_node|share)/.test(op) || op.startsWith('update_table') ? 4 : op.startsWith('make') ? 2 : 1;
   const op = fc.oneof(...ops.map((each) => ({ weight: often(each), arbitrary: fc.constant(each) })));
   const action = fc.record({ op, a: fc.nat(SLOTS - 1), b: fc.nat(KEYS - 1), c: fc.nat(3) }).map(reduced);
   return fc.array(action, { maxLength: 120 });
