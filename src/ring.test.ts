@@ -276,3 +276,14 @@ function bss(object: UserObject): number {
   if (map === undefined || !isArray(map)) throw new Error('nops.bpf.o has no .bss');
   return map.bytes().byteOffset;
 }
+
+describe('options of a ring', () => {
+  it('that are not there are refused, not ignored', async () => {
+    const create = (options: object) => Ring.create(options);
+    await expect(create({ sqPoll: true })).rejects.toMatchObject({
+      code: 'SLUICE_UNSUPPORTED',
+      feature: 'IORING_SETUP_SQPOLL',
+    });
+    await expect(create({ depth: 4 })).rejects.toMatchObject({ code: 'SLUICE_RING_OPTION' });
+  });
+});

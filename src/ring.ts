@@ -1,6 +1,6 @@
 /** The ring of this machine: hooks/ring over Linux's io_uring. */
 
-import { InputError } from './errors.ts';
+import { InputError, UnsupportedError } from './errors.ts';
 import type { RingCoreOptions } from './hooks/ring/options.ts';
 import { RingBase } from './hooks/ring/ring.ts';
 import type { LinuxRingOptions } from './linux/io-uring.ts';
@@ -22,6 +22,42 @@ export interface RingOptions extends RingCoreOptions, LinuxRingOptions {
   readonly backend?: RingBackend;
 }
 
+const optionNames = [
+  'runtime',
+  'driver',
+  'backend',
+  'entries',
+  'cqEntries',
+  'without',
+  'plain',
+  'requests',
+  'staged',
+  'programs',
+  'groups',
+  'regions',
+  'openMemory',
+  'budget',
+] satisfies (keyof RingOptions)[];
+const known: ReadonlySet<string> = new Set(optionNames);
+
+/** What io_uring_setup(2) has and this library has not (docs/ring.md). */
+const absent: Readonly<Record<string, string>> = {
+  sqPoll: 'IORING_SETUP_SQPOLL',
+  ioPoll: 'IORING_SETUP_IOPOLL',
+  sqe128: 'IORING_SETUP_SQE128',
+  cqe32: 'IORING_SETUP_CQE32',
+};
+
+function checkOptions(options: object): void {
+  for (const name of Object.keys(options)) {
+    const feature = absent[name];
+    if (feature !== undefined)
+      throw new UnsupportedError(feature, `rings have no ${name} (${feature}): docs/ring.md says why`);
+    if (!known.has(name))
+      throw new InputError('SLUICE_RING_OPTION', `rings have no option ${name}; there are ${[...known].join(', ')}`);
+  }
+}
+
 export class Ring extends RingBase {
   /**
    * A ring of this kernel, or over another backend. It belongs to this thread.
@@ -29,6 +65,7 @@ export class Ring extends RingBase {
    * Throws UnsupportedError where io_uring is missing or forbidden, InputError for options that cannot be.
    */
   static async create(options: RingOptions = {}): Promise<Ring> {
+    checkOptions(options);
     const { driver = 'inline' } = options;
     if (driver !== 'inline' && driver !== 'worker')
       throw new InputError('SLUICE_RING_DRIVER', `there is no driver ${driver}: 'inline' or 'worker'`);

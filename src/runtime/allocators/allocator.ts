@@ -1,7 +1,7 @@
 /** Allocators as control code holds them: made, filled ahead, merged, looked at, closed. What they are: plane/assembly/slab/allocator.ts. */
 import { InputError } from '../../errors.ts';
 import { ALLOCATOR_ID, ALLOCATOR_MERGE, ALLOCATOR_NEXT, ALLOCATOR_REFERENCES } from '../../plane/layout/allocator.ts';
-import { ROOT, ROOT_ALLOCATORS } from '../../plane/layout/memory.ts';
+import { ROOT, ROOT_ALLOCATORS, ROOT_GLOBAL_ALLOCATOR } from '../../plane/layout/memory.ts';
 import type { PlaneInstance } from '../plane.ts';
 import type { Runtime } from '../runtime.ts';
 import { type HeapSlab, readHeap } from './heap.ts';
@@ -25,10 +25,15 @@ function isAddress(result: number): boolean {
   return result >>> 0 < 0xffff_f001;
 }
 
+/** The one that is there without being asked for, once something came from it. */
+export function isGlobalAllocator(plane: PlaneInstance, address: number): boolean {
+  return address !== 0 && address === plane.view().getUint32(ROOT + ROOT_GLOBAL_ALLOCATOR, true);
+}
+
 /** What stands for an allocator in reports: its name, or its number. */
 export function allocatorName(plane: PlaneInstance, address: number): string {
   const id = plane.view().getUint32(address + ALLOCATOR_ID, true);
-  return names.get(plane)?.get(id) ?? (address === plane.exports.allocator_global() >>> 0 ? 'global' : `#${id}`);
+  return names.get(plane)?.get(id) ?? (isGlobalAllocator(plane, address) ? 'global' : `#${id}`);
 }
 
 /** Addresses of all allocators that are there, oldest first; those that nobody holds and of which nothing is live go before. */

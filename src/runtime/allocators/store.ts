@@ -12,7 +12,7 @@ import {
 import { ROOT, ROOT_ELEMENT_ALLOCATOR, ROOT_MAPS } from '../../plane/layout/memory.ts';
 import { mapError } from '../maps/errno.ts';
 import type { PlaneInstance } from '../plane.ts';
-import { allocatorName } from './allocator.ts';
+import { allocatorName, isGlobalAllocator } from './allocator.ts';
 import { conflictError } from './conflict.ts';
 import { contentsOf, innerMapsOf } from './contents.ts';
 import type { AllocatorRef, Field, ProgramFacts, Surroundings } from './facts.ts';
@@ -64,19 +64,15 @@ export class AllocatorStore {
   /** The allocator at an address, undefined for 0. */
   at(address: number): KnownAllocator | undefined {
     if (address === 0) return undefined;
-    const made = new KnownAllocator(this.plane, address, this.#nameOf(address), this.#isGlobal(address));
+    const made = new KnownAllocator(this.plane, address, this.#nameOf(address), isGlobalAllocator(this.plane, address));
     const known = this.#known.get(made.id);
     if (known !== undefined) return known;
     this.#known.set(made.id, made);
     return made;
   }
 
-  #isGlobal(address: number): boolean {
-    return address === this.plane.exports.allocator_global() >>> 0;
-  }
-
   #nameOf(address: number): string {
-    if (this.#isGlobal(address)) return 'the global allocator';
+    if (isGlobalAllocator(this.plane, address)) return 'the global allocator';
     const common = this.plane.view().getUint32(ROOT + ROOT_ELEMENT_ALLOCATOR, true);
     return address === common ? 'the common allocator of elements' : allocatorName(this.plane, address);
   }
@@ -115,13 +111,17 @@ export class AllocatorStore {
     programs: readonly ProgramFacts[],
     { policy, merge }: AdmitOptions,
   ): ReadonlyMap<number, ReadonlyMap<number, KnownAllocator>> {
-    if (programs.some(concerned))
-      for (const { policy: other, facts } of this.#programs.values())
-        if (concerned(facts) && !getAlong(policy, other))
-          throw new InputError(
-            'SLUICE_ALLOCATOR_POLICY',
-            `program ${facts.program} of ${facts.object} lives here under the policy ${other}, which does not get along with ${policy}: load with policy ${other}, unload it first, or use another runtime`,
-          );
+    if (!programs.some(concerned)) {
+      const makes: ReadonlyMap<number, KnownAllocator> = new Map();
+      for (const facts of programs) this.#programs.set(facts.id, { facts, policy, makes });
+      return new Map(programs.map(({ id }) => [id, makes]));
+    }
+    for (const { policy: other, facts } of this.#programs.values())
+      if (concerned(facts) && !getAlong(policy, other))
+        throw new InputError(
+          'SLUICE_ALLOCATOR_POLICY',
+          `program ${facts.program} of ${facts.object} lives here under the policy ${other}, which does not get along with ${policy}: load with policy ${other}, unload it first, or use another runtime`,
+        );
     const live = [...this.#programs.values()].map(({ facts }) => facts);
     const binding = this.#bind(policy, [...live, ...programs], merge, []);
     const bound = new Map<number, ReadonlyMap<number, KnownAllocator>>();

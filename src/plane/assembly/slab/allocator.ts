@@ -165,7 +165,7 @@ export function allocator_of(object: usize): usize {
   const depot = <usize>load<u32>(entry_of(object), SLAB_DEPOT);
   if (depot == 0) return 0;
   const owner = owner_place(object);
-  return owner == 0 ? load<u32>(depot, DEPOT_MEMBERS) : member_at(depot, load<u16>(owner));
+  return owner == 0 ? <usize>load<u32>(depot, DEPOT_MEMBERS) : member_at(depot, load<u16>(owner));
 }
 
 /** Gives an object back, reusable at once. What is no object, or free already, ends the run. */
