@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ownKfuncs } from '../src/abi/own-kfuncs.ts';
+import { UnsupportedError } from '../src/errors.ts';
 import { createMap } from '../src/linux/bpf-maps.ts';
 import { possibleCpus } from '../src/linux/cpus.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
@@ -9,6 +11,7 @@ import { close } from '../src/linux/ffi.ts';
 import { loadLinux } from '../src/linux/load.ts';
 import { loadRaw } from '../src/linux/programs.ts';
 import { readObject } from '../src/object/index.ts';
+import type { ProgramSpec } from '../src/object/spec.ts';
 import { verify } from '../src/verifier/verify.ts';
 import { arrayMap, hashMap, randomMaps, randomProgram, specOf } from './verifier-programs.ts';
 
@@ -70,17 +73,19 @@ describe.skipIf(refusal !== undefined)(
 
     const objects = fileURLToPath(new URL('../bpf/objects/', import.meta.url));
     for (const file of readdirSync(objects, { recursive: true }) as string[]) {
-      // No kernel here has the program types and structs of rings; test/ring-headers.test.ts loads those objects.
-      if (!file.endsWith('.o') || file.startsWith('ring/')) continue;
+      // No kernel here has the program types and structs of rings; test/ring-headers.test.ts loads those objects. 6.18 refuses the third list in a row (docs/ownership-mutants.md).
+      if (!file.endsWith('.o') || file.startsWith('ring/') || file === 'mem/nested.bpf.o') continue;
       it(`${file}: as the kernel says`, () => {
         const spec = readObject(readFileSync(objects + file), file);
         for (const program of spec.programs.values()) {
-          if (program.coreRelocations.length > 0) continue;
+          if (program.coreRelocations.length > 0 || isBeyondLinux(program)) continue;
           const ours = verify({ program, maps: spec.maps, license: spec.license, btf: spec.btf });
           let linux = 'accept';
           try {
             loadLinux(spec, { programs: [program.name] }).close();
-          } catch {
+          } catch (error) {
+            // Maps that are allocators.
+            if (error instanceof UnsupportedError) continue;
             linux = 'reject';
           }
           if (ours.verdict === 'unsupported') continue;
@@ -91,3 +96,8 @@ describe.skipIf(refusal !== undefined)(
     }
   },
 );
+
+/** It calls what this kernel does not have. */
+function isBeyondLinux({ references }: ProgramSpec): boolean {
+  return [...references.values()].some((each) => each.kind === 'kfunc' && ownKfuncs.has(each.name));
+}

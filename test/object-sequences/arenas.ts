@@ -15,7 +15,6 @@ export function compileArena(clang: string): Uint8Array {
   return compileBpf(
     `#include <sluice/bpf.h>
 #include <sluice/kfuncs.h>
-static long (*bpf_loop)(__u32 n, void *callback, void *ctx, __u64 flags) = (void *)181;
 struct op { __u32 op, flags; __u32 key, object; __s64 result; __u64 value; };
 struct { __uint(type, 2); __uint(max_entries, ${RUN}); __uint(map_flags, 0x400); __type(key, __u32); __type(value, struct op); } ops SEC(".maps");
 struct { __uint(type, 2); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } base SEC(".maps");
