@@ -4,10 +4,10 @@
  */
 
 /** u32 each, in the root: address of the tables, 0 without a network; numbers of interfaces, routes, neighbours. */
-export const ROOT_NETWORK = 352;
-export const ROOT_INTERFACES = 356;
-export const ROOT_ROUTES = 360;
-export const ROOT_NEIGHBOURS = 364;
+export const ROOT_NETWORK = 416;
+export const ROOT_INTERFACES = 420;
+export const ROOT_ROUTES = 424;
+export const ROOT_NEIGHBOURS = 428;
 
 /** u32 index, u32 MTU, u8: 1 if packets that come in by it are forwarded, MAC address; primary IPv4 and IPv6 address, zero for none. */
 export const INTERFACE_INDEX = 0;
