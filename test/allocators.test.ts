@@ -307,3 +307,37 @@ describe('scenarios', () => {
     );
   });
 });
+
+describe('allocators that maps name', () => {
+  it.each(policyNames)(
+    'give objects to programs, up to their quota, and get them back with the map: %s',
+    async (policy) => {
+      for (const engine of ['jit', 'interpreter'] as const) {
+        const runtime = new Runtime();
+        const object = await use('declared', runtime, { policy, engine });
+        // Lengths are keys: nine of them, and a quota of eight objects.
+        const kept = (program: string) =>
+          Array.from(
+            { length: 9 },
+            (_, i) => object.programs[program]!.run({ data: new Uint8Array(60 + i) }).returnValue,
+          );
+        const counts = policy !== 'global';
+        expect(kept('keep_in_hash')).toEqual(counts ? [1, 1, 1, 1, 1, 1, 1, 1, 0] : new Array(9).fill(1));
+        expect(live(runtime, 'ma')).toBe(counts ? 8 : 0);
+        expect(kept('keep_in_own')).toEqual(new Array(9).fill(1));
+        expect(live(runtime, 'own.kptr_allocator')).toBe(counts ? 9 : 0);
+        const elements = live(runtime, 'hash.elem_allocator');
+        expect(kept('from_elements')).toEqual(new Array(9).fill(1));
+        expect(live(runtime, 'hash.elem_allocator')).toBe(elements);
+        expect(globalLive(runtime)).toBe(counts ? 0 : 18);
+        // Deleted: at once, and for another.
+        const { hash } = object.maps;
+        for (const key of [...hash!.keys()]) hash!.delete(key);
+        expect(live(runtime, 'ma')).toBe(0);
+        expect(kept('keep_in_hash')[0]).toBe(1);
+        open.pop()!.close();
+        expect(globalLive(runtime)).toBe(0);
+      }
+    },
+  );
+});
