@@ -8,6 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { load } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { readObject } from '../src/object/index.ts';
+import { type PolicyName, policyNames } from '../src/runtime/allocators/policy.ts';
 import { readStats } from '../src/runtime/allocators/stats.ts';
 import { PlaneMap } from '../src/runtime/maps/plane-map.ts';
 import { Runtime } from '../src/runtime/runtime.ts';
@@ -26,9 +27,14 @@ function liveObjects({ plane }: Runtime): number {
 /** Packets of operations, as the program takes them: 14 bytes at least. */
 const packets = fc.array(fc.uint8Array({ minLength: 14, maxLength: 64 }), { minLength: 1, maxLength: 12 });
 
-async function runHere(engine: 'jit' | 'interpreter', cpus: number, inputs: readonly Uint8Array[]) {
+async function runHere(
+  engine: 'jit' | 'interpreter',
+  cpus: number,
+  inputs: readonly Uint8Array[],
+  policy?: PolicyName,
+) {
   const runtime = new Runtime({ cpus, seed: 1n });
-  const loaded = await load(operations, { runtime, engine });
+  const loaded = await load(operations, { runtime, engine, ...(policy === undefined ? {} : { policy }) });
   const program = loaded.programs.run_operations!;
   const results = inputs.map((data) => {
     const { returnValue } = program.run({ data });
@@ -53,6 +59,17 @@ describe('operations on objects', () => {
         expect(jit.left).toBe(0);
       }),
       { numRuns: 25 },
+    );
+  });
+
+  it('return the same under every policy of allocators', async () => {
+    await fc.assert(
+      fc.asyncProperty(packets, fc.constantFrom('jit', 'interpreter'), async (inputs, engine) => {
+        const [first, ...others] = await Promise.all(policyNames.map((policy) => runHere(engine, 1, inputs, policy)));
+        for (const other of others) expect(other).toEqual(first);
+        expect(first!.left).toBe(0);
+      }),
+      { numRuns: 8 },
     );
   });
 
@@ -88,10 +105,13 @@ describe('lists of objects that have lists', () => {
   const key = Uint8Array.from([1, 0, 0, 0]);
   const data = new Uint8Array(14).fill(1);
 
-  for (const engine of ['jit', 'interpreter'] as const)
-    it(`go down to the last leaf with what owns them (${engine})`, async () => {
+  const cases = policyNames.flatMap((policy) =>
+    (['jit', 'interpreter'] as const).map((engine) => ({ engine, policy })),
+  );
+  for (const { engine, policy } of cases)
+    it(`go down to the last leaf with what owns them (${engine}, ${policy})`, async () => {
       const runtime = new Runtime({ seed: 1n });
-      const loaded = await load(nested, { runtime, engine });
+      const loaded = await load(nested, { runtime, engine, policy });
       const { grow, shrink } = loaded.programs;
       const tops = loaded.maps.tops!.raw;
       if (!(tops instanceof PlaneMap)) throw new Error('not a map of the plane');
