@@ -4,7 +4,9 @@
  * same with malloc. `result` is what went wrong so far: an allocation that gave NULL, an update that was refused.
  */
 #include "bench.h"
-#include "mem-objects.h"
+#include <sluice/mem.h>
+
+#define container_of(p, type, member) ((type *)((void *)(p) - __builtin_offsetof(type, member)))
 
 #define MAX_ROUNDS 512
 #define SLOTS 1024

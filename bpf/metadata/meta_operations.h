@@ -89,23 +89,6 @@ static __always_inline void run_meta(struct xdp_md *ctx, struct operation *op)
 	}
 }
 
-SEC("xdp")
-int trait_meta(struct xdp_md *ctx)
-{
-	__u32 i;
-
-	__no_unroll for (i = 0; i < OPERATIONS; i++) {
-		__u32 key = i;
-		struct operation *op;
-
-		if (i >= count)
-			break;
-		op = bpf_map_lookup_elem(&operations, &key);
-		if (!op)
-			break;
-		run_meta(ctx, op);
-	}
-	return XDP_PASS;
-}
+OPERATIONS_PROGRAM(trait_meta, run_meta)
 
 char _license[] SEC("license") = "Dual MIT/GPL";

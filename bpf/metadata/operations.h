@@ -27,4 +27,24 @@ struct {
 
 __u32 count;
 
+/* A program that does `run` for each operation. */
+#define OPERATIONS_PROGRAM(name, run) \
+	SEC("xdp") \
+	int name(struct xdp_md *ctx) \
+	{ \
+		__u32 i; \
+		__no_unroll for (i = 0; i < OPERATIONS; i++) \
+		{ \
+			__u32 key = i; \
+			struct operation *op; \
+			if (i >= count) \
+				break; \
+			op = bpf_map_lookup_elem(&operations, &key); \
+			if (!op) \
+				break; \
+			run(ctx, op); \
+		} \
+		return XDP_PASS; \
+	}
+
 #endif

@@ -22,23 +22,6 @@ static __always_inline void run_kfunc(struct xdp_md *ctx, struct operation *op)
 	}
 }
 
-SEC("xdp")
-int trait_kfuncs(struct xdp_md *ctx)
-{
-	__u32 i;
-
-	__no_unroll for (i = 0; i < OPERATIONS; i++) {
-		__u32 key = i;
-		struct operation *op;
-
-		if (i >= count)
-			break;
-		op = bpf_map_lookup_elem(&operations, &key);
-		if (!op)
-			break;
-		run_kfunc(ctx, op);
-	}
-	return XDP_PASS;
-}
+OPERATIONS_PROGRAM(trait_kfuncs, run_kfunc)
 
 char _license[] SEC("license") = "Dual MIT/GPL";

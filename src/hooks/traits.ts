@@ -1,9 +1,8 @@
 /** Traits of packets from outside of programs: before a run, and after it. */
 import { InputError } from '../errors.ts';
-import { FRAME_TRAITS } from '../plane/layout/frame.ts';
-import { SKB_TRAITS_STATE } from '../plane/layout/skb.ts';
-import { TRAIT_KEYS, TRAITS_PRESENT } from '../plane/layout/trait.ts';
+import { TRAIT_KEYS, TRAITS_WIDE } from '../plane/layout/trait.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { traitConfiguration } from '../runtime/traits.ts';
 
 /** What a packet is: a frame of XDP, or an sk_buff. */
 export type PacketKind = 'xdp' | 'skb';
@@ -14,9 +13,10 @@ export type Traits = ReadonlyMap<number, Uint8Array>;
 interface TraitCalls {
   set(ctx: bigint, key: bigint, value: bigint, size: bigint, flags: bigint): bigint;
   get(ctx: bigint, key: bigint, value: bigint, size: bigint): bigint;
+  /** Address of the packet's traits, 0: it has none. */
+  area(ctx: number): number;
 }
 
-const states: Readonly<Record<PacketKind, number>> = { xdp: FRAME_TRAITS, skb: SKB_TRAITS_STATE };
 const LONGEST = 16;
 const reasons: Readonly<Record<number, string>> = {
   [-22]: 'EINVAL: keys are 0 to 63, and lengths those of the layout',
@@ -26,10 +26,11 @@ const reasons: Readonly<Record<number, string>> = {
 
 function callsOf(runtime: Runtime, kind: PacketKind): TraitCalls {
   const { exports } = runtime.plane;
-  // Bodies of kfuncs are functions of u64s.
+  // Bodies of kfuncs are functions of u64s, those for control code of u32s.
   return {
     set: exports[`bpf_${kind}_trait_set`] as TraitCalls['set'],
     get: exports[`bpf_${kind}_trait_get`] as TraitCalls['get'],
+    area: exports[kind === 'xdp' ? 'frame_traits' : 'skb_traits'] as TraitCalls['area'],
   };
 }
 
@@ -52,15 +53,26 @@ export function setTraits(runtime: Runtime, kind: PacketKind, ctx: number, trait
 
 /** Copies of the traits that a packet has, in the order of their keys; undefined if it has none. */
 export function traitsOf(runtime: Runtime, kind: PacketKind, ctx: number): Traits | undefined {
-  if ((runtime.view().getUint32(ctx + states[kind], true) & TRAITS_PRESENT) === 0) return undefined;
-  const { get } = callsOf(runtime, kind);
-  const at = runtime.plane.scratch(LONGEST);
+  const { get, area } = callsOf(runtime, kind);
+  const header = area(ctx) >>> 0;
+  if (header === 0) return undefined;
   const traits = new Map<number, Uint8Array>();
-  for (let key = 0; key < TRAIT_KEYS; key++) {
+  const at = runtime.plane.scratch(LONGEST);
+  for (const key of keysOf(runtime.view(), header)) {
     const length = Number(get(BigInt(ctx), BigInt(key), BigInt(at), BigInt(LONGEST)));
     if (length >= 0) traits.set(key, runtime.bytes().slice(at, at + length));
   }
   return traits.size === 0 ? undefined : traits;
+}
+
+/** Keys that have a bit in any word of the header. */
+function* keysOf(view: DataView, header: number): Generator<number> {
+  const words = traitConfiguration(view).layout === TRAITS_WIDE ? 3 : 2;
+  for (const half of [0, 4]) {
+    let bits = 0;
+    for (let word = 0; word < words; word++) bits |= view.getUint32(header + word * 8 + half, true);
+    for (let bit = 0; bit < 32; bit++) if (((bits >>> bit) & 1) !== 0) yield half * 8 + bit;
+  }
 }
 
 /** As the results of runs have them. */

@@ -95,6 +95,7 @@ export { allocator_free_later, epoch_depth, epoch_enter, epoch_exit, epoch_leave
 export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';
 export * from './slab/stats';
+export { frame_traits, skb_traits } from './traits/areas';
 export * from './ring/calls';
 export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';

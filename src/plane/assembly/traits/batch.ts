@@ -1,20 +1,25 @@
 // Several traits at once (TRAIT_ENTRY_* in layout/trait.ts): all are set, or none.
+import {
+  frame_trait_get, frame_trait_room, frame_trait_set, frame_traits, skb_trait_get, skb_trait_room, skb_trait_set, skb_traits, trait_layout,
+} from './areas';
 import { code_at, code_of } from './codes';
-import { EBUSY, EINVAL } from '../errno';
-import { TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_SIZE, TRAIT_KEYS } from '../../layout/trait';
+import { EBUSY, EINVAL, ENOSPC } from '../errno';
+import {
+  TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_RESULT, TRAIT_ENTRY_SIZE, TRAIT_KEYS,
+} from '../../layout/trait';
 
 /** Number of entries in so many bytes, -EINVAL for a part of one. */
-export function batch_count(size: u32): i64 {
+function batch_count(size: u32): i64 {
   return size % <u32>TRAIT_ENTRY_BYTES != 0 ? EINVAL : <i64>(size / <u32>TRAIT_ENTRY_BYTES);
 }
 
 /** The entry's value lies in a buffer of this size. */
-export function entry_ok(entry: usize, values_size: u32): bool {
+function entry_ok(entry: usize, values_size: u32): bool {
   return <u64>load<u32>(entry, TRAIT_ENTRY_OFFSET) + load<u32>(entry, TRAIT_ENTRY_SIZE) <= <u64>values_size;
 }
 
 /** Bytes that the values which are not there yet will take; -EINVAL (key, length, place in the buffer, a key twice), -EBUSY (set with another length). */
-export function batch_needs(layout: u32, area: usize, entries: usize, count: u32, values_size: u32): i64 {
+function batch_needs(layout: u32, area: usize, entries: usize, count: u32, values_size: u32): i64 {
   let seen: u64 = 0;
   let needs: i64 = 0;
   for (let i: u32 = 0; i < count; i++) {
@@ -31,4 +36,46 @@ export function batch_needs(layout: u32, area: usize, entries: usize, count: u32
     else if (there != code) return EBUSY;
   }
   return needs;
+}
+
+/** On an sk_buff, or else a frame. 0: all are set; else none is. */
+// @ts-ignore: decorator
+@inline
+export function batch_set(skb: bool, packet: usize, entries: usize, entries_size: u32, values: usize, values_size: u32): i64 {
+  const count = batch_count(entries_size);
+  if (count < 0) return count;
+  const area = skb ? skb_traits(packet) : frame_traits(packet);
+  const needs = batch_needs(trait_layout(), area, entries, <u32>count, values_size);
+  if (needs < 0) return needs;
+  if (needs > <i64>(skb ? skb_trait_room(packet) : frame_trait_room(packet))) return ENOSPC;
+  for (let i: u32 = 0; i < <u32>count; i++) {
+    const entry = entries + i * TRAIT_ENTRY_BYTES;
+    const key = load<u64>(entry, TRAIT_ENTRY_KEY);
+    const from = values + load<u32>(entry, TRAIT_ENTRY_OFFSET);
+    const size = load<u32>(entry, TRAIT_ENTRY_SIZE);
+    // The first may find that there is no place for an area; after it all have room.
+    const refused = skb ? skb_trait_set(packet, key, from, size) : frame_trait_set(packet, key, from, size);
+    if (refused != 0) return refused;
+  }
+  return 0;
+}
+
+/** How many were there; each entry has a result of its own. */
+// @ts-ignore: decorator
+@inline
+export function batch_get(skb: bool, packet: usize, entries: usize, entries_size: u32, values: usize, values_size: u32): i64 {
+  const count = batch_count(entries_size);
+  if (count < 0) return count;
+  let there: i64 = 0;
+  for (let i: u32 = 0; i < <u32>count; i++) {
+    const entry = entries + i * TRAIT_ENTRY_BYTES;
+    const key = load<u64>(entry, TRAIT_ENTRY_KEY);
+    const to = values + load<u32>(entry, TRAIT_ENTRY_OFFSET);
+    const size = load<u32>(entry, TRAIT_ENTRY_SIZE);
+    let result = EINVAL;
+    if (entry_ok(entry, values_size)) result = skb ? skb_trait_get(packet, key, to, size) : frame_trait_get(packet, key, to, size);
+    store<i32>(entry, <i32>result, TRAIT_ENTRY_RESULT);
+    if (result >= 0) there++;
+  }
+  return there;
 }
