@@ -315,6 +315,13 @@ describe.skipIf(refusal !== undefined)(`diff linux${refusal === undefined ? '' :
     });
   });
 
+  it('takes no addresses of the kernel in fields that it manages for a difference', () => {
+    const object = join(root, 'bpf/objects/mem/operations.bpf.o');
+    const { status, document } = json(['diff', 'linux', object, '--inputs', '20']);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({ agree: 1, diverged: 0, programs: [{ runs: 20, agreed: 20, mapEntries: 2 }] });
+  });
+
   it('a program that both refuse is agreed on, and not run', () => {
     writeFileSync(join(scratch, 'blind.s'), 'blind:\n r2 = *(u32 *)(r1 + 0x0)\n r0 = *(u8 *)(r2 + 0x0)\n exit\n');
     sluice(['asm', 'blind.s', '-o', 'blind.o']);

@@ -1,6 +1,6 @@
 /** The page docs/parity.md, from the declarations in src/abi, the exports of the plane and the hooks, and the record of long sequences on maps. Written by scripts/parity.mjs. */
 import { helperName, helperNames, helpers } from '../src/abi/helpers/index.ts';
-import { kfuncs } from '../src/abi/kfuncs.ts';
+import { kfuncBody, kfuncs } from '../src/abi/kfuncs.ts';
 import { kfuncHooks, type LinuxKfunc, linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import { mapRules, type SizeRule } from '../src/abi/map-rules.ts';
 import { type MapTypeName, mapTypes } from '../src/abi/map-types.ts';
@@ -164,9 +164,9 @@ function helperRows(runs: ReadonlySet<string>, exports: ReadonlySet<string>) {
   };
 }
 
-/** Whether a call of the kfunc runs here: the plane has its body, or the engines do it. */
+/** Whether a call of the kfunc runs here: the plane has its body, or the engines do it. Any type will do: the plane has the bodies of all. */
 const runsHere = (name: string, exports: ReadonlySet<string>) =>
-  kfuncs.has(name) && (exports.has(name) || kfuncs.get(name)?.engine === true);
+  kfuncs.has(name) && (exports.has(kfuncBody(name, 'xdp')) || kfuncs.get(name)?.engine === true);
 
 function kfuncTable(exports: ReadonlySet<string>): string {
   const model = (name: string) => kfuncs.get(name)?.modelledWith;

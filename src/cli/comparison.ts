@@ -68,7 +68,7 @@ export function compareMaps(subjects: readonly Subject[]): {
   const divergences: MapDivergence[] = [];
   let compared = 0;
   for (const name of Object.keys(subjects[0]!.object.maps)) {
-    const contents = subjects.map((subject) => mapContents(subject.object.maps[name]!));
+    const contents = subjects.map((subject) => mapContents(subject.object.maps[name]!, subject.btf));
     const keys = new Set(contents.flatMap((each) => [...each.keys()]));
     for (const key of keys) {
       compared++;

@@ -1,5 +1,8 @@
 /** What a map holds, in a form that can be compared: hex of the key to hex of the value. */
 import type { MapTypeName } from '../abi/map-types.ts';
+import { valueFields } from '../btf/special-fields.ts';
+import type { Btf } from '../btf/types.ts';
+import type { MapSpec } from '../object/spec.ts';
 import { isRingbuf, type MapHandle, type TargetMap } from '../runtime/handles.ts';
 import { toHex } from './output.ts';
 
@@ -36,10 +39,11 @@ const MOST_TOLD = 1 << 16;
 
 /**
  * Ring buffers are drained: their records count as values by number. Empty for maps whose contents cannot be
- * compared.
+ * compared. With the BTF of the object, fields that the kernel manages (kptrs, lists, trees, timers, locks) are zeros: some kernels show addresses there.
  */
-export function mapContents(map: MapHandle): Map<string, string> {
+export function mapContents(map: MapHandle, btf?: Btf): Map<string, string> {
   const contents = new Map<string, string>();
+  const hide = withoutFields(map.spec, btf);
   if (isRingbuf(map)) {
     let count = 0;
     map.consume((_, record) => contents.set(`record ${count++}`, toHex(record)));
@@ -47,10 +51,10 @@ export function mapContents(map: MapHandle): Map<string, string> {
   }
   if (incomparable.has(map.type)) return contents;
   if ((map.type === 'array' || map.type === 'percpu_array') && map.spec.maxEntries > MOST_TOLD && isTargetMap(map.raw))
-    return nonZero(map.raw);
+    return nonZero(map.raw, hide);
   for (let key = map.raw.nextKey(); key !== undefined; key = map.raw.nextKey(key)) {
     const value = map.raw.lookup(key);
-    if (value !== undefined) contents.set(toHex(key), toHex(value));
+    if (value !== undefined) contents.set(toHex(key), toHex(hide(value)));
   }
   return contents;
 }
@@ -59,7 +63,19 @@ function isTargetMap(raw: object): raw is TargetMap {
   return 'lookupBatch' in raw;
 }
 
-function nonZero(map: TargetMap): Map<string, string> {
+/** Zeroes the special fields in each copy of a value (per-CPU maps have one for each CPU, at multiples of 8), in place. */
+function withoutFields({ valueTypeId, valueSize }: MapSpec, btf: Btf | undefined): (value: Uint8Array) => Uint8Array {
+  const fields = btf === undefined || valueTypeId === 0 ? [] : valueFields(btf, valueTypeId);
+  if (fields.length === 0) return (value) => value;
+  const stride = Math.ceil(valueSize / 8) * 8;
+  return (value) => {
+    for (let copy = 0; copy < value.length; copy += stride)
+      for (const { offset, size } of fields) value.fill(0, copy + offset, copy + offset + size);
+    return value;
+  };
+}
+
+function nonZero(map: TargetMap, hide: (value: Uint8Array) => Uint8Array): Map<string, string> {
   const contents = new Map<string, string>();
   const { elementSize, keySize } = map;
   const zeros = new Uint8Array(elementSize * MOST_TOLD);
@@ -70,7 +86,7 @@ function nonZero(map: TargetMap): Map<string, string> {
     position = batch.position;
     if (Buffer.compare(values.subarray(0, count * elementSize), zeros.subarray(0, count * elementSize)) === 0) continue;
     for (let at = 0; at < count; at++) {
-      const value = values.subarray(at * elementSize, (at + 1) * elementSize);
+      const value = hide(values.subarray(at * elementSize, (at + 1) * elementSize));
       if (value.every((byte) => byte === 0)) continue;
       contents.set(toHex(keys.subarray(at * keySize, (at + 1) * keySize)), toHex(value));
     }

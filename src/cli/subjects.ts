@@ -1,4 +1,5 @@
 /** One object, loaded several times: by engine in user space and in the kernel. What `run` and `diff` hold against each other. */
+import type { Btf } from '../btf/types.ts';
 import { load } from '../index.ts';
 import { pinToCpu, possibleCpus } from '../linux/cpus.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
@@ -15,6 +16,8 @@ export type SubjectName = EngineName | 'linux';
 export interface Subject {
   readonly name: SubjectName;
   readonly object: LoadedObject;
+  /** Types of the object. */
+  readonly btf: Btf | undefined;
   readonly program: ProgramHandle;
   /** Lines that the program traced (bpf_trace_printk) since the last call; the kernel's go to its own trace pipe. */
   trace(): readonly string[];
@@ -77,6 +80,7 @@ async function loadSubject(
     return {
       name,
       object: loaded,
+      btf: object.btf,
       program: loaded.programs[program.name]!,
       trace: () => [],
       close: () => loaded.close(),
@@ -98,6 +102,7 @@ async function loadSubject(
   return {
     name,
     object: loaded,
+    btf: object.btf,
     program: loaded.programs[program.name]!,
     trace: () => loaded.runtime.printk().lines,
     runtime: loaded.runtime,
