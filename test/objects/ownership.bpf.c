@@ -4,7 +4,9 @@
  * put into trees and into each other, stored into elements of maps, deleted ones too. A packet has the step's arguments, and takes its result.
  */
 #include <sluice/bpf.h>
-#include "../../bpf/bench/mem-objects.h"
+#include <sluice/mem.h>
+
+#define container_of(p, type, member) ((type *)((void *)(p) - __builtin_offsetof(type, member)))
 
 #define SLOTS 4
 #define ROOTS 2
