@@ -90,6 +90,8 @@ export const META_DEPOT = 0x2_1000;
 /** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
 export const ROOT_TRAIT_LAYOUT = 384;
 export const ROOT_TRAIT_PLACEMENT = 388;
+/** 64 bytes: MERGE_* (trait.ts) of each key; who gives names to keys writes them. */
+export const ROOT_TRAIT_POLICIES = 1280;
 /** u32: allocator of the elements of maps that name none (plane/assembly/maps/element.ts). */
 export const ROOT_ELEMENT_ALLOCATOR = 376;
 

@@ -32,3 +32,16 @@ export const TRAIT_ENTRY_BYTES = 24;
 /** FRAME_TRAITS bits: there is an area; data_meta is a program's own (bpf_xdp_adjust_meta). */
 export const TRAITS_PRESENT = 1;
 export const TRAITS_META_TAKEN = 2;
+
+/**
+ * What becomes of a key's values when two packets become one (GRO): the first packet's, the last one's, their sum, the smaller, the larger, all bits of both; MERGE_EQUAL:
+ * packets whose values differ, or of which one has none, do not become one. Numbers are unsigned, little-endian, as long as the value; of a value that only one packet
+ * has, that one stays.
+ */
+export const MERGE_KEEP_FIRST = 0;
+export const MERGE_KEEP_LAST = 1;
+export const MERGE_SUM = 2;
+export const MERGE_MIN = 3;
+export const MERGE_MAX = 4;
+export const MERGE_OR = 5;
+export const MERGE_EQUAL = 6;
