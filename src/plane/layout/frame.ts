@@ -38,6 +38,8 @@ export const HINTS_DRIVER = 8;
 /** u32: TRAITS_* bits (trait.ts); u32: address of the frame's block for traits of placement `side`, 0 without. */
 export const FRAME_TRAITS = 84;
 export const FRAME_TRAITS_SIDE = 88;
+/** u32: epoch of the registry (TRAIT_TABLE_EPOCH) in which the area of the frame's traits was made; whoever copies traits to another frame or to an sk_buff copies it as well. */
+export const FRAME_TRAITS_EPOCH = 92;
 /** Bytes from one descriptor to the next in a batch. */
 export const FRAME_DESCRIPTOR_SIZE = 96;
 

@@ -109,6 +109,10 @@ export const SKB_LINUX_HEADROOM = 728;
 export const SKB_LINUX_END = 732;
 /** u32: TRAITS_PRESENT where the packet has traits; their area (trait.ts), TRAITS_SIDE_SIZE bytes, whatever the placement of frames. */
 export const SKB_TRAITS_STATE = 736;
+/** u32: as FRAME_TRAITS_EPOCH. */
+export const SKB_TRAITS_EPOCH = 740;
+/** u64: number that programs give the packet (well-known trait packet_id), 0: none. */
+export const SKB_PACKET_ID = 744;
 export const SKB_TRAITS = 768;
 /** Bytes from one descriptor to the next in a batch. */
 export const SKB_DESCRIPTOR_SIZE = 1280;

@@ -45,3 +45,19 @@ export const MERGE_MIN = 3;
 export const MERGE_MAX = 4;
 export const MERGE_OR = 5;
 export const MERGE_EQUAL = 6;
+
+/**
+ * TRAIT_TABLE (memory.ts): what the runtime's registry says of keys, for the plane; written by control code alone (runtime/trait-table.ts). All zero without a registry: no key is
+ * registered. Policies stand at ROOT_TRAIT_POLICIES.
+ *
+ * u64: keys that are registered (bit k: key k); keys that were and are not (tombstones).
+ */
+export const TRAIT_TABLE_REGISTERED = 0;
+export const TRAIT_TABLE_FREED = 8;
+/** u32: the epoch, which is how often a key was freed. A packet's area remembers the epoch that it was made in (FRAME_TRAITS_EPOCH, SKB_TRAITS_EPOCH). */
+export const TRAIT_TABLE_EPOCH = 16;
+/** u8 by key: length of values in bytes. */
+export const TRAIT_TABLE_SIZES = 64;
+/** u32 by key: epoch that began when the key was freed last, 0: never. Values of areas of earlier epochs are void. */
+export const TRAIT_TABLE_EPOCHS = 128;
+export const TRAIT_TABLE_BYTES = 384;
