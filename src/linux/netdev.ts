@@ -56,3 +56,31 @@ function ask(what: number, request: DataView): boolean {
     close(socket);
   }
 }
+
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+const SIOCGIFMTU = 0x8921;
+const IFF_UP = 1;
+
+/** MTU in bytes, without link header; undefined if there is no such interface. */
+export function interfaceMtu(name: string): number | undefined {
+  const request = requestFor(name);
+  return ask(SIOCGIFMTU, request) ? request.getInt32(IFNAMSIZ, true) : undefined;
+}
+
+/** Takes an interface up; true if it was down. Throws as interfaceIndex, and SyscallError (EPERM). */
+export function setInterfaceUp(name: string): boolean {
+  const request = requestFor(name);
+  if (!ask(SIOCGIFFLAGS, request)) interfaceIndex(name);
+  const flags = request.getUint16(IFNAMSIZ, true);
+  if ((flags & IFF_UP) !== 0) return false;
+  request.setUint16(IFNAMSIZ, flags | IFF_UP, true);
+  ask(SIOCSIFFLAGS, request);
+  return true;
+}
+
+function requestFor(name: string): DataView {
+  const request = new DataView(new ArrayBuffer(IFREQ_SIZE));
+  new Uint8Array(request.buffer).set(new TextEncoder().encode(name).subarray(0, IFNAMSIZ - 1));
+  return request;
+}

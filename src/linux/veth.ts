@@ -1,11 +1,7 @@
 /** A pair of virtual interfaces, one end here and one in a network namespace of its own, made by iproute2: for tests and benchmarks. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
 import { UnsupportedError } from '../errors.ts';
-import { syscall } from './ffi.ts';
-import { SyscallError } from './syscall-error.ts';
-
-const CLONE_NEWNET = 0x4000_0000;
+import { inNamespace, ip } from './netns.ts';
 
 export class VethPair {
   readonly namespace: string;
@@ -42,23 +38,6 @@ export class VethPair {
   }
 }
 
-/** Makes a call with this thread in a named network namespace. What it opens stays there. */
-export function inNamespace<T>(namespace: string, call: () => T): T {
-  const home = openSync('/proc/thread-self/ns/net', 'r');
-  const other = openSync(`/var/run/netns/${namespace}`, 'r');
-  try {
-    enter(other);
-    try {
-      return call();
-    } finally {
-      enter(home);
-    }
-  } finally {
-    closeSync(other);
-    closeSync(home);
-  }
-}
-
 /** Why pairs cannot be made here; undefined where they can. */
 export function vethRefusal(): string | undefined {
   try {
@@ -68,15 +47,4 @@ export function vethRefusal(): string | undefined {
     if (error instanceof UnsupportedError) return error.message;
     throw error;
   }
-}
-
-function ip(...args: readonly string[]): void {
-  const { error, status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (error !== undefined) throw new UnsupportedError('iproute2', 'there is no ip(8)');
-  if (status !== 0) throw new UnsupportedError('network namespaces', `ip ${args.join(' ')}: ${stderr.trim()}`);
-}
-
-function enter(namespace: number): void {
-  const result = syscall('setns', namespace, CLONE_NEWNET);
-  if (result < 0) throw new SyscallError('setns', -result);
 }
