@@ -50,7 +50,8 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
     modelledWith: 'pages of the linear memory: pointers are addresses in it; one NUMA node',
   }),
   ...family('bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag', {
-    modelledWith: 'hints of the frame that the run sets; EOPNOTSUPP without',
+    modelledWith:
+      'what a program stored (bpf_xdp_store_rx_*), then hints of the frame that the run sets; EOPNOTSUPP without either; no program must be bound to a device',
   }),
   ...family('bpf_xdp_pull_data', { modelledWith: 'packets are linear: nothing moves' }),
   ...family('bpf_rcu_read_lock bpf_rcu_read_unlock bpf_preempt_disable bpf_preempt_enable', {

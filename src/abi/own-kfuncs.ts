@@ -110,6 +110,16 @@ const traits = [
   ...traitsOf('skb', '__sk_buff', ['tc', 'sched_act', 'socket_filter']),
 ];
 
+/** What is to be known of a packet behind a redirect (bpf/include/sluice/rx_meta.h), as posted for Linux in 2025; not in it. */
+const rxMeta = family(
+  { source: 'sluice', hooks: ['xdp'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_xdp_store_rx_hash: ['s32(struct xdp_md *ctx, u32 hash, enum xdp_rss_hash_type rss_type)'],
+    bpf_xdp_store_rx_vlan: ['s32(struct xdp_md *ctx, u16 vlan_proto, u16 vlan_tci)'],
+    bpf_xdp_store_rx_ts: ['s32(struct xdp_md *ctx, u64 ts)'],
+  },
+);
+
 const OBJECT_HOOKS = ['tracing', 'tc', 'xdp', 'struct_ops', 'syscall', 'cgroup'] as const;
 
 /** Linux names for kfuncs about objects whose last arguments the verifier fills in (KF_IMPLICIT_ARGS): those ending in _impl show them. */
@@ -158,6 +168,7 @@ export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([
   ...memory,
   ...loop,
   ...traits,
+  ...rxMeta,
   ...objects,
   ...lists,
   ...arena,

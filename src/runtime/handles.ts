@@ -54,6 +54,8 @@ export interface RunResult {
   readonly context: Uint8Array | undefined;
   /** Traits that the packet has after the run; undefined without any. */
   readonly traits?: ReadonlyMap<number, Uint8Array>;
+  /** What the program stored of an XDP packet (bpf_xdp_store_rx_*); undefined without any. */
+  readonly stored?: XdpHints;
   /** Mean time of one run in ns, as the target measures it. */
   readonly durationNs: number;
   /** Where the verdict sends the packet; the kernel's test run does not tell. */

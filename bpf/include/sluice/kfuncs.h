@@ -117,7 +117,19 @@ extern __u32 bpf_cpumask_weight(const struct cpumask *mask) __weak __ksym;
 extern int bpf_xdp_pull_data(struct xdp_md *xdp, __u32 length) __weak __ksym;
 
 /* What the driver knows of a packet: -EOPNOTSUPP if it cannot say, -ENODATA if it does not know. */
-enum xdp_rss_hash_type { XDP_RSS_TYPE_NONE = 0 };
+enum xdp_rss_hash_type {
+	XDP_RSS_TYPE_NONE = 0,
+	XDP_RSS_L3_IPV4 = 1 << 0,
+	XDP_RSS_L3_IPV6 = 1 << 1,
+	/* IPv6 with extension headers. */
+	XDP_RSS_L3_DYNHDR = 1 << 2,
+	XDP_RSS_L4 = 1 << 3,
+	XDP_RSS_L4_TCP = 1 << 4,
+	XDP_RSS_L4_UDP = 1 << 5,
+	XDP_RSS_L4_SCTP = 1 << 6,
+	XDP_RSS_L4_IPSEC = 1 << 7,
+	XDP_RSS_L4_ICMP = 1 << 8,
+};
 extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __weak __ksym;
 extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash, enum xdp_rss_hash_type *rss_type) __weak __ksym;
 extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *vlan_proto, __u16 *vlan_tci) __weak __ksym;

@@ -2,10 +2,12 @@
 import type { InputError, UnsupportedError } from '../../errors.ts';
 import type { CapturedPacket } from '../../net/capture.ts';
 import { FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../plane/layout/frame.ts';
+import type { XdpHints } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { type Traits, traitsAfter, traitsOf } from '../traits.ts';
 import { FramePool, refusal } from './frames.ts';
+import { storedAfter } from './hints.ts';
 import { xdpPlane } from './plane.ts';
 import { mapIdAt } from './redirect.ts';
 
@@ -23,6 +25,8 @@ export type FrameResult =
       readonly metadata: Uint8Array;
       /** Copies of the packet's traits; undefined without any. */
       readonly traits?: Traits;
+      /** What the program stored of the packet (bpf_xdp_store_rx_*); undefined without any. */
+      readonly stored?: XdpHints;
       /** Interface or map key of a redirect. */
       readonly redirectIndex: number;
       /** Id of the map that the redirect's key is of, undefined for an interface. */
@@ -98,6 +102,7 @@ function result(runtime: Runtime, pool: FramePool, frame: number, index: number,
     data,
     metadata: whole.subarray(0, whole.length - data.length),
     ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(frame))),
+    ...storedAfter(runtime.view(), pool.descriptor(frame)),
     redirectIndex: pool.field(frame, FRAME_REDIRECT_INDEX),
     redirectMap: mapIdAt(runtime, pool.field(frame, FRAME_REDIRECT_MAP)),
   };

@@ -7,11 +7,6 @@ import {
   FRAME_DESCRIPTOR_SIZE,
   FRAME_EGRESS_IFINDEX,
   FRAME_HARD_START,
-  FRAME_HINT_HASH,
-  FRAME_HINT_HASH_TYPE,
-  FRAME_HINT_TIMESTAMP,
-  FRAME_HINT_VLAN,
-  FRAME_HINTS,
   FRAME_INGRESS_IFINDEX,
   FRAME_RX_QUEUE_INDEX,
   FRAME_SIZE_TOTAL,
@@ -20,10 +15,6 @@ import {
   FRAME_TRAITS_SIDE,
   FRAME_VERDICT,
   FRAME_WIRE_LENGTH,
-  HINT_HASH,
-  HINT_TIMESTAMP,
-  HINT_VLAN,
-  HINTS_DRIVER,
   XDP_FRAME_SIZE,
   XDP_HEADROOM,
   XDP_MAX_LINEAR,
@@ -32,6 +23,7 @@ import { ROOT, ROOT_TRAIT_PLACEMENT } from '../../plane/layout/memory.ts';
 import { TRAITS_META_TAKEN, TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../../plane/layout/trait.ts';
 import type { XdpHints } from '../../runtime/handles.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { writeHints } from './hints.ts';
 
 /** ETH_HLEN: the kernel refuses shorter packets. */
 export const SHORTEST_PACKET = 14;
@@ -137,23 +129,4 @@ export class FramePool {
   free(): void {
     this.#runtime.freePages(this.address, this.#bytes);
   }
-}
-
-function writeHints(view: DataView, frame: number, hints: XdpHints | undefined): void {
-  let known = hints === undefined ? 0 : HINTS_DRIVER;
-  if (hints?.timestampNs !== undefined) {
-    known |= HINT_TIMESTAMP;
-    view.setBigUint64(frame + FRAME_HINT_TIMESTAMP, hints.timestampNs, true);
-  }
-  if (hints?.hash !== undefined) {
-    known |= HINT_HASH;
-    view.setUint32(frame + FRAME_HINT_HASH, hints.hash.value, true);
-    view.setUint32(frame + FRAME_HINT_HASH_TYPE, hints.hash.type, true);
-  }
-  if (hints?.vlan !== undefined) {
-    known |= HINT_VLAN;
-    view.setUint16(frame + FRAME_HINT_VLAN, hints.vlan.protocol, false);
-    view.setUint16(frame + FRAME_HINT_VLAN + 2, hints.vlan.tci, true);
-  }
-  view.setUint32(frame + FRAME_HINTS, known, true);
 }

@@ -15,6 +15,7 @@ import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { FramePool, LOOPBACK_IFINDEX, type PacketOrigin, refusal, SHORTEST_PACKET } from './frames.ts';
+import { storedAfter } from './hints.ts';
 import { xdpPlane } from './plane.ts';
 import { redirectOf } from './redirect.ts';
 
@@ -40,6 +41,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
     context: input.context === undefined ? undefined : contextOf(pool, input.context),
     durationNs,
     ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(0))),
+    ...storedAfter(runtime.view(), pool.descriptor(0)),
     ...redirectOf(runtime, pool, 0),
   };
 }

@@ -55,6 +55,7 @@ export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/timer';
 export * from './kfuncs/xdp-metadata';
+export * from './kfuncs/xdp-rx-meta';
 export * from './kfuncs/skb-trait';
 export * from './kfuncs/xdp-trait';
 export { map_element_bytes, map_set_allocators } from './maps/allocator';

@@ -24,7 +24,7 @@ export const FRAME_REDIRECT_FLAGS = 44;
 /** u64: receive timestamp in ns, 0 if unknown; u32: length on the wire (captures may be cut). */
 export const FRAME_TIMESTAMP = 48;
 export const FRAME_WIRE_LENGTH = 56;
-/** u32: HINT_* bits of what the driver knows of the packet, and HINTS_DRIVER where it is a driver that could know. */
+/** u32: HINT_* bits of what the driver knows of the packet, HINTS_DRIVER where it is a driver that could know, and what programs stored (FRAME_RX_META). */
 export const FRAME_HINTS = 60;
 /** u32 each: RSS hash and its type (enum xdp_rss_hash_type); u64: receive time in ns; u32: tag protocol (big-endian), then tag << 16. */
 export const FRAME_HINT_HASH = 64;
@@ -40,8 +40,18 @@ export const FRAME_TRAITS = 84;
 export const FRAME_TRAITS_SIDE = 88;
 /** u32: epoch of the registry (TRAIT_TABLE_EPOCH) in which the area of the frame's traits was made; whoever copies traits to another frame or to an sk_buff copies it as well. */
 export const FRAME_TRAITS_EPOCH = 92;
+/**
+ * What programs stored of the packet (bpf_xdp_store_rx_*), which readers prefer to what the driver says. struct xdp_rx_meta, 24 bytes: u32 hash, u32 enum
+ * xdp_rss_hash_type; u16 tag protocol (big-endian), u16 TCI; 4 bytes of padding; u64 receive time in ns. Flags in FRAME_HINTS: HINT_* << STORED_SHIFT.
+ */
+export const FRAME_RX_META = 96;
+export const FRAME_RX_HASH = 96;
+export const FRAME_RX_HASH_TYPE = 100;
+export const FRAME_RX_VLAN = 104;
+export const FRAME_RX_TIMESTAMP = 112;
+export const STORED_SHIFT = 4;
 /** Bytes from one descriptor to the next in a batch. */
-export const FRAME_DESCRIPTOR_SIZE = 96;
+export const FRAME_DESCRIPTOR_SIZE = 128;
 
 /** XDP_PACKET_HEADROOM, and what the kernel keeps of it for struct xdp_frame (40 bytes on 64-bit): 216 are free. */
 export const XDP_HEADROOM = 256;

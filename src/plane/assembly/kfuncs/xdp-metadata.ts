@@ -1,28 +1,26 @@
-// What a driver knows of a packet besides its bytes: hints in the frame's descriptor, which a run sets. -ENODATA where the run has hints but
-// not this one, -EOPNOTSUPP where it has none, as from a driver without xdp_metadata_ops. Facts: net/core/xdp.c.
-import {
-  FRAME_HINTS, FRAME_HINT_HASH, FRAME_HINT_HASH_TYPE, FRAME_HINT_TIMESTAMP, FRAME_HINT_VLAN, HINTS_DRIVER, HINT_HASH, HINT_TIMESTAMP, HINT_VLAN,
-} from '../../layout/frame';
+// What is known of a packet besides its bytes (traits/fixed.ts). -ENODATA where there is a driver, or a program stored something, but not this; -EOPNOTSUPP where
+// nobody could know, as from a driver without xdp_metadata_ops. Facts: net/core/xdp.c.
+import { FRAME_HINTS, HINT_HASH, HINT_TIMESTAMP, HINT_VLAN } from '../../layout/frame';
+import { frame_rx_hash, frame_rx_hash_type, frame_rx_known, frame_rx_timestamp, frame_rx_vlan } from '../traits/fixed';
 import { ENODATA, EOPNOTSUPP } from '../errno';
 
-/** 0 where the frame has the hint. */
+/** 0 where the value is known. */
 @inline function refusal(frame: u64, hint: u32): i64 {
-  const hints = load<u32>(<usize>frame, FRAME_HINTS);
-  if ((hints & hint) != 0) return 0;
-  return (hints & HINTS_DRIVER) != 0 ? ENODATA : EOPNOTSUPP;
+  if ((frame_rx_known(<usize>frame) & hint) != 0) return 0;
+  return load<u32>(<usize>frame, FRAME_HINTS) != 0 ? ENODATA : EOPNOTSUPP;
 }
 
 export function bpf_xdp_metadata_rx_timestamp(ctx: u64, timestamp: u64): i64 {
   const refused = refusal(ctx, HINT_TIMESTAMP);
-  if (refused == 0) store<u64>(<usize>timestamp, load<u64>(<usize>ctx, FRAME_HINT_TIMESTAMP));
+  if (refused == 0) store<u64>(<usize>timestamp, frame_rx_timestamp(<usize>ctx));
   return refused;
 }
 
 export function bpf_xdp_metadata_rx_hash(ctx: u64, hash: u64, type: u64): i64 {
   const refused = refusal(ctx, HINT_HASH);
   if (refused == 0) {
-    store<u32>(<usize>hash, load<u32>(<usize>ctx, FRAME_HINT_HASH));
-    store<u32>(<usize>type, load<u32>(<usize>ctx, FRAME_HINT_HASH_TYPE));
+    store<u32>(<usize>hash, frame_rx_hash(<usize>ctx));
+    store<u32>(<usize>type, frame_rx_hash_type(<usize>ctx));
   }
   return refused;
 }
@@ -31,7 +29,7 @@ export function bpf_xdp_metadata_rx_hash(ctx: u64, hash: u64, type: u64): i64 {
 export function bpf_xdp_metadata_rx_vlan_tag(ctx: u64, protocol: u64, tci: u64): i64 {
   const refused = refusal(ctx, HINT_VLAN);
   if (refused == 0) {
-    const tag = load<u32>(<usize>ctx, FRAME_HINT_VLAN);
+    const tag = frame_rx_vlan(<usize>ctx);
     store<u16>(<usize>protocol, <u16>tag);
     store<u16>(<usize>tci, <u16>(tag >> 16));
   }
