@@ -14,7 +14,7 @@ import type { ResolvedProgram } from '../object/resolved.ts';
 import { MAP_KEY_SIZE } from '../plane/layout/map.ts';
 import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
-import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
+import { isTrap, leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface InterpreterOptions {
@@ -165,7 +165,12 @@ class InterpretedExecutable implements EngineProgram {
     } catch (error) {
       const memory = takeMemoryFault(plane, this.#image.program.name, error);
       leaveEpochs(plane, depth);
-      throw memory ?? error;
+      if (memory !== undefined) throw memory;
+      if (!isTrap(error)) throw error;
+      const { message } = error as Error; // a trap is one
+      throw new ProgramFault('SLUICE_FAULT_TRAP', this.#image.program.name, `stopped by the sandbox (${message})`, {
+        cause: error,
+      });
     }
   }
 

@@ -70,8 +70,16 @@ export function createObjectMaps(
   const created = new Map<string, Opened & { readonly spec: MapSpec }>();
   const records = object.btf === undefined ? undefined : new Records(runtime, object.btf);
   const close = () => {
-    for (const { map } of created.values()) map.close();
+    const failures: unknown[] = [];
+    for (const { map } of created.values())
+      try {
+        map.close();
+      } catch (error) {
+        failures.push(error);
+      }
     records?.close();
+    // A map whose values are damaged keeps no other from going.
+    if (failures.length > 0) throw failures[0];
   };
   try {
     for (const spec of object.maps.values()) {

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createMap } from '../maps/plane-map.ts';
+import { load } from '../../index.ts';
+import { MAP_VALUES } from '../../plane/layout/map.ts';
+import { WORKER_MEMORY_FAULT } from '../../plane/layout/worker.ts';
+import { createMap, type PlaneMap } from '../maps/plane-map.ts';
 import { leaveEpochs, takeMemoryFault } from '../memory-fault.ts';
 import { Runtime } from '../runtime.ts';
 import { readHeap } from './heap.ts';
@@ -48,16 +52,35 @@ describe('a fault of memory', () => {
     // Behind the map's back.
     for (const { address, objectSize, live } of readHeap(plane))
       for (const [i, id] of live.entries()) if (id !== 0) plane.exports.allocator_free(address + i * objectSize);
-    expect(
-      takeMemoryFault(
-        plane,
-        'm',
-        stopped(() => map.close()),
-      ),
-    ).toMatchObject({ code: 'SLUICE_FAULT_DOUBLE_FREE' });
+    expect(stopped(() => map.close())).toMatchObject({
+      code: 'SLUICE_MAP_DAMAGED',
+      message: expect.stringMatching(/^map hash: close: .*freed twice/),
+    });
     expect(plane.exports.epoch_depth()).toBe(0);
     plane.exports.epoch_enter();
     plane.exports.epoch_exit();
+  });
+
+  it.each([0x2_0000n, 0xffff_fff0n])('a list that leads to 0x%s is told, and the map can be let go of', async (to) => {
+    const runtime = new Runtime({ cpus: 2 });
+    const loaded = await load(readFileSync('bpf/objects/mem/operations.bpf.o'), { runtime });
+    const { states } = loaded.maps;
+    const map = states!.raw as PlaneMap;
+    const damage = () => {
+      const values = runtime.view().getUint32(map.address + MAP_VALUES, true);
+      // struct state: sum, lock, list.
+      runtime.view().setBigUint64(values + 16, to, true);
+    };
+    damage();
+    expect(() => map.update(new Uint8Array(4), new Uint8Array(map.valueSize))).toThrow(
+      expect.objectContaining({ code: 'SLUICE_MAP_DAMAGED', message: expect.stringMatching(/^map states: update: /) }),
+    );
+    expect(runtime.plane.exports.epoch_depth()).toBe(0);
+    map.update(new Uint8Array(4), new Uint8Array(map.valueSize));
+    damage();
+    expect(() => loaded.close()).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_DAMAGED' }));
+    expect(runtime.plane.exports.epoch_depth()).toBe(0);
+    expect(runtime.view().getUint32(runtime.plane.worker + WORKER_MEMORY_FAULT, true)).toBe(0);
   });
 
   it('is told of what is no object', () => {

@@ -22,6 +22,7 @@ import type { KnownAllocator } from '../allocators/known-allocator.ts';
 import { ownAllocator, shortage } from '../allocators/reload.ts';
 import { allocatorsOf } from '../allocators/store.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
+import { damageError } from '../memory-fault.ts';
 import type { PlaneInstance } from '../plane.ts';
 import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM, mapError } from './errno.ts';
 import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
@@ -197,14 +198,16 @@ export class PlaneMap implements TargetMap {
     // In place of a program that is refused none is given: what is wrong with key and flags is said first.
     if (refused === undefined) this.plane.bytes().set(value, from);
     else this.plane.bytes().fill(0, from, from + value.length);
-    const result = this.plane.exports.map_update_user(this.address, at, from, updateFlags[mode]);
+    const result = this.#whole('update', (exports) =>
+      exports.map_update_user(this.address, at, from, updateFlags[mode]),
+    );
     if (result !== 0) throw this.#error(result === -EBADF && refused === 'EINVAL' ? -EINVAL : result, 'update');
     if (tail !== undefined) tailTargetsOf(this.plane).settle(this, tail);
   }
 
   delete(key: Uint8Array): boolean {
     const at = this.#place(key, 0);
-    const result = this.plane.exports.map_delete_user(this.address, at);
+    const result = this.#whole('delete', (exports) => exports.map_delete_user(this.address, at));
     if (result === -ENOENT) return false;
     if (result !== 0) throw this.#error(result, 'delete');
     return true;
@@ -213,7 +216,7 @@ export class PlaneMap implements TargetMap {
   take(key: Uint8Array = new Uint8Array(0)): Uint8Array | undefined {
     const at = this.#place(key, this.elementSize);
     const out = at + this.#keySpace;
-    const result = this.plane.exports.map_take_user(this.address, at, out);
+    const result = this.#whole('lookup and delete', (exports) => exports.map_take_user(this.address, at, out));
     if (result === -ENOENT) return undefined;
     if (result !== 0) throw this.#error(result, 'lookup and delete');
     return this.plane.bytes().slice(out, out + this.elementSize);
@@ -230,20 +233,12 @@ export class PlaneMap implements TargetMap {
   }
 
   lookupBatch(count: number, position?: Uint8Array, remove = false): MapBatch {
-    const { exports } = this.plane;
     const places = this.#batch(count);
     if (position !== undefined) this.plane.bytes().set(position, places.position);
     const first = position === undefined ? 1 : 0;
     const { keys, values, done } = places;
-    const result = exports.map_lookup_batch(
-      this.address,
-      places.position,
-      first,
-      keys,
-      values,
-      count,
-      remove ? 1 : 0,
-      done,
+    const result = this.#whole('batch lookup', (exports) =>
+      exports.map_lookup_batch(this.address, places.position, first, keys, values, count, remove ? 1 : 0, done),
     );
     if (result !== 0 && result !== -ENOENT) throw this.#error(result, 'batch lookup');
     const got = this.plane.view().getUint32(done, true);
@@ -264,8 +259,9 @@ export class PlaneMap implements TargetMap {
     this.plane.bytes().set(keys, places.keys);
     this.plane.bytes().set(values, places.values);
     const flags = updateFlags[mode];
-    const { exports } = this.plane;
-    const result = exports.map_update_batch(this.address, places.keys, places.values, count, flags, places.done);
+    const result = this.#whole('batch update', (exports) =>
+      exports.map_update_batch(this.address, places.keys, places.values, count, flags, places.done),
+    );
     if (result !== 0) throw this.#error(result, 'batch update');
   }
 
@@ -275,7 +271,9 @@ export class PlaneMap implements TargetMap {
       throw new InputError('SLUICE_MAP_BATCH', `map ${this.name}: keys of a batch have another size`);
     const places = this.#batch(count);
     this.plane.bytes().set(keys, places.keys);
-    const result = this.plane.exports.map_delete_batch(this.address, places.keys, count, places.done);
+    const result = this.#whole('batch delete', (exports) =>
+      exports.map_delete_batch(this.address, places.keys, count, places.done),
+    );
     if (result !== 0) throw this.#error(result, 'batch delete');
   }
 
@@ -356,8 +354,17 @@ export class PlaneMap implements TargetMap {
     this.#open = false;
     for (const listener of this.#closing) listener();
     const last = this.plane.view().getUint32(this.address + MAP_REFERENCES, true) === 1;
-    this.plane.exports.map_destroy(this.address);
+    this.#whole('close', (exports) => exports.map_destroy(this.address));
     if (last) for (const listener of this.#releasing.splice(0)) listener();
+  }
+
+  /** What ends elements walks what their values own, which may not be whole: throws InputError `SLUICE_MAP_DAMAGED`. */
+  #whole<T>(operation: string, call: (exports: PlaneInstance['exports']) => T): T {
+    try {
+      return call(this.plane.exports);
+    } catch (error) {
+      throw damageError(this.plane, this.name, operation, error);
+    }
   }
 
   get #keySpace(): number {
