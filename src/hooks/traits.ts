@@ -15,6 +15,8 @@ interface TraitCalls {
   get(ctx: bigint, key: bigint, value: bigint, size: bigint): bigint;
   /** Address of the packet's traits, 0: it has none. */
   area(ctx: number): number;
+  /** Values of keys that were freed since they were set leave it. */
+  forgetFreed(ctx: number): void;
 }
 
 const LONGEST = 16;
@@ -31,6 +33,7 @@ function callsOf(runtime: Runtime, kind: PacketKind): TraitCalls {
     set: exports[`bpf_${kind}_trait_set`] as TraitCalls['set'],
     get: exports[`bpf_${kind}_trait_get`] as TraitCalls['get'],
     area: exports[kind === 'xdp' ? 'frame_traits' : 'skb_traits'] as TraitCalls['area'],
+    forgetFreed: exports[kind === 'xdp' ? 'frame_forget_freed' : 'skb_forget_freed'] as TraitCalls['forgetFreed'],
   };
 }
 
@@ -53,7 +56,8 @@ export function setTraits(runtime: Runtime, kind: PacketKind, ctx: number, trait
 
 /** Copies of the traits that a packet has, in the order of their keys; undefined if it has none. */
 export function traitsOf(runtime: Runtime, kind: PacketKind, ctx: number): Traits | undefined {
-  const { get, area } = callsOf(runtime, kind);
+  const { get, area, forgetFreed } = callsOf(runtime, kind);
+  forgetFreed(ctx);
   const header = area(ctx) >>> 0;
   if (header === 0) return undefined;
   const traits = new Map<number, Uint8Array>();

@@ -1,6 +1,7 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
 import { InputError, InternalError } from '../errors.ts';
 import { ROOT, ROOT_MEMORY_CHECKS, ROOT_NEXT_PROGRAM_ID, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
+import type { TraitRegistry } from '../traits/registry.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory, workerAddress } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
@@ -10,6 +11,7 @@ import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
 import { type Clock, setClock, setStack, setTask, steppingClock, type Task } from './surroundings.ts';
 import { Timers } from './timers.ts';
+import { registryFor } from './trait-table.ts';
 import { setTraitFormat, type TraitFormat } from './traits.ts';
 
 export interface RuntimeOptions {
@@ -27,8 +29,8 @@ export interface RuntimeOptions {
   readonly task?: Task;
   /** What bpf_fib_lookup, bpf_check_mtu and socket lookups find (default: loopback, which forwards nothing, and no sockets). */
   readonly network?: Network;
-  /** How packets keep their traits (default: `0-4-8`, `front`). */
-  readonly metadata?: Partial<TraitFormat>;
+  /** How packets keep their traits (default: `0-4-8`, `front`), and what their keys are named (default: a registry of the runtime's own, empty at first). */
+  readonly metadata?: Partial<TraitFormat> & { readonly registry?: TraitRegistry };
   /**
    * Looks after objects of allocators: what is freed is filled with a pattern and kept from use for a while; a run that frees twice, or writes to what is free, ends with a
    * fault (default false: only what is freed twice is found). Allocation and free then cost ten times as much.
@@ -57,6 +59,8 @@ export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
   readonly timers: Timers;
+  /** Names of packets' traits. */
+  readonly traits: TraitRegistry;
   /** Sockets of the network by name. */
   readonly sockets: ReadonlyMap<string, ModelledObject>;
   /** What programs call: what the plane exports, and helpers whose results are set. */
@@ -83,6 +87,7 @@ export class Runtime {
       ...(options.seed === undefined ? {} : { hashSeed: seed }),
     });
     setTraitFormat(this.plane.view(), options.metadata ?? {});
+    this.traits = registryFor(this.plane, options.metadata?.registry);
     if (options.memoryChecks === true) this.plane.view().setUint32(ROOT + ROOT_MEMORY_CHECKS, 1, true);
     if (options.clock !== undefined) setClock(this.plane.view(), options.clock);
     if (options.task !== undefined) setTask(this.plane.view(), this.plane.worker, options.task);

@@ -1,4 +1,5 @@
 /** sk_buffs in program memory: descriptors in a row, each with a buffer of SKB_BUFFER_SIZE bytes (plane/layout/skb.ts). */
+import { TRAIT_TABLE } from '../../plane/layout/memory.ts';
 import {
   SKB_BUFFER_SIZE,
   SKB_CB,
@@ -37,9 +38,11 @@ import {
   SKB_SOCK,
   SKB_SOCK_COOKIE,
   SKB_TRAITS,
+  SKB_TRAITS_EPOCH,
   SKB_TSTAMP,
   SKB_WIRE_LEN,
 } from '../../plane/layout/skb.ts';
+import { TRAIT_TABLE_EPOCH } from '../../plane/layout/trait.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { invalid } from '../input.ts';
 import { writeSocket } from './socket.ts';
@@ -124,6 +127,7 @@ export class SkbPool {
     bytes.fill(0, skb, skb + SKB_TRAITS);
     bytes.set(packet, mac);
     const set = (field: number, value: number) => view.setUint32(skb + field, value, true);
+    set(SKB_TRAITS_EPOCH, view.getUint32(TRAIT_TABLE + TRAIT_TABLE_EPOCH, true));
     const protocol = protocolOf(packet);
     set(SKB_LEN, end - data);
     set(SKB_PKT_TYPE, packetType(packet));

@@ -8,10 +8,12 @@ import {
   FRAME_EGRESS_IFINDEX,
   FRAME_HARD_START,
   FRAME_INGRESS_IFINDEX,
+  FRAME_PACKET_ID,
   FRAME_RX_QUEUE_INDEX,
   FRAME_SIZE_TOTAL,
   FRAME_TIMESTAMP,
   FRAME_TRAITS,
+  FRAME_TRAITS_EPOCH,
   FRAME_TRAITS_SIDE,
   FRAME_VERDICT,
   FRAME_WIRE_LENGTH,
@@ -19,8 +21,8 @@ import {
   XDP_HEADROOM,
   XDP_MAX_LINEAR,
 } from '../../plane/layout/frame.ts';
-import { ROOT, ROOT_TRAIT_PLACEMENT } from '../../plane/layout/memory.ts';
-import { TRAITS_META_TAKEN, TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../../plane/layout/trait.ts';
+import { ROOT, ROOT_TRAIT_PLACEMENT, TRAIT_TABLE } from '../../plane/layout/memory.ts';
+import { TRAIT_TABLE_EPOCH, TRAITS_META_TAKEN, TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../../plane/layout/trait.ts';
 import type { XdpHints } from '../../runtime/handles.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { writeHints } from './hints.ts';
@@ -105,6 +107,8 @@ export class FramePool {
     view.setUint32(frame + FRAME_VERDICT, 0, true);
     view.setUint32(frame + FRAME_TRAITS, origin.metadata ? TRAITS_META_TAKEN : 0, true);
     view.setUint32(frame + FRAME_TRAITS_SIDE, this.#sides === 0 ? 0 : this.#sides + index * TRAITS_SIDE_SIZE, true);
+    view.setUint32(frame + FRAME_TRAITS_EPOCH, view.getUint32(TRAIT_TABLE + TRAIT_TABLE_EPOCH, true), true);
+    view.setBigUint64(frame + FRAME_PACKET_ID, 0n, true);
     view.setBigUint64(frame + FRAME_TIMESTAMP, origin.timestampNs ?? 0n, true);
     view.setUint32(frame + FRAME_WIRE_LENGTH, origin.wireLength ?? data.length, true);
     writeHints(view, frame, origin.hints);

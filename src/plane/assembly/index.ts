@@ -97,6 +97,7 @@ export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';
 export * from './slab/stats';
 export { frame_traits, skb_traits } from './traits/areas';
+export { frame_forget_freed, skb_forget_freed } from './traits/epoch';
 export * from './ring/calls';
 export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';

@@ -50,6 +50,8 @@ export const FRAME_RX_HASH_TYPE = 100;
 export const FRAME_RX_VLAN = 104;
 export const FRAME_RX_TIMESTAMP = 112;
 export const STORED_SHIFT = 4;
+/** u64: number that programs give the packet (well-known trait packet_id), 0: none. */
+export const FRAME_PACKET_ID = 120;
 /** Bytes from one descriptor to the next in a batch. */
 export const FRAME_DESCRIPTOR_SIZE = 128;
 

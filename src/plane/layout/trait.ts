@@ -19,6 +19,17 @@ export const TRAIT_KEYS = 64;
 /** Keys from here up are the system's: TRAIT_SYSTEM + n is the n-th well-known value. */
 export const TRAIT_SYSTEM = 0x8000_0000_0000_0000;
 
+/** Well-known values by n (traits/well-known.ts), and how many there are. */
+export const KNOWN_RX_HASH = 0;
+export const KNOWN_RX_HASH_TYPE = 1;
+export const KNOWN_RX_TIMESTAMP = 2;
+export const KNOWN_VLAN = 3;
+export const KNOWN_CSUM = 4;
+export const KNOWN_MARK = 5;
+export const KNOWN_IFINDEX = 6;
+export const KNOWN_PACKET_ID = 7;
+export const KNOWN_COUNT = 8;
+
 /** Bytes of a block of placement `side`, and of an sk_buff's area. */
 export const TRAITS_SIDE_SIZE = 512;
 

@@ -1,8 +1,9 @@
 // Programs over sk_buffs: one run, repeated runs, batches.
 import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
-import { SKB_DESCRIPTOR_SIZE, SKB_REDIRECT_FLAGS, SKB_REDIRECT_INDEX, SKB_VERDICT } from '../../layout/skb';
+import { SKB_DESCRIPTOR_SIZE, SKB_REDIRECT_FLAGS, SKB_REDIRECT_INDEX, SKB_TRAITS_STATE, SKB_VERDICT } from '../../layout/skb';
 import { HOOK_SKB, HOOK_XDP, WORKER_FRAME, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX } from '../../layout/worker';
 import { storage_end_run } from '../maps/storage';
+import { skb_forget_freed } from '../traits/epoch';
 import { WORKER } from '../worker';
 import { roomForLinkHeader } from './skb-buffer';
 
@@ -12,6 +13,7 @@ const TC_ACT_REDIRECT: u32 = 7;
 export function skb_begin(frame: usize): void {
   store<u32>(WORKER, <u32>frame, WORKER_FRAME);
   store<u32>(WORKER, HOOK_SKB, WORKER_HOOK);
+  if (load<u32>(frame, SKB_TRAITS_STATE) != 0) skb_forget_freed(frame);
 }
 
 /** Ends what skb_begin began, after a fault as well: keeps the verdict and where a redirect goes. */

@@ -10,6 +10,7 @@ import {
 import { TRAITS_META_TAKEN } from '../../layout/trait';
 import { EACCES, EFAULT, EINVAL, ENOTSUPP } from '../errno';
 import { frame_first_usable, frame_owns_metadata } from '../traits/areas';
+import { frame_forget_freed } from '../traits/epoch';
 import { WORKER } from '../worker';
 
 const XDP_REDIRECT: u32 = 4;
@@ -18,6 +19,7 @@ const ETH_HLEN: usize = 14;
 /** Says which frame runs, for helpers that must know their packet. */
 export function xdp_begin(frame: usize): void {
   store<u32>(WORKER, <u32>frame, WORKER_FRAME);
+  if (load<u32>(frame, FRAME_TRAITS) != 0) frame_forget_freed(frame);
 }
 
 /** Keeps the verdict in the frame, and where a redirect goes. */

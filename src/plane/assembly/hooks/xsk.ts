@@ -1,7 +1,7 @@
 // XDP programs over AF_XDP: frames from the RX ring through the program to the TX ring, or back to the fill ring. The rings are the
 // kernel's, mapped into this memory; system calls (poll, sendto) are the caller's. Facts from Documentation/networking/af_xdp.rst.
 import {
-  FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_EGRESS_IFINDEX, FRAME_HARD_START, FRAME_HINTS, FRAME_TRAITS, FRAME_TRAITS_SIDE,
+  FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_EGRESS_IFINDEX, FRAME_HARD_START, FRAME_HINTS, FRAME_PACKET_ID, FRAME_TRAITS, FRAME_TRAITS_SIDE,
   FRAME_INGRESS_IFINDEX, FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_RX_QUEUE_INDEX, FRAME_SIZE_TOTAL, FRAME_TIMESTAMP,
   FRAME_VERDICT, FRAME_WIRE_LENGTH, XDP_FRAME_SIZE,
 } from '../../layout/frame';
@@ -130,6 +130,7 @@ export function xsk_fetch(xsk: usize): u32 {
     store<u32>(frame, 0, FRAME_HINTS);
     store<u32>(frame, 0, FRAME_TRAITS);
     store<u32>(frame, 0, FRAME_TRAITS_SIDE);
+    store<u64>(frame, 0, FRAME_PACKET_ID);
     frame += FRAME_DESCRIPTOR_SIZE;
     bytes += length;
   }

@@ -2,17 +2,21 @@
 import { area_size, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
 import { code_of, header_size } from './codes';
 import { EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
-import { ROOT, ROOT_TRAIT_LAYOUT, ROOT_TRAIT_PLACEMENT } from '../../layout/memory';
+import { ROOT, ROOT_TRAIT_LAYOUT, ROOT_TRAIT_PLACEMENT, TRAIT_TABLE } from '../../layout/memory';
 import {
   FRAME_DATA,
   FRAME_DATA_META,
   FRAME_HARD_START,
   FRAME_TRAITS,
+  FRAME_TRAITS_EPOCH,
   FRAME_TRAITS_SIDE,
   XDP_FRAME_RESERVED,
 } from '../../layout/frame';
-import { SKB_TRAITS, SKB_TRAITS_STATE } from '../../layout/skb';
-import { TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAITS_SIDE_SIZE, TRAIT_KEYS } from '../../layout/trait';
+import { SKB_TRAITS, SKB_TRAITS_EPOCH, SKB_TRAITS_STATE } from '../../layout/skb';
+import {
+  TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAITS_SIDE_SIZE, TRAIT_KEYS, TRAIT_TABLE_EPOCH,
+} from '../../layout/trait';
+import { frame_known_del, frame_known_get, frame_known_is_set, frame_known_set, is_known, skb_known_del, skb_known_get, skb_known_is_set, skb_known_set } from './well-known';
 
 // @ts-ignore: decorator
 @inline
@@ -71,6 +75,7 @@ function create(layout: u32, frame: usize, where: u32): i64 {
   else if (area + size > end_of(frame, where, area)) return ENOSPC;
   clear(layout, area);
   store<u32>(frame, state | TRAITS_PRESENT, FRAME_TRAITS);
+  store<u32>(frame, load<u32>(TRAIT_TABLE, TRAIT_TABLE_EPOCH), FRAME_TRAITS_EPOCH);
   return 0;
 }
 
@@ -85,6 +90,7 @@ function clear(layout: u32, area: usize): void {
 const META_MAX: usize = 252;
 
 export function frame_trait_set(frame: usize, key: u64, from: usize, size: u32): i64 {
+  if (is_known(key)) return frame_known_set(frame, key, from, size);
   const layout = trait_layout();
   const where = placement();
   if ((load<u32>(frame, FRAME_TRAITS) & TRAITS_PRESENT) == 0) {
@@ -104,16 +110,19 @@ export function frame_trait_set(frame: usize, key: u64, from: usize, size: u32):
 }
 
 export function frame_trait_get(frame: usize, key: u64, to: usize, size: u32): i64 {
+  if (is_known(key)) return frame_known_get(frame, key, to, size);
   const where = placement();
   const area = frame_traits(frame);
   return trait_get(trait_layout(), area, end_of(frame, where, area), key, to, size);
 }
 
 export function frame_trait_is_set(frame: usize, key: u64): i64 {
+  if (is_known(key)) return frame_known_is_set(frame, key);
   return trait_is_set(trait_layout(), frame_traits(frame), key);
 }
 
 export function frame_trait_del(frame: usize, key: u64): i64 {
+  if (is_known(key)) return frame_known_del(frame, key);
   const layout = trait_layout();
   const where = placement();
   const area = frame_traits(frame);
@@ -154,26 +163,31 @@ export function skb_trait_room(skb: usize): u32 {
 }
 
 export function skb_trait_set(skb: usize, key: u64, from: usize, size: u32): i64 {
+  if (is_known(key)) return skb_known_set(skb, key, from, size);
   const layout = trait_layout();
   const area = skb + SKB_TRAITS;
   if (load<u32>(skb, SKB_TRAITS_STATE) == 0) {
     if (key >= <u64>TRAIT_KEYS || code_of(layout, size) == 0) return EINVAL;
     clear(layout, area);
     store<u32>(skb, TRAITS_PRESENT, SKB_TRAITS_STATE);
+    store<u32>(skb, load<u32>(TRAIT_TABLE, TRAIT_TABLE_EPOCH), SKB_TRAITS_EPOCH);
   }
   return trait_set_up(layout, area, area + TRAITS_SIDE_SIZE, key, from, size);
 }
 
 export function skb_trait_get(skb: usize, key: u64, to: usize, size: u32): i64 {
+  if (is_known(key)) return skb_known_get(skb, key, to, size);
   const area = skb_traits(skb);
   return trait_get(trait_layout(), area, area + TRAITS_SIDE_SIZE, key, to, size);
 }
 
 export function skb_trait_is_set(skb: usize, key: u64): i64 {
+  if (is_known(key)) return skb_known_is_set(skb, key);
   return trait_is_set(trait_layout(), skb_traits(skb), key);
 }
 
 export function skb_trait_del(skb: usize, key: u64): i64 {
+  if (is_known(key)) return skb_known_del(skb, key);
   const area = skb_traits(skb);
   return trait_del_up(trait_layout(), area, area + TRAITS_SIDE_SIZE, key);
 }

@@ -4,6 +4,7 @@ import {
 } from './areas';
 import { code_at, code_of } from './codes';
 import { EBUSY, EINVAL, ENOSPC } from '../errno';
+import { frame_known_refuses, is_known, known_index, skb_known_refuses } from './well-known';
 import {
   TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_RESULT, TRAIT_ENTRY_SIZE, TRAIT_KEYS,
 } from '../../layout/trait';
@@ -19,13 +20,22 @@ function entry_ok(entry: usize, values_size: u32): bool {
 }
 
 /** Bytes that the values which are not there yet will take; -EINVAL (key, length, place in the buffer, a key twice), -EBUSY (set with another length). */
-function batch_needs(layout: u32, area: usize, entries: usize, count: u32, values_size: u32): i64 {
+function batch_needs(skb: bool, packet: usize, layout: u32, area: usize, entries: usize, count: u32, values_size: u32): i64 {
   let seen: u64 = 0;
+  let known: u32 = 0;
   let needs: i64 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + i * TRAIT_ENTRY_BYTES;
     const key = load<u64>(entry, TRAIT_ENTRY_KEY);
     const size = load<u32>(entry, TRAIT_ENTRY_SIZE);
+    if (is_known(key)) {
+      const refused = skb ? skb_known_refuses(key, size) : frame_known_refuses(packet, key, size);
+      if (refused != 0) return refused;
+      const bit = <u32>1 << known_index(key);
+      if (!entry_ok(entry, values_size) || (known & bit) != 0) return EINVAL;
+      known |= bit;
+      continue;
+    }
     const code = code_of(layout, size);
     if (key >= <u64>TRAIT_KEYS || code == 0 || !entry_ok(entry, values_size)) return EINVAL;
     const bit = (<u64>1) << key;
@@ -45,7 +55,7 @@ export function batch_set(skb: bool, packet: usize, entries: usize, entries_size
   const count = batch_count(entries_size);
   if (count < 0) return count;
   const area = skb ? skb_traits(packet) : frame_traits(packet);
-  const needs = batch_needs(trait_layout(), area, entries, <u32>count, values_size);
+  const needs = batch_needs(skb, packet, trait_layout(), area, entries, <u32>count, values_size);
   if (needs < 0) return needs;
   if (needs > <i64>(skb ? skb_trait_room(packet) : frame_trait_room(packet))) return ENOSPC;
   for (let i: u32 = 0; i < <u32>count; i++) {

@@ -57,3 +57,10 @@ export function frame_store_vlan(frame: usize, vlan: u32): void {
   store<u32>(frame, vlan, FRAME_RX_VLAN);
   mark_stored(frame, HINT_VLAN);
 }
+
+/** Takes back what programs stored; false: they stored nothing. */
+export function frame_unstore(frame: usize, hint: u32): bool {
+  if (!is_stored(frame, hint)) return false;
+  store<u32>(frame, load<u32>(frame, FRAME_HINTS) & ~(hint << STORED_SHIFT), FRAME_HINTS);
+  return true;
+}
