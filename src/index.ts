@@ -50,7 +50,18 @@ export * as prep from './hooks/ring/prep/index.ts';
 export { RequestError } from './hooks/ring/request-error.ts';
 export * as simulation from './hooks/ring/simulated/index.ts';
 export { effectOf, firstDifference, RingTrace } from './hooks/ring/trace.ts';
-export { type FrameResult, runCapture } from './hooks/xdp/index.ts';
+export {
+  type CaptureOptions,
+  captureDevice,
+  type Device,
+  type FrameResult,
+  type NicOptions,
+  nic,
+  plainDevice,
+  type Received,
+  runCapture,
+  veth,
+} from './hooks/xdp/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';

@@ -6,7 +6,9 @@ import type { ObjectChanges } from '../object/changes.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { ProgramHandle, RunInput } from '../runtime/handles.ts';
 import { helperResultsToJson } from '../runtime/helper-results.ts';
+import { hintsFromJson, hintsToJson } from '../runtime/hints.ts';
 import type { Network } from '../runtime/network.ts';
+import type { TraitFormat } from '../runtime/traits.ts';
 import { UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
 import { type Output, toHex, toJson } from './output.ts';
@@ -19,7 +21,13 @@ export const RECORDING = 'sluice.recording/1';
 
 /** Bytes are hex, in and out. */
 export interface RecordedRun {
-  readonly input: { readonly data?: string; readonly context?: string; readonly repeat?: number };
+  readonly input: {
+    readonly data?: string;
+    readonly context?: string;
+    readonly repeat?: number;
+    /** As runtime/hints.ts has them. */
+    readonly hints?: Readonly<Record<string, number | string>>;
+  };
   /** What came out; of a run that was refused or stopped, the code of the error. */
   readonly outcome:
     | { readonly r0: string; readonly data?: string; readonly context?: string }
@@ -44,6 +52,7 @@ export interface Recording {
     readonly clock?: { readonly at: string; readonly step?: number };
     readonly task?: { readonly pid?: number; readonly comm?: string };
     readonly network?: Network;
+    readonly metadata?: Partial<TraitFormat>;
     readonly helperResults?: Readonly<Record<string, readonly string[]>>;
   };
   /** Content of the --maps file. */
@@ -108,6 +117,7 @@ export function recordSubject(
             : { clock: { at: String(clock.at), ...(clock.step === undefined ? {} : { step: clock.step }) } }),
           ...(surroundings.task === undefined ? {} : { task: surroundings.task }),
           ...(surroundings.network === undefined ? {} : { network: surroundings.network }),
+          ...(surroundings.metadata === undefined ? {} : { metadata: surroundings.metadata }),
           ...(surroundings.helperResults === undefined
             ? {}
             : { helperResults: helperResultsToJson(surroundings.helperResults) }),
@@ -144,11 +154,12 @@ function recordingProgram(program: ProgramHandle, runs: RecordedRun[]): ProgramH
   };
 }
 
-function recordedInput({ data, context, repeat }: RunInput): RecordedRun['input'] {
+function recordedInput({ data, context, repeat, hints }: RunInput): RecordedRun['input'] {
   return {
     ...(data === undefined ? {} : { data: toHex(data) }),
     ...(context === undefined ? {} : { context: toHex(context) }),
     ...(repeat === undefined ? {} : { repeat }),
+    ...(hints === undefined ? {} : { hints: hintsToJson(hints) }),
   };
 }
 
@@ -176,11 +187,12 @@ export function runRecorded(program: ProgramHandle, input: RecordedRun['input'])
   }
 }
 
-/** Packet and context of a recorded input. */
-export function bytesOf({ data, context }: RecordedRun['input']): RunInput {
+/** Packet, context and hints of a recorded input. */
+export function bytesOf({ data, context, hints }: RecordedRun['input']): RunInput {
   return {
     ...(data === undefined ? {} : { data: Buffer.from(data, 'hex') }),
     ...(context === undefined ? {} : { context: Buffer.from(context, 'hex') }),
+    ...(hints === undefined ? {} : { hints: hintsFromJson(hints, 'recording') }),
   };
 }
 

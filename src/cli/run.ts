@@ -1,15 +1,19 @@
 /** `sluice run OBJ:P`: one input as bpftool's prog run takes it, or a whole capture, on one or more targets and engines. */
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { InputError } from '../errors.ts';
 import type { CapturedPacket } from '../net/capture.ts';
 import { describePacket } from '../net/dissect.ts';
 import { type PolicyName, policyNames } from '../runtime/allocators/policy.ts';
 import type { HelperResults } from '../runtime/helper-results.ts';
+import { hintsToJson, hintsToText } from '../runtime/hints.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
+import type { TraitFormat } from '../runtime/traits.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
+import { addHints, type HintsOptions, hintsOf, type WithHints } from './hints-option.ts';
 import { describeInput, takesPackets, withContext } from './inputs.ts';
 import { mapContents } from './map-contents.ts';
 import { readMapInput } from './map-input.ts';
@@ -25,7 +29,7 @@ import { addSurroundings, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { bytesKept, verdictName } from './verdicts.ts';
 
-interface RunOptions extends ChangeOptions {
+interface RunOptions extends ChangeOptions, HintsOptions {
   readonly dataIn?: string;
   readonly dataOut?: string;
   readonly ctxIn?: string;
@@ -46,6 +50,7 @@ interface RunOptions extends ChangeOptions {
   readonly cpu?: number;
   readonly task?: Task;
   readonly helperResult?: HelperResults;
+  readonly metadata?: Partial<TraitFormat>;
   readonly pinPath?: string;
   readonly record?: string;
   readonly coverage?: string;
@@ -88,6 +93,7 @@ export const runVerb: Verb = (program, finish) => {
     .option('--json', 'result as JSON');
   addObjectChanges(command);
   addSurroundings(command);
+  addHints(command);
   command.action((selector: string, options: RunOptions) =>
     finish(options.json === true, async (output) => {
       const changes = changesOf(options);
@@ -147,16 +153,17 @@ export const runVerb: Verb = (program, finish) => {
 function runOne(subjects: readonly Subject[], options: RunOptions, output: Output): ExitCode {
   const data = options.dataIn === undefined ? undefined : readInput(options.dataIn);
   const context = options.ctxIn === undefined ? undefined : readInput(options.ctxIn);
+  const { type } = subjects[0]!.program;
+  const hinted = hintedBy(options, type, false);
   const results = subjects.map((subject) => ({
     engine: subject.name,
     ...subject.program.run({
       repeat: options.repeat,
-      ...(data === undefined ? {} : { data }),
+      ...(data === undefined ? {} : hinted({ data, timestampNs: 0n }, 0)),
       ...(context === undefined ? {} : { context }),
     }),
   }));
   const first = results[0]!;
-  const { type } = subjects[0]!.program;
   if (options.dataOut !== undefined && first.data !== undefined) writeFileSync(options.dataOut, first.data);
   if (options.ctxOut !== undefined && first.context !== undefined) writeFileSync(options.ctxOut, first.context);
   const agreed = results.every(
@@ -183,6 +190,8 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
   }
   for (const { engine, traits } of results)
     if (traits !== undefined) output.line(`traits (${engine}): ${traitText(traits)}`);
+  for (const { engine, stored } of results)
+    if (stored !== undefined) output.line(`stored (${engine}): ${hintsToText(stored)}`);
   for (const { engine, systemCall, socket, message } of results) {
     if (systemCall !== undefined) output.line(`system call (${engine}): ${systemCall}`);
     if (socket !== undefined) output.line(`socket (${engine}): ${socket}`);
@@ -208,9 +217,18 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
       systemCall: to.systemCall ?? null,
       message: to.message ?? null,
       traits: to.traits === undefined ? null : Object.fromEntries(to.traits),
+      stored: to.stored === undefined ? null : hintsToJson(to.stored),
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;
+}
+
+/** Inputs with what a driver knows of them; only programs of type xdp ask one. */
+function hintedBy(options: RunOptions, type: ProgramTypeName, isCapture: boolean): WithHints {
+  if (type === 'xdp') return hintsOf(options, isCapture);
+  if (options.hints !== undefined || options.device !== undefined)
+    throw new UsageError(`programs of type ${type} are given no hints; XDP programs are`);
+  return ({ data }) => ({ data });
 }
 
 /** `5=0a000001 9=`: keys, and values in the order of their bytes. */
@@ -225,6 +243,7 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
 function runCapture(subjects: readonly Subject[], path: string, options: RunOptions, output: Output): ExitCode {
   const { type } = subjects[0]!.program;
   if (!takesPackets(type)) throw new UsageError(`programs of type ${type} take no packets; give --ctx-in FILE`);
+  const hinted = hintedBy(options, type, true);
   const progress = new Progress(`run ${subjects.map(({ name }) => name).join(' ')}`);
   const verdicts = new Map<string, number>();
   const divergences: Divergence[] = [];
@@ -237,7 +256,8 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       badCapture = fault;
     })) {
       if (options.count !== undefined && packets >= options.count) break;
-      const { outcome, divergence } = runOnAll(subjects, withContext(type, packet.data), packets);
+      const input = hinted(packet, packets);
+      const { outcome, divergence } = runOnAll(subjects, { ...withContext(type, input.data), ...input }, packets);
       if (divergence !== undefined) divergences.push(divergence);
       const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
       if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };

@@ -36,7 +36,10 @@ export interface SubjectOptions {
   /** User space runs what the verifier refuses or does not follow. */
   readonly unverified?: boolean | undefined;
   /** Clock, CPU, task, network and results of helpers that programs see in user space; by default the machine's clock and CPU 0. */
-  readonly surroundings?: Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
+  readonly surroundings?: Pick<
+    RuntimeOptions,
+    'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults' | 'metadata'
+  >;
   /** Which allocators objects come from, and whether those that are alike may be made one. */
   readonly policy?: PolicyName | undefined;
   readonly merge?: boolean | undefined;

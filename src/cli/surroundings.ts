@@ -6,6 +6,13 @@ import type { Network } from '../runtime/network.ts';
 import { networkFromJson } from '../runtime/network-json.ts';
 import type { RuntimeOptions } from '../runtime/runtime.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
+import {
+  type TraitFormat,
+  type TraitLayout,
+  type TraitPlacement,
+  traitLayouts,
+  traitPlacements,
+} from '../runtime/traits.ts';
 import { integerOption } from './options.ts';
 import { readJson } from './selector.ts';
 
@@ -16,9 +23,13 @@ export interface SurroundingsOptions {
   /** JSON file. */
   readonly network?: string;
   readonly helperResult?: HelperResults;
+  readonly metadata?: Partial<TraitFormat>;
 }
 
-export type Surroundings = Pick<RuntimeOptions, 'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults'>;
+export type Surroundings = Pick<
+  RuntimeOptions,
+  'clock' | 'cpu' | 'cpus' | 'task' | 'network' | 'helperResults' | 'metadata'
+>;
 
 export function addSurroundings(command: Command): void {
   command
@@ -31,6 +42,11 @@ export function addSurroundings(command: Command): void {
     .option('--task <pid[:comm]>', 'task that programs see in user space', taskOption)
     .option('--network <file>', 'interfaces, routes and neighbours that bpf_fib_lookup finds in user space, as JSON')
     .option(
+      '--metadata <layout[:placement]>',
+      `how packets keep their traits in user space (docs/metadata.md): ${Object.keys(traitLayouts).join(', ')}; ${Object.keys(traitPlacements).join(', ')}`,
+      metadataOption,
+    )
+    .option(
       '--helper-result <name=v,…>',
       'what a helper returns in user space, call by call, the last one from then on; several times for several helpers',
       helperResultOption,
@@ -39,7 +55,7 @@ export function addSurroundings(command: Command): void {
 
 /** @param repeatable without --clock, one that steps by 1 µs from now, because the machine's cannot be had again. */
 export function surroundingsOf(options: SurroundingsOptions, repeatable: boolean): Surroundings {
-  const { clock, cpu, task, network, helperResult } = options;
+  const { clock, cpu, task, network, helperResult, metadata } = options;
   const set = clock ?? (repeatable ? { at: process.hrtime.bigint(), step: 1000 } : undefined);
   return {
     cpus: Math.max(possibleCpus(), (cpu ?? 0) + 1),
@@ -47,6 +63,7 @@ export function surroundingsOf(options: SurroundingsOptions, repeatable: boolean
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
     ...(network === undefined ? {} : { network: networkOf(network) }),
+    ...(metadata === undefined ? {} : { metadata }),
     ...(helperResult === undefined ? {} : { helperResults: helperResult }),
   };
 }
@@ -60,6 +77,18 @@ function clockOption(text: string): Clock {
   if (at === undefined || BigInt(at) < 1n || BigInt(at) >= 1n << 64n)
     throw new InvalidArgumentError('must be ns from 1 up, or ns+step.');
   return { at: BigInt(at), ...(step === undefined ? {} : { step: Number(step) }) };
+}
+
+function metadataOption(text: string): Partial<TraitFormat> {
+  const [layout = '', placement] = text.split(':');
+  if (!Object.hasOwn(traitLayouts, layout) || (placement !== undefined && !Object.hasOwn(traitPlacements, placement)))
+    throw new InvalidArgumentError(
+      `must be out of ${Object.keys(traitLayouts).join(', ')}, and after a colon out of ${Object.keys(traitPlacements).join(', ')}.`,
+    );
+  return {
+    layout: layout as TraitLayout, // as just asked
+    ...(placement === undefined ? {} : { placement: placement as TraitPlacement }),
+  };
 }
 
 function helperResultOption(text: string, before: HelperResults = {}): HelperResults {

@@ -4,11 +4,20 @@ import { dirname, resolve } from 'node:path';
 import type { Value } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import { readCapture } from '../net/capture.ts';
+import type { XdpHints } from '../runtime/handles.ts';
 import { type HelperResults, helperResultsFromJson } from '../runtime/helper-results.ts';
+import { hintsFromJson } from '../runtime/hints.ts';
 import { type MapInput, mapInputFromJson, valueFromJson } from '../runtime/json-value.ts';
 import type { Network } from '../runtime/network.ts';
 import { networkFromJson } from '../runtime/network-json.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
+import {
+  type TraitFormat,
+  type TraitLayout,
+  type TraitPlacement,
+  traitLayouts,
+  traitPlacements,
+} from '../runtime/traits.ts';
 import type { ContextValues } from './context-fields.ts';
 import { packetFromJson } from './packet-json.ts';
 
@@ -25,6 +34,7 @@ export interface TestFile {
   readonly clock: Clock | undefined;
   readonly cpu: number | undefined;
   readonly task: Task | undefined;
+  readonly metadata: Partial<TraitFormat> | undefined;
   readonly helperResults: HelperResults | undefined;
   readonly cases: readonly TestCase[];
 }
@@ -36,6 +46,10 @@ export interface TestCase {
   readonly before: readonly Uint8Array[];
   readonly packet: Uint8Array | undefined;
   readonly context: ContextValues | undefined;
+  /** What a driver knows of the packet. */
+  readonly hints: XdpHints | undefined;
+  /** Traits that the packet has before. */
+  readonly traits: ReadonlyMap<number, Uint8Array> | undefined;
   readonly repeat: number;
   readonly expect: Expectation;
 }
@@ -44,6 +58,10 @@ export interface Expectation {
   readonly verdict: string | number | undefined;
   readonly packet: Uint8Array | 'unchanged' | undefined;
   readonly context: ContextValues;
+  /** All traits that the packet has after. */
+  readonly traits: ReadonlyMap<number, Uint8Array> | undefined;
+  /** All that the program stored (bpf_xdp_store_rx_*). */
+  readonly stored: XdpHints | undefined;
   /** Entries by map: undefined value: there is no such key. A map that is one value (globals) has the key 0. */
   readonly maps: ReadonlyMap<string, readonly (readonly [Value, Value | undefined])[]>;
   /** All records by ring buffer. */
@@ -62,12 +80,13 @@ const fileMembers = [
   'cpu',
   'task',
   'network',
+  'metadata',
   'helperResults',
   'cases',
   '$schema',
 ];
-const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'repeat', 'expect'];
-const expectMembers = ['verdict', 'packet', 'context', 'maps', 'events', 'printk'];
+const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'hints', 'traits', 'repeat', 'expect'];
+const expectMembers = ['verdict', 'packet', 'context', 'traits', 'stored', 'maps', 'events', 'printk'];
 
 /** Throws InputError `SLUICE_TEST_FILE` (or of the packet, the capture, the JSON) with the place in the file. */
 export function readTestFile(path: string): TestFile {
@@ -96,6 +115,7 @@ export function readTestFile(path: string): TestFile {
       file['task'] === undefined
         ? undefined
         : (members(file['task'], ['pid', 'tgid', 'uid', 'gid', 'comm'], `${path}: task`) as Task), // numbers and a text, as set
+    metadata: file['metadata'] === undefined ? undefined : formatFromJson(file['metadata'], `${path}: metadata`),
     helperResults:
       file['helperResults'] === undefined
         ? undefined
@@ -116,6 +136,8 @@ function caseFromJson(json: unknown, path: string, captures: Captures): TestCase
     before: before.map((each: unknown, i) => packet(each, `${path}.before[${i}]`)),
     packet: test['packet'] === undefined ? undefined : packet(test['packet'], `${path}.packet`),
     context: test['context'] === undefined ? undefined : fieldsFromJson(test['context'], `${path}.context`),
+    hints: test['hints'] === undefined ? undefined : hintsFromJson(test['hints'], `${path}.hints`),
+    traits: test['traits'] === undefined ? undefined : traitsFromJson(test['traits'], `${path}.traits`),
     repeat: optional(test['repeat'], 'number', `${path}.repeat`) ?? 1,
     expect: expectationFromJson(test['expect'], `${path}.expect`, packet),
   };
@@ -138,6 +160,8 @@ function expectationFromJson(
     verdict,
     packet: after === undefined ? undefined : after === 'unchanged' ? after : packet(after, `${path}.packet`),
     context: fieldsFromJson(expected['context'] ?? {}, `${path}.context`),
+    traits: expected['traits'] === undefined ? undefined : traitsFromJson(expected['traits'], `${path}.traits`),
+    stored: expected['stored'] === undefined ? undefined : hintsFromJson(expected['stored'], `${path}.stored`),
     maps: new Map(
       Object.entries(object(expected['maps'] ?? {}, `${path}.maps`)).map(([map, content]) => [
         map,
@@ -151,6 +175,33 @@ function expectationFromJson(
       }),
     ),
     printk: printk as readonly string[] | undefined, // lines, as checked
+  };
+}
+
+/** `{"5": "0a000001", "9": ""}`: hex by key. */
+function traitsFromJson(json: unknown, path: string): Map<number, Uint8Array> {
+  return new Map(
+    Object.entries(object(json, path)).map(([key, hex]) => {
+      if (!/^\d{1,2}$/.test(key) || typeof hex !== 'string' || !/^([0-9a-fA-F]{2})*$/.test(hex.replaceAll(' ', '')))
+        throw bad(path, `${key}: a trait is a key from 0 to 63 and bytes as hex`);
+      const digits = hex.replaceAll(' ', '');
+      return [
+        Number(key),
+        Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16)),
+      ];
+    }),
+  );
+}
+
+function formatFromJson(json: unknown, path: string): Partial<TraitFormat> {
+  const { layout, placement } = members(json, ['layout', 'placement'], path);
+  if (layout !== undefined && !(typeof layout === 'string' && Object.hasOwn(traitLayouts, layout)))
+    throw bad(path, `layout is one of ${Object.keys(traitLayouts).join(', ')}`);
+  if (placement !== undefined && !(typeof placement === 'string' && Object.hasOwn(traitPlacements, placement)))
+    throw bad(path, `placement is one of ${Object.keys(traitPlacements).join(', ')}`);
+  return {
+    ...(layout === undefined ? {} : { layout: layout as TraitLayout }), // as just asked
+    ...(placement === undefined ? {} : { placement: placement as TraitPlacement }),
   };
 }
 

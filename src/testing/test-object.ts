@@ -20,7 +20,7 @@ export type TestEngine = EngineName | 'linux';
 export interface TestLoadOptions
   extends Pick<
     LoadOptions,
-    'seed' | 'clock' | 'cpu' | 'task' | 'network' | 'helperResults' | 'kconfig' | 'unverified'
+    'seed' | 'clock' | 'cpu' | 'task' | 'network' | 'metadata' | 'helperResults' | 'kconfig' | 'unverified'
   > {
   /** Default: what SLUICE_ENGINE says, else `jit`. */
   readonly engine?: TestEngine;
@@ -42,7 +42,7 @@ export interface TestRun extends RunResult {
   readonly input: Uint8Array | undefined;
 }
 
-export interface TestInput extends Pick<RunInput, 'repeat'> {
+export interface TestInput extends Pick<RunInput, 'repeat' | 'hints' | 'traits'> {
   readonly data?: Uint8Array;
   /** Fields by name, or bytes in the UAPI layout. */
   readonly context?: ContextValues | Uint8Array;
@@ -99,6 +99,8 @@ export async function loadForTest(
         ...(input.data === undefined ? {} : { data: input.data }),
         ...(input.repeat === undefined ? {} : { repeat: input.repeat }),
         ...(context === undefined ? {} : { context }),
+        ...(input.hints === undefined ? {} : { hints: input.hints }),
+        ...(input.traits === undefined ? {} : { traits: input.traits }),
       });
       return {
         ...result,
@@ -126,7 +128,18 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     pinToCpu(options.cpu ?? 0);
     return { object: await load(spec, { target: 'linux', programs }), printk: () => undefined };
   }
-  const { seed = 1n, clock, cpu, task, network, helperResults, kconfig, unverified = false, observe } = options;
+  const {
+    seed = 1n,
+    clock,
+    cpu,
+    task,
+    network,
+    metadata,
+    helperResults,
+    kconfig,
+    unverified = false,
+    observe,
+  } = options;
   const object = await load(spec, {
     engine,
     programs,
@@ -137,6 +150,7 @@ async function loadOn(spec: ObjectSpec, program: ProgramSpec, engine: TestEngine
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
     ...(network === undefined ? {} : { network }),
+    ...(metadata === undefined ? {} : { metadata }),
     ...(helperResults === undefined ? {} : { helperResults }),
     ...(kconfig === undefined ? {} : { kconfig }),
   });

@@ -4,6 +4,8 @@ import { basename } from 'node:path';
 import { InputError, InternalError, SluiceError, UnsupportedError } from '../errors.ts';
 import { readObject } from '../object/index.ts';
 import type { ObjectSpec } from '../object/spec.ts';
+import type { RunResult } from '../runtime/handles.ts';
+import { hintsToText } from '../runtime/hints.ts';
 import type { StepObserver } from '../runtime/interpreter-engine.ts';
 import { perCpuTypes } from '../runtime/typed-map.ts';
 import { contextValue } from './context-fields.ts';
@@ -60,10 +62,12 @@ async function runCase(
     durationMs: performance.now() - start,
   });
   if (engine === 'linux') {
-    const set = (['clock', 'seed', 'task', 'network', 'helperResults'] as const).filter(
+    const set = (['clock', 'seed', 'task', 'network', 'metadata', 'helperResults'] as const).filter(
       (each) => file[each] !== undefined,
     );
     if (set.length > 0) return result('skipped', [`the kernel's ${set.join(', ')} cannot be set`]);
+    if (test.expect.traits !== undefined || test.expect.stored !== undefined)
+      return result('skipped', ['the kernel keeps neither traits nor what bpf_xdp_store_rx_* store']);
     if (test.expect.printk !== undefined) return result('skipped', ["the kernel's trace pipe is everybody's"]);
   }
   let object: TestObject | undefined;
@@ -79,6 +83,7 @@ async function runCase(
       ...(file.cpu === undefined ? {} : { cpu: file.cpu }),
       ...(file.task === undefined ? {} : { task: file.task }),
       ...(file.network === undefined ? {} : { network: file.network }),
+      ...(file.metadata === undefined ? {} : { metadata: file.metadata }),
       ...(file.helperResults === undefined ? {} : { helperResults: file.helperResults }),
     });
     for (const data of test.before) object.run(data);
@@ -86,6 +91,8 @@ async function runCase(
       repeat: test.repeat,
       ...(test.packet === undefined ? {} : { data: test.packet }),
       ...(test.context === undefined ? {} : { context: test.context }),
+      ...(test.hints === undefined ? {} : { hints: test.hints }),
+      ...(test.traits === undefined ? {} : { traits: test.traits }),
     });
     const problems = check(test, object, run);
     return result(problems.length === 0 ? 'passed' : 'failed', problems);
@@ -114,6 +121,8 @@ function check({ expect }: TestCase, object: TestObject, run: TestRun): string[]
     const found = run.context === undefined ? undefined : contextValue(run.programType, run.context, field);
     note(`context ${field}`, differenceOf(value, found));
   }
+  if (expect.traits !== undefined) note('traits', different(traitTexts(expect.traits), traitTexts(run.traits)));
+  if (expect.stored !== undefined) note('stored', different(hintsToText(expect.stored), hintsToText(run.stored ?? {})));
   for (const [name, entries] of expect.maps) {
     const map = object.maps[name];
     if (map === undefined) {
@@ -132,4 +141,16 @@ function check({ expect }: TestCase, object: TestObject, run: TestRun): string[]
   for (const [name, records] of expect.events) note(`events ${name}`, differenceOf(records, object.events(name)));
   if (expect.printk !== undefined) note('printk', differenceOf(expect.printk, object.printk()));
   return problems;
+}
+
+/** `1=01000000 5=`: hex by key, in the order of keys. */
+function traitTexts(traits: RunResult['traits']): string {
+  const texts = [...(traits ?? [])]
+    .sort(([a], [b]) => a - b)
+    .map(([key, value]) => `${key}=${Buffer.from(value).toString('hex')}`);
+  return texts.length === 0 ? 'none' : texts.join(' ');
+}
+
+function different(expected: string, found: string): string | undefined {
+  return expected === found ? undefined : `expected ${expected}, found ${found}`;
 }

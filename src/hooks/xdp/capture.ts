@@ -6,6 +6,7 @@ import type { XdpHints } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { type Traits, traitsAfter, traitsOf } from '../traits.ts';
+import { captureDevice, type Device } from './device.ts';
 import { FramePool, refusal } from './frames.ts';
 import { storedAfter } from './hints.ts';
 import { xdpPlane } from './plane.ts';
@@ -40,11 +41,17 @@ export type FrameResult =
       readonly reason: InputError | UnsupportedError;
     };
 
+export interface CaptureOptions {
+  /** What the packets come through (default captureDevice: it knows when they came). */
+  readonly device?: Device;
+}
+
 /** Lazily runs `program` over `packets`. Frames are released when the iteration ends, early or not. */
 export function* runCapture(
   runtime: Runtime,
   program: Executable,
   packets: Iterable<CapturedPacket>,
+  { device = captureDevice }: CaptureOptions = {},
 ): Generator<FrameResult, void, undefined> {
   const pool = new FramePool(runtime, BATCH);
   try {
@@ -66,7 +73,12 @@ export function* runCapture(
       const reason = refusal(packet.data.length);
       if (reason !== undefined) waiting.push({ kind: 'refused', index, packet, reason });
       else {
-        pool.fill(filled++, packet.data, { timestampNs: packet.timestampNs, wireLength: packet.wireLength });
+        const { data, hints } = device.receive(packet);
+        pool.fill(filled++, data, {
+          timestampNs: packet.timestampNs,
+          wireLength: packet.wireLength - (packet.data.length - data.length),
+          ...(hints === undefined ? {} : { hints }),
+        });
         waiting.push({ kind: 'frame', index, packet });
       }
       index++;

@@ -3,6 +3,7 @@ import { xdp } from '../../abi/programs/xdp.ts';
 import type { Hook } from '../../runtime/hook.ts';
 import { testRunXdp } from './test-run.ts';
 
-export { type FrameResult, runCapture } from './capture.ts';
+export { type CaptureOptions, type FrameResult, runCapture } from './capture.ts';
+export { captureDevice, type Device, type NicOptions, nic, plainDevice, type Received, veth } from './device.ts';
 
 export const xdpHook: Hook = { declaration: xdp, testRun: testRunXdp };
