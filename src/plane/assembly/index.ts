@@ -54,6 +54,7 @@ export * from './kfuncs/rbtree';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export * from './kfuncs/timer';
+export * from './kfuncs/vnet';
 export * from './kfuncs/xdp-metadata';
 export * from './kfuncs/xdp-rx-meta';
 export * from './kfuncs/skb-trait';
@@ -96,6 +97,9 @@ export { allocator_free_later, epoch_depth, epoch_enter, epoch_exit, epoch_leave
 export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';
 export * from './slab/stats';
+export { steer_abort, steer_batch, steer_begin, steer_end } from './steering/batch';
+export { rss_compute } from './steering/rss';
+export { rss_key_table, rss_toeplitz, rss_toeplitz36 } from './steering/toeplitz';
 export { frame_traits, skb_traits } from './traits/areas';
 export { frame_forget_freed, skb_forget_freed } from './traits/epoch';
 export * from './ring/calls';

@@ -50,9 +50,12 @@ export const SKB_HWTSTAMP = 184;
 /** Size of struct __sk_buff: what a program may see of the descriptor. */
 export const SKB_CONTEXT_SIZE = 192;
 
-/** u32: first byte of the buffer, and one past its last. */
-export const SKB_HEAD = 192;
-export const SKB_END = 196;
+/** Fields that programs of type vnet_hash have behind it: u32 hash; u16 report; u16 queue. */
+export const SKB_VNET_HASH = 192;
+export const SKB_VNET_REPORT = 196;
+export const SKB_VNET_QUEUE = 198;
+export const SKB_VNET_CONTEXT_SIZE = 200;
+
 /** u32 addresses: link and network header, transport header or 0 where none was set. */
 export const SKB_MAC_HEADER = 200;
 export const SKB_NETWORK_HEADER = 204;
@@ -113,6 +116,11 @@ export const SKB_TRAITS_STATE = 736;
 export const SKB_TRAITS_EPOCH = 740;
 /** u64: number that programs give the packet (well-known trait packet_id), 0: none. */
 export const SKB_PACKET_ID = 744;
+/** u32: first byte of the buffer, and one past its last. */
+export const SKB_HEAD = 752;
+export const SKB_END = 756;
+/** u32: configuration of the device that the packet is steered by (layout/steering.ts), 0 for none. */
+export const SKB_STEER_CONFIGURATION = 760;
 export const SKB_TRAITS = 768;
 /** Bytes from one descriptor to the next in a batch. */
 export const SKB_DESCRIPTOR_SIZE = 1280;
