@@ -34,6 +34,9 @@ const SEED = 0x12345678;
 /** Operations of a round of the C peers: some hundred microseconds, so that most rounds are not interrupted. */
 const C_COUNT = 1 << 16;
 
+/** A round is measured in parts of about so many ms, for the same reason. */
+const SLICE_MS = 1;
+
 /** One side of the comparison that runs the object. */
 interface Side {
   readonly name: PeerName | 'ours';
@@ -47,6 +50,8 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
   const sides: Side[] = [];
   const peers = new MallocPeers(options.peers);
   const failures: string[] = [];
+  const slices = Math.max(1, Math.round(options.targetMs / SLICE_MS));
+  const parts = options.rounds * slices;
   try {
     const runtime = new Runtime({ cpus: 1, seed: 1n });
     sides.push({ name: 'ours', object: await load(spec, { runtime, policy: 'global' }) });
@@ -61,13 +66,14 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
     for (const each of chosen) {
       options.progress(cases.length, chosen.length, each.name);
       // Before and after ours: a machine whose speed drifts is unfair to nobody.
-      const before = runPeers(peers, each, options.rounds);
+      const before = runPeers(peers, each, parts);
       const times = await minima(
         sides.map((side) => timedRuns(side, each)),
         options.rounds,
         options.targetMs,
+        slices,
       );
-      const after = runPeers(peers, each, options.rounds);
+      const after = runPeers(peers, each, parts);
       const kernel = Object.fromEntries(sides.slice(1).map(({ name }, i) => [name, times[i + 1]! / each.operations]));
       const malloc = Object.fromEntries(
         before.map(([name, { ns }], i) => [name, Math.min(ns, after[i]![1].ns)] as const),
@@ -84,13 +90,13 @@ export async function benchMem(options: MemBenchOptions): Promise<BenchResult> {
       const kernel: Partial<Record<PeerName, number>> =
         linux === undefined ? {} : { 'linux-jit': await crossInKernel(linux) };
       const malloc = Object.fromEntries(
-        peers.names.map((name) => [name, peers.run(name, 'cross', C_COUNT, options.rounds).ns] as const),
+        peers.names.map((name) => [name, peers.run(name, 'cross', C_COUNT, parts).ns] as const),
       );
       cases.push({ case: 'cross', ours: here.ns, peers: { ...malloc, ...kernel } });
     }
     return benchResult('mem', cases, [
       'a time is of one pair of allocation and release, of one exchange there and back, of one update or delete; the loop around it is included on every side',
-      `each time is the shortest of ${options.rounds} rounds, in which the sides take turns`,
+      `each time is the shortest of ${parts} of about ${SLICE_MS} ms, in ${options.rounds} rounds in which the sides take turns`,
       'lifo, batch_128: 64 bytes; mixed: one after the other, somewhere, of 16384 objects of 16 sizes (16 to 1024 bytes) is replaced; C stores pointers where programs exchange kptrs',
       'list_push_pop and tree_add_remove: one more and one less of 512 nodes; overwrite: 8192 keys of 4 bytes, values of 8; add_del: 512 keys come and go; dynamic: BPF_F_NO_PREALLOC',
       'ours: policy global; dynamic and per-map: the same under these policies',

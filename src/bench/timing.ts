@@ -53,25 +53,27 @@ const WARM_UPS = 6;
 const WARM_UP_PAUSE = 15;
 
 /** Times of a call of several things, measured in turns, so that a machine whose speed drifts is unfair to nobody. */
-async function inTurns(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[][]> {
+async function inTurns(all: readonly Timed[], rounds: number, targetMs: number, slices = 1): Promise<number[][]> {
   for (let call = 0; call < WARM_UPS; call++) {
     for (const timed of all) calibrate(timed, targetMs / 4);
     await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE));
   }
-  const counts = all.map((timed) => calibrate(timed, targetMs));
+  const counts = all.map((timed) => Math.ceil(calibrate(timed, targetMs) / slices));
   const samples: number[][] = all.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, timed] of all.entries()) samples[i]!.push(once(timed, counts[i]!) / counts[i]!);
+    for (const [i, timed] of all.entries()) {
+      for (let slice = 0; slice < slices; slice++) samples[i]!.push(once(timed, counts[i]!) / counts[i]!);
+    }
   }
   return samples;
 }
 
 /**
  * The shortest time of each. Whatever else runs on the machine can only make a round longer: of many short rounds the shortest is the
- * thing itself.
+ * thing itself. With `slices` a round is measured in so many parts, each on its own: on a busy machine some of them are not interrupted.
  */
-export async function minima(all: readonly Timed[], rounds: number, targetMs: number): Promise<number[]> {
-  return (await inTurns(all, rounds, targetMs)).map((samples) => Math.min(...samples));
+export async function minima(all: readonly Timed[], rounds: number, targetMs: number, slices = 1): Promise<number[]> {
+  return (await inTurns(all, rounds, targetMs, slices)).map((samples) => Math.min(...samples));
 }
 
 /** The median time of each, for things whose rounds differ by themselves. */

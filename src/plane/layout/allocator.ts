@@ -44,11 +44,11 @@ export const OBJECT_MAX = 4088;
 export const ALLOCATION_MAX = 4194304;
 
 /**
- * Size classes: 16 32 48 64, then four per doubling (80 96 112 128 160 …) to 4 MiB. Number of the class of a size from 1 on: s = size - 1,
- * e = 31 - clz(s | 64), (e - 6) * 4 + (s >> (e - 2)). Objects of the first CACHED_CLASSES classes (to 4096 bytes) have caches.
+ * Size classes: multiples of 8 to 64, then four per doubling (80 96 112 128 160 …) to 4 MiB. Number of the class of a size from 1 on: s = size - 1,
+ * e = 31 - clz(s | 32), (e - 5) * 4 + (s >> (e - 2)). Objects of the first CACHED_CLASSES classes (to 4096 bytes) have caches.
  */
-export const CLASS_COUNT = 68;
-export const CACHED_CLASSES = 28;
+export const CLASS_COUNT = 72;
+export const CACHED_CLASSES = 32;
 
 /**
  * Inline. A cache belongs to (depot, class, CPU) and is an array of addresses of free objects: its head has two words, CACHE_TOP (address of the word that
@@ -70,7 +70,7 @@ export const CACHE_HEAD = 8;
 export const CACHE_TOP = 0;
 export const CACHE_LIMIT = 4;
 export const OBJECT_KEY = 4;
-/** Heads of one depot on one CPU, the first of which the next CPU's follow WORKER_SIZE bytes later; most depots that share such a block. */
+/** Bytes of the heads of one depot on one CPU, the first of which the next CPU's follow WORKER_SIZE bytes later; most depots that share such a block. */
 export const CACHE_HEADS = 256;
 
 /** u32 each: number of the allocator, references (maps, programs, handles), ALLOCATOR_ flags, depot. */
@@ -126,9 +126,9 @@ export const CLASS_SLABS = 4;
 export const CLASS_OUT = 8;
 export const CLASS_OBJECTS = 12;
 /** u32: where one object is handed over under the lock; numbers that the table of members has room for. */
-export const DEPOT_OBJECT = 1152;
-export const DEPOT_MEMBER_ROOM = 1156;
-export const DEPOT_SIZE = 1168;
+export const DEPOT_OBJECT = 1216;
+export const DEPOT_MEMBER_ROOM = 1220;
+export const DEPOT_SIZE = 1232;
 
 /** CPUs have caches; slabs have owners; caches are to be emptied and stay closed. */
 export const DEPOT_CACHED = 1;
@@ -185,7 +185,7 @@ export const STATS_CLASS_LIVE = 0;
 export const STATS_CLASS_CACHED = 4;
 export const STATS_CLASS_FREE = 8;
 export const STATS_CLASS_SLABS = 12;
-export const STATS_SIZE = 1176;
+export const STATS_SIZE = 1240;
 
 /** With checks, u16 an object at SLAB_STATES: STATE_ in the lower bits, generation above, 0 for memory that was never given out. */
 export const STATE_MASK = 3;

@@ -12,13 +12,13 @@ describe('Allocator', () => {
     expect(flows.stats()).toMatchObject({
       state: 'open',
       live: 3,
-      liveBytes: 112 + 64 + 320,
+      liveBytes: 112 + 56 + 320,
       quota: 1000,
       slabBytes: 3 * 16384,
       sharers: 1,
     });
     expect(flows.stats().classes.map(({ size, live, slabs }) => ({ size, live, slabs }))).toEqual([
-      { size: 64, live: 1, slabs: 1 },
+      { size: 56, live: 1, slabs: 1 },
       { size: 112, live: 1, slabs: 1 },
       { size: 320, live: 1, slabs: 1 },
     ]);

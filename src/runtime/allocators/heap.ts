@@ -40,7 +40,7 @@ export function readHeap(plane: PlaneInstance, allocator?: number): HeapSlab[] {
   exports.heap_mark(depot, bits, 0);
   const view = plane.view();
   const u32 = (at: number) => view.getUint32(at, true);
-  const isLive = (at: number) => ((view.getUint8(bits + (at >>> 7)) >> ((at >>> 4) & 7)) & 1) !== 0;
+  const isLive = (at: number) => ((view.getUint8(bits + (at >>> 6)) >> ((at >>> 3) & 7)) & 1) !== 0;
   const slabs: HeapSlab[] = [];
   for (let address = HEAP; address < u32(ROOT + ROOT_HEAP_TOP); address += SLAB_BYTES) {
     const entry = SLAB_TABLE + (address >>> SLAB_SHIFT) * SLAB_ENTRY;

@@ -152,7 +152,7 @@ function play(
     const at = planes[cpu]!.exports.allocator_alloc(model.address, size, holder) >>> 0;
     expect(at === 0 ? 'none' : 'some').toBe(source === 'none' ? 'none' : 'some');
     if (at === 0) return;
-    expect(at % 16).toBe(0);
+    expect(at % 8).toBe(0);
     marks = (marks + 1) & 0xff;
     const mark = marks;
     plane.bytes().fill(mark, at, at + bytes);

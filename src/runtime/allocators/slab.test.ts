@@ -8,20 +8,21 @@ const plane = (cpus = 1) => createPlane(createMemory(cpus, 1n)).exports;
 
 /** Bytes of the size class, as layout/allocator.ts states the classes. */
 function rounded(size: number): number {
-  if (size <= 64) return Math.max(16, Math.ceil(size / 16) * 16);
+  if (size <= 64) return Math.max(8, Math.ceil(size / 8) * 8);
   const step = 2 ** (Math.floor(Math.log2(size - 1)) - 2);
   return Math.ceil(size / step) * step;
 }
 
 describe('size classes', () => {
-  it('have at most a fifth of waste above 64 bytes, and are multiples of 16', () => {
+  it('fit whole words to 64 bytes exactly, waste at most a fifth above, and are multiples of 8', () => {
     const { allocator_rounded } = plane();
     for (let size = 0; size <= 5000; size++) expect(allocator_rounded(size)).toBe(rounded(size));
     for (let size = 4096; size <= ALLOCATION_MAX; size = Math.ceil(size * 1.01)) {
       expect(allocator_rounded(size)).toBe(rounded(size));
-      expect(rounded(size) % 16).toBe(0);
+      expect(rounded(size) % 8).toBe(0);
       expect(rounded(size) / size).toBeLessThan(1.26);
     }
+    for (let size = 8; size <= 64; size += 8) expect(allocator_rounded(size)).toBe(size);
     expect(allocator_rounded(ALLOCATION_MAX)).toBe(ALLOCATION_MAX);
     expect(allocator_rounded(ALLOCATION_MAX + 1)).toBe(0);
   });
@@ -57,7 +58,7 @@ describe('an allocator', () => {
                 if (quota !== null && bytes + rounded(size) > quota) expect(at).toBe(0);
                 else {
                   expect(at).not.toBe(0);
-                  expect(at % 16).toBe(0);
+                  expect(at % 8).toBe(0);
                   expect(exports.allocator_of(at)).toBe(allocator);
                   mark = (mark + 1) & 0xff;
                   instance.bytes().fill(mark, at, at + rounded(size));

@@ -67,7 +67,7 @@ export interface AllocatorStats {
 
 /** Bytes of the objects of a class (layout/allocator.ts). */
 export function classBytes(number: number): number {
-  return number < 4 ? (number + 1) * 16 : ((number & 3) + 5) * 2 ** ((number >> 2) + 3);
+  return number < 4 ? (number + 1) * 8 : ((number & 3) + 5) * 2 ** ((number >> 2) + 2);
 }
 
 export function readStats(plane: PlaneInstance, allocator: number): AllocatorStats {

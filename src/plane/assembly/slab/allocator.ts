@@ -129,7 +129,7 @@ export function allocator_rounded(size: u32): u32 {
 }
 
 /**
- * Address of at least `size` bytes, aligned to 16 (their content is what was there, the first 8 bytes apart), 0: the quota or the memory does not allow it, or it is more
+ * Address of at least `size` bytes, aligned to 8 (their content is what was there, the first 8 bytes apart), 0: the quota or the memory does not allow it, or it is more
  * than ALLOCATION_MAX. @param holder who asks, for reservations; 0: nobody.
  */
 export function allocator_alloc(allocator: usize, size: u32, holder: u32): usize {

@@ -8,14 +8,14 @@ import { WASM_PAGE } from '../../layout/memory';
 export function class_of(size: u32): u32 {
   // Without a branch: sizes come in any order.
   const s = size - <u32>(size != 0);
-  const e = 31 - clz<u32>(s | 64);
-  return ((e - 6) << 2) + (s >> (e - 2));
+  const e = 31 - clz<u32>(s | 32);
+  return ((e - 5) << 2) + (s >> (e - 2));
 }
 
 /** Bytes of the objects of a class. */
 export function class_bytes(number: u32): u32 {
-  if (number < 4) return (number + 1) << 4;
-  return ((number & 3) + 5) << ((number >> 2) + 3);
+  if (number < 4) return (number + 1) << 3;
+  return ((number & 3) + 5) << ((number >> 2) + 2);
 }
 
 /**

@@ -5,7 +5,7 @@ import { object_put, objects_take, slabs_trim } from './slab';
 import { DEPOT_LOCK, DEPOT_OBJECT, OBJECT_KEY } from '../../layout/allocator';
 import { META_DEPOT, ROOT, ROOT_FREE_KEY } from '../../layout/memory';
 
-/** At least `size` bytes of zeros, aligned to 16; 0: no memory. */
+/** At least `size` bytes of zeros, aligned to 8; 0: no memory. */
 export function meta_alloc(size: u32): usize {
   const at = <usize>META_DEPOT + DEPOT_OBJECT;
   lock(META_DEPOT + DEPOT_LOCK);
