@@ -22,7 +22,7 @@ const allowed = {
   runtime: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net', 'traits'],
   hooks: ['isa', 'btf', 'abi', 'object', 'verifier', 'jit', 'interpreter', 'plane', 'net', 'traits', 'runtime'],
   witness: ['isa', 'btf', 'abi', 'object', 'verifier', 'interpreter', 'net', 'runtime', 'hooks'],
-  linux: ['isa', 'btf', 'abi', 'object', 'net', 'traits', 'runtime', 'plane'],
+  linux: ['isa', 'btf', 'abi', 'object', 'net', 'traits', 'runtime', 'hooks', 'plane'],
   testing: ['isa', 'btf', 'abi', 'object', 'net', 'traits', 'runtime', 'hooks', 'linux', '.'],
   bench: [
     'isa',

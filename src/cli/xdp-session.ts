@@ -1,5 +1,5 @@
 /** A program on an interface, wherever it runs: what `sluice xdp attach` drives. */
-import type { LiveFrame } from '../linux/af-xdp.ts';
+import type { LiveFrame } from '../linux/live-frame.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import type { MapInput } from './map-input.ts';

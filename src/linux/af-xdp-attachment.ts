@@ -4,27 +4,53 @@
  */
 import { readdirSync } from 'node:fs';
 import { xdpAction } from '../abi/programs/xdp.ts';
+import { InputError } from '../errors.ts';
 import { assemble } from '../isa/assembler.ts';
+import type { ObjectSpec } from '../object/spec.ts';
 import type { Executable } from '../runtime/hook.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { type AfXdpCounters, AfXdpSocket, type LiveFrame } from './af-xdp.ts';
+import { AfXdpSocket, type FrameMetadata } from './af-xdp.ts';
+import { type AfXdpCounters, sumCounters } from './af-xdp-counters.ts';
 import type { XdpStatistics } from './af-xdp-layout.ts';
+import type { ChecksumOffload, CopyMode } from './af-xdp-setup.ts';
 import { createMap, MapElements } from './bpf-maps.ts';
 import { close } from './ffi.ts';
 import { attachXdp, type KernelLink, type XdpMode } from './links.ts';
+import type { LinuxMap } from './linux-map.ts';
+import type { LiveFrame } from './live-frame.ts';
+import { type LinuxObject, loadLinux } from './load.ts';
 import { interfaceIndex } from './netdev.ts';
 import { type KernelProgram, loadRaw } from './programs.ts';
 import { ReadableWait } from './sockets.ts';
 import { SyscallError } from './syscall-error.ts';
+import { passingObject, withSockets } from './xsk-ingress.ts';
 
 export interface AfXdpAttachOptions {
   /** How the redirecting program is attached (default auto: native where the driver can). */
   readonly mode?: Extract<XdpMode, 'auto' | 'generic' | 'native'>;
-  readonly copy?: 'auto' | 'copy' | 'zerocopy';
+  readonly copy?: CopyMode;
   /** Frames of each queue (default 4096). */
   readonly frames?: number;
   /** Interface that passed frames are sent out of (queue 0); without it they end here. */
   readonly passTo?: string;
+  /** TCP and UDP checksums of what is sent (default none: frames leave as they are). */
+  readonly checksums?: ChecksumOffload;
+  /**
+   * A program in the kernel before the sockets: its XDP_PASS comes here, other verdicts are the kernel's. Maps of type xskmap that the object has get
+   * the sockets, by queue, for programs that redirect by themselves.
+   */
+  readonly ingress?: IngressProgram;
+  /** What comes before the data of each packet (default none). With `traits` and `opaque` the kernel's side seals what the ingress program left. */
+  readonly metadata?: FrameMetadata;
+  /** True: the driver's hash, VLAN and time come with each packet, for bpf_xdp_metadata_rx_* here. Native mode, Linux 6.3, and a driver that has them. */
+  readonly hints?: boolean;
+}
+
+export interface IngressProgram {
+  readonly object: ObjectSpec;
+  readonly program: string;
+  /** Is called with the loaded object before it is attached, to fill its maps. */
+  readonly prepare?: (object: LinuxObject) => void;
 }
 
 /** How long one wait lasts: how late a stop is seen at worst. */
@@ -36,8 +62,9 @@ const BUSY_MS = 10;
 export class AfXdpAttachment {
   readonly sockets: readonly AfXdpSocket[];
   readonly link: KernelLink;
+  /** The ingress program's object; its maps can be read while packets come. */
+  readonly ingress: LinuxObject | undefined;
   readonly #program: KernelProgram;
-  readonly #map: number;
   readonly #wait: ReadableWait;
   #executable: Executable;
   #waiting: Promise<unknown> = Promise.resolve();
@@ -55,6 +82,8 @@ export class AfXdpAttachment {
           queue,
           ...(options.copy === undefined ? {} : { copy: options.copy }),
           ...(options.frames === undefined ? {} : { frames: options.frames }),
+          ...(options.checksums === undefined ? {} : { checksums: options.checksums }),
+          metadata: options.metadata ?? (options.hints === true ? 'opaque' : 'none'),
         });
         undo.push(() => socket.close());
         sockets.push(socket);
@@ -67,14 +96,13 @@ export class AfXdpAttachment {
           ...(options.frames === undefined ? {} : { frames: options.frames }),
         });
       }
-      this.#map = createMap({ type: 'xskmap', keySize: 4, valueSize: 4, maxEntries: queues, name: 'sluice_xsks' });
-      undo.push(() => close(this.#map));
-      connect(this.#map, sockets);
-      this.#program = redirectProgram(this.#map);
-      undo.push(() => this.#program.close());
+      const { program: redirecting, object } = redirectingProgram(sockets, ifindex, options);
+      this.ingress = object;
+      this.#program = redirecting;
+      undo.push(() => (object ?? redirecting).close());
       // Frames must be in the fill rings before the first packet comes.
       for (const socket of sockets) socket.prepare();
-      this.link = attachXdp(this.#program, ifindex, options.mode ?? 'auto');
+      this.link = attachXdp(this.#program, ifindex, options.hints === true ? 'native' : (options.mode ?? 'auto'));
     } catch (error) {
       for (const step of undo.reverse()) step();
       throw error;
@@ -164,21 +192,8 @@ export class AfXdpAttachment {
     this.link.close();
     await this.#waiting;
     for (const socket of this.sockets) socket.close();
-    this.#program.close();
-    close(this.#map);
+    (this.ingress ?? this.#program).close();
   }
-}
-
-function sumCounters(a: AfXdpCounters, b: AfXdpCounters): AfXdpCounters {
-  return {
-    packets: a.packets + b.packets,
-    bytes: a.bytes + b.bytes,
-    verdicts: a.verdicts.map((count, i) => count + b.verdicts[i]!),
-    sent: a.sent + b.sent,
-    passedOn: a.passedOn + b.passedOn,
-    txFull: a.txFull + b.txFull,
-    unreachable: a.unreachable + b.unreachable,
-  };
 }
 
 /** Receive queues of an interface, as sysfs lists them; 1 where it does not. */
@@ -190,26 +205,72 @@ function receiveQueues(name: string): number {
   }
 }
 
-function connect(map: number, sockets: readonly AfXdpSocket[]): void {
-  const elements = new MapElements(map, 4, 4);
-  for (const socket of sockets) {
-    new DataView(elements.key.buffer).setUint32(0, socket.queue, true);
-    new DataView(elements.value.buffer).setUint32(0, socket.fd, true);
-    const result = elements.update();
-    if (result < 0) throw new SyscallError('bpf(BPF_MAP_UPDATE_ELEM)', -result, 'map sluice_xsks');
+/** What is attached; `object` where it is one of an object. */
+function redirectingProgram(
+  sockets: readonly AfXdpSocket[],
+  ifindex: number,
+  { ingress, metadata, hints = false }: AfXdpAttachOptions,
+): { readonly program: KernelProgram; readonly object: LinuxObject | undefined } {
+  const seal = metadata === 'traits' || metadata === 'opaque' || hints;
+  if (hints && typeof metadata === 'number')
+    throw new InputError(
+      'SLUICE_AFXDP_METADATA',
+      `hints are sealed; ${metadata} bytes of metadata without a seal are not`,
+    );
+  if (ingress === undefined && !seal) return { program: plainProgram(sockets), object: undefined };
+  const given = ingress?.object ?? passingObject();
+  const name = ingress?.program ?? 'to_socket';
+  const spec = withSockets(given, name, { queues: sockets.length, seal, hints });
+  const programs = [name, ...tailCallTargets(given)];
+  const object = loadLinux(spec, { programs, ...(hints ? { device: ifindex } : {}) });
+  try {
+    for (const map of Object.values(object.maps)) if (map.type === 'xskmap') connect(map, sockets);
+    ingress?.prepare?.(object);
+  } catch (error) {
+    object.close();
+    throw error;
   }
+  return { program: object.programs[name]!, object };
 }
 
-/** Packets of a queue without a socket go on to the stack. */
-function redirectProgram(map: number): KernelProgram {
-  const text = `
+/** Programs that the object puts into program arrays. */
+function tailCallTargets({ maps }: ObjectSpec): string[] {
+  return [...maps.values()].flatMap(({ type, contents }) =>
+    type === 'prog_array' && contents.kind === 'references' ? [...contents.targets.values()] : [],
+  );
+}
+
+function connect(map: LinuxMap, sockets: readonly AfXdpSocket[]): void {
+  for (const { queue, fd } of sockets) if (queue < map.kernel.maxEntries) map.raw.update(word(queue), word(fd));
+}
+
+function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+/** Packets of a queue without a socket go on to the stack. Five instructions, and no BTF. */
+function plainProgram(sockets: readonly AfXdpSocket[]): KernelProgram {
+  const map = createMap({ type: 'xskmap', keySize: 4, valueSize: 4, maxEntries: sockets.length, name: 'sluice_xsks' });
+  try {
+    const elements = new MapElements(map, 4, 4);
+    for (const socket of sockets) {
+      new DataView(elements.key.buffer).setUint32(0, socket.queue, true);
+      new DataView(elements.value.buffer).setUint32(0, socket.fd, true);
+      const result = elements.update();
+      if (result < 0) throw new SyscallError('bpf(BPF_MAP_UPDATE_ELEM)', -result, 'map sluice_xsks');
+    }
+    const text = `
     r2 = *(u32 *)(r1 + 16)
     r1 = 0 ll
     r3 = ${xdpAction.pass}
     call 51
     exit`;
-  const insns = assemble(text, { syntax: 'llvm' }).insns.map((insn) =>
-    insn.opcode === 0x18 ? { ...insn, src: 1, imm: map } : insn,
-  );
-  return loadRaw(insns, 'xdp', 'GPL', { name: 'sluice_to_xsk' });
+    const insns = assemble(text, { syntax: 'llvm' }).insns.map((insn) =>
+      insn.opcode === 0x18 ? { ...insn, src: 1, imm: map } : insn,
+    );
+    // The program holds the map.
+    return loadRaw(insns, 'xdp', 'GPL', { name: 'sluice_to_xsk' });
+  } finally {
+    close(map);
+  }
 }

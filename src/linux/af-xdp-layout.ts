@@ -34,12 +34,27 @@ export const XDP_OPTIONS_ZEROCOPY = 1 << 0;
 export const RING_OFFSETS_SIZE = 32;
 export const MMAP_OFFSETS = { rx: 0, tx: 32, fill: 64, completion: 96 } as const;
 
+/** xdp_umem_reg.flags: sums of sent frames by the kernel in software; sent frames have metadata before them. */
+export const XDP_UMEM_TX_SW_CSUM = 1 << 1;
+export const XDP_UMEM_TX_METADATA_LEN = 1 << 2;
+
+export interface UmemRegistration {
+  readonly address: number;
+  readonly length: number;
+  readonly chunkSize: number;
+  readonly flags: number;
+  /** Bytes before the data of sent frames. */
+  readonly txMetadata: number;
+}
+
 /** struct xdp_umem_reg: u64 addr, u64 len, u32 chunk_size, u32 headroom, u32 flags, u32 tx_metadata_len. */
-export function umemRegistration(address: number, length: number, chunkSize: number): Uint8Array {
+export function umemRegistration(umem: UmemRegistration): Uint8Array {
   const view = new DataView(new ArrayBuffer(32));
-  view.setBigUint64(0, BigInt(address), true);
-  view.setBigUint64(8, BigInt(length), true);
-  view.setUint32(16, chunkSize, true);
+  view.setBigUint64(0, BigInt(umem.address), true);
+  view.setBigUint64(8, BigInt(umem.length), true);
+  view.setUint32(16, umem.chunkSize, true);
+  view.setUint32(24, umem.flags, true);
+  view.setUint32(28, umem.txMetadata, true);
   return new Uint8Array(view.buffer);
 }
 

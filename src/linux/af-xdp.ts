@@ -2,33 +2,21 @@
  * An AF_XDP socket inside the program memory: the UMEM is registered over its pages, and the four rings are mapped over others, so that the
  * plane's loop (plane/assembly/hooks/xsk.ts) reads and writes them without a call. Here: creation, the system calls, the end.
  */
-import { InputError, UnsupportedError } from '../errors.ts';
-import {
-  FRAME_DATA,
-  FRAME_DATA_END,
-  FRAME_DESCRIPTOR_SIZE,
-  FRAME_VERDICT,
-  XDP_FRAME_SIZE,
-} from '../plane/layout/frame.ts';
-import { WASM_PAGE } from '../plane/layout/memory.ts';
+import { InputError, SluiceError } from '../errors.ts';
+import { FRAME_DESCRIPTOR_SIZE, FRAME_VERDICT, XDP_FRAME_SIZE } from '../plane/layout/frame.ts';
+import { ROOT, ROOT_TRAIT_PLACEMENT, WASM_PAGE } from '../plane/layout/memory.ts';
+import { TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../plane/layout/trait.ts';
 import * as layout from '../plane/layout/xsk.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { Executable } from '../runtime/hook.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { type AfXdpCounters, readCounters } from './af-xdp-counters.ts';
 import * as xdp from './af-xdp-layout.ts';
-import {
-  addressOf,
-  close,
-  MAP_ANONYMOUS,
-  MAP_FIXED,
-  MAP_PRIVATE,
-  MAP_SHARED,
-  mmap,
-  PROT_READ,
-  PROT_WRITE,
-  syscall,
-} from './ffi.ts';
-import { bindSocket, MSG_DONTWAIT, openSocket, SOCK_RAW, setSocketOption, socketOption } from './sockets.ts';
+import { machineAddress, XskRings } from './af-xdp-rings.ts';
+import { bindXsk, type ChecksumOffload, type CopyMode, openXsk, registerUmem } from './af-xdp-setup.ts';
+import { close, syscall } from './ffi.ts';
+import { LiveFrame } from './live-frame.ts';
+import { MSG_DONTWAIT, socketOption } from './sockets.ts';
 import { errnoName, SyscallError } from './syscall-error.ts';
 
 /** The plane's functions on a socket, by the address of its structure (plane/assembly/hooks/xsk.ts). */
@@ -36,59 +24,50 @@ interface XskPlane {
   xsk_fetch(xsk: number): number;
   xsk_dispose(xsk: number): void;
   xsk_run(xsk: number, entry: number, limit: number): number;
+  xsk_wanted(xsk: number): number;
   xsk_unsent(xsk: number): number;
+  xsk_take_spare(xsk: number): number;
+  xsk_transmit(xsk: number, offset: number, length: number, options: number): number;
+  xsk_release(xsk: number, chunk: number): void;
   xdp_run_batch(entry: number, frames: number, count: number): void;
 }
+
+/**
+ * What lies in the frames before the data, left by a program in the kernel. `traits`, `opaque`: as long as the seal says that xsk-ingress.ts puts there (traits are in
+ * the runtime's layout, and become the packet's wherever the runtime keeps them); a number: so many bytes, a multiple of 4, always.
+ */
+export type FrameMetadata = 'none' | 'traits' | 'opaque' | number;
 
 export interface AfXdpOptions {
   readonly queue?: number;
   /** Frames of 4 KiB, a power of two from 128 to 8192 (default 4096). RX and TX ring hold half of them each. */
   readonly frames?: number;
   /** `auto` (default): zero-copy where the driver can, else copy. */
-  readonly copy?: 'auto' | 'copy' | 'zerocopy';
+  readonly copy?: CopyMode;
+  readonly metadata?: FrameMetadata;
+  /** TCP and UDP checksums of what is sent, by struct xsk_tx_metadata (default none). `software` is for copy mode. */
+  readonly checksums?: ChecksumOffload;
   /** Uses the UMEM of this socket, as a way out for its passed frames: nothing is received. Closed with that socket. */
   readonly passFrom?: AfXdpSocket;
+  /** As passFrom, for its frames that are redirected to this interface. */
+  readonly redirectFrom?: AfXdpSocket;
 }
 
-/** Packets by verdict, and what became of them. All count from the opening of the socket. */
-export interface AfXdpCounters {
-  readonly packets: number;
-  readonly bytes: number;
-  /** Indexed by enum xdp_action; the sixth element counts values that are none. */
-  readonly verdicts: readonly number[];
-  /** Given to the kernel to send: XDP_TX, and redirects to the interface that the packet came from. */
-  readonly sent: number;
-  /** XDP_PASS frames sent by the `passFrom` socket. */
-  readonly passedOn: number;
-  /** Dropped, because a TX ring was full. */
-  readonly txFull: number;
-  /** XDP_REDIRECT to where no socket leads; dropped. */
-  readonly unreachable: number;
+/** One frame that is sent from here. */
+export interface Transmission {
+  /** The checksum of the bytes from `start` on goes to `start + offset`, where the pseudo header's sum lies: xsk_tx_metadata.request. Needs the option `checksums`. */
+  readonly checksum?: { readonly start: number; readonly offset: number };
 }
 
-/** A frame of the current batch, after the program. Its bytes are good until the callback returns. */
-export interface LiveFrame {
-  readonly verdict: number;
-  readonly data: Uint8Array;
-}
-
-// Places in the control pages: the structure, the batch's descriptors, the stack of free frames.
+// Places in the control pages: the structure, targets of redirects, the batch's descriptors, the stacks of free frames, blocks of traits.
+const TARGETS_AT = 0x400;
 const BATCH_AT = 0x1000;
 const STACK_AT = BATCH_AT + layout.XSK_BATCH * FRAME_DESCRIPTOR_SIZE;
 const MOST_FRAMES = 8192;
-
-const rings = [
-  { name: 'rx', at: layout.XSK_RX, page: xdp.XDP_PGOFF_RX_RING, option: xdp.XDP_RX_RING, entry: 16 },
-  { name: 'tx', at: layout.XSK_TX, page: xdp.XDP_PGOFF_TX_RING, option: xdp.XDP_TX_RING, entry: 16 },
-  { name: 'fill', at: layout.XSK_FILL, page: xdp.XDP_UMEM_PGOFF_FILL_RING, option: xdp.XDP_UMEM_FILL_RING, entry: 8 },
-  {
-    name: 'completion',
-    at: layout.XSK_COMPLETION,
-    page: xdp.XDP_UMEM_PGOFF_COMPLETION_RING,
-    option: xdp.XDP_UMEM_COMPLETION_RING,
-    entry: 8,
-  },
-] as const;
+/** One frame of so many is never received into: it is for copies and for what is sent from here. */
+const SPARE_PART = 32;
+/** Where a packet that is sent from here begins in its frame: as a received one. */
+const SEND_AT = 256;
 
 export class AfXdpSocket {
   readonly fd: number;
@@ -104,8 +83,12 @@ export class AfXdpSocket {
   readonly #umemBytes: number;
   readonly #controlBytes: number;
   readonly #ownsUmem: boolean;
-  readonly #mapped: { readonly address: number; readonly size: number }[] = [];
+  readonly #rings: XskRings;
+  readonly #checksums: ChecksumOffload;
+  readonly #frames: number;
   #passTo: AfXdpSocket | undefined;
+  /** Interfaces that redirects lead to. */
+  readonly #targets: AfXdpSocket[] = [];
   #open = true;
 
   /**
@@ -113,8 +96,9 @@ export class AfXdpSocket {
    * it; InputError `SLUICE_LINUX_EBUSY` for a queue that has a socket, `SLUICE_LINUX_EINVAL` for one that is not there.
    */
   constructor(runtime: Runtime, ifindex: number, options: AfXdpOptions = {}) {
-    const { passFrom } = options;
-    const frames = options.frames ?? 4096;
+    const { passFrom, redirectFrom } = options;
+    const shared = passFrom ?? redirectFrom;
+    const frames = options.frames ?? (shared === undefined ? 4096 : shared.#frames);
     if (!Number.isInteger(Math.log2(frames)) || frames < 128 || frames > MOST_FRAMES)
       throw new InputError(
         'SLUICE_AFXDP_FRAMES',
@@ -124,26 +108,33 @@ export class AfXdpSocket {
     this.queue = options.queue ?? 0;
     this.#runtime = runtime;
     this.#plane = runtime.plane.exports as unknown as XskPlane; // fixed by the plane's sources
-    this.#ownsUmem = passFrom === undefined;
-    this.#controlBytes = this.#ownsUmem ? STACK_AT + frames * 4 : WASM_PAGE;
+    this.#ownsUmem = shared === undefined;
+    this.#checksums = options.checksums ?? 'none';
+    this.#frames = frames;
+    this.#rings = new XskRings(runtime);
+    const sides = runtime.view().getUint32(ROOT + ROOT_TRAIT_PLACEMENT, true) === TRAITS_SIDE;
+    const sidesAt = STACK_AT + frames * 4;
+    this.#controlBytes = this.#ownsUmem ? sidesAt + (sides ? layout.XSK_BATCH * TRAITS_SIDE_SIZE : 0) : WASM_PAGE;
     this.#umemBytes = frames * XDP_FRAME_SIZE;
-    this.fd = open();
+    const metadata = metadataWord(options.metadata ?? 'none');
+    this.fd = openXsk();
     let umem = 0;
     let control = 0;
     try {
       control = runtime.allocatePages(this.#controlBytes);
-      umem = passFrom === undefined ? runtime.allocatePages(this.#umemBytes) : passFrom.#umem;
+      umem = shared === undefined ? runtime.allocatePages(this.#umemBytes) : shared.#umem;
       this.address = control;
       this.#umem = umem;
-      if (this.#ownsUmem) registerUmem(this.fd, this.#machineAddress(umem), this.#umemBytes);
-      this.#createRings(frames);
-      this.#fillStructure(frames);
-      this.#bind(options);
+      if (this.#ownsUmem) registerUmem(this.fd, machineAddress(runtime, umem), this.#umemBytes, this.#checksums);
+      this.#rings.create(this.fd, control, frames, this.#ownsUmem);
+      this.#fillStructure(frames, metadata, sides ? control + sidesAt : 0);
+      bindXsk(this.fd, { ifindex, queue: this.queue, copy: options.copy ?? 'auto', sharedFd: shared?.fd });
       this.zeroCopy = this.#isZeroCopy();
       if (passFrom !== undefined) passFrom.#passThrough(this);
+      else if (redirectFrom !== undefined) redirectFrom.#addTarget(ifindex, this);
     } catch (error) {
       close(this.fd);
-      this.#unmap();
+      this.#rings.unmap();
       if (control !== 0) runtime.freePages(control, this.#controlBytes);
       if (umem !== 0 && this.#ownsUmem) runtime.freePages(umem, this.#umemBytes);
       throw error;
@@ -159,14 +150,20 @@ export class AfXdpSocket {
     let done = 0;
     try {
       if (program.entry !== 0 && each === undefined) {
-        done = program.enter(() => this.#plane.xsk_run(this.address, program.entry, limit));
+        while (done < limit) {
+          done += program.enter(() => this.#plane.xsk_run(this.address, program.entry, limit - done));
+          if (!this.#openTargets()) break;
+          this.#plane.xsk_dispose(this.address);
+        }
       } else {
         while (done < limit) {
           const count = this.#plane.xsk_fetch(this.address);
           if (count === 0) break;
           done += count;
           this.#runBatch(program, count);
-          if (each !== undefined) for (let i = 0; i < count; i++) each(this.#frame(i));
+          if (each !== undefined)
+            for (let i = 0; i < count; i++) each(new LiveFrame(this.#runtime, this.#descriptor(i)));
+          this.#openTargets();
           this.#plane.xsk_dispose(this.address);
           this.send();
         }
@@ -189,20 +186,43 @@ export class AfXdpSocket {
   send(): void {
     this.#kick();
     if (this.#passTo !== undefined) this.#passTo.#kick();
+    for (const target of this.#targets) target.#kick();
+  }
+
+  /**
+   * Sends a packet of its own, out of the frames that are not received into; false: none of them is free now, or the TX ring is full. It leaves with
+   * the next `send()`.
+   */
+  transmit(data: Uint8Array, { checksum }: Transmission = {}): boolean {
+    if (data.length > XDP_FRAME_SIZE - SEND_AT)
+      throw new InputError('SLUICE_PACKET_LENGTH', `${data.length} bytes: a frame takes ${XDP_FRAME_SIZE - SEND_AT}`);
+    if (checksum !== undefined && this.#checksums === 'none')
+      throw new InputError(
+        'SLUICE_AFXDP_CHECKSUMS',
+        "a checksum needs a socket with the option checksums: 'device' or 'software'",
+      );
+    if (checksum !== undefined && checksum.start + checksum.offset + 2 > data.length)
+      throw new InputError('SLUICE_AFXDP_CHECKSUMS', `the checksum lies beyond the packet's ${data.length} bytes`);
+    const chunk = this.#plane.xsk_take_spare(this.address) >>> 0;
+    if (chunk === NO_CHUNK) return false;
+    const at = this.#umem + chunk + SEND_AT;
+    this.#runtime.bytes().set(data, at);
+    if (checksum !== undefined) {
+      const view = this.#runtime.view();
+      const request = at - layout.TX_METADATA_SIZE;
+      view.setBigUint64(request + layout.TX_METADATA_FLAGS, BigInt(layout.XDP_TXMD_FLAGS_CHECKSUM), true);
+      view.setUint16(request + layout.TX_METADATA_CSUM_START, checksum.start, true);
+      view.setUint16(request + layout.TX_METADATA_CSUM_OFFSET, checksum.offset, true);
+      view.setBigUint64(request + layout.TX_METADATA_LAUNCH_TIME, 0n, true);
+    }
+    const options = checksum === undefined ? 0 : layout.XDP_TX_METADATA;
+    if (this.#plane.xsk_transmit(this.address, chunk + SEND_AT, data.length, options) !== 0) return true;
+    this.#plane.xsk_release(this.address, chunk);
+    return false;
   }
 
   counters(): AfXdpCounters {
-    const view = this.#runtime.view();
-    const read = (at: number) => Number(view.getBigUint64(this.address + at, true));
-    return {
-      packets: read(layout.XSK_PACKETS),
-      bytes: read(layout.XSK_BYTES),
-      verdicts: Array.from({ length: layout.XSK_VERDICT_COUNT }, (_, i) => read(layout.XSK_VERDICTS + i * 8)),
-      sent: read(layout.XSK_SENT),
-      passedOn: read(layout.XSK_PASSED_ON),
-      txFull: read(layout.XSK_TX_FULL),
-      unreachable: read(layout.XSK_UNREACHABLE),
-    };
+    return readCounters(this.#runtime.view(), this.address);
   }
 
   statistics(): xdp.XdpStatistics {
@@ -213,8 +233,9 @@ export class AfXdpSocket {
     if (!this.#open) return;
     this.#open = false;
     this.#passTo?.close();
+    for (const target of this.#targets) target.close();
     close(this.fd);
-    this.#unmap();
+    this.#rings.unmap();
     this.#runtime.freePages(this.address, this.#controlBytes);
     if (this.#ownsUmem) this.#runtime.freePages(this.#umem, this.#umemBytes);
   }
@@ -232,16 +253,8 @@ export class AfXdpSocket {
     }
   }
 
-  #frame(index: number): LiveFrame {
-    const view = this.#runtime.view();
-    const frame = this.address + BATCH_AT + index * FRAME_DESCRIPTOR_SIZE;
-    const from = view.getUint32(frame + FRAME_DATA, true);
-    const end = view.getUint32(frame + FRAME_DATA_END, true);
-    return { verdict: view.getUint32(frame + FRAME_VERDICT, true), data: this.#runtime.bytes().subarray(from, end) };
-  }
-
-  #machineAddress(offset: number): number {
-    return addressOf(this.#runtime.bytes()) + offset;
+  #descriptor(index: number): number {
+    return this.address + BATCH_AT + index * FRAME_DESCRIPTOR_SIZE;
   }
 
   #passThrough(socket: AfXdpSocket): void {
@@ -250,79 +263,54 @@ export class AfXdpSocket {
     this.#runtime.view().setUint32(this.address + layout.XSK_PASS_TO, socket.address, true);
   }
 
-  #createRings(frames: number): void {
-    const { fd } = this;
-    const entries = { rx: frames / 2, tx: frames / 2, fill: frames, completion: frames };
-    for (const { name, option } of rings) {
-      // A way out receives nothing, but the kernel wants a fill ring where the interface is another one.
-      if (name === 'rx' && !this.#ownsUmem) continue;
-      setSocketOption(fd, xdp.SOL_XDP, option, entries[name]);
-    }
-    const offsets = socketOption(fd, xdp.SOL_XDP, xdp.XDP_MMAP_OFFSETS, 4 * xdp.RING_OFFSETS_SIZE);
-    const view = new DataView(offsets.buffer, offsets.byteOffset, offsets.length);
-    for (const { name, at, page, entry } of rings) {
-      if (name === 'rx' && !this.#ownsUmem) continue;
-      const field = (index: number) => Number(view.getBigUint64(xdp.MMAP_OFFSETS[name] + index * 8, true));
-      const size = field(2) + entries[name] * entry;
-      const ring = this.#mapRing(size, page);
-      const words = [ring + field(0), ring + field(1), ring + field(3), ring + field(2), entries[name] - 1];
-      for (const [i, word] of words.entries()) this.#runtime.view().setUint32(this.address + at + i * 4, word, true);
-    }
-  }
-
-  /** Maps a ring over fresh pages of the program memory; returns where. */
-  #mapRing(size: number, page: number): number {
-    const address = this.#runtime.allocatePages(size);
-    this.#mapped.push({ address, size });
-    mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, this.fd, page, this.#machineAddress(address));
-    return address;
-  }
-
-  /** Puts plain memory in the place of the rings and gives the pages back. */
-  #unmap(): void {
-    for (const { address, size } of this.#mapped.splice(0)) {
-      const pages = Math.ceil(size / WASM_PAGE) * WASM_PAGE;
-      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-      mmap(pages, PROT_READ | PROT_WRITE, flags, -1, 0, this.#machineAddress(address));
-      this.#runtime.freePages(address, size);
-    }
-  }
-
-  #fillStructure(frames: number): void {
+  #fillStructure(frames: number, metadata: number, sides: number): void {
     const view = this.#runtime.view();
     const set = (at: number, value: number) => view.setUint32(this.address + at, value, true);
+    const received = frames - frames / SPARE_PART;
     set(layout.XSK_UMEM, this.#umem);
     set(layout.XSK_IFINDEX, this.ifindex);
     set(layout.XSK_QUEUE, this.queue);
     set(layout.XSK_FRAMES, this.address + BATCH_AT);
+    set(layout.XSK_TARGETS, this.address + TARGETS_AT);
+    set(layout.XSK_SPARE_FROM, received * XDP_FRAME_SIZE);
     if (!this.#ownsUmem) return;
+    set(layout.XSK_METADATA, metadata);
+    set(layout.XSK_SIDES, sides);
+    set(layout.XSK_TX_METADATA, this.#checksums === 'none' ? 0 : layout.TX_METADATA_SIZE);
     set(layout.XSK_FREE, this.address + STACK_AT);
-    set(layout.XSK_FREE_COUNT, frames);
+    set(layout.XSK_FREE_COUNT, received);
+    set(layout.XSK_SPARE, this.address + STACK_AT + received * 4);
+    set(layout.XSK_SPARE_COUNT, frames - received);
     for (let i = 0; i < frames; i++) set(STACK_AT + i * 4, i * XDP_FRAME_SIZE);
   }
 
-  #bind(options: AfXdpOptions): void {
-    const copy = options.copy ?? 'auto';
-    const mode = copy === 'copy' ? xdp.XDP_COPY : copy === 'zerocopy' ? xdp.XDP_ZEROCOPY : 0;
-    const { passFrom } = options;
-    // A shared UMEM takes its mode from the first socket.
-    const flags = passFrom === undefined ? mode | xdp.XDP_USE_NEED_WAKEUP : xdp.XDP_SHARED_UMEM;
-    try {
-      bindWhenFree(this.fd, xdp.socketAddress(flags, this.ifindex, this.queue, passFrom?.fd ?? 0));
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
-      const why = `AF_XDP on queue ${this.queue} of interface ${this.ifindex}: ${error.errno}`;
-      if (error.errno === 'EOPNOTSUPP' || error.errno === 'EPROTONOSUPPORT')
-        throw new UnsupportedError(copy === 'zerocopy' ? 'AF_XDP zero-copy' : 'AF_XDP', why, undefined, {
-          cause: error,
-        });
-      throw new InputError(`SLUICE_LINUX_${error.errno}`, why, {}, { cause: error });
+  /** Sockets for the interfaces that the batch is redirected to; false: it needs none. What cannot be reached is known from then on. */
+  #openTargets(): boolean {
+    let ifindex = this.#plane.xsk_wanted(this.address);
+    if (ifindex === 0) return false;
+    for (; ifindex !== 0; ifindex = this.#plane.xsk_wanted(this.address)) {
+      if (this.#passTo?.ifindex === ifindex) {
+        this.#addTarget(ifindex, this.#passTo);
+        continue;
+      }
+      try {
+        new AfXdpSocket(this.#runtime, ifindex, { queue: this.queue, redirectFrom: this });
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+        this.#addTarget(ifindex, undefined);
+      }
     }
-    try {
-      setSocketOption(this.fd, xdp.SOL_XDP, xdp.XDP_MAX_TX_SKB_BUDGET, 1024);
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error; // before 6.17, or smaller rings: 32 at a time
-    }
+    return true;
+  }
+
+  #addTarget(ifindex: number, socket: AfXdpSocket | undefined): void {
+    const view = this.#runtime.view();
+    const count = view.getUint32(this.address + layout.XSK_TARGET_COUNT, true);
+    const place = this.address + TARGETS_AT + count * layout.XSK_TARGET_SIZE;
+    view.setUint32(place, ifindex, true);
+    view.setUint32(place + 4, socket?.address ?? 0, true);
+    view.setUint32(this.address + layout.XSK_TARGET_COUNT, count + 1, true);
+    if (socket !== undefined && socket !== this.#passTo) this.#targets.push(socket);
   }
 
   #isZeroCopy(): boolean {
@@ -344,35 +332,20 @@ export class AfXdpSocket {
   }
 }
 
-function open(): number {
-  try {
-    return openSocket(xdp.AF_XDP, SOCK_RAW, 0);
-  } catch (error) {
-    if (error instanceof SyscallError && ['EPERM', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'].includes(error.errno))
-      throw new UnsupportedError('AF_XDP', `socket(AF_XDP) refused: ${error.errno}`, undefined, { cause: error });
-    throw error;
-  }
+const NO_CHUNK = 0xffff_ffff;
+
+/** XSK_METADATA. */
+function metadataWord(metadata: FrameMetadata): number {
+  if (metadata === 'none') return layout.XSK_META_NONE;
+  if (metadata === 'traits') return layout.XSK_META_TRAITS;
+  if (metadata === 'opaque') return layout.XSK_META_SEALED;
+  if (!Number.isInteger(metadata / 4) || metadata < 4 || metadata > LONGEST_METADATA)
+    throw new InputError(
+      'SLUICE_AFXDP_METADATA',
+      `${metadata} bytes of metadata: a multiple of 4 up to ${LONGEST_METADATA}`,
+    );
+  return layout.XSK_META_FIXED | (metadata << 8);
 }
 
-function registerUmem(fd: number, address: number, length: number): void {
-  try {
-    setSocketOption(fd, xdp.SOL_XDP, xdp.XDP_UMEM_REG, xdp.umemRegistration(address, length, XDP_FRAME_SIZE));
-  } catch (error) {
-    if (!(error instanceof SyscallError && error.errno === 'ENOBUFS')) throw error;
-    const why = `the kernel does not pin ${length >> 20} MiB: raise RLIMIT_MEMLOCK, or ask for fewer frames`;
-    throw new InputError('SLUICE_LINUX_ENOBUFS', why, {}, { cause: error });
-  }
-}
-
-/** A queue is free a moment after its last socket was closed: the kernel clears it by deferred work (net/xdp/xsk_buff_pool.c). */
-function bindWhenFree(fd: number, address: Uint8Array): void {
-  for (let tries = 50; ; tries--) {
-    try {
-      bindSocket(fd, address);
-      return;
-    } catch (error) {
-      if (tries === 0 || !(error instanceof SyscallError && error.errno === 'EBUSY')) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-    }
-  }
-}
+/** A headroom of 256 bytes without what the kernel keeps of it. */
+const LONGEST_METADATA = 216;

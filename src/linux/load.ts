@@ -9,6 +9,7 @@ import { vmlinuxBtf } from './btf-vmlinux.ts';
 import type { LinuxMap } from './linux-map.ts';
 import { linuxMap } from './map-handles.ts';
 import type { KernelMap } from './maps.ts';
+import { interfaceIndex } from './netdev.ts';
 import { ObjectBtf } from './object-btf.ts';
 import { createObjectMaps, setDescriptor } from './object-maps.ts';
 import { type LoadContext, loadProgramSpec } from './program-load.ts';
@@ -33,6 +34,11 @@ export interface LinuxLoadOptions {
   readonly contents?: Readonly<Record<string, Uint8Array>>;
   /** BPF_F_* of BPF_PROG_LOAD besides those that the section names imply, such as BPF_F_TEST_RND_HI32. */
   readonly flags?: number;
+  /**
+   * Interface that XDP programs are bound to (BPF_F_XDP_DEV_BOUND_ONLY, Linux 6.3): they may call the rx metadata kfuncs of its driver, and are
+   * attached nowhere else, in native mode. Throws UnsupportedError where the driver has none.
+   */
+  readonly device?: string | number;
   /** Level of the verifier's log to keep of accepted programs (default none). */
   readonly logLevel?: number;
 }
@@ -90,6 +96,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       mapFd: (name) => mapFd(kernelMaps, name, spec),
       maps: spec.maps,
       flags: options.flags ?? 0,
+      device: typeof options.device === 'string' ? interfaceIndex(options.device) : options.device,
       logLevel: options.logLevel,
     };
     const programs: Record<string, KernelProgram> = {};

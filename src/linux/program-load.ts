@@ -24,6 +24,7 @@ import { ProgramRefusedError } from './syscall-error.ts';
 
 export const BPF_F_SLEEPABLE = 1 << 4;
 export const BPF_F_XDP_HAS_FRAGS = 1 << 5;
+const BPF_F_XDP_DEV_BOUND_ONLY = 1 << 6;
 
 /** What the programs of one object share. */
 export interface LoadContext {
@@ -41,6 +42,8 @@ export interface LoadContext {
   readonly maps: ReadonlyMap<string, MapSpec>;
   /** BPF_F_* besides those that the section name implies. */
   readonly flags: number;
+  /** Interface that XDP programs are bound to. */
+  readonly device: number | undefined;
   readonly logLevel: number | undefined;
 }
 
@@ -61,6 +64,7 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
       `program ${program.name}: type ${type} is Sluice's own, and no kernel loads it; run it in user space`,
     );
   const modules = new ModuleBtfs();
+  const device = type === 'xdp' ? context.device : undefined;
   try {
     const insns = resolveReferences(program, relocated(program, context), context, modules);
     const attach = attachTarget(program, context);
@@ -70,7 +74,12 @@ export function loadProgramSpec(program: ProgramSpec, context: LoadContext): Ker
       license: context.license,
       name: program.name,
       kernelVersion: context.kernelVersion,
-      flags: context.flags | (program.sleepable ? BPF_F_SLEEPABLE : 0) | (program.frags ? BPF_F_XDP_HAS_FRAGS : 0),
+      flags:
+        context.flags |
+        (program.sleepable ? BPF_F_SLEEPABLE : 0) |
+        (program.frags ? BPF_F_XDP_HAS_FRAGS : 0) |
+        (device === undefined ? 0 : BPF_F_XDP_DEV_BOUND_ONLY),
+      ...(device === undefined ? undefined : { ifindex: device }),
       ...(program.attachType === undefined ? undefined : { expectedAttachType: program.attachType }),
       ...(attach === undefined ? undefined : { attachBtfId: attach.id, attachFd: modules.fd(attach.module) }),
       ...(attach?.member === undefined ? undefined : { structMember: attach.member }),
@@ -93,6 +102,13 @@ function loadKnown(load: ProgramLoad): LoadedFd {
       throw new UnsupportedError(
         `programs of type ${load.type}`,
         `this kernel was built without programs of type ${load.type}`,
+      );
+    if (error instanceof ProgramRefusedError && error.log === '' && load.ifindex !== undefined)
+      throw new UnsupportedError(
+        'XDP metadata kfuncs of a driver',
+        `program ${load.name} cannot be bound to interface ${load.ifindex} (${error.errno}): its driver has no rx metadata`,
+        undefined,
+        { cause: error },
       );
     throw error;
   }

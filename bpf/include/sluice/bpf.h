@@ -122,6 +122,15 @@ struct __sk_buff {
 	__u32 tc_classid;
 	__u32 data;
 	__u32 data_end;
+	__u32 napi_id;
+	__u32 family;
+	__be32 remote_ip4;
+	__be32 local_ip4;
+	__be32 remote_ip6[4];
+	__be32 local_ip6[4];
+	__be32 remote_port;
+	__u32 local_port;
+	__u32 data_meta;
 };
 
 /* Verdicts of programs that choose sockets. */

@@ -40,6 +40,8 @@ export * from './hooks/sk-lookup';
 export * from './hooks/skb';
 export * from './hooks/xdp';
 export * from './hooks/xsk';
+export { release as xsk_release, transmit as xsk_transmit, xsk_take_spare } from './hooks/xsk-rings';
+export { xsk_wanted } from './hooks/xsk-targets';
 export * from './kfuncs/arena';
 export { bpf_arena_alloc, bpf_arena_free } from './kfuncs/arena-objects';
 export * from './kfuncs/cgroup';
