@@ -3,14 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { xdpHook } from '../src/hooks/xdp/index.ts';
-import { assemble } from '../src/isa/assembler.ts';
 import { AfXdpAttachment, type AfXdpAttachOptions } from '../src/linux/af-xdp-attachment.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { attachTcx, attachXdp } from '../src/linux/links.ts';
 import type { LiveFrame } from '../src/linux/live-frame.ts';
 import { loadLinux } from '../src/linux/load.ts';
 import { PacketSocket } from '../src/linux/packet-socket.ts';
-import { loadRaw } from '../src/linux/programs.ts';
 import { VethPair, vethRefusal } from '../src/linux/veth.ts';
 import { ethernet } from '../src/net/ethernet.ts';
 import { ipv4 } from '../src/net/ipv4.ts';
