@@ -51,6 +51,14 @@ export { RequestError } from './hooks/ring/request-error.ts';
 export * as simulation from './hooks/ring/simulated/index.ts';
 export { effectOf, firstDifference, RingTrace } from './hooks/ring/trace.ts';
 export {
+  type QueueCounters,
+  type SteeredPacket,
+  Steering,
+  type SteeringCounters,
+  type SteeringOptions,
+  type SteeringWay,
+} from './hooks/steering/index.ts';
+export {
   type CaptureOptions,
   captureDevice,
   type Device,
@@ -62,6 +70,8 @@ export {
   runCapture,
   veth,
 } from './hooks/xdp/index.ts';
+/** Receive-side scaling by the virtio rule: hash types, configurations and their wire formats, the reference. */
+export * as rss from './net/rss/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
 export type * from './object/spec.ts';

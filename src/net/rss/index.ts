@@ -1,0 +1,21 @@
+/** net/rss: receive-side scaling as virtio has it: the rule, its configuration and its commands. Room of its own; the data plane has the same for packets at speed. */
+export { type RssResult, rss } from './compute.ts';
+export {
+  checkConfiguration,
+  checkHashConfiguration,
+  decodeHashConfig,
+  decodeRssConfig,
+  defaultRssLimits,
+  encodeHashConfig,
+  encodeRssConfig,
+  type HashConfiguration,
+  type RssConfiguration,
+  type RssLimits,
+  verificationKey,
+} from './configuration.ts';
+export * from './control.ts';
+export { type RssFields, rssFields } from './fields.ts';
+export * from './hash-types.ts';
+export type { IpHeaders } from './headers.ts';
+export { keyWindow, toeplitz } from './toeplitz.ts';
+export type { Tunnel } from './tunnels.ts';
