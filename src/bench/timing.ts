@@ -48,6 +48,16 @@ export function calibrate(timed: Timed, ms: number): number {
   }
 }
 
+/** As calibrate, for a machine that may interrupt any measurement: by the shortest of several. */
+function sliced(timed: Timed, targetMs: number): number {
+  const count = calibrate(timed, targetMs);
+  const shortest = Math.min(...Array.from({ length: SLICES_FOR_COUNT }, () => once(timed, count)));
+  const wanted = (count * targetMs * (timed.weight ?? 1) * 1e6) / shortest;
+  return Math.max(1, Math.min(timed.limit ?? 1 << 30, Math.round(wanted)));
+}
+
+const SLICES_FOR_COUNT = 20;
+
 /** Calls before anything counts, and the pause after each, ms: V8 compiles hot code in the background and takes it up at the next call. */
 const WARM_UPS = 6;
 const WARM_UP_PAUSE = 15;
@@ -58,7 +68,7 @@ async function inTurns(all: readonly Timed[], rounds: number, targetMs: number, 
     for (const timed of all) calibrate(timed, targetMs / 4);
     await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE));
   }
-  const counts = all.map((timed) => Math.ceil(calibrate(timed, targetMs) / slices));
+  const counts = all.map((timed) => (slices === 1 ? calibrate(timed, targetMs) : sliced(timed, targetMs / slices)));
   const samples: number[][] = all.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, timed] of all.entries()) {

@@ -4,8 +4,8 @@
  */
 import { assemble } from '../isa/assembler.ts';
 import { interfaceIndex } from '../linux/netdev.ts';
-import { loadRaw } from '../linux/programs.ts';
 import { inNamespace } from '../linux/netns.ts';
+import { loadRaw } from '../linux/programs.ts';
 import { ethernet } from '../net/ethernet.ts';
 import { ipv4 } from '../net/ipv4.ts';
 import { packet } from '../net/packet.ts';
