@@ -4,6 +4,7 @@
  * This is the public API: `load` an object, run its programs, read its maps.
  */
 import type { ProgramDeclaration } from './abi/program-declaration.ts';
+import type { AbiInterface } from './abi/stability/interfaces.ts';
 import type { Btf } from './btf/types.ts';
 import { InputError, UnsupportedError } from './errors.ts';
 import { cgroupHooks } from './hooks/cgroup/index.ts';
@@ -33,8 +34,11 @@ import { openMap } from './runtime/maps/open.ts';
 import { type PinFiles, pinOwner, pinsOf } from './runtime/maps/pins.ts';
 import { checkLayout, type ObjectLayout, type ObjectShape, type Shaped } from './runtime/object-layout.ts';
 import { createLike } from './runtime/object-maps.ts';
+import { offeredInterfaces as runnableInterfaces } from './runtime/offered.ts';
 import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
+export type { AbiInterface, InterfaceKind } from './abi/stability/interfaces.ts';
+export { version } from './abi/stability/version.ts';
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
 export { Completion } from './hooks/ring/completion.ts';
 export { callbackResults, linkPolicies, requestExtras } from './hooks/ring/constants.ts';
@@ -74,6 +78,7 @@ export {
 export * as rss from './net/rss/index.ts';
 export { changeObject, type MapSize, type ObjectChanges } from './object/changes.ts';
 export { readObject } from './object/index.ts';
+export { type Need, needsOf } from './object/needs.ts';
 export type * from './object/spec.ts';
 export { Ring, type RingOptions } from './ring.ts';
 export { ProgramFault } from './runtime/fault.ts';
@@ -130,6 +135,11 @@ export function defineHook(hook: Hook): void {
 export function hookedDeclarations(): readonly ProgramDeclaration[] {
   const declarations = new Map(hooks.toReversed().map(({ declaration }) => [declaration.type, declaration]));
   return [...declarations.values()];
+}
+
+/** What this version promises of what it runs: helpers, kfuncs, fields of contexts, program and map types (docs/stability.md). */
+export function offeredInterfaces(): readonly AbiInterface[] {
+  return runnableInterfaces(hookedDeclarations());
 }
 
 /** The hooks that `load` uses. */

@@ -42,6 +42,10 @@ export const mapTypes = {
 
 export type MapTypeName = keyof typeof mapTypes;
 
+export function isMapType(name: string): name is MapTypeName {
+  return Object.hasOwn(mapTypes, name);
+}
+
 const names = new Map<number, MapTypeName>(
   Object.entries(mapTypes).map(([name, number]) => [number, name as MapTypeName]), // Object.entries widens its keys
 );

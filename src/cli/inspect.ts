@@ -2,6 +2,7 @@
 import { helperNameFor } from '../abi/programs/index.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { exitCode } from './exit.ts';
+import { answerNeeds, printNeeds } from './inspect-needs.ts';
 import { type Output, table } from './output.ts';
 import { select } from './selector.ts';
 import type { Verb } from './verb.ts';
@@ -15,8 +16,10 @@ export const inspectVerb: Verb = (program, finish) => {
     .action((selector: string, options: { json?: boolean }) =>
       finish(options.json === true, (output) => {
         const { object, programs } = select(selector);
+        const needs = answerNeeds(object, programs);
         print(object, programs, output);
-        output.document(document(object, programs));
+        printNeeds(needs, output);
+        output.document({ ...document(object, programs), needs });
         return exitCode.yes;
       }),
     );
@@ -109,7 +112,7 @@ function allocatorLines(object: ObjectSpec): string[] {
   ]);
 }
 
-function document(object: ObjectSpec, programs: readonly ProgramSpec[]): unknown {
+function document(object: ObjectSpec, programs: readonly ProgramSpec[]) {
   return {
     schema: 'sluice.inspect/1',
     object: object.name,

@@ -20,6 +20,8 @@ export interface ProgramVerdict {
   readonly diagnostics: readonly Diagnostic[];
   /** What is not followed; undefined for the other verdicts. */
   readonly feature?: string;
+  /** Fields of the context that it uses; undefined where it was not accepted. */
+  readonly contextFields?: readonly string[];
   readonly stats: VerifyStats & { readonly time_us: number };
 }
 
@@ -63,7 +65,7 @@ export function judge(
   // A kernel that is not this one has symbols that nobody knows here.
   const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress, lacksHelper } : {};
   const asked = { cpus: cpus(), ...symbols, ...options, vmlinux };
-  const { verdict, diagnostics, feature, stats } = verify(input, asked);
+  const { verdict, diagnostics, feature, stats, contextFields } = verify(input, asked);
   const time_us = Math.round((performance.now() - start) * 1000);
   const said =
     verdict === 'reject' && explain
@@ -74,6 +76,7 @@ export function judge(
     verdict,
     diagnostics: said,
     ...(feature === undefined ? {} : { feature }),
+    ...(contextFields === undefined ? {} : { contextFields }),
     stats: { ...stats, time_us },
   };
 }

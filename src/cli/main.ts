@@ -1,5 +1,6 @@
 /** cli/: the command line, one file a verb. This file: the verbs, and how errors become exit codes. */
 import { Command, CommanderError } from 'commander';
+import { version } from '../abi/stability/version.ts';
 import { InternalError, SluiceError } from '../errors.ts';
 import { asmVerb } from './asm.ts';
 import { benchVerb } from './bench.ts';
@@ -44,7 +45,7 @@ export async function main(args: readonly string[]): Promise<number> {
   let code: ExitCode = exitCode.yes;
   const program = new Command('sluice')
     .description('eBPF programs that steer I/O, in user space or in the Linux kernel, from one object file')
-    .version('0.1.0')
+    .version(version)
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();

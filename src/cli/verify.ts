@@ -1,5 +1,7 @@
 /** `sluice verify OBJ…`: the kernel's verdict without a kernel. */
+
 import { availableParallelism } from 'node:os';
+import { version } from '../abi/stability/version.ts';
 import { exitCode, UsageError } from './exit.ts';
 import type { ProgramVerdict } from './judge.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
@@ -88,7 +90,7 @@ export const verifyVerb: Verb = (program, finish) => {
       const verdicts = results.flatMap(({ programs }) => programs.map(({ verdict }) => verdict));
       const witnesses = await searchAll(results, options, format);
       if (format === 'csv') for (const line of csvLines(verdicts)) output.line(line);
-      else if (format === 'sarif') output.document(sarifLog(results, '0.1.0'));
+      else if (format === 'sarif') output.document(sarifLog(results, version));
       else if (format === 'json') output.document(jsonDocument(results, verdicts, witnesses));
       else if (format === 'kernel') printLogs(output, results);
       else printText(output, results, verdicts, witnesses);

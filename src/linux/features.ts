@@ -223,6 +223,17 @@ function answersHelper(type: LinuxProgramTypeName, id: number): boolean {
   }
 }
 
+/** Programs of the type may call it. False for types that cannot be loaded here, or not by themselves. */
+export function hasHelper(type: LinuxProgramTypeName, id: number): boolean {
+  if (type === 'struct_ops' || type === 'ext') return false;
+  return probeProgramType(type) === undefined && answersHelper(type, id);
+}
+
+/** The kernel makes maps of the type. */
+export function hasMapType(type: MapTypeName): boolean {
+  return probeMapType(type);
+}
+
 /** This kernel was built without the type. */
 export function lacksProgramType(type: LinuxProgramTypeName): boolean {
   return probeProgramType(type) === 'EINVAL';

@@ -1,4 +1,5 @@
 /** What the object asks of the kernel: options (`.kconfig`), functions and variables (`.ksyms`). */
+import { shapeOfBtf } from '../abi/stability/shape.ts';
 import { alignmentOf } from '../btf/layout.ts';
 import type { Btf } from '../btf/types.ts';
 import { type Elf, type ElfSymbol, SHN, STB, STT } from './elf.ts';
@@ -28,6 +29,7 @@ export function readExterns(elf: Elf, btf: Btf | undefined): ReadonlyMap<string,
       if (type.kind === 'func') {
         if (section === '.kconfig')
           throw elf.fault(`extern ${type.name} in .kconfig is a function`, undefined, undefined, 'SLUICE_EXTERN');
+        const shape = shapeOfBtf(btf, btfId);
         externs.set(type.name, {
           name: type.name,
           section,
@@ -36,6 +38,7 @@ export function readExterns(elf: Elf, btf: Btf | undefined): ReadonlyMap<string,
           size: 0,
           alignment: 0,
           function: true,
+          ...(shape === undefined ? undefined : { shape }),
         });
       } else if (type.kind === 'var') {
         // `extern const void x __ksym` has no type: only its address can be asked for.

@@ -112,8 +112,8 @@ describe.skipIf(clangs.length === 0).each(clangs)(`an object with everything in 
   it('has externs', () => {
     expect(referencesOf(object, 'tail')).toEqual(
       expect.arrayContaining([
-        { kind: 'kfunc', name: 'bpf_rcu_read_lock', weak: false },
-        { kind: 'kfunc', name: 'maybe', weak: true },
+        { kind: 'kfunc', name: 'bpf_rcu_read_lock', weak: false, shape: 'v()' },
+        { kind: 'kfunc', name: 'maybe', weak: true, shape: 'v(i)' },
         { kind: 'ksym', name: 'maybe', weak: true, typed: true },
         { kind: 'ksym', name: 'bpf_prog_active', weak: false, typed: true },
         { kind: 'ksym', name: 'untyped', weak: false, typed: false },

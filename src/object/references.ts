@@ -83,7 +83,8 @@ export function relocatedTarget(
       if (extern === undefined)
         throw bad(`nothing of that name is defined, nor declared in .ksyms with BTF${linkFirst(symbol)}`);
       if (!extern.function) throw bad('it is a variable, not a function');
-      const reference: Reference = { kind: 'kfunc', name: extern.name, weak: extern.weak };
+      const { name, weak, shape } = extern;
+      const reference: Reference = { kind: 'kfunc', name, weak, ...(shape === undefined ? undefined : { shape }) };
       return { kind: 'reference', source: CALL_SOURCE.KFUNC, reference };
     }
     // imm counts slots from the one after the call; against a section symbol it is the target.

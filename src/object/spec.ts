@@ -92,8 +92,8 @@ export type Reference =
   | { readonly kind: 'function'; readonly name: string; readonly target: number }
   /** CALL source 1, resolved. */
   | { readonly kind: 'call'; readonly name: string; readonly target: number }
-  /** CALL source 2, to be resolved by name at load. */
-  | { readonly kind: 'kfunc'; readonly name: string; readonly weak: boolean }
+  /** CALL source 2, to be resolved at load by name and by the shape in which the object declares it (abi/stability/shape.ts). */
+  | { readonly kind: 'kfunc'; readonly name: string; readonly weak: boolean; readonly shape?: string }
   /** LDDW of a `.ksyms` variable (typed: source 3; untyped: a plain address). */
   | { readonly kind: 'ksym'; readonly name: string; readonly weak: boolean; readonly typed: boolean }
   /** LDDW or load of a `.kconfig` variable: byte `offset` of the map `.kconfig`. */
@@ -190,4 +190,6 @@ export interface ExternSpec {
   readonly size: number;
   readonly alignment: number;
   readonly function: boolean;
+  /** How a function is declared (abi/stability/shape.ts). */
+  readonly shape?: string;
 }

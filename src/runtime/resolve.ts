@@ -6,6 +6,7 @@ import { kfuncBody, kfuncs as runnableKfuncs } from '../abi/kfuncs.ts';
 import { refusedHelpers } from '../abi/parity.ts';
 import type { ProgramDeclaration } from '../abi/program-declaration.ts';
 import type { HelperPrototype } from '../abi/prototype.ts';
+import { bindKfunc } from '../abi/stability/shims.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { Insn } from '../isa/insn.ts';
 import {
@@ -16,7 +17,7 @@ import {
   type ResolvedProgram,
   type ValueFacts,
 } from '../object/resolved.ts';
-import type { AllocatorPart, ProgramSpec } from '../object/spec.ts';
+import type { AllocatorPart, ProgramSpec, Reference } from '../object/spec.ts';
 import { MAP_TAG_ELEM, MAP_TAG_KPTR } from '../plane/layout/map.ts';
 
 /** A created map as programs refer to it. */
@@ -46,7 +47,8 @@ const allocatorTag: Readonly<Record<AllocatorPart, number>> = { elem: MAP_TAG_EL
 
 /**
  * `insns` are the program's instructions with CO-RE applied. Throws UnsupportedError, by name, for a helper, kfunc or kernel
- * symbol that this target does not have; InputError `SLUICE_PROGRAM_REFUSED` for a helper that Linux refuses to the program type.
+ * symbol that this target does not have; InputError `SLUICE_PROGRAM_REFUSED` for a helper that Linux refuses to the program type,
+ * `SLUICE_KFUNC_CHANGED` for a kfunc that the object declares otherwise than it is, and was.
  */
 export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], context: ResolveContext): ResolvedProgram {
   const resolved = insns.slice();
@@ -93,8 +95,11 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         break; // linked by the object reader
       case 'kfunc': {
         const insn = resolved[slot]!;
-        const body = kfuncBody(reference.name, context.declaration.type);
-        const runnable = runnableKfuncs.get(reference.name);
+        const binding = bindKfunc(reference.name, reference.shape);
+        if (binding.kind === 'changed' && !reference.weak) throw changedKfunc(program, reference, binding.shape);
+        const name = binding.kind === 'bound' ? binding.name : '';
+        const body = kfuncBody(name, context.declaration.type);
+        const runnable = runnableKfuncs.get(name);
         if (runnable !== undefined && (runnable.engine === true || context.exports.has(body))) {
           const known = kfuncs.indexOf(body);
           resolved[slot] = { ...insn, src: 2, imm: known < 0 ? kfuncs.push(body) - 1 : known };
@@ -133,6 +138,18 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
     kfuncs,
     lines: program.lines,
   };
+}
+
+/** As libbpf: an object that declares a function otherwise than it is would pass it the wrong arguments. */
+function changedKfunc(
+  program: ProgramSpec,
+  { name, shape }: Extract<Reference, { kind: 'kfunc' }>,
+  current: string,
+): InputError {
+  return new InputError(
+    'SLUICE_KFUNC_CHANGED',
+    `program ${program.name} calls kfunc ${name} as ${shape}, and here it is ${current} (i: number, p: pointer, v: nothing; the result first): build the object against this version's headers, or declare the function __weak and do without it`,
+  );
 }
 
 /** True if a call of the helper can run: the plane has its body, or the engines expand it. */

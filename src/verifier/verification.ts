@@ -50,6 +50,8 @@ export class Verification {
   /** States are kept wherever they are compared. */
   keepAll = false;
   readonly provenance = new Provenance();
+  /** Names of the fields of its context that it was seen to use. */
+  readonly contextFields = new Set<string>();
   nextId = 0;
   cpus = 8192;
   instructions = 0;

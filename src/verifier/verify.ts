@@ -81,6 +81,8 @@ export interface Verdict {
    * makes what decides it precise: no state that would go the other way is taken for covered.
    */
   readonly reached?: Uint8Array;
+  /** Of an accepted program: names of the fields of its context struct that it uses, on any path. */
+  readonly contextFields?: readonly string[];
   /** Of an accepted program that has objects of its own types. */
   readonly ownership?: Ownership;
 }
@@ -152,6 +154,7 @@ export function verify(input: VerifyInput, options: VerifyOptions = {}): Verdict
       diagnostics: [],
       stats: stats(),
       reached: v.reached,
+      contextFields: [...v.contextFields],
       ...(ownership === undefined ? {} : { ownership }),
     };
   } catch (error) {

@@ -133,6 +133,7 @@ export function contextAccess(
         ? `struct ${context.struct} has nothing there that programs of type ${v.declaration.type} may use.`
         : `Field ${field.name} of struct ${context.struct} cannot be ${write ? 'written' : 'read'} like that.`,
     );
+  v.contextFields.add(field.name);
   if (write || number < 0) return;
   const into = v.register(number);
   if (field.kind === 'scalar') {

@@ -6,8 +6,9 @@
 import { helpers as knownHelpers } from '../../abi/helpers/index.ts';
 import { type KfuncSignature, kfuncSignature } from '../../abi/kfunc-signature.ts';
 import type { HelperPrototype } from '../../abi/prototype.ts';
+import { bindKfunc } from '../../abi/stability/shims.ts';
 import { CALL_SOURCE, CLASS, JUMP, LDDW_SOURCE, MODE, OPCODE } from '../../isa/opcodes.ts';
-import type { AllocatorPart, FunctionSpec, MapSpec, ProgramSpec } from '../../object/spec.ts';
+import type { AllocatorPart, FunctionSpec, MapSpec, ProgramSpec, Reference } from '../../object/spec.ts';
 import { Unfollowed } from '../diagnostic.ts';
 
 export interface KfuncReference {
@@ -54,6 +55,13 @@ export interface Code {
   readonly kfuncs: ReadonlyMap<number, KfuncReference>;
   /** Prototypes of the helpers that programs of the type have, or else of any type, by number. */
   readonly helper: (id: number) => HelperPrototype | undefined;
+}
+
+/** Under the name that it is bound to; one that is declared otherwise than it is does not get as far as Linux's verifier, and is judged as what it is. */
+function kfuncReference({ name, weak, shape }: Extract<Reference, { kind: 'kfunc' }>): KfuncReference {
+  const binding = bindKfunc(name, shape);
+  const bound = binding.kind === 'bound' ? binding.name : name;
+  return { name: bound, weak, signature: kfuncSignature(bound) };
 }
 
 /** @param own helpers of the program's type. */
@@ -110,7 +118,7 @@ export function prepare(
         break;
       }
       case 'kfunc':
-        kfuncs.set(slot, { name: reference.name, weak: reference.weak, signature: kfuncSignature(reference.name) });
+        kfuncs.set(slot, kfuncReference(reference));
         break;
       case 'ksym':
         ksyms.set(slot, reference);
