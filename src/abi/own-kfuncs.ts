@@ -112,7 +112,7 @@ const traits = [
 
 /** What is to be known of a packet behind a redirect (bpf/include/sluice/rx_meta.h), as posted for Linux in 2025; not in it. */
 const rxMeta = family(
-  { source: 'sluice', hooks: ['xdp'], stability: { level: 'experimental', since: '0.1.0' } },
+  { source: 'sluice', hooks: ['xdp'], stability: { level: 'experimental', since: '0.2.0' } },
   {
     bpf_xdp_store_rx_hash: ['s32(struct xdp_md *ctx, u32 hash, enum xdp_rss_hash_type rss_type)'],
     bpf_xdp_store_rx_vlan: ['s32(struct xdp_md *ctx, u16 vlan_proto, u16 vlan_tci)'],
