@@ -40,6 +40,20 @@ import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 export type { AbiInterface, InterfaceKind } from './abi/stability/interfaces.ts';
 export { version } from './abi/stability/version.ts';
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
+export {
+  type ChainLink,
+  describeWay,
+  type InterfacePrograms,
+  isProgramStep,
+  type PathEnd,
+  type PathOptions,
+  type PathPacket,
+  type PathSource,
+  type ProgramStep,
+  runPath,
+  type SkbFields,
+  type WayStep,
+} from './hooks/path/index.ts';
 export { Completion } from './hooks/ring/completion.ts';
 export { callbackResults, linkPolicies, requestExtras } from './hooks/ring/constants.ts';
 export type { RingCallback, RingContext } from './hooks/ring/context.ts';
@@ -83,7 +97,7 @@ export type * from './object/spec.ts';
 export { Ring, type RingOptions } from './ring.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
-export { isAllocator, isArray, isRingbuf } from './runtime/handles.ts';
+export { isAllocator, isArray, isRedirectMap, isRingbuf } from './runtime/handles.ts';
 export type { HelperResults } from './runtime/helper-results.ts';
 export type { Hook } from './runtime/hook.ts';
 export type { UserLoadOptions, UserObject } from './runtime/load.ts';

@@ -5,8 +5,8 @@ import type { HelperPrototype } from '../abi/prototype.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { ResolvedProgram } from '../object/resolved.ts';
 import { MAP_HEADER_SIZE, MAP_VALUE_SIZE } from '../plane/layout/map.ts';
-import { FRAME_SIZE, STACK_AREA_SIZE, STACKS } from '../plane/layout/memory.ts';
-import { WORKER_CPU, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import { FRAME_SIZE, STACK_AREA_SIZE, STACKS, WORKER_SIZE, WORKERS } from '../plane/layout/memory.ts';
+import { WORKER_STACK_TOP } from '../plane/layout/worker.ts';
 import { type CoreExports, createCore, type InterpreterHost } from './core.ts';
 import { type BoundFunction, type Context, type Image, writeImage } from './image.ts';
 import { kfuncRules } from './kfunc-rules.ts';
@@ -178,7 +178,8 @@ export class Interpreter {
     const memory = this.#memory();
     const set = (field: number, value: number) => memory.setUint32(s + field, value, true);
     this.#stackTop = memory.getUint32(this.#host.worker + WORKER_STACK_TOP, true);
-    const cpu = memory.getUint32(this.#host.worker + WORKER_CPU, true);
+    // By the worker's place: what it runs may be told that it is on another CPU (cpumaps on a path).
+    const cpu = (this.#host.worker - WORKERS) / WORKER_SIZE;
     const top = this.#stackTop;
     set(layout.STATE_STACK_TOP, top);
     const floor = STACKS + cpu * STACK_AREA_SIZE;

@@ -267,6 +267,15 @@ export interface StructOpsHandle extends MapHandle {
   struct(): Uint8Array;
 }
 
+/** Devmap, devmap_hash, cpumap or xskmap of the user-space target: where bpf_redirect_map leads. */
+export interface RedirectMapHandle extends MapHandle {
+  /**
+   * Sets an element: `to` is the interface, of a cpumap the length of the queue, of an xskmap the queue that the socket is bound to. `program` runs over frames that
+   * go there: of section `xdp/devmap` or `xdp/cpumap`, and it must outlive its place; values must have 8 bytes. Throws InputError `SLUICE_MAP_PROGRAM` for another.
+   */
+  put(key: number, to: number, program?: ProgramHandle, mode?: UpdateMode): void;
+}
+
 /** Queue or stack: values without keys. */
 export interface QueueHandle<V = Value> extends MapHandle<Value, V> {
   /** Throws SLUICE_MAP_E2BIG if it is full; with `exist` the oldest value makes room. */
@@ -306,6 +315,10 @@ export function isAllocator(map: MapHandle): map is AllocatorHandle {
 
 export function isRingbuf(map: MapHandle): map is RingbufHandle {
   return map.type === 'ringbuf' && 'consume' in map;
+}
+
+export function isRedirectMap(map: MapHandle): map is RedirectMapHandle {
+  return map.target === 'user' && 'put' in map && ['devmap', 'devmap_hash', 'cpumap', 'xskmap'].includes(map.type);
 }
 
 export function isArray(map: MapHandle): map is ArrayHandle {

@@ -11,6 +11,7 @@ const members: Readonly<Record<'interfaces' | 'routes' | 'neighbours' | 'sockets
       forwards: 'boolean?',
       ipv4: 'string?',
       ipv6: 'string?',
+      peer: 'number?',
     },
     routes: {
       to: 'string',

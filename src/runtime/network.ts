@@ -25,6 +25,8 @@ export interface Interface {
   /** Primary addresses: what BPF_FIB_LOOKUP_SRC gives where a route has no source of its own. */
   readonly ipv4?: string;
   readonly ipv6?: string;
+  /** Index of the other end, as a veth has one: what leaves by this interface arrives there. Default: it leaves the modelled network. */
+  readonly peer?: number;
 }
 
 export interface Route {
@@ -87,6 +89,8 @@ export function setNetwork(plane: PlaneInstance, network: Network): void {
   const bytes = plane.bytes();
   let at = table;
   for (const each of interfaces) {
+    if (each.peer !== undefined && !known.has(each.peer))
+      throw wrong(`interface ${each.index}: there is no interface ${each.peer} to be its peer`);
     writeInterface(view, bytes, at, each);
     at += layout.INTERFACE_SIZE;
   }
@@ -127,7 +131,7 @@ function parseRoute(route: Route, known: ReadonlySet<number>): ParsedRoute {
 }
 
 function writeInterface(view: DataView, bytes: Uint8Array, at: number, each: Interface): void {
-  const { index, mac, mtu = 1500, forwards = true, ipv4, ipv6 } = each;
+  const { index, mac, mtu = 1500, forwards = true, ipv4, ipv6, peer = 0 } = each;
   if (!Number.isInteger(index) || index < 1 || index > 0x7fff_ffff)
     throw wrong(`interface ${index}: indexes count from 1`);
   if (!Number.isInteger(mtu) || mtu < 68 || mtu > 0xffff_ffff)
@@ -136,6 +140,7 @@ function writeInterface(view: DataView, bytes: Uint8Array, at: number, each: Int
   view.setUint32(at + layout.INTERFACE_MTU, mtu, true);
   view.setUint8(at + layout.INTERFACE_FORWARDS, forwards ? 1 : 0);
   bytes.set(parseMac(mac), at + layout.INTERFACE_MAC);
+  view.setUint32(at + layout.INTERFACE_PEER, peer, true);
   if (ipv4 !== undefined) bytes.set(parseIpv4(ipv4), at + layout.INTERFACE_IPV4);
   if (ipv6 !== undefined) bytes.set(parseIpv6(ipv6), at + layout.INTERFACE_IPV6);
 }

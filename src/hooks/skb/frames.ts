@@ -114,12 +114,17 @@ export class SkbPool {
     return this.address + index * SKB_DESCRIPTOR_SIZE;
   }
 
+  /** Address of the buffer, SKB_BUFFER_SIZE bytes. */
+  buffer(index: number): number {
+    return this.#buffers + index * SKB_BUFFER_SIZE;
+  }
+
   /** Puts a packet with its Ethernet header (at least 14 bytes, at most SKB_MAX_LENGTH) into a frame. */
   fill(index: number, packet: Uint8Array, layer: Layer, origin: SkbOrigin = {}): void {
     const view = this.#runtime.view();
     const bytes = this.#runtime.bytes();
     const skb = this.descriptor(index);
-    const buffer = this.#buffers + index * SKB_BUFFER_SIZE;
+    const buffer = this.buffer(index);
     const mac = buffer + SKB_HEADROOM;
     const network = mac + ETHERNET_HEADER;
     const data = layer === 'link' ? mac : network;

@@ -86,11 +86,21 @@ export class FramePool {
     return this.address + index * FRAME_DESCRIPTOR_SIZE;
   }
 
+  /** Address of the frame's buffer, XDP_FRAME_SIZE bytes. */
+  buffer(index: number): number {
+    return this.#buffers + index * XDP_FRAME_SIZE;
+  }
+
+  /** Address of the frame's block for traits, 0 where they lie elsewhere. */
+  side(index: number): number {
+    return this.#sides === 0 ? 0 : this.#sides + index * TRAITS_SIDE_SIZE;
+  }
+
   /** Puts a packet into a frame; the length was checked with `refusal`. */
   fill(index: number, data: Uint8Array, origin: PacketOrigin = {}): void {
     const view = this.#runtime.view();
     const frame = this.descriptor(index);
-    const buffer = this.#buffers + index * XDP_FRAME_SIZE;
+    const buffer = this.buffer(index);
     // Metadata is taken from the headroom, so that the packet itself begins where it always does.
     const start = buffer + XDP_HEADROOM - (origin.metadata ?? 0);
     // What a packet before left there must not come up when this one grows.
@@ -106,7 +116,7 @@ export class FramePool {
     view.setUint32(frame + FRAME_SIZE_TOTAL, XDP_FRAME_SIZE, true);
     view.setUint32(frame + FRAME_VERDICT, 0, true);
     view.setUint32(frame + FRAME_TRAITS, origin.metadata ? TRAITS_META_TAKEN : 0, true);
-    view.setUint32(frame + FRAME_TRAITS_SIDE, this.#sides === 0 ? 0 : this.#sides + index * TRAITS_SIDE_SIZE, true);
+    view.setUint32(frame + FRAME_TRAITS_SIDE, this.side(index), true);
     view.setUint32(frame + FRAME_TRAITS_EPOCH, view.getUint32(TRAIT_TABLE + TRAIT_TABLE_EPOCH, true), true);
     view.setBigUint64(frame + FRAME_PACKET_ID, 0n, true);
     view.setBigUint64(frame + FRAME_TIMESTAMP, origin.timestampNs ?? 0n, true);

@@ -9,12 +9,13 @@ export const ROOT_INTERFACES = 420;
 export const ROOT_ROUTES = 424;
 export const ROOT_NEIGHBOURS = 428;
 
-/** u32 index, u32 MTU, u8: 1 if packets that come in by it are forwarded, MAC address; primary IPv4 and IPv6 address, zero for none. */
+/** u32 index, u32 MTU, u8: 1 if packets that come in by it are forwarded, MAC address; primary IPv4 and IPv6 address, zero for none; u32 index of its peer, 0 for none. */
 export const INTERFACE_INDEX = 0;
 export const INTERFACE_MTU = 4;
 export const INTERFACE_FORWARDS = 8;
 export const INTERFACE_MAC = 10;
 export const INTERFACE_IPV4 = 16;
+export const INTERFACE_PEER = 20;
 export const INTERFACE_IPV6 = 24;
 export const INTERFACE_SIZE = 40;
 

@@ -72,6 +72,8 @@ export const WORKER_CLOSINGS = 160;
 export const WORKER_RING_DEPTH = 164;
 /** u32: WORKER_EPOCH_DEPTH before an operation of user space, plus 1; 0: none is under way. */
 export const WORKER_OPERATION = 168;
+/** u32: path on which the packet that is run is under way (path.ts), 0: on none. */
+export const WORKER_PATH = 172;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -13,6 +13,7 @@ import { MapOfMaps } from './map-of-maps.ts';
 import { PerfEventMap } from './perf-event.ts';
 import type { PlaneMap } from './plane-map.ts';
 import { ProgArrayMap } from './prog-array.ts';
+import { RedirectMap } from './redirect-map.ts';
 import { RingbufMap } from './ringbuf.ts';
 import { StructOpsMap } from './struct-ops.ts';
 import { UserRingbufMap } from './user-ringbuf.ts';
@@ -43,6 +44,11 @@ export function openMap(map: PlaneMap, spec: MapSpec, btf: Btf | undefined): Map
       return new PerfEventMap(map, spec, btf);
     case 'user_ringbuf':
       return new UserRingbufMap(map, spec, btf);
+    case 'devmap':
+    case 'devmap_hash':
+    case 'cpumap':
+    case 'xskmap':
+      return new RedirectMap(map, spec, btf);
     case 'array':
       return new ArrayMap(map, spec, btf);
     case 'allocator':

@@ -150,6 +150,8 @@ function put(map: PlaneMap, key: Uint8Array, stored: Uint8Array): void {
     value = new Uint8Array(map.elementSize);
     value.set(stored);
   }
+  // Programs of another process are not here.
+  if (map.type === 'devmap' || map.type === 'devmap_hash' || map.type === 'cpumap') value = value.slice().fill(0, 4);
   // An empty place of an array of targets.
   if ((map.type === 'devmap' || map.type === 'cpumap') && value.subarray(0, 4).every((byte) => byte === 0)) return;
   map.update(key, value);

@@ -27,6 +27,7 @@ import type { PlaneInstance } from '../plane.ts';
 import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM, mapError } from './errno.ts';
 import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
 import { pinsOf } from './pins.ts';
+import { isElementProgram } from './redirect-map.ts';
 import { tailTargetsOf } from './tail-targets.ts';
 
 /** What a map is made from: the attributes of BPF_MAP_CREATE. */
@@ -190,6 +191,7 @@ export class PlaneMap implements TargetMap {
     this.#checkValue(value);
     if (this.type === 'array_of_maps' || this.type === 'hash_of_maps')
       allocatorsOf(this.plane).admitInner(this.id, new DataView(value.buffer, value.byteOffset).getUint32(0, true));
+    if (!isElementProgram(this, value)) throw this.#error(-EINVAL, 'update');
     const at = this.#place(key, this.elementSize);
     const from = at + this.#keySpace;
     const tail =

@@ -5,6 +5,7 @@ import {
 } from '../../layout/skb';
 import { HOOK_SKB, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX, WORKER_REDIRECT_MAP } from '../../layout/worker';
 import { EBADMSG, EINVAL, ERANGE } from '../errno';
+import { cloneTo, is_on_path } from '../path/tc';
 import { WORKER } from '../worker';
 
 const XDP_ABORTED: u64 = 0;
@@ -47,13 +48,15 @@ export function bpf_redirect_neigh(ifindex: u64, _params: u64, size: u64, flags:
   return TC_ACT_REDIRECT;
 }
 
-// Loopback is the one interface that exists here; the copy is counted, and its target kept.
+// Off a path, loopback is the one interface that exists: the copy is counted, and its target kept. On a path it goes there.
 export function bpf_clone_redirect(ctx: u64, ifindex: u64, flags: u64): i64 {
   const skb = <usize>ctx;
   if ((flags & ~BPF_F_INGRESS) != 0) return EINVAL;
   if (load<u32>(skb, SKB_GSO_SIZE) != 0 && load<u32>(skb, SKB_GSO_TYPE) == 0) return EBADMSG;
-  if (<u32>ifindex != LOOPBACK) return EINVAL;
+  const underWay = is_on_path();
+  if (!underWay && <u32>ifindex != LOOPBACK) return EINVAL;
   if (load<u32>(skb, SKB_MAC_HEADER) >= load<u32>(skb, SKB_NETWORK_HEADER) || load<u32>(skb, SKB_LEN) == 0) return ERANGE;
+  if (underWay && !cloneTo(skb, <u32>ifindex, <u32>flags)) return EINVAL;
   store<u32>(skb, load<u32>(skb, SKB_CLONES) + 1, SKB_CLONES);
   store<u32>(skb, <u32>ifindex, SKB_CLONE_INDEX);
   store<u32>(skb, <u32>flags, SKB_CLONE_FLAGS);

@@ -34,11 +34,14 @@ export const CHECKSUM_UNNECESSARY: u32 = 1;
   return load<u32>(skb, SKB_NETWORK_HEADER) - load<u32>(skb, SKB_MAC_HEADER);
 }
 
-/** Moves the data pointer by `distance` (down: room in front) and what depends on it. Metadata in front is lost. */
+/**
+ * Moves the data pointer by `distance` (down: room in front) and what depends on it. As in Linux up to 6.18 only the length of the metadata in front is known: what lies there
+ * afterwards is not what was put there (skb_metadata_len, include/linux/skbuff.h). A buffer that is made anew has none.
+ */
 export function moveData(skb: usize, distance: i32): void {
   const data = <u32>(<i32>load<u32>(skb, SKB_DATA) + distance);
+  store<u32>(skb, <u32>(<i32>load<u32>(skb, SKB_DATA_META) + distance), SKB_DATA_META);
   store<u32>(skb, data, SKB_DATA);
-  store<u32>(skb, data, SKB_DATA_META);
   store<u32>(skb, load<u32>(skb, SKB_LEN) - <u32>distance, SKB_LEN);
   store<u32>(skb, load<u32>(skb, SKB_LINUX_HEADROOM) + <u32>distance, SKB_LINUX_HEADROOM);
 }
@@ -53,13 +56,14 @@ export function setEnd(skb: usize, length: u32): void {
   if (at != 0) store<u32>(skb + field, <u32>(<i32>at + distance));
 }
 
-// pskb_expand_head: `head` and `tail` bytes more than the buffer has now. False: more than the allocator gives.
+// pskb_expand_head: `head` and `tail` bytes more than the buffer has now, and no metadata in front any more. False: more than the allocator gives.
 function expandInLinux(skb: usize, head: u32, tail: u32): bool {
   let size = ((load<u32>(skb, SKB_LINUX_END) + head + tail + SKB_PAD - 1) & ~(SKB_PAD - 1)) + SKB_SHARED_INFO;
   if (size <= <u32>SKB_SMALL_HEAD) size = SKB_SMALL_HEAD;
   else size = <u32>1 << (32 - clz<u32>(size - 1));
   if (size > <u32>KMALLOC_MAX) return false;
   store<u32>(skb, size - SKB_SHARED_INFO, SKB_LINUX_END);
+  store<u32>(skb, load<u32>(skb, SKB_DATA), SKB_DATA_META);
   return true;
 }
 
@@ -90,7 +94,7 @@ function growLinuxTailroom(skb: usize, tail: u32): bool {
 /** Makes room for `head` bytes before the data and `tail` after its end: moves the packet in its buffer. False: none left (ENOMEM). */
 export function makeRoom(skb: usize, head: u32, tail: u32): bool {
   if (!growLinuxHeadroom(skb, head) || (tail != 0 && !growLinuxTailroom(skb, tail))) return false;
-  const low = <u32>min<u32>(load<u32>(skb, SKB_DATA), load<u32>(skb, SKB_MAC_HEADER));
+  const low = <u32>min<u32>(load<u32>(skb, SKB_DATA_META), min<u32>(load<u32>(skb, SKB_DATA), load<u32>(skb, SKB_MAC_HEADER)));
   const high = load<u32>(skb, SKB_DATA_END);
   const first = load<u32>(skb, SKB_HEAD);
   const last = load<u32>(skb, SKB_END);

@@ -61,6 +61,12 @@ export function frame_traits(frame: usize): usize {
   return (load<u32>(frame, FRAME_TRAITS) & TRAITS_PRESENT) == 0 ? 0 : area_of(frame, placement());
 }
 
+/** First byte behind what the frame's area may take; only where it has one. */
+export function frame_traits_end(frame: usize): usize {
+  const where = placement();
+  return end_of(frame, where, area_of(frame, where));
+}
+
 /** Makes an empty area. 0, -EOPNOTSUPP (its place is taken, or there is none), -ENOSPC. */
 function create(layout: u32, frame: usize, where: u32): i64 {
   const state = load<u32>(frame, FRAME_TRAITS);

@@ -1,0 +1,219 @@
+// The part of a path that is frames: programs of an interface in order, their verdict, and where a redirect leads. Facts: xdp_do_redirect (net/core/filter.c),
+// kernel/bpf/devmap.c and cpumap.c, the dispatcher of libxdp (xdp-dispatcher.c).
+import {
+  FRAME_DATA, FRAME_DATA_END, FRAME_EGRESS_IFINDEX, FRAME_INGRESS_IFINDEX, FRAME_REDIRECT_FLAGS, FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP,
+  FRAME_RX_QUEUE_INDEX,
+} from '../../layout/frame';
+import { MAP_MAX_ENTRIES, MAP_TYPE, MAP_VALUE_SIZE } from '../../layout/map';
+import { BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS } from '../../layout/map-target';
+import {
+  END_ABORTED, END_DROPPED, END_SENT, END_SOCKET, HOPS_MAX, HOP_XDP, HOP_XDP_COUNT, ITEM_CPU, ITEM_FRAME, ITEM_HOPS, ITEM_INTERFACE, ITEM_NEXT, ITEM_PROGRAM,
+  ITEM_QUEUE, LOST_HOPS, LOST_NO_COPY, LOST_NO_TARGET, LOST_QUEUE, NEXT_CPUMAP, NEXT_DEVMAP, NEXT_SEND, NEXT_SKB, NEXT_XDP, STAGE_ENTRY, STAGE_GOES_ON,
+  STAGE_SIZE, STEP_ARRIVED, STEP_CPUMAP, STEP_DEVMAP, STEP_REDIRECT, STEP_SENT, STEP_XDP,
+} from '../../layout/path';
+import { WORKER_SCRATCH } from '../../layout/worker';
+import { hash_lookup, hash_next_key } from '../maps/hash';
+import { target_array_find } from '../maps/target-array';
+import { CPUMAP, DEVMAP_HASH, XSKMAP } from '../maps/types';
+import { WORKER } from '../worker';
+import { leaveDriver } from './conversion';
+import { copyItem } from './copies';
+import { hopOf, peerOf, refusalOf } from './interfaces';
+import { end, lose, makeReady, step } from './items';
+import { runXdp } from './programs';
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
+
+@inline function frameOf(item: usize): usize {
+  return <usize>load<u32>(item, ITEM_FRAME);
+}
+
+@inline function lengthOf(frame: usize): u32 {
+  return load<u32>(frame, FRAME_DATA_END) - load<u32>(frame, FRAME_DATA);
+}
+
+/** Runs the programs of the interface that the item is on: each but the last goes on to the next after verdicts of its mask. */
+export function arrive(path: usize, item: usize): void {
+  const ifindex = load<u32>(item, ITEM_INTERFACE);
+  const hop = hopOf(path, ifindex);
+  let verdict = XDP_PASS;
+  if (hop != 0) {
+    let stage: usize = load<u32>(hop, HOP_XDP);
+    const count = load<u32>(hop, HOP_XDP_COUNT);
+    for (let i: u32 = 0; i < count; i++) {
+      verdict = runXdp(path, item, load<u32>(stage, STAGE_ENTRY), STEP_XDP, ifindex);
+      if (verdict > 31 || ((load<u32>(stage, STAGE_GOES_ON) >> verdict) & 1) == 0) break;
+      // Behind the last program the dispatcher passes; a program that is alone is not dispatched.
+      if (i + 1 == count && count > 1) verdict = XDP_PASS;
+      stage += STAGE_SIZE;
+    }
+  }
+  if (verdict == XDP_PASS) store<u32>(item, NEXT_SKB, ITEM_NEXT);
+  else if (verdict == XDP_TX) {
+    leaveDriver(path, frameOf(item));
+    store<u32>(item, NEXT_SEND, ITEM_NEXT);
+  } else if (verdict == XDP_REDIRECT) redirect(path, item);
+  else end(item, verdict == XDP_DROP ? END_DROPPED : END_ABORTED);
+}
+
+/** Address of a target in a devmap, cpumap or xskmap, 0: there is none any more. */
+function targetOf(map: usize, key: u32): usize {
+  if (load<u32>(map, MAP_TYPE) != DEVMAP_HASH) return target_array_find(map, key);
+  store<u32>(WORKER, key, WORKER_SCRATCH);
+  return hash_lookup(map, WORKER + WORKER_SCRATCH);
+}
+
+/** Program of an element, 0: it has none. */
+@inline function programOf(map: usize, target: usize): u32 {
+  return load<u32>(map, MAP_VALUE_SIZE) == 8 ? load<u32>(target, 4) : 0;
+}
+
+function toDevice(item: usize, map: usize, key: u32, target: usize): void {
+  const ifindex = load<u32>(target);
+  const refused = refusalOf(ifindex, lengthOf(frameOf(item)));
+  step(item, STEP_REDIRECT, <u32>map, ifindex, key);
+  if (refused != 0) {
+    lose(item, refused);
+    return;
+  }
+  store<u32>(item, ifindex, ITEM_INTERFACE);
+  store<u32>(item, programOf(map, target), ITEM_PROGRAM);
+  store<u32>(item, NEXT_DEVMAP, ITEM_NEXT);
+}
+
+/** Where the frame's descriptor says. */
+function redirect(path: usize, item: usize): void {
+  const frame = frameOf(item);
+  const map = <usize>load<u32>(frame, FRAME_REDIRECT_MAP);
+  const key = load<u32>(frame, FRAME_REDIRECT_INDEX);
+  const flags = load<u32>(frame, FRAME_REDIRECT_FLAGS);
+  if (map == 0) {
+    if (key == 0) {
+      lose(item, LOST_NO_TARGET);
+      return;
+    }
+    leaveDriver(path, frame);
+    step(item, STEP_REDIRECT, 0, key, 0);
+    store<u32>(item, key, ITEM_INTERFACE);
+    store<u32>(item, NEXT_SEND, ITEM_NEXT);
+    return;
+  }
+  const type = load<u32>(map, MAP_TYPE);
+  if ((flags & BPF_F_BROADCAST) != 0) {
+    leaveDriver(path, frame);
+    broadcast(path, item, map, (flags & BPF_F_EXCLUDE_INGRESS) != 0 ? load<u32>(frame, FRAME_INGRESS_IFINDEX) : 0);
+    return;
+  }
+  const target = targetOf(map, key);
+  if (target == 0) lose(item, LOST_NO_TARGET);
+  else if (type == XSKMAP) {
+    const queue = load<u32>(target);
+    step(item, STEP_REDIRECT, <u32>map, queue, key);
+    store<u32>(item, queue, ITEM_QUEUE);
+    // xsk_rcv_check: a socket takes frames of its own queue.
+    if (queue == load<u32>(frame, FRAME_RX_QUEUE_INDEX)) end(item, END_SOCKET);
+    else lose(item, LOST_QUEUE);
+  } else {
+    leaveDriver(path, frame);
+    if (type == CPUMAP) {
+      step(item, STEP_REDIRECT, <u32>map, key, key);
+      store<u32>(item, key + 1, ITEM_CPU);
+      store<u32>(item, programOf(map, target), ITEM_PROGRAM);
+      store<u32>(item, NEXT_CPUMAP, ITEM_NEXT);
+    } else toDevice(item, map, key, target);
+  }
+}
+
+// Every target but one that is excluded: copies for all before the last, which gets the frame itself (dev_map_enqueue_multi).
+function broadcast(path: usize, item: usize, map: usize, excluded: u32): void {
+  let before: u32 = 0;
+  let beforeAt: usize = 0;
+  const keys = WORKER + WORKER_SCRATCH + 64;
+  const hashed = load<u32>(map, MAP_TYPE) == DEVMAP_HASH;
+  const most = load<u32>(map, MAP_MAX_ENTRIES);
+  let first = true;
+  for (let index: u32 = 0; ; index++) {
+    let key = index;
+    if (hashed) {
+      if (hash_next_key(map, first ? 0 : keys, keys) != 0) break;
+      first = false;
+      key = load<u32>(keys);
+    } else if (index >= most) break;
+    const target = targetOf(map, key);
+    if (target == 0 || load<u32>(target) == excluded || refusalOf(load<u32>(target), lengthOf(frameOf(item))) != 0) continue;
+    if (beforeAt != 0) {
+      const copy = copyItem(path, item);
+      if (copy == 0) {
+        lose(item, LOST_NO_COPY);
+        return;
+      }
+      toDevice(copy, map, before, beforeAt);
+      makeReady(path, copy, load<u32>(copy, ITEM_NEXT));
+    }
+    before = key;
+    beforeAt = target;
+  }
+  if (beforeAt == 0) lose(item, LOST_NO_TARGET);
+  else toDevice(item, map, before, beforeAt);
+}
+
+/** The program of a devmap's element, which sees egress_ifindex: only XDP_PASS sends. */
+export function leaveByDevice(path: usize, item: usize): void {
+  const frame = frameOf(item);
+  const entry = load<u32>(item, ITEM_PROGRAM);
+  const ifindex = load<u32>(item, ITEM_INTERFACE);
+  if (entry != 0) {
+    store<u32>(frame, ifindex, FRAME_EGRESS_IFINDEX);
+    store<u32>(frame, 0, FRAME_RX_QUEUE_INDEX);
+    const verdict = runXdp(path, item, entry, STEP_DEVMAP, ifindex);
+    store<u32>(frame, 0, FRAME_EGRESS_IFINDEX);
+    if (verdict != XDP_PASS) {
+      end(item, verdict == XDP_DROP ? END_DROPPED : END_ABORTED);
+      return;
+    }
+  }
+  store<u32>(item, NEXT_SEND, ITEM_NEXT);
+}
+
+/** The program of a cpumap's element, on the CPU that it names: it may pass, drop or redirect. */
+export function runOnCpu(path: usize, item: usize): void {
+  const entry = load<u32>(item, ITEM_PROGRAM);
+  store<u32>(frameOf(item), 0, FRAME_RX_QUEUE_INDEX);
+  const verdict = entry == 0 ? XDP_PASS : runXdp(path, item, entry, STEP_CPUMAP, load<u32>(item, ITEM_CPU) - 1);
+  if (verdict == XDP_PASS) store<u32>(item, NEXT_SKB, ITEM_NEXT);
+  else if (verdict == XDP_REDIRECT) redirect(path, item);
+  else end(item, verdict == XDP_DROP ? END_DROPPED : END_ABORTED);
+}
+
+/** False: the packet cannot leave by `ifindex`, or has been sent on too often. Else it has left; the index of the peer that it arrives at, or 0, stands in the item. */
+export function leave(item: usize, length: u32): bool {
+  const ifindex = load<u32>(item, ITEM_INTERFACE);
+  const refused = refusalOf(ifindex, length);
+  const hops = load<u32>(item, ITEM_HOPS) + 1;
+  if (refused != 0 || hops > <u32>HOPS_MAX) {
+    lose(item, refused != 0 ? refused : LOST_HOPS);
+    return false;
+  }
+  store<u32>(item, hops, ITEM_HOPS);
+  step(item, STEP_SENT, 0, ifindex, 0);
+  const peer = peerOf(ifindex);
+  if (peer == 0) {
+    end(item, END_SENT);
+    return false;
+  }
+  store<u32>(item, peer, ITEM_INTERFACE);
+  step(item, STEP_ARRIVED, 0, peer, 0);
+  return true;
+}
+
+/** A frame leaves by its interface, and arrives at that one's peer if it has one. */
+export function sendFrame(path: usize, item: usize): void {
+  const frame = frameOf(item);
+  if (!leave(item, lengthOf(frame))) return;
+  store<u32>(frame, load<u32>(item, ITEM_INTERFACE), FRAME_INGRESS_IFINDEX);
+  store<u32>(frame, 0, FRAME_RX_QUEUE_INDEX);
+  store<u32>(item, NEXT_XDP, ITEM_NEXT);
+}
