@@ -1,6 +1,6 @@
 /** Traits of packets from outside of programs: before a run, and after it. */
 import { InputError } from '../errors.ts';
-import { TRAIT_KEYS, TRAITS_WIDE } from '../plane/layout/trait.ts';
+import { TRAIT_KEYS, TRAITS_STATIC, TRAITS_TLV, TRAITS_WIDE } from '../plane/layout/trait.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { traitConfiguration } from '../runtime/traits.ts';
 
@@ -69,9 +69,14 @@ export function traitsOf(runtime: Runtime, kind: PacketKind, ctx: number): Trait
   return traits.size === 0 ? undefined : traits;
 }
 
-/** Keys that have a bit in any word of the header. */
+/** Keys that have a bit in any word of the header, or all where there is no such header. */
 function* keysOf(view: DataView, header: number): Generator<number> {
-  const words = traitConfiguration(view).layout === TRAITS_WIDE ? 3 : 2;
+  const { layout } = traitConfiguration(view);
+  if (layout === TRAITS_TLV || layout === TRAITS_STATIC) {
+    for (let key = 0; key < TRAIT_KEYS; key++) yield key;
+    return;
+  }
+  const words = layout === TRAITS_WIDE ? 3 : 2;
   for (const half of [0, 4]) {
     let bits = 0;
     for (let word = 0; word < words; word++) bits |= view.getUint32(header + word * 8 + half, true);

@@ -94,6 +94,8 @@ const lengths: Record<TraitLayout, readonly number[]> = {
   '0-4-8': [0, 4, 8],
   '4-8-16': [4, 8, 16],
   wide: [0, 1, 2, 4, 8, 16],
+  tlv: [0, 1, 2, 4, 8, 16],
+  static: [0, 1, 2, 4, 8, 16],
 };
 const cases = (Object.keys(traitLayouts) as TraitLayout[]).flatMap((layout) =>
   (Object.keys(traitPlacements) as TraitPlacement[]).flatMap((placement) =>

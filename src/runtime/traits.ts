@@ -8,15 +8,22 @@ import {
   TRAITS_FRONT,
   TRAITS_META,
   TRAITS_SIDE,
+  TRAITS_STATIC,
+  TRAITS_TLV,
   TRAITS_WIDE,
 } from '../plane/layout/trait.ts';
 
-/** Lengths of values in bytes; `wide`: 0, 1, 2, 4, 8 and 16, with a header of three words. */
+/**
+ * Lengths of values in bytes; `wide`: 0, 1, 2, 4, 8 and 16, with a header of three words. For comparison, with the same lengths: `tlv`, a list that is walked, and
+ * `static`, a struct in which a key has a place, and a length, from the first value of any packet on.
+ */
 export const traitLayouts = {
   '2-4-8': TRAITS_2_4_8,
   '0-4-8': TRAITS_0_4_8,
   '4-8-16': TRAITS_4_8_16,
   wide: TRAITS_WIDE,
+  tlv: TRAITS_TLV,
+  static: TRAITS_STATIC,
 } as const;
 export type TraitLayout = keyof typeof traitLayouts;
 

@@ -89,6 +89,8 @@ export const META_DEPOT = 0x2_1000;
 
 /** What the registry of traits says of their keys: TRAIT_TABLE_* in trait.ts, 384 bytes. */
 export const TRAIT_TABLE = 0x2_2000;
+/** Fields of traits of layout TRAITS_STATIC: TRAIT_FIELDS_* in trait.ts, 260 bytes. */
+export const TRAIT_FIELDS = 0x2_2200;
 /** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
 export const ROOT_TRAIT_LAYOUT = 384;
 export const ROOT_TRAIT_PLACEMENT = 388;

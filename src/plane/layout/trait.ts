@@ -9,6 +9,17 @@ export const TRAITS_0_4_8 = 1;
 export const TRAITS_4_8_16 = 2;
 /** Three words (bits 2, 1, 0 of the code, the highest first): codes 1 to 6 are 0, 1, 2, 4, 8, 16 bytes. */
 export const TRAITS_WIDE = 3;
+/** Without such a header, for comparison; lengths of TRAITS_WIDE. A list of type, length, value; a struct, whose fields have the same place in all packets (TRAIT_FIELDS). */
+export const TRAITS_TLV = 4;
+export const TRAITS_STATIC = 5;
+/** u16: bytes of entries; u16 0. */
+export const TRAITS_TLV_HEADER = 4;
+/** u16: bytes of the struct; u16 0; u64: keys that are set. */
+export const TRAITS_STATIC_HEADER = 12;
+export const TRAITS_STATIC_FIELDS = 4;
+/** TRAIT_FIELDS (memory.ts), u32 by key: 0, or offset in the struct << 8, and length + 1; then u32 bytes of all fields. */
+export const TRAIT_FIELDS_TOTAL = 256;
+export const TRAIT_FIELDS_BYTES = 260;
 
 /** Placements: in front of the headroom, growing up; in the packet's metadata (data_meta to data), growing down; in a block of the frame's own. */
 export const TRAITS_FRONT = 0;

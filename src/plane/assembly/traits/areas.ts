@@ -1,5 +1,5 @@
 // Where the area of a frame is, by the memory's placement, and how far it may reach. That of an sk_buff lies in its descriptor.
-import { area_size, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
+import { area_size, trait_code, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
 import { code_of, header_size } from './codes';
 import { EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
 import { ROOT, ROOT_TRAIT_LAYOUT, ROOT_TRAIT_PLACEMENT, TRAIT_TABLE } from '../../layout/memory';
@@ -14,7 +14,7 @@ import {
 } from '../../layout/frame';
 import { SKB_TRAITS, SKB_TRAITS_EPOCH, SKB_TRAITS_STATE } from '../../layout/skb';
 import {
-  TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAITS_SIDE_SIZE, TRAIT_KEYS, TRAIT_TABLE_EPOCH,
+  TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAITS_SIDE_SIZE, TRAITS_STATIC, TRAITS_TLV, TRAITS_WIDE, TRAIT_KEYS, TRAIT_TABLE_EPOCH,
 } from '../../layout/trait';
 import { frame_known_del, frame_known_get, frame_known_is_set, frame_known_set, is_known, skb_known_del, skb_known_get, skb_known_is_set, skb_known_set } from './well-known';
 
@@ -87,9 +87,12 @@ function create(layout: u32, frame: usize, where: u32): i64 {
 
 /** An empty header. */
 function clear(layout: u32, area: usize): void {
-  store<u64>(area, 0);
-  store<u64>(area, 0, 8);
-  if (header_size(layout) > 16) store<u64>(area, 0, 16);
+  store<u32>(area, 0);
+  if (layout == TRAITS_TLV) return;
+  store<u64>(area, 0, 4);
+  if (layout == TRAITS_STATIC) return;
+  store<u32>(area, 0, 12);
+  if (layout == TRAITS_WIDE) store<u64>(area, 0, 16);
 }
 
 /** Longest metadata that an sk_buff keeps the length of, in bytes: a multiple of 4 below 256. */
@@ -124,7 +127,8 @@ export function frame_trait_get(frame: usize, key: u64, to: usize, size: u32): i
 
 export function frame_trait_is_set(frame: usize, key: u64): i64 {
   if (is_known(key)) return frame_known_is_set(frame, key);
-  return trait_is_set(trait_layout(), frame_traits(frame), key);
+  const area = frame_traits(frame);
+  return trait_is_set(trait_layout(), area, end_of(frame, placement(), area), key);
 }
 
 export function frame_trait_del(frame: usize, key: u64): i64 {
@@ -154,6 +158,17 @@ export function frame_trait_room(frame: usize): u32 {
   // Metadata is a multiple of 4 bytes long.
   const room = where == TRAITS_META ? (end - begin) & ~3 : end - begin;
   return begin > end || room < used ? 0 : <u32>(room - used);
+}
+
+/** Code of the key's value, 0: it is not set. */
+export function frame_trait_code(frame: usize, key: u32): u32 {
+  const area = frame_traits(frame);
+  return trait_code(trait_layout(), area, end_of(frame, placement(), area), key);
+}
+
+export function skb_trait_code(skb: usize, key: u32): u32 {
+  const area = skb_traits(skb);
+  return trait_code(trait_layout(), area, area + TRAITS_SIDE_SIZE, key);
 }
 
 /** Address of the sk_buff's area, 0: it has none. */
@@ -189,7 +204,8 @@ export function skb_trait_get(skb: usize, key: u64, to: usize, size: u32): i64 {
 
 export function skb_trait_is_set(skb: usize, key: u64): i64 {
   if (is_known(key)) return skb_known_is_set(skb, key);
-  return trait_is_set(trait_layout(), skb_traits(skb), key);
+  const area = skb_traits(skb);
+  return trait_is_set(trait_layout(), area, area + TRAITS_SIDE_SIZE, key);
 }
 
 export function skb_trait_del(skb: usize, key: u64): i64 {

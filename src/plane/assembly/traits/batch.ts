@@ -1,12 +1,14 @@
 // Several traits at once (TRAIT_ENTRY_* in layout/trait.ts): all are set, or none.
 import {
-  frame_trait_get, frame_trait_room, frame_trait_set, frame_traits, skb_trait_get, skb_trait_room, skb_trait_set, skb_traits, trait_layout,
+  frame_trait_code, frame_trait_get, frame_trait_room, frame_trait_set, frame_traits, skb_trait_code, skb_trait_get, skb_trait_room, skb_trait_set, skb_traits, trait_layout,
 } from './areas';
-import { code_at, code_of } from './codes';
+import { code_of } from './codes';
+import { static_plan } from './static';
+import { trait_needs } from './store';
 import { EBUSY, EINVAL, ENOSPC } from '../errno';
 import { frame_known_refuses, is_known, known_index, skb_known_refuses } from './well-known';
 import {
-  TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_RESULT, TRAIT_ENTRY_SIZE, TRAIT_KEYS,
+  TRAITS_STATIC, TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_RESULT, TRAIT_ENTRY_SIZE, TRAIT_KEYS,
 } from '../../layout/trait';
 
 /** Number of entries in so many bytes, -EINVAL for a part of one. */
@@ -24,6 +26,7 @@ function batch_needs(skb: bool, packet: usize, layout: u32, area: usize, entries
   let seen: u64 = 0;
   let known: u32 = 0;
   let needs: i64 = 0;
+  if (layout == TRAITS_STATIC) static_plan();
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + i * TRAIT_ENTRY_BYTES;
     const key = load<u64>(entry, TRAIT_ENTRY_KEY);
@@ -41,9 +44,14 @@ function batch_needs(skb: bool, packet: usize, layout: u32, area: usize, entries
     const bit = (<u64>1) << key;
     if ((seen & bit) != 0) return EINVAL;
     seen |= bit;
-    const there = area == 0 ? 0 : code_at(layout, area, <u32>key);
-    if (there == 0) needs += <i64>size;
-    else if (there != code) return EBUSY;
+    const there = skb ? skb_trait_code(packet, <u32>key) : frame_trait_code(packet, <u32>key);
+    if (there != 0 && there != code) return EBUSY;
+    if (there != 0) continue;
+    const room = trait_needs(layout, area, <u32>key, size);
+    if (room < 0) return room;
+    // Fields of a struct have places; other values add up.
+    if (layout != TRAITS_STATIC) needs += room;
+    else if (room > needs) needs = room;
   }
   return needs;
 }

@@ -1,12 +1,15 @@
 // Operations on an area [area, end). Areas grow up, or (`down`) down: then the header moves. Any header is survived: what does not lie before the end is not there.
 import { EBUSY, EINVAL, ENOENT, ENOSPC } from '../errno';
-import { code_at, code_of, code_set, header_size, size_of, values_size } from './codes';
-import { TRAITS_0_4_8, TRAITS_2_4_8, TRAITS_4_8_16, TRAITS_WIDE, TRAIT_KEYS } from '../../layout/trait';
+import { code_at, code_of, code_set, copy_value, header_size, move_down, move_up, size_of, values_size } from './codes';
+import { static_code, static_del, static_get, static_room, static_set_down, static_set_up, static_size } from './static';
+import { tlv_code, tlv_del_down, tlv_del_up, tlv_entry, tlv_get, tlv_set_down, tlv_set_up, tlv_size } from './tlv';
+import { TRAITS_0_4_8, TRAITS_2_4_8, TRAITS_4_8_16, TRAITS_TLV, TRAITS_WIDE, TRAIT_KEYS } from '../../layout/trait';
 
 /** Bytes of header and values; more than any area has room for if the header is corrupted. */
 // @ts-ignore: decorator
 @inline
 export function area_size(layout: u32, area: usize): u32 {
+  if (layout > <u32>TRAITS_WIDE) return layout == TRAITS_TLV ? tlv_size(area) : static_size(area);
   return header_size(layout) + values_size(layout, area, ~(<u64>0));
 }
 
@@ -21,44 +24,6 @@ function below(key: u32): u64 {
 @inline
 export function value_at(layout: u32, area: usize, key: u32): usize {
   return area + header_size(layout) + values_size(layout, area, below(key));
-}
-
-// Values are of these lengths alone: no call of memory.copy, which costs more than they do.
-// @ts-ignore: decorator
-@inline
-function copy_value(to: usize, from: usize, size: u32): void {
-  if (size == 8) store<u64>(to, load<u64>(from));
-  else if (size == 4) store<u32>(to, load<u32>(from));
-  else if (size == 16) v128.store(to, v128.load(from));
-  else if (size == 2) store<u16>(to, load<u16>(from));
-  else if (size == 1) store<u8>(to, load<u8>(from));
-}
-
-/** Moves `size` bytes up. */
-function move_up(from: usize, by: u32, size: u32): void {
-  let at = from + size;
-  while (at >= from + 8) {
-    at -= 8;
-    store<u64>(at + by, load<u64>(at));
-  }
-  while (at > from) {
-    at--;
-    store<u8>(at + by, load<u8>(at));
-  }
-}
-
-/** Moves `size` bytes down. */
-function move_down(from: usize, by: u32, size: u32): void {
-  const end = from + size;
-  let at = from;
-  while (at + 8 <= end) {
-    store<u64>(at - by, load<u64>(at));
-    at += 8;
-  }
-  while (at < end) {
-    store<u8>(at - by, load<u8>(at));
-    at++;
-  }
 }
 
 // @ts-ignore: decorator
@@ -78,10 +43,22 @@ function get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u3
   return <i64>length;
 }
 
+/** Code of the key's value, 0: it is not set. */
+export function trait_code(layout: u32, area: usize, end: usize, key: u32): u32 {
+  if (area == 0) return 0;
+  if (layout <= <u32>TRAITS_WIDE) return code_at(layout, area, key);
+  return layout == TRAITS_TLV ? tlv_code(area, end, key) : static_code(area, key);
+}
+
 /** 1 or 0; -EINVAL. */
-export function trait_is_set(layout: u32, area: usize, key: u64): i64 {
-  if (key >= <u64>TRAIT_KEYS) return EINVAL;
-  return area == 0 ? 0 : code_at(layout, area, <u32>key) != 0 ? 1 : 0;
+export function trait_is_set(layout: u32, area: usize, end: usize, key: u64): i64 {
+  return key >= <u64>TRAIT_KEYS ? EINVAL : trait_code(layout, area, end, <u32>key) != 0 ? 1 : 0;
+}
+
+/** Bytes that a value which is not there takes besides those that are, if it is set alone; -EBUSY: the key's values have another length. */
+export function trait_needs(layout: u32, area: usize, key: u32, size: u32): i64 {
+  if (layout <= <u32>TRAITS_WIDE) return <i64>size;
+  return layout == TRAITS_TLV ? <i64>tlv_entry(size) : static_room(area, key, size);
 }
 
 /** 0 if there is a value of this length, whose bytes are replaced; ENOENT if there is none, so that room must be made; else what to refuse with. */
@@ -185,7 +162,8 @@ export function trait_get(layout: u32, area: usize, end: usize, key: u64, to: us
   if (layout == TRAITS_0_4_8) return get(TRAITS_0_4_8, area, end, key, to, size);
   if (layout == TRAITS_2_4_8) return get(TRAITS_2_4_8, area, end, key, to, size);
   if (layout == TRAITS_4_8_16) return get(TRAITS_4_8_16, area, end, key, to, size);
-  return get(TRAITS_WIDE, area, end, key, to, size);
+  if (layout == TRAITS_WIDE) return get(TRAITS_WIDE, area, end, key, to, size);
+  return layout == TRAITS_TLV ? tlv_get(area, end, key, to, size) : static_get(area, end, key, to, size);
 }
 
 /** In an area that grows up to `end`. 0; -EINVAL (key, or a length that the layout does not have), -EBUSY (set with another length), -ENOSPC. */
@@ -193,7 +171,8 @@ export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, fro
   if (layout == TRAITS_0_4_8) return set_up(TRAITS_0_4_8, area, end, key, from, size);
   if (layout == TRAITS_2_4_8) return set_up(TRAITS_2_4_8, area, end, key, from, size);
   if (layout == TRAITS_4_8_16) return set_up(TRAITS_4_8_16, area, end, key, from, size);
-  return set_up(TRAITS_WIDE, area, end, key, from, size);
+  if (layout == TRAITS_WIDE) return set_up(TRAITS_WIDE, area, end, key, from, size);
+  return layout == TRAITS_TLV ? tlv_set_up(area, end, key, from, size) : static_set_up(area, end, key, from, size);
 }
 
 /** 0; -EINVAL, -ENOENT. */
@@ -201,7 +180,8 @@ export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i6
   if (layout == TRAITS_0_4_8) return del_up(TRAITS_0_4_8, area, end, key);
   if (layout == TRAITS_2_4_8) return del_up(TRAITS_2_4_8, area, end, key);
   if (layout == TRAITS_4_8_16) return del_up(TRAITS_4_8_16, area, end, key);
-  return del_up(TRAITS_WIDE, area, end, key);
+  if (layout == TRAITS_WIDE) return del_up(TRAITS_WIDE, area, end, key);
+  return layout == TRAITS_TLV ? tlv_del_up(area, end, key) : static_del(area, key);
 }
 
 /**
@@ -212,7 +192,8 @@ export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usi
   if (layout == TRAITS_0_4_8) return set_down(TRAITS_0_4_8, area, lowest, end, key, from, size);
   if (layout == TRAITS_2_4_8) return set_down(TRAITS_2_4_8, area, lowest, end, key, from, size);
   if (layout == TRAITS_4_8_16) return set_down(TRAITS_4_8_16, area, lowest, end, key, from, size);
-  return set_down(TRAITS_WIDE, area, lowest, end, key, from, size);
+  if (layout == TRAITS_WIDE) return set_down(TRAITS_WIDE, area, lowest, end, key, from, size);
+  return layout == TRAITS_TLV ? tlv_set_down(area, lowest, end, key, from, size) : static_set_down(area, lowest, end, key, from, size);
 }
 
 /** Returns the area's new address; -EINVAL, -ENOENT. */
@@ -220,5 +201,8 @@ export function trait_del_down(layout: u32, area: usize, end: usize, key: u64): 
   if (layout == TRAITS_0_4_8) return del_down(TRAITS_0_4_8, area, end, key);
   if (layout == TRAITS_2_4_8) return del_down(TRAITS_2_4_8, area, end, key);
   if (layout == TRAITS_4_8_16) return del_down(TRAITS_4_8_16, area, end, key);
-  return del_down(TRAITS_WIDE, area, end, key);
+  if (layout == TRAITS_WIDE) return del_down(TRAITS_WIDE, area, end, key);
+  if (layout == TRAITS_TLV) return tlv_del_down(area, end, key);
+  const refused = static_del(area, key);
+  return refused != 0 ? refused : <i64>area;
 }
