@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { version } from '../src/abi/stability/version.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { clangs, compileBpf, prelude } from './clang.ts';
 
@@ -51,7 +52,7 @@ function assembled(name = 'short.o'): string {
 describe('exit codes', () => {
   it('0 for help, 2 for usage, with the nearest verb', () => {
     expect(sluice(['--help']).status).toBe(0);
-    expect(sluice(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n' });
+    expect(sluice(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` });
     const wrong = sluice(['verfy']);
     expect(wrong.status).toBe(2);
     expect(wrong.stderr).toContain('Did you mean verify?');
