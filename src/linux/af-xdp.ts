@@ -3,7 +3,7 @@
  * plane's loop (plane/assembly/hooks/xsk.ts) reads and writes them without a call. Here: creation, the system calls, the end.
  */
 import { InputError, SluiceError } from '../errors.ts';
-import { FRAME_DESCRIPTOR_SIZE, FRAME_VERDICT, XDP_FRAME_SIZE } from '../plane/layout/frame.ts';
+import { FRAME_DESCRIPTOR_SIZE, XDP_FRAME_SIZE } from '../plane/layout/frame.ts';
 import { ROOT, ROOT_TRAIT_PLACEMENT, WASM_PAGE } from '../plane/layout/memory.ts';
 import { TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../plane/layout/trait.ts';
 import * as layout from '../plane/layout/xsk.ts';
@@ -30,6 +30,8 @@ interface XskPlane {
   xsk_transmit(xsk: number, offset: number, length: number, options: number): number;
   xsk_release(xsk: number, chunk: number): void;
   xdp_run_batch(entry: number, frames: number, count: number): void;
+  xdp_begin(frame: number): void;
+  xdp_finish(frame: number, r0: number): void;
 }
 
 /**
@@ -248,8 +250,8 @@ export class AfXdpSocket {
     }
     for (let i = 0; i < count; i++) {
       const frame = frames + i * FRAME_DESCRIPTOR_SIZE;
-      const verdict = Number(program.run(frame) & 0xffff_ffffn);
-      this.#runtime.view().setUint32(frame + FRAME_VERDICT, verdict, true);
+      this.#plane.xdp_begin(frame);
+      this.#plane.xdp_finish(frame, Number(BigInt.asIntN(32, program.run(frame))));
     }
   }
 
