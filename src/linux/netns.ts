@@ -1,6 +1,6 @@
 /** Network namespaces with a name (ip-netns(8)): of their own for tests and benchmarks, or somebody's to open something in. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { UnsupportedError } from '../errors.ts';
 import { syscall } from './ffi.ts';
 import { SyscallError } from './syscall-error.ts';
@@ -25,6 +25,11 @@ export class NetworkNamespace {
   /** ip(8) in the namespace. */
   ip(...args: readonly string[]): void {
     ip('-n', this.name, ...args);
+  }
+
+  /** Interfaces that are made from now on have no IPv6, which speaks by itself when they go up. */
+  disableIpv6(): void {
+    this.run(() => writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1'));
   }
 
   /** Takes an interface up on which the kernel says nothing by itself. */

@@ -103,6 +103,8 @@ export { steer_abort, steer_batch, steer_begin, steer_end } from './steering/bat
 export { rss_compute } from './steering/rss';
 export { rss_key_table, rss_toeplitz, rss_toeplitz36 } from './steering/toeplitz';
 export { path_fault, path_run } from './path/run';
+export * from './steering/tap';
+export * from './steering/tap-messages';
 export { frame_traits, skb_traits } from './traits/areas';
 export { frame_forget_freed, skb_forget_freed } from './traits/epoch';
 export * from './ring/calls';

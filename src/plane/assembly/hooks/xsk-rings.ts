@@ -2,7 +2,7 @@
 import { XDP_FRAME_SIZE } from '../../layout/frame';
 import {
   XDP_DESC_ADDRESS, XDP_DESC_LENGTH, XDP_DESC_OPTIONS, XDP_DESC_SIZE, XSK_COMPLETION, XSK_FILL, XSK_FREE, XSK_FREE_COUNT, XSK_RING_CONSUMER,
-  XSK_RING_ENTRIES, XSK_RING_MASK, XSK_RING_PRODUCER, XSK_SPARE, XSK_SPARE_COUNT, XSK_SPARE_FROM, XSK_TX,
+  XSK_RING_ENTRIES, XSK_RING_MASK, XSK_RING_PRODUCER, XSK_SPARE, XSK_SPARE_COUNT, XSK_SPARE_FROM, XSK_TX, XSK_UMEM,
 } from '../../layout/xsk';
 
 const CHUNK_MASK: u32 = ~(<u32>XDP_FRAME_SIZE - 1);
@@ -92,5 +92,20 @@ export function transmit(through: usize, offset: u32, length: u32, options: u32)
   store<u32>(entry, length, XDP_DESC_LENGTH);
   store<u32>(entry, options, XDP_DESC_OPTIONS);
   atomic.store<u32>(producer, at + 1);
+  return true;
+}
+
+/**
+ * Copies `length` bytes into a free frame and puts it into the TX ring. False: there is no frame or no place in the ring; sendto(2) and the kernel make some. A
+ * frame longer than a chunk is the caller's mistake.
+ */
+export function xsk_send(xsk: usize, from: usize, length: u32): bool {
+  if (load<u32>(xsk, XSK_FREE_COUNT) == 0) reclaim(xsk, xsk);
+  const free = load<u32>(xsk, XSK_FREE_COUNT);
+  if (free == 0 || length > <u32>XDP_FRAME_SIZE) return false;
+  const chunk = load<u32>(<usize>load<u32>(xsk, XSK_FREE) + ((<usize>(free - 1)) << 2));
+  memory.copy(<usize>load<u32>(xsk, XSK_UMEM) + <usize>chunk, from, length);
+  if (!transmit(xsk, chunk, length, 0)) return false;
+  store<u32>(xsk, free - 1, XSK_FREE_COUNT);
   return true;
 }
