@@ -118,6 +118,14 @@ export {
 export type { UserProgram } from './runtime/program.ts';
 export { Runtime, type RuntimeOptions } from './runtime/runtime.ts';
 export type { Clock, Task } from './runtime/surroundings.ts';
+export {
+  type MergePolicy,
+  mergePolicies,
+  TRAIT_PERSISTENT,
+  type TraitDeclaration,
+} from './traits/declaration.ts';
+export { type RegisteredTrait, type TraitHold, TraitRegistry, type TraitRequest } from './traits/registry.ts';
+export { type WellKnownTrait, wellKnownTraits } from './traits/well-known.ts';
 export type { CausalStep, Diagnostic } from './verifier/diagnostic.ts';
 export { type Explanation, explain } from './verifier/explanation/explanation.ts';
 
@@ -211,7 +219,9 @@ export async function load(
   if (options.target === 'linux') {
     const { loadLinux } = await import('./linux/load.ts');
     const { programs, maps, pinFolder, runtime } = options;
+    const traits = options.metadata?.registry;
     return loadLinux(spec, {
+      ...(traits === undefined ? {} : { traits }),
       ...(programs === undefined ? {} : { programs }),
       ...(maps === undefined ? {} : { maps }),
       ...(pinFolder === undefined ? {} : { pinFolder }),
@@ -221,6 +231,9 @@ export async function load(
   const files = await filesOfMachine();
   const runtime = options.runtime ?? pinnedRuntime(spec, options, files) ?? new Runtime(options);
   pinsOf(runtime.plane).files = files;
+  const registry = options.metadata?.registry;
+  if (registry !== undefined && registry !== runtime.traits)
+    throw new InputError('SLUICE_TRAITS', 'the runtime has another registry of traits: give it at its creation');
   const ofKernel = Object.values(options.maps ?? {}).some(({ target }) => target === 'linux');
   const share = ofKernel ? { share: (await import('./linux/shared-maps.ts')).shareKernelMap } : {};
   return loadUser(runtime, hooks, spec, {

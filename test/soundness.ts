@@ -217,7 +217,7 @@ export async function shrink(runtime: Runtime, object: ObjectSpec, program: Prog
   return best;
 }
 
-const empty = { kernelVersion: 0, btf: undefined, externs: new Map(), sections: [] } as const;
+const empty = { kernelVersion: 0, btf: undefined, externs: new Map(), traits: [], sections: [] } as const;
 
 export function randomObject(number: number): { object: ObjectSpec; program: ProgramSpec } {
   const program = specOf(number % 5 === 0 ? randomProgram(number) : purposefulProgram(number));

@@ -30,6 +30,7 @@ describe('accepted programs in the interpreter', () => {
         programs: new Map([[spec.name, spec]]),
         maps: randomMaps,
         externs: new Map(),
+        traits: [],
         sections: [],
       };
       let loaded: Awaited<ReturnType<typeof loadUser>>;

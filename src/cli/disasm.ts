@@ -70,6 +70,8 @@ function describe(reference: Reference): string {
       return `map ${reference.map}.${reference.part}_allocator`;
     case 'map-value':
       return `${reference.map}+${reference.offset}`;
+    case 'trait':
+      return `trait ${reference.name}`;
     default:
       return reference.name;
   }

@@ -4,7 +4,9 @@ import { InputError } from '../errors.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { LoadedObject, MapHandle } from '../runtime/handles.ts';
 import type { KconfigValues } from '../runtime/kconfig.ts';
+import { holdTraitsOf } from '../runtime/object-traits.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { TraitRegistry } from '../traits/registry.ts';
 import { vmlinuxBtf } from './btf-vmlinux.ts';
 import type { LinuxMap } from './linux-map.ts';
 import { linuxMap } from './map-handles.ts';
@@ -39,6 +41,8 @@ export interface LinuxLoadOptions {
    * attached nowhere else, in native mode. Throws UnsupportedError where the driver has none.
    */
   readonly device?: string | number;
+  /** Names of packets' traits; by default those of `runtime`, else of all objects that the process loads into the kernel. */
+  readonly traits?: TraitRegistry;
   /** Level of the verifier's log to keep of accepted programs (default none). */
   readonly logLevel?: number;
 }
@@ -57,7 +61,21 @@ export interface LinuxObject extends LoadedObject {
  * Throws ProgramRefusedError with the verifier's log; UnsupportedError where bpf(2) is refused, and for what this kernel or
  * Sluice does not have, by name; InputError for what the object asks in vain; SyscallError for any other refusal.
  */
-export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): LinuxObject {
+export function loadLinux(given: ObjectSpec, options: LinuxLoadOptions = {}): LinuxObject {
+  const registry = options.traits ?? options.runtime?.traits ?? kernelTraits;
+  const { object, release } = holdTraitsOf(registry, given);
+  try {
+    return loadNamed(object, options, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Names of the traits that objects in the kernel use, where nobody gives a registry: those of one process agree. */
+const kernelTraits = new TraitRegistry();
+
+function loadNamed(spec: ObjectSpec, options: LinuxLoadOptions, releaseTraits: () => void): LinuxObject {
   const chosen = choosePrograms(spec, options.programs);
   const names = new Set(chosen.map(({ name }) => name));
   const wanted = [...spec.maps.values()].filter(
@@ -66,7 +84,7 @@ export function loadLinux(spec: ObjectSpec, options: LinuxLoadOptions = {}): Lin
       (contents.kind !== 'jump-table' || names.has(contents.program)) &&
       !(contents.kind === 'struct-ops' && section.startsWith('?')),
   );
-  const open: { close(): void }[] = [];
+  const open: { close(): void }[] = [{ close: releaseTraits }];
   const closeAll = () => {
     for (const each of open.splice(0).reverse()) each.close();
   };

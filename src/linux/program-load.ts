@@ -184,7 +184,8 @@ function resolveReference(
       break;
     case 'function':
     case 'call':
-      break; // linked by the object reader
+    case 'trait':
+      break; // linked by the object reader, keys written by load.ts
     case 'kfunc': {
       const found = findKernelType(reference.name, 'func');
       if (found !== undefined)

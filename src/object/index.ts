@@ -13,6 +13,7 @@ import { readLegacyMaps } from './maps-legacy.ts';
 import { readStructOps } from './maps-struct-ops.ts';
 import type { Targets } from './references.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
+import { readTraits, traitsOf } from './traits.ts';
 
 /**
  * Reads a BPF object: a 64-bit little-endian relocatable ELF file, as clang 11 to 22 and libbpf's and bpftool's linkers write it.
@@ -22,7 +23,7 @@ import type { MapSpec, ObjectSpec, ProgramSpec } from './spec.ts';
  *
  * Throws InputError with the object's name, section and byte offset: `SLUICE_ELF_…` for the container, `SLUICE_BTF_…` and
  * `SLUICE_BTF_EXT_…` for types, `SLUICE_MAP_DEFINITION`, `SLUICE_RELOCATION`, `SLUICE_CALL_TARGET`, `SLUICE_JUMP_TABLE`,
- * `SLUICE_EXTERN`, `SLUICE_DUPLICATE_NAME`, `SLUICE_OBJECT_TOO_LARGE`.
+ * `SLUICE_EXTERN`, `SLUICE_TRAITS`, `SLUICE_DUPLICATE_NAME`, `SLUICE_OBJECT_TOO_LARGE`.
  */
 export function readObject(bytes: Uint8Array, name: string): ObjectSpec {
   try {
@@ -70,6 +71,7 @@ function read(elf: Elf): ObjectSpec {
   const kconfig = kconfigMap(elf, btf, externs);
   if (kconfig.map !== undefined) addMap(kconfig.map);
 
+  const traits = readTraits(elf);
   const targets: Targets = {
     code,
     maps: placed,
@@ -82,6 +84,7 @@ function read(elf: Elf): ObjectSpec {
       globals.filter(({ sectionIndex }) => elf.isRelocated(sectionIndex)).map(({ sectionIndex }) => sectionIndex),
     ),
     kconfigOffsets: kconfig.offsets,
+    traits,
     jumpTables: elf.section('.jumptables')?.index ?? -1,
   };
   const linker = new Linker(elf, targets, ext, btf);
@@ -105,6 +108,7 @@ function read(elf: Elf): ObjectSpec {
     programs,
     maps,
     externs,
+    traits: traitsOf(traits),
     sections: elf.sections.map(({ index, name, type, flags, offset, size }) => ({
       index,
       name,

@@ -10,6 +10,7 @@ import type { Elf } from './elf.ts';
 import { readJumpTable } from './jump-tables.ts';
 import { localTarget, relocatedTarget, type Target, type Targets } from './references.ts';
 import type { CoreRelocation, FunctionSpec, LineInfo, MapSpec, ProgramSpec, Reference } from './spec.ts';
+import { keyWords, traitsOf } from './traits.ts';
 
 /** BPF_COMPLEXITY_LIMIT_INSNS: the kernel takes no longer program. */
 const MAX_PROGRAM_SLOTS = 1_000_000;
@@ -70,9 +71,9 @@ export class Linker {
       for (const [slot, target] of this.#scan(one)) {
         const at = base + slot;
         const insn = one.code.insns[slot]!;
-        const set = (imm: number) => {
+        const set = (imm: number, high = 0) => {
           insns[at] = { ...insn, src: target.source, imm };
-          if (insn.opcode === OPCODE.LDDW) insns[at + 1] = { ...one.code.insns[slot + 1]!, imm: 0 };
+          if (insn.opcode === OPCODE.LDDW) insns[at + 1] = { ...one.code.insns[slot + 1]!, imm: high };
         };
         switch (target.kind) {
           case 'function': {
@@ -94,7 +95,7 @@ export class Linker {
             break;
           }
           case 'reference':
-            set(0);
+            set(...keyWords(target.value ?? 0n));
             references.set(at, target.reference);
             break;
         }
@@ -130,6 +131,7 @@ export class Linker {
       references,
       coreRelocations,
       lines,
+      ...(this.#targets.traits.index < 0 ? undefined : { traits: traitsOf(this.#targets.traits) }),
     };
     return { program, jumpTables: [...tables.values()] };
   }

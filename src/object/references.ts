@@ -4,6 +4,7 @@ import { CALL_SOURCE, LDDW_SOURCE, OPCODE } from '../isa/opcodes.ts';
 import type { CodeFunction, CodeSection } from './code.ts';
 import { type Elf, type ElfRelocation, R_BPF, SHN, STT } from './elf.ts';
 import type { AllocatorPart, ExternSpec, Reference } from './spec.ts';
+import type { TraitSection } from './traits.ts';
 
 /** Everything in the file that has a place, by section index and byte offset or by name. */
 export interface Targets {
@@ -19,11 +20,12 @@ export interface Targets {
   readonly kconfigOffsets: ReadonlyMap<string, number>;
   /** Sections of variables that hold addresses, which only a linker could fill in. */
   readonly withPointers: ReadonlySet<number>;
+  readonly traits: TraitSection;
   /** Index of `.jumptables`, or -1. */
   readonly jumpTables: number;
 }
 
-/** `source`: what goes into the instruction's src field. */
+/** `source`: what goes into the instruction's src field; `value`: what goes into its immediates (default 0). */
 export type Target =
   | { readonly kind: 'function'; readonly source: number; readonly function: CodeFunction }
   | {
@@ -34,7 +36,7 @@ export type Target =
       readonly size: number;
       readonly offset: number;
     }
-  | { readonly kind: 'reference'; readonly source: number; readonly reference: Reference };
+  | { readonly kind: 'reference'; readonly source: number; readonly reference: Reference; readonly value?: bigint };
 
 /** The function that an instruction reaches without a relocation, or undefined if it reaches none. */
 export function localTarget(elf: Elf, code: CodeSection, slot: number): Target | undefined {
@@ -117,6 +119,12 @@ export function relocatedTarget(
     if (offset < 0 || offset > elf.sections[symbol.section]!.size)
       throw bad(`offset ${offset} is outside of ${global}`);
     return { kind: 'reference', source: LDDW_SOURCE.MAP_VALUE, reference: { kind: 'map-value', map: global, offset } };
+  }
+  if (symbol.section === targets.traits.index) {
+    const trait = targets.traits.traits.get(offset);
+    if (trait === undefined) throw bad(`no trait is declared at offset ${offset}`);
+    const { name, key } = trait;
+    return { kind: 'reference', source: LDDW_SOURCE.CONSTANT, reference: { kind: 'trait', name }, value: key };
   }
   if (symbol.section === targets.jumpTables) {
     if (symbol.type !== STT.OBJECT || symbol.size === 0) throw bad('it is no jump table');

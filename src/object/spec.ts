@@ -8,6 +8,7 @@ import type { MapTypeName } from '../abi/map-types.ts';
 import type { AttachTypeName, ProgramTypeName } from '../abi/program-types.ts';
 import type { Btf } from '../btf/types.ts';
 import type { Insn } from '../isa/insn.ts';
+import type { TraitDeclaration } from '../traits/declaration.ts';
 
 export interface ObjectSpec {
   /** Name as the user knows it (file name without directories), for messages. */
@@ -23,6 +24,8 @@ export interface ObjectSpec {
   readonly maps: ReadonlyMap<string, MapSpec>;
   /** `.kconfig` and `.ksyms` externs by name. */
   readonly externs: ReadonlyMap<string, ExternSpec>;
+  /** Traits of packets that the object names (section `.traits`), in file order. */
+  readonly traits: readonly TraitSpec[];
   /** Sections as they stand in the file, for `inspect`. */
   readonly sections: readonly SectionInfo[];
 }
@@ -65,6 +68,13 @@ export interface ProgramSpec {
   readonly coreRelocations: readonly CoreRelocation[];
   /** In slot order. */
   readonly lines: readonly LineInfo[];
+  /** Those of the object, if it names any: calls for others are refused. */
+  readonly traits?: readonly TraitSpec[];
+}
+
+export interface TraitSpec extends Required<TraitDeclaration> {
+  /** The key that instructions have: as read, that of an empty registry. 0 to 63, or 2^63 + n for well-known ones. */
+  readonly key: bigint;
 }
 
 export interface FunctionSpec {
@@ -97,7 +107,9 @@ export type Reference =
   /** LDDW of a `.ksyms` variable (typed: source 3; untyped: a plain address). */
   | { readonly kind: 'ksym'; readonly name: string; readonly weak: boolean; readonly typed: boolean }
   /** LDDW or load of a `.kconfig` variable: byte `offset` of the map `.kconfig`. */
-  | { readonly kind: 'kconfig'; readonly name: string; readonly offset: number };
+  | { readonly kind: 'kconfig'; readonly name: string; readonly offset: number }
+  /** LDDW source 0, with the key of the trait of that name (ObjectSpec.traits) in it. */
+  | { readonly kind: 'trait'; readonly name: string };
 
 export type CoreKind =
   | 'field_byte_offset'

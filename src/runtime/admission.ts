@@ -84,10 +84,10 @@ function judge(spec: ObjectSpec, program: ProgramSpec, question: Question): Verd
 }
 
 function keyOf(spec: ObjectSpec, program: ProgramSpec, { declaration, cpus, vmlinux }: Question): string {
-  const { type, attachType, attachTo, sleepable, frags, functions, references, insns } = program;
+  const { type, attachType, attachTo, sleepable, frags, functions, references, insns, traits = [] } = program;
   return [
     JSON.stringify([type, attachType, attachTo, sleepable, frags, functions, [...references], spec.license, cpus]),
-    JSON.stringify([...spec.maps.values()].map(mapKey), bigintAsText),
+    JSON.stringify([[...spec.maps.values()].map(mapKey), traits], bigintAsText),
     numberOf(declaration),
     vmlinux === undefined ? 0 : numberOf(vmlinux),
     textOf(encodeInsns(insns)),

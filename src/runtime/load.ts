@@ -25,6 +25,7 @@ import { mapFieldViews } from './map-struct.ts';
 import { tailKind, tailTargetsOf } from './maps/tail-targets.ts';
 import { withObjectCalls } from './object-calls.ts';
 import { createObjectMaps, type ObjectMapOptions } from './object-maps.ts';
+import { holdTraits } from './object-traits.ts';
 import { UserProgram } from './program.ts';
 import { resolveProgram } from './resolve.ts';
 import type { Runtime } from './runtime.ts';
@@ -85,8 +86,24 @@ export interface UserObject extends LoadedObject {
 export async function loadUser(
   runtime: Runtime,
   hooks: readonly Hook[],
-  spec: ObjectSpec,
+  given: ObjectSpec,
   options: UserLoadOptions = {},
+): Promise<UserObject> {
+  const named = holdTraits(runtime, given);
+  try {
+    return await loadNamed(runtime, hooks, named.object, options, named.release);
+  } catch (error) {
+    named.release();
+    throw error;
+  }
+}
+
+async function loadNamed(
+  runtime: Runtime,
+  hooks: readonly Hook[],
+  spec: ObjectSpec,
+  options: UserLoadOptions,
+  releaseTraits: () => void,
 ): Promise<UserObject> {
   const chosen = chooseHooks(spec, choosePrograms(spec, options.programs), hooks);
   const maps = createObjectMaps(
@@ -104,6 +121,7 @@ export async function loadUser(
     loaded?.close();
     for (const id of admitted) allocators.leave(id);
     maps.close();
+    releaseTraits();
   };
   try {
     const exports = new Set(Object.keys(runtime.functions));

@@ -92,7 +92,8 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
       }
       case 'function':
       case 'call':
-        break; // linked by the object reader
+      case 'trait':
+        break; // linked by the object reader, keys written by load.ts
       case 'kfunc': {
         const insn = resolved[slot]!;
         const binding = bindKfunc(reference.name, reference.shape);

@@ -8,7 +8,8 @@ import {
   TRAIT_TABLE_REGISTERED,
   TRAIT_TABLE_SIZES,
 } from '../plane/layout/trait.ts';
-import { mergePolicies, TraitRegistry } from '../traits/registry.ts';
+import { mergePolicies } from '../traits/declaration.ts';
+import { TraitRegistry } from '../traits/registry.ts';
 import type { PlaneInstance } from './plane.ts';
 
 /** `registry`, or one of the runtime's own; either way it is in the memory from now on, with all that is changed in it. */

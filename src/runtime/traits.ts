@@ -12,6 +12,7 @@ import {
   TRAITS_TLV,
   TRAITS_WIDE,
 } from '../plane/layout/trait.ts';
+import { traitSizes } from '../traits/declaration.ts';
 
 /**
  * Lengths of values in bytes; `wide`: 0, 1, 2, 4, 8 and 16, with a header of three words. For comparison, with the same lengths: `tlv`, a list that is walked, and
@@ -55,4 +56,27 @@ export function traitConfiguration(view: DataView): { readonly layout: number; r
     layout: view.getUint32(ROOT + ROOT_TRAIT_LAYOUT, true),
     placement: view.getUint32(ROOT + ROOT_TRAIT_PLACEMENT, true),
   };
+}
+
+/** By the names that `metadata` has. */
+export function traitFormat(view: DataView): TraitFormat {
+  const { layout, placement } = traitConfiguration(view);
+  return {
+    layout: (Object.keys(traitLayouts) as TraitLayout[]).find((name) => traitLayouts[name] === layout)!,
+    placement: (Object.keys(traitPlacements) as TraitPlacement[]).find((name) => traitPlacements[name] === placement)!,
+  };
+}
+
+const sizes: Readonly<Record<TraitLayout, readonly number[]>> = {
+  '2-4-8': [2, 4, 8],
+  '0-4-8': [0, 4, 8],
+  '4-8-16': [4, 8, 16],
+  wide: traitSizes,
+  tlv: traitSizes,
+  static: traitSizes,
+};
+
+/** Lengths of values, in bytes. */
+export function traitSizesOf(layout: TraitLayout): readonly number[] {
+  return sizes[layout];
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { TRAIT_PERSISTENT, TraitRegistry } from './registry.ts';
+import { TRAIT_PERSISTENT } from './declaration.ts';
+import { TraitRegistry } from './registry.ts';
 import { SYSTEM_KEY, wellKnownTraits } from './well-known.ts';
 
 const flow = { name: 'flow_id', size: 4 } as const;

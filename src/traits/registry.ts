@@ -3,50 +3,10 @@
  *
  * This file: the registry. It knows nothing of packets: a runtime mirrors it into its memory (runtime/trait-table.ts).
  */
-import { InputError } from '../errors.ts';
-import {
-  MERGE_EQUAL,
-  MERGE_KEEP_FIRST,
-  MERGE_KEEP_LAST,
-  MERGE_MAX,
-  MERGE_MIN,
-  MERGE_OR,
-  MERGE_SUM,
-  TRAIT_KEYS,
-} from '../plane/layout/trait.ts';
+import { TRAIT_KEYS } from '../plane/layout/trait.ts';
+import { checkDeclaration, refusal, TRAIT_PERSISTENT, type TraitDeclaration } from './declaration.ts';
 import { FlightEpochs } from './flight-epochs.ts';
 import { wellKnownTrait } from './well-known.ts';
-
-/** What becomes of values where packets are merged, with the numbers that objects and the plane have them by. */
-export const mergePolicies = {
-  KEEP_FIRST: MERGE_KEEP_FIRST,
-  KEEP_LAST: MERGE_KEEP_LAST,
-  SUM: MERGE_SUM,
-  MIN: MERGE_MIN,
-  MAX: MERGE_MAX,
-  OR: MERGE_OR,
-  EQUAL: MERGE_EQUAL,
-} as const;
-export type MergePolicy = keyof typeof mergePolicies;
-
-/** Longest name, in bytes of UTF-8. */
-export const TRAIT_NAME_BYTES = 16;
-/** Lengths that any layout has. */
-export const traitSizes: readonly number[] = [0, 1, 2, 4, 8, 16];
-
-/** Flag: the key stays registered when the last program that uses it is closed. Keys of `register` stay in any case. */
-export const TRAIT_PERSISTENT = 1;
-
-export interface TraitDeclaration {
-  /** 1 to 16 bytes of UTF-8 without control characters. */
-  readonly name: string;
-  /** Length of values in bytes: 0, 1, 2, 4, 8 or 16. Which of them packets can have is the runtime's layout to say. */
-  readonly size: number;
-  /** Default KEEP_FIRST. */
-  readonly policy?: MergePolicy;
-  /** TRAIT_PERSISTENT or 0 (default). */
-  readonly flags?: number;
-}
 
 export interface TraitRequest extends TraitDeclaration {
   /** The key that it shall have; by default a free one. */
@@ -144,8 +104,7 @@ export class TraitRegistry {
       this.#changed();
     };
     try {
-      for (const declaration of declarations) {
-        const { name, size } = declaration;
+      for (const { name, size, policy = 'KEEP_FIRST', flags = 0 } of declarations) {
         const system = wellKnownTrait(name);
         if (system !== undefined) {
           if (system.size !== size)
@@ -153,6 +112,8 @@ export class TraitRegistry {
           keys.set(name, system.key);
           continue;
         }
+        // Not whatever else is in it, such as a key.
+        const declaration = { name, size, policy, flags };
         const entry = this.#shared(declaration) ?? this.#create({ ...declaration, owner });
         entry.references++;
         held.push(entry);
@@ -223,6 +184,8 @@ export class TraitRegistry {
 
   #create(request: TraitRequest): Entry {
     checkDeclaration(request);
+    if (wellKnownTrait(request.name) !== undefined)
+      throw refusal('EEXIST', `trait ${request.name} is the system's: it has a key without being registered`);
     const { name, size, policy = 'KEEP_FIRST', flags = 0, owner = '' } = request;
     const key = request.key === undefined ? this.#freeKey(name) : this.#givenKey(name, request.key);
     const entry: Entry = { name, key, size, policy, flags, owner, references: 0, kept: false };
@@ -265,24 +228,4 @@ export class TraitRegistry {
     this.#byKey.delete(entry.key);
     this.#voidBefore.set(entry.key, this.flights.advance());
   }
-}
-
-const encoder = new TextEncoder();
-
-function checkDeclaration({ name, size, policy = 'KEEP_FIRST', flags = 0 }: TraitDeclaration): void {
-  const bytes = encoder.encode(name).length;
-  if (bytes === 0 || bytes > TRAIT_NAME_BYTES || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(name))
-    throw refusal('EINVAL', `trait ${JSON.stringify(name)}: names are 1 to ${TRAIT_NAME_BYTES} bytes of plain text`);
-  if (wellKnownTrait(name) !== undefined)
-    throw refusal('EEXIST', `trait ${name} is the system's: it has a key without being registered`);
-  if (!traitSizes.includes(size))
-    throw refusal('EINVAL', `trait ${name}: values are ${traitSizes.join(', ')} bytes long, not ${size}`);
-  if (!Object.hasOwn(mergePolicies, policy))
-    throw refusal('EINVAL', `trait ${name}: no policy ${policy}: ${Object.keys(mergePolicies).join(', ')}`);
-  if ((flags & ~TRAIT_PERSISTENT) !== 0)
-    throw refusal('EINVAL', `trait ${name}: no flags ${flags}: 1 (persistent) or 0`);
-}
-
-function refusal(errno: 'EINVAL' | 'EEXIST' | 'ENOSPC' | 'ENOENT' | 'EBUSY', text: string): InputError {
-  return new InputError(`SLUICE_TRAIT_${errno}`, `${text}: ${errno}`);
 }

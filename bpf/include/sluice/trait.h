@@ -22,6 +22,58 @@ enum {
 #define TRAIT_LAYOUT TRAIT_0_4_8
 #endif
 
+/*
+ * Names in place of numbers: TRAIT(flow_id, 4, MERGE_KEEP_FIRST) declares a trait of 4 bytes, and bpf_trait_key(flow_id) is its key, a constant that the loader writes into the
+ * program: that of the runtime's registry, or a free one. Names have at most 16 bytes. An object that names traits names all that it uses: calls with other keys, and with
+ * lengths that are not the trait's, are refused. TRAIT_NAMED declares one whose name is no word of C.
+ *
+ * The policy says what becomes of values where two packets become one (GRO). TRAIT_PERSISTENT: the name keeps its key when the last object that uses it is closed.
+ */
+enum {
+	MERGE_KEEP_FIRST = 0,
+	MERGE_KEEP_LAST = 1,
+	MERGE_SUM = 2,
+	MERGE_MIN = 3,
+	MERGE_MAX = 4,
+	MERGE_OR = 5,
+	MERGE_EQUAL = 6,
+	TRAIT_PERSISTENT = 0x100,
+};
+
+struct trait_declaration {
+	char name[16];
+	__u32 size;
+	/* One of the above, with flags. */
+	__u32 policy;
+};
+
+#define TRAIT_NAMED(variable, text, bytes, merge)                                                                      \
+	static const struct trait_declaration trait_##variable SEC(".traits") = {                                      \
+		.name = text,                                                                                          \
+		.size = bytes,                                                                                         \
+		.policy = merge,                                                                                       \
+	}
+#define TRAIT(variable, bytes, merge) TRAIT_NAMED(variable, #variable, bytes, merge)
+
+/* The compiler is not to know that it is an address, which would be a multiple of four and not 0. */
+#define bpf_trait_key(variable)                                                                                        \
+	({                                                                                                             \
+		__u64 __key;                                                                                           \
+		asm("" : "=r"(__key) : "0"(&trait_##variable));                                                        \
+		__key;                                                                                                 \
+	})
+
+/* Values that the system has of every packet, under keys of its own; they are there without being declared. Read or set them as traits of this many bytes. */
+#define TRAIT_SYSTEM (1ULL << 63)
+#define TRAIT_RX_HASH (TRAIT_SYSTEM + 0) /* 4 */
+#define TRAIT_RX_HASH_TYPE (TRAIT_SYSTEM + 1) /* 4: enum xdp_rss_hash_type */
+#define TRAIT_RX_TIMESTAMP (TRAIT_SYSTEM + 2) /* 8: ns */
+#define TRAIT_VLAN (TRAIT_SYSTEM + 3) /* 4: __be16 protocol, __u16 tag */
+#define TRAIT_CSUM (TRAIT_SYSTEM + 4) /* 4: 1 if it was checked; sk_buffs only */
+#define TRAIT_MARK (TRAIT_SYSTEM + 5) /* 4; sk_buffs only */
+#define TRAIT_IFINDEX (TRAIT_SYSTEM + 6) /* 4 */
+#define TRAIT_PACKET_ID (TRAIT_SYSTEM + 7) /* 8 */
+
 /* 0 or a count, or -EINVAL (key, length, flags), -ENOENT, -ENOSPC (no room; a buffer that is too small), -EBUSY (set with another length), -EOPNOTSUPP. */
 extern int bpf_xdp_trait_set(struct xdp_md *xdp, __u64 key, const void *val, __u64 val__sz, __u64 flags) __weak __ksym;
 extern int bpf_xdp_trait_get(struct xdp_md *xdp, __u64 key, void *val, __u64 val__sz) __weak __ksym;
@@ -222,6 +274,8 @@ static __always_inline void trait_move_up(void *meta, void *data, __u32 bytes, _
 
 #define TRAIT_META(ctx) ((void *)(long)(ctx)->data_meta)
 #define TRAIT_DATA(ctx) ((void *)(long)(ctx)->data)
+/* data_meta of a struct __sk_buff, as a pointer. */
+#define TRAIT_SKB_META(skb) ((void *)(long)*(const volatile __u32 *)((const char *)(skb) + 140))
 
 /* `size` is a constant: 0, 4, 8 or 16 as the layout has them. Pointers into the packet are void after it. */
 static __always_inline int trait_meta_set(struct xdp_md *ctx, __u64 key, const void *value, __u32 size)

@@ -30,6 +30,7 @@ import { forgetPacket, releaseReference } from './helper-call.ts';
 import { refuseKfunc } from './helper-rights.ts';
 import { checkKfuncArguments, hasFlag, type KfuncFacts } from './kfunc-arguments.ts';
 import { giveSpecial, giveStruct, namedStruct } from './kfunc-btf.ts';
+import { checkTrait } from './trait-key.ts';
 
 /** Kfuncs that may be called with a lock held (kfunc_spin_allowed). */
 const UNDER_LOCK = /^bpf_(list_|rbtree_|refcount_acquire|iter_num_|res_spin_)/;
@@ -89,6 +90,7 @@ export function runKfunc(v: Verification): number {
   if (!UNDER_LOCK.test(name)) refuseUnderLock(v, 'function calls are not allowed while holding a lock');
   if (name.startsWith('bpf_res_spin_lock')) leaveFailedLock(v);
   checkKfuncArguments(v, facts);
+  if (v.program.traits !== undefined) checkTrait(v, name);
   if (name === 'bpf_preempt_disable') runPreempt(v, name, true);
   else if (name === 'bpf_preempt_enable') runPreempt(v, name, false);
   else if (name === 'bpf_rcu_read_lock' || name === 'bpf_rcu_read_unlock')

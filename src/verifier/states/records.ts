@@ -108,6 +108,9 @@ export const uminOf = (r: number) => unsigned(r, UMIN);
 export const umaxOf = (r: number) => unsigned(r, UMAX);
 /** The value of a constant, as i64. */
 export const constantOf = (r: number) => signed(r, VALUE);
+/** The same, as u64 and exact. */
+export const exactConstantOf = (r: number) =>
+  (BigInt(words[(r + VALUE + 4) >> 2]! >>> 0) << 32n) | BigInt(words[(r + VALUE) >> 2]! >>> 0);
 
 export function copyRecord(to: number, from: number): void {
   words.copyWithin(to >> 2, from >> 2, (from + 96) >> 2);
