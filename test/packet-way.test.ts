@@ -69,8 +69,8 @@ class Bench {
     this.put('sockets', 1, 1);
   }
 
-  static async load(metadata: Partial<TraitFormat> = {}, engine: 'jit' | 'interpreter' = 'jit'): Promise<Bench> {
-    return new Bench(await load(bytes, { metadata, engine, network, cpus: 4 }));
+  static async load(metadata: Partial<TraitFormat> = {}, engine: 'jit' | 'interpreter' = 'jit', budget = 1e9) {
+    return new Bench(await load(bytes, { metadata, engine, network, cpus: 4, budget }));
   }
 
   put(name: string, key: number, to: number, program?: string): void {
@@ -331,6 +331,32 @@ describe('ends', () => {
       ['refused', 1],
       ['passed', 2],
     ]);
+    bench.object.close();
+  });
+});
+
+describe('a program that is stopped', () => {
+  const mulloop = readFileSync(fileURLToPath(new URL('../bpf/objects/bench/mulloop.bpf.o', import.meta.url)));
+
+  it.each(engines)('ends its packet and no other: %s', async (engine) => {
+    // In the JIT a batch has the budget of its first program.
+    const bench = await Bench.load({}, engine, engine === 'jit' ? 40 : undefined);
+    const { runtime } = bench.object;
+    const { programs } = await load(mulloop, { runtime, engine, budget: 40, unverified: true });
+    const [loop] = Object.values(programs);
+    const xdp = [bench.program('stamp'), { program: bench.program('steer'), goesOn: [1] }, loop!];
+    const packets = Array.from({ length: 3 }, () => ({ data }));
+    const stopped = bench.set({ way: 'drop' }).run(packets, { xdp });
+    expect(stopped.map(({ end }) => end)).toEqual(['fault', 'fault', 'fault']);
+    expect(stopped[1]!.reason).toMatch(/^program \S*: SLUICE_FAULT_BUDGET|did not end|budget/i);
+    expect(stopped[1]!.reason).toContain(loop!.name);
+    expect(stopped[1]!.steps.at(-1)).toMatchObject({ program: loop!.name, verdict: undefined, verdictName: 'stopped' });
+    expect(
+      bench
+        .set({})
+        .run(packets, { xdp })
+        .map(({ end }) => end),
+    ).toEqual(['passed', 'passed', 'passed']);
     bench.object.close();
   });
 });

@@ -77,7 +77,8 @@ export interface PathOptions extends InterfacePrograms {
  * Sends packets along a path, and tells of each, in order, what became of it. Lazy: batches of 64. Traits and stored hints go along with redirects; the metadata before the
  * data goes to tc as in Linux; hash, VLAN tag and time of an sk_buff come from what programs stored, else from the driver's hints.
  *
- * Throws InputError `SLUICE_PATH` for options that are no path. A program that an engine stops ends its packet (`fault`), not the run.
+ * Throws InputError `SLUICE_PATH` for options that are no path. A program that an engine stops ends its packet (`fault`), not the run. In the JIT a batch has the budget of the
+ * first of the path's programs.
  */
 export function* runPath(packets: Iterable<PathSource>, options: PathOptions): Generator<PathPacket, void, undefined> {
   const { hops, programs, runtime } = hopsOf(options);
