@@ -10,21 +10,11 @@ import type { MapSpec } from '../object/spec.ts';
 import { MAP_MAX_ENTRIES, MAP_VALUES } from '../plane/layout/map.ts';
 import { ARENA_BITMAP, ARENA_DELTA, ARENA_NEWEST, ARENA_PAGE, ARENA_TAKEN } from '../plane/layout/map-arena.ts';
 import { RINGBUF_CONSUMER_AT, RINGBUF_PRODUCER_AT, RINGBUF_SHARED } from '../plane/layout/map-ringbuf.ts';
-import { WASM_PAGE } from '../plane/layout/memory.ts';
 import type { MapHandle } from '../runtime/handles.ts';
 import { createMap, type PlaneMap } from '../runtime/maps/plane-map.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import {
-  addressOf,
-  MAP_ANONYMOUS,
-  MAP_FIXED,
-  MAP_PRIVATE,
-  MAP_SHARED,
-  mmap,
-  PROT_READ,
-  PROT_WRITE,
-  pageSize,
-} from './ffi.ts';
+import { PROT_READ, PROT_WRITE, pageSize } from './ffi.ts';
+import { MappedPages } from './mapped-pages.ts';
 import { BPF_F_MMAPABLE, KernelMap } from './maps.ts';
 
 /** What a memory may still take up once a ring is mapped into it, whose other side can only be read. */
@@ -51,7 +41,7 @@ function shareArray(runtime: Runtime, kernel: KernelMap): PlaneMap {
     throw new InputError('SLUICE_MAP_SHARE', `map ${kernel.name}: only arrays with BPF_F_MMAPABLE can be mapped`);
   const pages = new MappedPages(runtime, ((kernel.valueSize + 7) & ~7) * kernel.maxEntries);
   pages.map(kernel.fd, 0, pages.size, 0, PROT_READ | PROT_WRITE);
-  return pages.back(kernel, kernel.type, (map, view) => view.setUint32(map.address + MAP_VALUES, pages.address, true));
+  return back(pages, kernel, kernel.type, (map, view) => view.setUint32(map.address + MAP_VALUES, pages.address, true));
 }
 
 /** kernel/bpf/ringbuf.c: a page with the consumer's position, one with the producer's, then the data, twice in a row. */
@@ -68,7 +58,7 @@ function shareRing(runtime: Runtime, kernel: KernelMap, spec: MapSpec): PlaneMap
   const [consumer, producer] = type === 'user_ringbuf' ? [PROT_WRITE, 0] : [0, PROT_WRITE];
   pages.map(kernel.fd, 0, page, 0, PROT_READ | consumer);
   pages.map(kernel.fd, page, page + data, page, PROT_READ | producer);
-  return pages.back(kernel, type, (map, view) => {
+  return back(pages, kernel, type, (map, view) => {
     view.setUint32(map.address + MAP_VALUES, pages.address + 2 * page, true);
     view.setUint32(map.address + RINGBUF_CONSUMER_AT, pages.address, true);
     view.setUint32(map.address + RINGBUF_PRODUCER_AT, pages.address + page, true);
@@ -104,7 +94,7 @@ function shareArena(runtime: Runtime, kernel: KernelMap): PlaneMap {
     );
   const { pages } = placed;
   pages.hold();
-  return pages.back(kernel, 'arena', (map, view) => {
+  return back(pages, kernel, 'arena', (map, view) => {
     view.setUint32(map.address + MAP_VALUES, pages.address, true);
     view.setUint32(map.address + ARENA_DELTA, (pages.address - (pages.machineAddress % 2 ** 32)) >>> 0, true);
     // The kernel knows which pages are taken, and takes those that are touched: none is free to be taken by programs here.
@@ -116,65 +106,21 @@ function shareArena(runtime: Runtime, kernel: KernelMap): PlaneMap {
   });
 }
 
-/** Pages of the linear memory with something else mapped over them. */
-class MappedPages {
-  readonly address: number;
-  readonly size: number;
-  readonly #runtime: Runtime;
-  readonly #released: () => void;
-  #references = 1;
-
-  /** `released` is called when they are plain memory again, or if there are none. */
-  constructor(runtime: Runtime, size: number, released: () => void = () => {}) {
-    this.#released = released;
-    this.size = Math.ceil(size / pageSize()) * pageSize();
-    this.#runtime = runtime;
-    try {
-      this.address = runtime.allocatePages(this.size);
-    } catch (error) {
-      released();
-      throw error;
-    }
-  }
-
-  get machineAddress(): number {
-    return addressOf(this.#runtime.bytes()) + this.address;
-  }
-
-  /** Maps `length` bytes of a descriptor from `offset` on, `at` bytes into the pages. */
-  map(fd: number, at: number, length: number, offset: number, protection: number): void {
-    try {
-      mmap(length, protection, MAP_SHARED | MAP_FIXED, fd, offset, this.machineAddress + at);
-    } catch (error) {
-      this.release();
-      throw error;
-    }
-  }
-
-  /** A map of this runtime whose memory they are, which `connect` tells it. */
-  back(kernel: KernelMap, type: PlaneMap['type'], connect: (map: PlaneMap, view: DataView) => void): PlaneMap {
-    try {
-      const { name, keySize, valueSize, maxEntries, flags } = kernel;
-      const map = createMap(this.#runtime.plane, { name, type, keySize, valueSize, maxEntries, flags });
-      connect(map, this.#runtime.view());
-      map.onRelease(() => this.release());
-      return map;
-    } catch (error) {
-      this.release();
-      throw error;
-    }
-  }
-
-  hold(): void {
-    this.#references++;
-  }
-
-  /** Puts plain memory in their place and gives them back. */
-  release(): void {
-    if (--this.#references > 0) return;
-    const length = Math.ceil(this.size / WASM_PAGE) * WASM_PAGE;
-    mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0, this.machineAddress);
-    this.#runtime.freePages(this.address, this.size);
-    this.#released();
+/** A map of this runtime whose memory the pages are, which `connect` tells it. */
+function back(
+  pages: MappedPages,
+  kernel: KernelMap,
+  type: PlaneMap['type'],
+  connect: (map: PlaneMap, view: DataView) => void,
+): PlaneMap {
+  try {
+    const { name, keySize, valueSize, maxEntries, flags } = kernel;
+    const map = createMap(pages.runtime.plane, { name, type, keySize, valueSize, maxEntries, flags });
+    connect(map, pages.runtime.view());
+    map.onRelease(() => pages.release());
+    return map;
+  } catch (error) {
+    pages.release();
+    throw error;
   }
 }

@@ -113,3 +113,6 @@ export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from
 export * from './ring/loop';
 export { ring_queue_create } from './ring/queues';
 export { ring_answer, ring_stopped, ring_turn } from './ring/turn';
+export { guest_physical, guest_user } from './virtio/memory';
+export { vnet_collect, vnet_deliver } from './virtio/net';
+export { virtq_await, virtq_signal } from './virtio/ring';
