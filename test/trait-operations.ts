@@ -16,6 +16,14 @@ const packet = Uint8Array.from({ length: 60 }, (_, i) => 255 - i);
 
 /** Results, values read, and the packet with what lies before it. */
 export function runOperations(object: LoadedObject, operations: readonly TraitOperation[]) {
+  writeOperations(object, operations);
+  const [program] = Object.values(object.programs);
+  const { returnValue, data } = program!.run({ data: packet });
+  return { returnValue, data: Buffer.from(data!).toString('hex'), results: readResults(object, operations) };
+}
+
+/** Puts the operations where the program finds them. */
+export function writeOperations(object: LoadedObject, operations: readonly TraitOperation[]): void {
   const { operations: map, '.bss': globals } = object.maps;
   const key = new Uint8Array(4);
   for (const [index, { kind, key: trait, size, byte }] of operations.entries()) {
@@ -31,11 +39,13 @@ export function runOperations(object: LoadedObject, operations: readonly TraitOp
   const count = new Uint8Array(4);
   new DataView(count.buffer).setUint32(0, operations.length, true);
   globals!.raw.update(new Uint8Array(4), count);
-  const [program] = Object.values(object.programs);
-  const { returnValue, data } = program!.run({ data: packet });
-  const results = operations.map((_, index) => {
+}
+
+/** Value and result of each, after a run. */
+export function readResults(object: LoadedObject, operations: readonly TraitOperation[]): string[] {
+  const key = new Uint8Array(4);
+  return operations.map((_, index) => {
     new DataView(key.buffer).setUint32(0, index, true);
-    return Buffer.from(map!.raw.lookup(key)!.subarray(16, 36)).toString('hex');
+    return Buffer.from(object.maps.operations!.raw.lookup(key)!.subarray(16, 36)).toString('hex');
   });
-  return { returnValue, data: Buffer.from(data!).toString('hex'), results };
 }

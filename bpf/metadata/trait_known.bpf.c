@@ -16,8 +16,8 @@ static __always_inline bool is_known(__u64 key)
 #define GET_OF(known, length) \
 	if (op->key == known && op->size == length) \
 		op->result = bpf_xdp_trait_get(ctx, known, op->value, length);
-#define SET_EACH(known) SET_OF(known, 0) SET_OF(known, 2) SET_OF(known, 4) SET_OF(known, 8) SET_OF(known, 16)
-#define GET_EACH(known) GET_OF(known, 0) GET_OF(known, 2) GET_OF(known, 4) GET_OF(known, 8) GET_OF(known, 16)
+#define SET_EACH(known) SET_OF(known, 0) SET_OF(known, 1) SET_OF(known, 2) SET_OF(known, 4) SET_OF(known, 8) SET_OF(known, 16)
+#define GET_EACH(known) GET_OF(known, 0) GET_OF(known, 1) GET_OF(known, 2) GET_OF(known, 4) GET_OF(known, 8) GET_OF(known, 16)
 #define DEL_EACH(known) \
 	if (op->key == known) \
 		op->result = bpf_xdp_trait_del(ctx, known);

@@ -1,11 +1,11 @@
 /**
  * jit/traits/: traits of packets with known keys, expanded. A value that is there with the length that the program asks for is read or written in place; one
- * that is not there is inserted, one that is to go taken out. Everything else is the plane's (plane/assembly/traits/), as are layouts of three words and keys that are not known.
+ * that is not there is inserted, one that is to go taken out. Everything else is the plane's (plane/assembly/traits/), as are lists and structs, and keys that are not known.
  *
  * This file: which calls are expanded, and access in place.
  */
 import { FRAME_TRAITS } from '../../plane/layout/frame.ts';
-import { TRAIT_KEYS, TRAITS_PRESENT } from '../../plane/layout/trait.ts';
+import { TRAIT_KEYS, TRAITS_META, TRAITS_PRESENT } from '../../plane/layout/trait.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Op } from '../ir.ts';
 import type { TraitConfiguration } from '../scope.ts';
@@ -13,7 +13,7 @@ import { I32, I64, wasm } from '../wasm/opcodes.ts';
 import {
   type Access,
   copy,
-  HEADER,
+  headerSize,
   layouts,
   type Place,
   pushArea,
@@ -24,7 +24,7 @@ import {
   pushSize,
   type Value,
 } from './area.ts';
-import { emitDeletion, emitInsertion, inWords, isInserted } from './move.ts';
+import { emitDeletion, emitInsertion, isInserted, isMoved } from './move.ts';
 
 type Kfunc = Extract<Op, { kind: 'kfunc' }>;
 
@@ -39,14 +39,15 @@ export function emitTrait(
 ): boolean {
   const layout = layouts.get(number);
   const access = layout === undefined ? undefined : accessOf(e, op, layout.lengths);
-  if (layout === undefined || access === undefined || (access.kind === 'del' && !inWords(layout))) return false;
+  if (layout === undefined || access === undefined || (access.kind === 'del' && !isMoved(layout, placement)))
+    return false;
   const { code } = e;
   const place: Place = {
     layout,
+    number,
     placement,
     area: e.scratch('trait-area', I32),
-    high: e.scratch('trait-high', I64),
-    low: e.scratch('trait-low', I64),
+    words: Array.from({ length: layout.words }, (_, i) => e.scratch(`trait-word-${i}`, I64)),
   };
   const result = e.scratch('trait-result', I64);
   if (access.kind !== 'set') {
@@ -62,12 +63,21 @@ export function emitTrait(
   code.op(wasm.i32Eqz);
   code.branch(wasm.brIf, access.kind === 'set' ? 0 : 1);
   pushArea(e, placement);
-  code.tee(place.area);
-  code.memory(wasm.i64Load, 0);
-  code.set(place.high);
-  code.get(place.area);
-  code.memory(wasm.i64Load, 8);
-  code.set(place.low);
+  code.set(place.area);
+  if (placement === TRAITS_META) {
+    // Metadata that is shorter than a header.
+    pushEnd(e, placement);
+    code.get(place.area);
+    code.op(wasm.i32Sub);
+    code.i32(headerSize(layout));
+    code.op(wasm.i32LtU);
+    code.branch(wasm.brIf, 0);
+  }
+  for (const [i, word] of place.words.entries()) {
+    code.get(place.area);
+    code.memory(wasm.i64Load, i * 8);
+    code.set(word);
+  }
   switch (access.kind) {
     case 'is-set':
       pushIsSet(e, place, access.key);
@@ -151,10 +161,10 @@ function emitCopy(e: Emitter, place: Place, value: Value): void {
   code.get(place.area);
   code.op(wasm.i32Add);
   code.tee(at);
-  code.i32(HEADER + value.length);
+  code.i32(headerSize(place.layout) + value.length);
   code.op(wasm.i32Add);
   pushEnd(e, place.placement);
   code.op(wasm.i32GtU);
   code.branch(wasm.brIf, 0);
-  copy(e, value.kind, at, HEADER, value.length);
+  copy(e, value.kind, at, headerSize(place.layout), value.length);
 }

@@ -45,7 +45,7 @@ function get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u3
 
 /** Code of the key's value, 0: it is not set. */
 export function trait_code(layout: u32, area: usize, end: usize, key: u32): u32 {
-  if (area == 0) return 0;
+  if (area == 0 || is_cut(layout, area, end)) return 0;
   if (layout <= <u32>TRAITS_WIDE) return code_at(layout, area, key);
   return layout == TRAITS_TLV ? tlv_code(area, end, key) : static_code(area, key);
 }
@@ -155,10 +155,18 @@ function del_down(layout: u32, area: usize, end: usize, key: u64): i64 {
   return <i64>(area + shrink);
 }
 
+/** An area that is shorter than its header has nothing, and no room. */
+// @ts-ignore: decorator
+@inline
+function is_cut(layout: u32, area: usize, end: usize): bool {
+  return area + header_size(layout) > end;
+}
+
 // One function a layout, so that what it decides is decided when this is compiled.
 
 /** Length of the value, which is copied to `to`; -EINVAL, -ENOENT, -ENOSPC (it is longer than `size`). */
 export function trait_get(layout: u32, area: usize, end: usize, key: u64, to: usize, size: u32): i64 {
+  if (is_cut(layout, area, end)) return key >= <u64>TRAIT_KEYS ? EINVAL : ENOENT;
   if (layout == TRAITS_0_4_8) return get(TRAITS_0_4_8, area, end, key, to, size);
   if (layout == TRAITS_2_4_8) return get(TRAITS_2_4_8, area, end, key, to, size);
   if (layout == TRAITS_4_8_16) return get(TRAITS_4_8_16, area, end, key, to, size);
@@ -168,6 +176,7 @@ export function trait_get(layout: u32, area: usize, end: usize, key: u64, to: us
 
 /** In an area that grows up to `end`. 0; -EINVAL (key, or a length that the layout does not have), -EBUSY (set with another length), -ENOSPC. */
 export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+  if (is_cut(layout, area, end)) return ENOSPC;
   if (layout == TRAITS_0_4_8) return set_up(TRAITS_0_4_8, area, end, key, from, size);
   if (layout == TRAITS_2_4_8) return set_up(TRAITS_2_4_8, area, end, key, from, size);
   if (layout == TRAITS_4_8_16) return set_up(TRAITS_4_8_16, area, end, key, from, size);
@@ -177,6 +186,7 @@ export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, fro
 
 /** 0; -EINVAL, -ENOENT. */
 export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i64 {
+  if (is_cut(layout, area, end)) return key >= <u64>TRAIT_KEYS ? EINVAL : ENOENT;
   if (layout == TRAITS_0_4_8) return del_up(TRAITS_0_4_8, area, end, key);
   if (layout == TRAITS_2_4_8) return del_up(TRAITS_2_4_8, area, end, key);
   if (layout == TRAITS_4_8_16) return del_up(TRAITS_4_8_16, area, end, key);
@@ -189,6 +199,7 @@ export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i6
  * as a negative number.
  */
 export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usize, key: u64, from: usize, size: u32): i64 {
+  if (is_cut(layout, area, end)) return ENOSPC;
   if (layout == TRAITS_0_4_8) return set_down(TRAITS_0_4_8, area, lowest, end, key, from, size);
   if (layout == TRAITS_2_4_8) return set_down(TRAITS_2_4_8, area, lowest, end, key, from, size);
   if (layout == TRAITS_4_8_16) return set_down(TRAITS_4_8_16, area, lowest, end, key, from, size);
@@ -198,6 +209,7 @@ export function trait_set_down(layout: u32, area: usize, lowest: usize, end: usi
 
 /** Returns the area's new address; -EINVAL, -ENOENT. */
 export function trait_del_down(layout: u32, area: usize, end: usize, key: u64): i64 {
+  if (is_cut(layout, area, end)) return key >= <u64>TRAIT_KEYS ? EINVAL : ENOENT;
   if (layout == TRAITS_0_4_8) return del_down(TRAITS_0_4_8, area, end, key);
   if (layout == TRAITS_2_4_8) return del_down(TRAITS_2_4_8, area, end, key);
   if (layout == TRAITS_4_8_16) return del_down(TRAITS_4_8_16, area, end, key);
