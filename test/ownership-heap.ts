@@ -9,6 +9,7 @@ import {
 } from '../src/plane/layout/allocator.ts';
 
 import { HEAP, ROOT, ROOT_HEAP_TOP, SLAB_TABLE, WASM_PAGE } from '../src/plane/layout/memory.ts';
+import { isMarked } from '../src/runtime/allocators/heap.ts';
 import { type OwnedObject, reachableObjects } from '../src/runtime/maps/owned.ts';
 import type { PlaneInstance } from '../src/runtime/plane.ts';
 
@@ -67,7 +68,7 @@ function liveObjects(plane: PlaneInstance, depot: number): Set<number> {
     if (view.getUint32(entry + SLAB_DEPOT, true) !== depot || view.getUint32(entry + SLAB_START, true) !== at) continue;
     const size = view.getUint32(entry + SLAB_OBJECT_SIZE, true);
     for (let object = at; object + size <= at + (1 << SLAB_SHIFT); object += size)
-      if ((view.getUint8(bits + (object >>> 7)) & (1 << ((object >>> 4) & 7))) !== 0) found.add(object);
+      if (isMarked(view, bits, object)) found.add(object);
   }
   plane.exports.pages_free(bits, pages);
   return found;

@@ -8,6 +8,8 @@ import {
   CACHE_LIMIT,
   CACHE_TOP,
   OBJECT_KEY,
+  RECIPROCAL,
+  SLAB_BYTES,
   SLAB_CACHE,
   SLAB_ENTRY_SHIFT,
   SLAB_SHIFT,
@@ -86,18 +88,51 @@ function emitNew(e: Emitter, op: Kfunc, facts: ObjectFacts, call: () => void): b
   return true;
 }
 
-function emitDrop(e: Emitter, op: Kfunc, { owns, refcount, deferred }: ObjectFacts, call: () => void): boolean {
-  if (owns || refcount !== undefined || deferred()) return false;
+function emitDrop(e: Emitter, op: Kfunc, facts: ObjectFacts, call: () => void): boolean {
+  const { owns, refcount, unit, deferred } = facts;
+  if (owns || deferred() || (refcount !== undefined && e.scope.concurrent)) return false;
   const { code } = e;
   const object = e.scratch('object', I32);
+  e.push(1, I32);
+  code.set(object);
+  if (refcount === undefined) {
+    emitFree(e, object, unit, call);
+  } else {
+    // What was freed keeps the count of 1: a second drop finds the mark of free objects.
+    const count = e.scratch('count', I32);
+    code.get(object);
+    code.memory(wasm.i32Load, refcount);
+    code.tee(count);
+    code.i32(1);
+    code.op(wasm.i32Ne);
+    code.openIf(I64);
+    code.get(object);
+    code.get(count);
+    code.i32(1);
+    code.op(wasm.i32Sub);
+    code.memory(wasm.i32Store, refcount);
+    code.i64(0n);
+    code.op(wasm.else);
+    emitFree(e, object, unit, call);
+    code.end();
+  }
+  e.define(op, I64);
+  return true;
+}
+
+/** Leaves an i64. The address is in the local `object`; `unit`: bytes of its class. */
+function emitFree(e: Emitter, object: number, unit: number | undefined, call: () => void): void {
+  const { code } = e;
   const head = e.scratch('cache-head', I32);
   const top = e.scratch('cache-top', I32);
   const key = (): void => {
     code.i32(0);
     code.memory(wasm.i32Load, ROOT + ROOT_FREE_KEY);
   };
-  e.push(1, I32);
-  code.tee(object);
+  // A branch for each of the rare cases is cheaper than one for all of them: a comparison and its branch are one operation of the machine.
+  code.openBlock(I64);
+  code.open(wasm.block);
+  code.get(object);
   code.i32(SLAB_SHIFT);
   code.op(wasm.i32ShrU);
   code.i32(SLAB_ENTRY_SHIFT);
@@ -111,14 +146,23 @@ function emitDrop(e: Emitter, op: Kfunc, { owns, refcount, deferred }: ObjectFac
   code.get(head);
   code.memory(wasm.i32Load, WORKER_NO_CACHE + CACHE_LIMIT);
   code.op(wasm.i32Eq);
+  code.branch(wasm.brIf, 0);
   code.get(object);
   code.memory(wasm.i32Load, OBJECT_KEY);
   key();
   code.op(wasm.i32Eq);
-  code.op(wasm.i32Or);
-  code.openIf(I64);
-  call();
-  code.op(wasm.else);
+  code.branch(wasm.brIf, 0);
+  if (unit !== undefined) {
+    const reciprocal = Math.ceil(RECIPROCAL / unit) | 0;
+    code.get(object);
+    code.i32(SLAB_BYTES - 1);
+    code.op(wasm.i32And);
+    code.i32(reciprocal);
+    code.op(wasm.i32Mul);
+    code.i32(reciprocal);
+    code.op(wasm.i32GeU);
+    code.branch(wasm.brIf, 0);
+  }
   code.get(top);
   code.get(object);
   code.memory(wasm.i32Store, 4);
@@ -131,9 +175,10 @@ function emitDrop(e: Emitter, op: Kfunc, { owns, refcount, deferred }: ObjectFac
   code.op(wasm.i32Add);
   code.memory(wasm.i32Store, WORKER_NO_CACHE + CACHE_TOP);
   code.i64(0n);
+  code.branch(wasm.br, 1);
   code.end();
-  e.define(op, I64);
-  return true;
+  call();
+  code.end();
 }
 
 /** One CPU: nobody counts at the same time. What has no references any more stays so, and is NULL. */

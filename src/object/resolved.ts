@@ -51,6 +51,8 @@ export interface ObjectFacts {
   readonly owns: boolean;
   /** Of calls that make objects: where in a worker block the caches of the allocator are, and the class; undefined: there are none. */
   readonly caches: { readonly offset: number; readonly class: number } | undefined;
+  /** Bytes of its size class; undefined: the class has no caches. */
+  readonly unit: number | undefined;
   /** The memory may be read after the drop. Known once all programs of the load are. */
   deferred(): boolean;
 }

@@ -65,6 +65,8 @@ function takeFault(plane: PlaneInstance): { readonly code: string; readonly text
   const allocator = plane.exports.allocator_of(address) >>> 0;
   const of = allocator === 0 ? '' : ` (${size} bytes, of allocator ${view.getUint32(allocator + ALLOCATOR_ID, true)})`;
   const [code, text] = found;
+  if (allocator !== 0 && code === 'SLUICE_FAULT_NO_OBJECT')
+    return { code, text: `the address 0x${address.toString(16)} was freed, and lies inside an object${of}` };
   return { code, text: `the object at 0x${address.toString(16)}${of} ${text}` };
 }
 

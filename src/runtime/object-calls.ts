@@ -107,7 +107,8 @@ function factsOf({ runtime, records }: ObjectCallContext, struct: number, alloca
     return { offset: word(field + layout.FIELD_OFFSET), size: word(field + layout.FIELD_SIZE) };
   });
   const refcount = word(record + layout.RECORD_REFCOUNT);
-  const number = runtime.plane.exports.allocator_class(word(record + layout.RECORD_BYTES));
+  const bytes = word(record + layout.RECORD_BYTES);
+  const number = runtime.plane.exports.allocator_class(bytes);
   const offset = allocator === 0 ? 0 : word(allocator + ALLOCATOR_CACHES);
   const small = word(record + layout.RECORD_SIZE) <= OBJECT_MAX && number >= 0 && number < CACHED_CLASSES;
   return {
@@ -115,6 +116,7 @@ function factsOf({ runtime, records }: ObjectCallContext, struct: number, alloca
     refcount: refcount === 0 ? undefined : refcount - 1,
     owns: (word(record + layout.RECORD_FLAGS) & layout.RECORD_OWNS) !== 0,
     caches: offset === 0 || !small ? undefined : { offset, class: number },
+    unit: small ? runtime.plane.exports.allocator_rounded(bytes) : undefined,
     deferred: () => (word(record + layout.RECORD_FLAGS) & layout.RECORD_DEFERRED) !== 0,
   };
 }

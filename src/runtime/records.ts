@@ -169,7 +169,8 @@ export class Records {
     const owns = fields.some(({ kind }) => owning.has(kind));
     const node = offsetOf(layout.FIELD_LIST_NODE, layout.FIELD_RB_NODE);
     const link = node > 0 ? node - 1 : (size + 7) & ~7;
-    const deferred = refcount > 0 || this.#runtime.cpus > 1;
+    // On one CPU nobody else is in a run: only what a program may read after the drop waits (defer).
+    const deferred = this.#runtime.cpus > 1;
     const view = this.#runtime.view();
     const put = (at: number, value: number) => view.setUint32(record + at, value, true);
     put(layout.RECORD_SIZE, size);

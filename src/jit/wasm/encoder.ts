@@ -146,6 +146,12 @@ export class Code {
     this.#out.byte(type);
   }
 
+  /** `block` with one result. */
+  openBlock(type: ValueType): void {
+    this.#out.byte(wasm.block);
+    this.#out.byte(type);
+  }
+
   /** `try` with one result. */
   openTry(type: ValueType): void {
     this.#out.byte(wasm.try);

@@ -33,6 +33,11 @@ export const SLAB_INDEX_SHIFT = 53;
 export const SLAB_FLAGS = 54;
 /** u32: pages of the slab if it is whole pages, 0: a piece. */
 export const SLAB_PAGES = 56;
+/** u32, of a piece: RECIPROCAL over the bytes of an object, rounded up, by which an address in it is known to be the first of an object ("Inline" below). */
+export const SLAB_RECIPROCAL = 60;
+
+/** Marks of live objects (slab/heap.ts): one bit, from the lowest of the first byte on, for so many bytes of addresses (a shift), the smallest class. */
+export const MARK_SHIFT = 3;
 
 /** The slab is in the list of those that have something to give; the piece belongs to no slab. */
 export const SLAB_LISTED = 1;
@@ -60,9 +65,10 @@ export const CACHED_CLASSES = 32;
  *   head = worker + C + class * CACHE_HEAD; top = load(head + CACHE_TOP); object = load(top);
  *   if (object == 0) return allocator_alloc(allocator, size, holder);
  *   store(head + CACHE_TOP, top - 4); store(object + OBJECT_KEY, 0);
- * Free:
+ * Free, r = SLAB_RECIPROCAL of the piece, which the class says as well; an offset in a piece is a multiple of the object's bytes where (offset * r) modulo RECIPROCAL < r:
  *   head = worker + load(SLAB_TABLE + (object >> SLAB_SHIFT << SLAB_ENTRY_SHIFT) + SLAB_CACHE); top = load(head + WORKER_NO_CACHE + CACHE_TOP);
- *   if (top == load(head + WORKER_NO_CACHE + CACHE_LIMIT) || load(object + OBJECT_KEY) == key) return allocator_free(object);
+ *   if (top == load(head + WORKER_NO_CACHE + CACHE_LIMIT) || load(object + OBJECT_KEY) == key
+ *       || u32((object & (SLAB_BYTES - 1)) * r) >= r) return allocator_free(object);
  *   store(top + 4, object); store(object + OBJECT_KEY, key); store(head + WORKER_NO_CACHE + CACHE_TOP, top + 4);
  * (SLAB_CACHE counts from worker + WORKER_NO_CACHE, so that 0 is a cache that is always full.)
  */
@@ -70,6 +76,7 @@ export const CACHE_HEAD = 8;
 export const CACHE_TOP = 0;
 export const CACHE_LIMIT = 4;
 export const OBJECT_KEY = 4;
+export const RECIPROCAL = 4294967296;
 /** Bytes of the heads of one depot on one CPU, the first of which the next CPU's follow WORKER_SIZE bytes later; most depots that share such a block. */
 export const CACHE_HEADS = 256;
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { load } from '../../index.ts';
+import { CACHED_CLASSES, SLAB_BYTES } from '../../plane/layout/allocator.ts';
 import { MAP_VALUES } from '../../plane/layout/map.ts';
 import { WORKER_MEMORY_FAULT } from '../../plane/layout/worker.ts';
 import { createMap, type PlaneMap } from '../maps/plane-map.ts';
@@ -81,6 +82,32 @@ describe('a fault of memory', () => {
     expect(() => loaded.close()).toThrow(expect.objectContaining({ code: 'SLUICE_MAP_DAMAGED' }));
     expect(runtime.plane.exports.epoch_depth()).toBe(0);
     expect(runtime.view().getUint32(runtime.plane.worker + WORKER_MEMORY_FAULT, true)).toBe(0);
+  });
+
+  it.each([1, 2])('is told of what lies inside an object, of every class, with %i CPUs', (cpus) => {
+    const { plane } = new Runtime({ cpus });
+    const { exports } = plane;
+    const allocator = exports.allocator_create(0, 0) >>> 0;
+    const sizes = new Set(Array.from({ length: 4096 / 8 }, (_, i) => exports.allocator_rounded((i + 1) * 8)));
+    expect(sizes.size).toBe(CACHED_CLASSES);
+    for (const size of sizes) {
+      // All that a slab has room for, so that the last of them is among them.
+      const objects = Array.from({ length: Math.floor(SLAB_BYTES / size) }, () =>
+        exports.allocator_alloc(allocator, size, 0),
+      );
+      for (const object of [objects.at(0)!, objects.at(-1)!]) {
+        for (const inside of [1, 4, 8, 16, size >>> 1, size - 8, size - 1]) {
+          if (inside <= 0 || inside >= size) continue;
+          const error = stopped(() => exports.allocator_free(object + inside));
+          expect(takeMemoryFault(plane, 'p', error)).toMatchObject({
+            code: 'SLUICE_FAULT_NO_OBJECT',
+            message: expect.stringMatching(`lies inside an object \\(${size} bytes, of allocator 1\\)$`),
+          });
+        }
+      }
+      for (const object of objects) exports.allocator_free(object);
+    }
+    expect(readStats(plane, allocator).live).toBe(0);
   });
 
   it('is told of what is no object', () => {

@@ -5,6 +5,7 @@ import {
   ALLOCATOR_ID,
   DEPOT_MEMBER_TABLE,
   DEPOT_MEMBERS,
+  MARK_SHIFT,
   SLAB_BYTES,
   SLAB_DEPOT,
   SLAB_END,
@@ -30,6 +31,11 @@ export interface HeapSlab {
   readonly live: readonly number[];
 }
 
+/** Whether heap_mark has set the bit of the object at `address` among those from `bits` on. */
+export function isMarked(view: DataView, bits: number, address: number): boolean {
+  return ((view.getUint8(bits + (address >>> (MARK_SHIFT + 3))) >> ((address >>> MARK_SHIFT) & 7)) & 1) !== 0;
+}
+
 /** Slabs of one allocator (with merged ones all that they share), or of all, by address. */
 export function readHeap(plane: PlaneInstance, allocator?: number): HeapSlab[] {
   const { exports } = plane;
@@ -40,7 +46,6 @@ export function readHeap(plane: PlaneInstance, allocator?: number): HeapSlab[] {
   exports.heap_mark(depot, bits, 0);
   const view = plane.view();
   const u32 = (at: number) => view.getUint32(at, true);
-  const isLive = (at: number) => ((view.getUint8(bits + (at >>> 6)) >> ((at >>> 3) & 7)) & 1) !== 0;
   const slabs: HeapSlab[] = [];
   for (let address = HEAP; address < u32(ROOT + ROOT_HEAP_TOP); address += SLAB_BYTES) {
     const entry = SLAB_TABLE + (address >>> SLAB_SHIFT) * SLAB_ENTRY;
@@ -54,7 +59,11 @@ export function readHeap(plane: PlaneInstance, allocator?: number): HeapSlab[] {
     for (let at = address; at < u32(entry + SLAB_END); at += objectSize) {
       const member = owners === 0 ? 0 : view.getUint16(owners + ((at - address) >> shift) * 2, true);
       live.push(
-        !isLive(at) ? 0 : alone !== 0 ? alone : u32(u32(u32(of + DEPOT_MEMBER_TABLE) + member * 4) + ALLOCATOR_ID),
+        !isMarked(view, bits, at)
+          ? 0
+          : alone !== 0
+            ? alone
+            : u32(u32(u32(of + DEPOT_MEMBER_TABLE) + member * 4) + ALLOCATOR_ID),
       );
     }
     const whole = u32(entry + SLAB_PAGES);

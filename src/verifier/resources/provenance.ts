@@ -44,7 +44,7 @@ function addOther(v: Verification, known: Collected, { name, struct, node }: See
   for (const each of [known.struct, struct]) v.provenance.share(each);
 }
 
-/** Bytes of the smallest objects that allocators have. */
+/** Twice the bytes of the smallest objects that allocators have: what owns something may take 8 more than its size. */
 const SMALLEST = 16;
 
 function canBeToldApart(v: Verification, a: number, b: number): boolean {

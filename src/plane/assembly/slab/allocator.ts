@@ -18,8 +18,8 @@ import { free_key, object_put } from './slab';
 import {
   ALLOCATION_MAX, ALLOCATOR_CACHES, ALLOCATOR_DEPOT, ALLOCATOR_DRAINING, ALLOCATOR_FLAGS, ALLOCATOR_GROUP, ALLOCATOR_MEMBER, ALLOCATOR_MERGE, ALLOCATOR_QUOTA,
   ALLOCATOR_REFERENCES, ALLOCATOR_SIZE, ALLOCATOR_STATE, CACHED_CLASSES, CACHE_HEAD, CACHE_LIMIT, CACHE_TOP, CLASS_COUNT, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_GROUP,
-  DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MERGED, DEPOT_NEXT, DEPOT_OPEN, DEPOT_QUOTA, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT, OBJECT_KEY, SLAB_CACHE,
-  SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_START,
+  DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MERGED, DEPOT_NEXT, DEPOT_OPEN, DEPOT_QUOTA, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT, OBJECT_KEY, SLAB_BYTES,
+  SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_RECIPROCAL, SLAB_START,
 } from '../../layout/allocator';
 import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_DEPOTS, ROOT_GLOBAL_ALLOCATOR, WORKERS } from '../../layout/memory';
 import { WORKER_NO_CACHE } from '../../layout/worker';
@@ -170,10 +170,16 @@ export function allocator_of(object: usize): usize {
 
 /** Gives an object back, reusable at once. What is no object, or free already, ends the run. */
 export function allocator_free(object: usize): void {
-  const head = WORKER + <usize>load<u32>(entry_of(object), SLAB_CACHE);
+  const entry = entry_of(object);
+  const head = WORKER + <usize>load<u32>(entry, SLAB_CACHE);
   const top = <usize>load<u32>(head, WORKER_NO_CACHE + CACHE_TOP);
   const key = free_key();
-  if (top == <usize>load<u32>(head, WORKER_NO_CACHE + CACHE_LIMIT) || load<u32>(object, OBJECT_KEY) == key) {
+  const reciprocal = load<u32>(entry, SLAB_RECIPROCAL);
+  if (
+    top == <usize>load<u32>(head, WORKER_NO_CACHE + CACHE_LIMIT)
+    || load<u32>(object, OBJECT_KEY) == key
+    || (<u32>object & (SLAB_BYTES - 1)) * reciprocal >= reciprocal
+  ) {
     free_slow(object);
     return;
   }

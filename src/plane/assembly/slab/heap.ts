@@ -1,29 +1,29 @@
-// Which objects are live, for maps of the heap and for what is counted by owner: a bit for every 8 bytes of the memory, in memory of the caller. True when no CPU is at work.
+// Which objects are live, for maps of the heap and for what is counted by owner: a bit for every 8 bytes (MARK_SHIFT) of the memory, in memory of the caller. True when no CPU is at work.
 import { cache_array, cache_head, is_open } from './cache';
 import { quarantine_at, quarantine_count } from './checks';
 import { address_of, entry_of } from './piece';
 import {
-  CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, DEPOT_NEXT, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, SLAB_DEPOT, SLAB_ENTRY, SLAB_FREE, SLAB_FRESH, SLAB_OBJECT_SIZE, SLAB_START,
+  CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, DEPOT_NEXT, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, MARK_SHIFT, SLAB_DEPOT, SLAB_ENTRY, SLAB_FREE, SLAB_FRESH, SLAB_OBJECT_SIZE, SLAB_START,
 } from '../../layout/allocator';
 import { HEAP, META_DEPOT, ROOT, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_HEAP_TOP, WORKERS, WORKER_SIZE } from '../../layout/memory';
 import { WORKER_LIMBO_OLDEST } from '../../layout/worker';
 
 /** Pages for the bits of the memory as it is now, and what these pages may themselves make it grow by. */
 export function heap_mark_pages(): u32 {
-  return ((load<u32>(ROOT, ROOT_HEAP_TOP) >> 6) >> 16) + 2;
+  return ((load<u32>(ROOT, ROOT_HEAP_TOP) >> (MARK_SHIFT + 3)) >> 16) + 2;
 }
 
 // @ts-ignore: decorator
 @inline
 function clear(bits: usize, object: usize): void {
-  const at = bits + (object >> 6);
-  store<u8>(at, load<u8>(at) & ~(<u8>1 << <u8>((object >> 3) & 7)));
+  const at = bits + (object >> (MARK_SHIFT + 3));
+  store<u8>(at, load<u8>(at) & ~(<u8>1 << <u8>((object >> MARK_SHIFT) & 7)));
 }
 
 // @ts-ignore: decorator
 @inline
 export function is_marked(bits: usize, object: usize): bool {
-  return ((load<u8>(bits + (object >> 6)) >> <u8>((object >> 3) & 7)) & 1) != 0;
+  return ((load<u8>(bits + (object >> (MARK_SHIFT + 3))) >> <u8>((object >> MARK_SHIFT) & 7)) & 1) != 0;
 }
 
 /** First entry of the side table that can be a slab's, and the first that cannot. */
@@ -49,8 +49,8 @@ export function heap_mark(depot: usize, bits: usize, waiting: bool): void {
     const size = load<u32>(entry, SLAB_OBJECT_SIZE);
     const fresh = load<u32>(entry, SLAB_FRESH);
     for (let at = load<u32>(entry, SLAB_START); at < fresh; at += size) {
-      const place = bits + (at >> 6);
-      store<u8>(place, load<u8>(place) | (<u8>1 << <u8>((at >> 3) & 7)));
+      const place = bits + (at >> (MARK_SHIFT + 3));
+      store<u8>(place, load<u8>(place) | (<u8>1 << <u8>((at >> MARK_SHIFT) & 7)));
     }
     for (let at = <usize>load<u32>(entry, SLAB_FREE); at != 0; at = load<u32>(at)) clear(bits, at);
   }

@@ -8,8 +8,8 @@ import { entry_link, entry_of, entry_unlink, piece_alloc, piece_free } from './p
 import { reservation_put } from './reservation';
 import {
   CACHED_CLASSES, CACHE_HEAD, CLASS_OBJECTS, CLASS_OUT, CLASS_SLAB, CLASS_SLABS, DEPOT_CACHED, DEPOT_CHARGED, DEPOT_CLASS, DEPOT_CLASSES, DEPOT_CLOSED, DEPOT_FLAGS,
-  DEPOT_HEADS, DEPOT_MERGED, DEPOT_SLAB_BYTES, OBJECT_KEY, SLAB_BYTES, SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_END, SLAB_ENTRY, SLAB_FLAGS, SLAB_FREE, SLAB_FRESH,
-  SLAB_INDEX_SHIFT, SLAB_LISTED, SLAB_NEXT, SLAB_OBJECT_SIZE, SLAB_OUT, SLAB_OWNERS, SLAB_PAGES, SLAB_RESERVATION, SLAB_START, SLAB_STATES,
+  DEPOT_HEADS, DEPOT_MERGED, DEPOT_SLAB_BYTES, OBJECT_KEY, RECIPROCAL, SLAB_BYTES, SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_END, SLAB_ENTRY, SLAB_FLAGS, SLAB_FREE, SLAB_FRESH,
+  SLAB_INDEX_SHIFT, SLAB_LISTED, SLAB_NEXT, SLAB_OBJECT_SIZE, SLAB_OUT, SLAB_OWNERS, SLAB_PAGES, SLAB_RECIPROCAL, SLAB_RESERVATION, SLAB_START, SLAB_STATES,
 } from '../../layout/allocator';
 import { META_DEPOT, ROOT, ROOT_FREE_KEY, ROOT_MEMORY_CHECKS, WASM_PAGE, WORKERS } from '../../layout/memory';
 import { WORKER_NO_CACHE, WORKER_NO_REFILL } from '../../layout/worker';
@@ -76,6 +76,7 @@ export function slab_create(depot: usize, number: u32): usize {
   store<u8>(entry, 31 - clz<u32>(bytes), SLAB_INDEX_SHIFT);
   store<u8>(entry, 0, SLAB_FLAGS);
   store<u32>(entry, pages, SLAB_PAGES);
+  store<u32>(entry, <u32>((<u64>RECIPROCAL + bytes - 1) / bytes), SLAB_RECIPROCAL);
   const owned = (load<u32>(depot, DEPOT_FLAGS) & DEPOT_MERGED) != 0;
   const checked = load<u32>(ROOT, ROOT_MEMORY_CHECKS) != 0 && depot != META_DEPOT;
   if (owned) store<u32>(entry, <u32>slab_words(entry), SLAB_OWNERS);
