@@ -68,6 +68,7 @@ describe.skipIf(missing !== undefined)(
     }
     interface Document {
       readonly packets: number;
+      readonly bytes: number;
       readonly verdicts: Record<string, number>;
       readonly details: Record<string, number>;
       readonly samples: readonly unknown[];
@@ -127,9 +128,19 @@ describe.skipIf(missing !== undefined)(
           const echoed = await received(far, 30);
           expect(code).toBe(0);
           expect(attached()).toBe(false);
-          results.push({ echoed, packets: document.packets, verdicts: document.verdicts, bss: document.maps['.bss'] });
+          results.push({
+            echoed,
+            packets: document.packets,
+            bytes: document.bytes,
+            verdicts: document.verdicts,
+            bss: document.maps['.bss'],
+          });
         }
-        expect(results[0]).toMatchObject({ packets: 90, verdicts: { XDP_PASS: 30, XDP_DROP: 30, XDP_TX: 30 } });
+        expect(results[0]).toMatchObject({
+          packets: 90,
+          bytes: frames.reduce((sum, { length }) => sum + length, 0),
+          verdicts: { XDP_PASS: 30, XDP_DROP: 30, XDP_TX: 30 },
+        });
         expect(results[0]!.echoed).toHaveLength(30);
         expect(results[1]).toEqual(results[0]);
         expect(results[2]).toEqual(results[0]);
@@ -237,6 +248,27 @@ describe.skipIf(missing !== undefined)(
       TIMEOUT,
     );
 
+    it(
+      'has a program in the kernel in front, whose traits come with the packets, and asks for checksums',
+      async () => {
+        const run = await attach(
+          'bpf/objects/metadata/flow_traits.bpf.o:reply',
+          ...['--mode', 'afxdp', '--ingress', 'bpf/objects/metadata/flow_traits.bpf.o:stamp', '--count', '90'],
+          ...['--frame-metadata', 'traits', '--metadata', '0-4-8:meta', '--checksums', 'software'],
+        );
+        for (const frame of frames) far.send(frame);
+        const { code, document } = await run.ended;
+        expect({ code, packets: document.packets, verdicts: document.verdicts }).toEqual({
+          code: 0,
+          packets: 90,
+          verdicts: { XDP_TX: 90 },
+        });
+        expect(document.details).toMatchObject({ withMetadata: 90, metadataLost: 0, checksums: 90, sent: 90 });
+        expect(await received(far, 90)).toEqual(frames.map(digest));
+      },
+      TIMEOUT,
+    );
+
     it('says what is wrong with what was asked for', () => {
       const ask = (...args: string[]) => {
         const { status, stderr } = spawnSync(process.execPath, ['bin/sluice.js', 'xdp', 'attach', ...args]);
@@ -250,6 +282,15 @@ describe.skipIf(missing !== undefined)(
       expect(ask(firewall, '--if', pair.here, '--mode', 'afxdp', '--copy', 'zerocopy')).toEqual([
         4,
         expect.stringContaining('EOPNOTSUPP'),
+      ]);
+      expect(ask(firewall, '--if', 'lo', '--mode', 'native')).toEqual([
+        3,
+        expect.stringContaining('generic mode works'),
+      ]);
+      expect(ask(firewall, '--if', 'lo', '--hints')).toEqual([4, expect.stringContaining('no rx metadata')]);
+      expect(ask(firewall, '--if', 'lo', '--checksums', 'software')).toEqual([
+        2,
+        expect.stringContaining('--checksums needs --mode afxdp'),
       ]);
       expect(ask(firewall)).toEqual([2, expect.stringContaining('--if')]);
     });

@@ -79,7 +79,7 @@ function clockOption(text: string): Clock {
   return { at: BigInt(at), ...(step === undefined ? {} : { step: Number(step) }) };
 }
 
-function metadataOption(text: string): Partial<TraitFormat> {
+export function metadataOption(text: string): Partial<TraitFormat> {
   const [layout = '', placement] = text.split(':');
   if (!Object.hasOwn(traitLayouts, layout) || (placement !== undefined && !Object.hasOwn(traitPlacements, placement)))
     throw new InvalidArgumentError(

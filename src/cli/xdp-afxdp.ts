@@ -4,6 +4,7 @@ import { AfXdpAttachment, type AfXdpAttachOptions } from '../linux/af-xdp-attach
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { UserObject } from '../runtime/load.ts';
+import type { TraitFormat } from '../runtime/traits.ts';
 import { fillMaps } from './map-input.ts';
 import { withTailCallTargets } from './subjects.ts';
 import type { LiveSession, SessionOptions } from './xdp-session.ts';
@@ -12,6 +13,8 @@ export interface AfXdpSessionOptions extends SessionOptions {
   readonly engine: EngineName;
   readonly unverified: boolean;
   readonly attach: AfXdpAttachOptions;
+  /** How packets keep their traits. */
+  readonly metadata?: Partial<TraitFormat>;
 }
 
 export class AfXdpSession implements LiveSession {
@@ -20,10 +23,21 @@ export class AfXdpSession implements LiveSession {
   readonly #options: AfXdpSessionOptions;
   readonly #attachment: AfXdpAttachment;
   #faulted = false;
-  #last: { readonly verdicts: readonly number[]; readonly details: Readonly<Record<string, number>> } | undefined;
+  #last:
+    | {
+        readonly verdicts: readonly number[];
+        readonly bytes: number;
+        readonly details: Readonly<Record<string, number>>;
+      }
+    | undefined;
 
   static async start(object: ObjectSpec, program: ProgramSpec, options: AfXdpSessionOptions): Promise<AfXdpSession> {
-    const loaded = await loadFilled(new Runtime(), object, program, options);
+    const loaded = await loadFilled(
+      new Runtime(options.metadata === undefined ? {} : { metadata: options.metadata }),
+      object,
+      program,
+      options,
+    );
     try {
       return new AfXdpSession(loaded, program, options);
     } catch (error) {
@@ -36,7 +50,10 @@ export class AfXdpSession implements LiveSession {
     this.objects = [loaded];
     this.#options = options;
     const { executable } = loaded.programs[program.name]!;
-    this.#attachment = new AfXdpAttachment(loaded.runtime, options.interfaceName, executable, options.attach);
+    this.#attachment = new AfXdpAttachment(loaded.runtime, options.interfaceName, executable, {
+      ...options.attach,
+      hints: options.hints,
+    });
     const { sockets } = this.#attachment;
     const copy = sockets.every(({ zeroCopy }) => zeroCopy) ? 'zero-copy' : 'copy mode';
     this.how = `here (${options.engine}) through AF_XDP, ${copy}, ${sockets.length} queue${sockets.length === 1 ? '' : 's'}`;
@@ -46,9 +63,13 @@ export class AfXdpSession implements LiveSession {
     return this.#last?.verdicts ?? this.#attachment.counters().verdicts;
   }
 
+  bytes(): number {
+    return this.#last?.bytes ?? this.#attachment.counters().bytes;
+  }
+
   details(): Readonly<Record<string, number>> {
     if (this.#last !== undefined) return this.#last.details;
-    const { packets: _packets, verdicts: _verdicts, ...counters } = this.#attachment.counters();
+    const { packets: _packets, bytes: _bytes, verdicts: _verdicts, ...counters } = this.#attachment.counters();
     return { ...counters, ...this.#attachment.statistics() };
   }
 
@@ -73,7 +94,7 @@ export class AfXdpSession implements LiveSession {
     this.#attachment.detach();
     // What came between the last batch and the detaching is run as well.
     if (!this.#faulted) while (this.#attachment.run(undefined, each) > 0);
-    this.#last = { verdicts: this.verdicts(), details: this.details() };
+    this.#last = { verdicts: this.verdicts(), bytes: this.bytes(), details: this.details() };
     await this.#attachment.close();
   }
 

@@ -1,7 +1,7 @@
 /** XDP in the kernel: a link on the interface, and verdicts that the program counts itself. */
 import { attachXdp, type KernelLink, type XdpMode } from '../linux/links.ts';
 import { type LinuxObject, loadLinux } from '../linux/load.ts';
-import { readVerdicts, withVerdictCounter } from '../linux/verdict-counter.ts';
+import { readVerdicts, type VerdictCount, withVerdictCounter } from '../linux/verdict-counter.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import { fillMaps } from './map-input.ts';
 import { withTailCallTargets } from './subjects.ts';
@@ -17,11 +17,12 @@ export class KernelSession implements LiveSession {
   readonly #link: KernelLink;
 
   constructor(object: ObjectSpec, program: ProgramSpec, mode: XdpMode, options: SessionOptions) {
-    this.how = `in the kernel, ${mode === 'auto' ? 'native where the driver can' : mode}`;
+    const way = mode === 'auto' ? 'native where the driver can' : mode;
+    this.how = `in the kernel, ${options.hints ? 'native, bound to the interface' : way}`;
     this.#options = options;
     const loaded = this.#load(object, program);
     try {
-      this.#link = attachXdp(loaded.programs[program.name]!, options.interfaceName, mode);
+      this.#link = attachXdp(loaded.programs[program.name]!, options.interfaceName, options.hints ? 'native' : mode);
     } catch (error) {
       loaded.close();
       throw error;
@@ -29,13 +30,23 @@ export class KernelSession implements LiveSession {
   }
 
   verdicts(): readonly number[] {
-    return this.objects
-      .map(({ maps }) => readVerdicts(maps))
-      .reduce((sum, each) => sum.map((count, i) => count + each[i]!));
+    return this.#counts().map(({ packets }) => packets);
+  }
+
+  bytes(): number {
+    return this.#counts().reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   details(): Readonly<Record<string, number>> {
     return {};
+  }
+
+  #counts(): VerdictCount[] {
+    return this.objects
+      .map(({ maps }) => readVerdicts(maps))
+      .reduce((sum, each) =>
+        sum.map(({ packets, bytes }, i) => ({ packets: packets + each[i]!.packets, bytes: bytes + each[i]!.bytes })),
+      );
   }
 
   async serve(signal: AbortSignal): Promise<void> {
@@ -62,7 +73,11 @@ export class KernelSession implements LiveSession {
 
   #load(object: ObjectSpec, program: ProgramSpec): LinuxObject {
     const counting = withVerdictCounter(object, program.name);
-    const loaded = loadLinux(counting, { programs: withTailCallTargets(object, program), ...this.#options.pins });
+    const loaded = loadLinux(counting, {
+      programs: withTailCallTargets(object, program),
+      ...this.#options.pins,
+      ...(this.#options.hints ? { device: this.#options.interfaceName } : {}),
+    });
     try {
       fillMaps(loaded, this.#options.maps);
     } catch (error) {

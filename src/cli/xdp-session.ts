@@ -11,6 +11,8 @@ export interface LiveSession {
   readonly objects: readonly LoadedObject[];
   /** Packets by enum xdp_action since the start, replaced programs included; the sixth counts other values. */
   verdicts(): readonly number[];
+  /** Of all packets, as they came. */
+  bytes(): number;
   /** What else was counted. */
   details(): Readonly<Record<string, number>>;
   /** Until the signal aborts. Throws what ends it earlier. */
@@ -29,6 +31,8 @@ export interface SessionOptions {
   readonly pins: { readonly pinFolder?: string };
   /** Packets after which serve ends. */
   readonly count: number;
+  /** The driver's hash, VLAN tag and time are there for the program. */
+  readonly hints: boolean;
   /** Sees frames after the program. */
   readonly each: ((frame: LiveFrame) => void) | undefined;
 }

@@ -5,16 +5,20 @@ import type { Command } from 'commander';
 import { verdictNames } from '../abi/programs/verdicts.ts';
 import { xdpAction } from '../abi/programs/xdp.ts';
 import { SluiceError } from '../errors.ts';
+import type { AfXdpAttachOptions } from '../linux/af-xdp-attachment.ts';
+import type { LinuxObject } from '../linux/load.ts';
 import { interfaceIndex } from '../linux/netdev.ts';
 import type { ProgramSpec } from '../object/spec.ts';
+import type { TraitFormat } from '../runtime/traits.ts';
 import { LiveCapture } from './capture-live.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
-import { readMapInput } from './map-input.ts';
+import { fillMaps, readMapInput } from './map-input.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { choiceOption, integerOption, secondsOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { selectOne } from './selector.ts';
+import { metadataOption } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { AfXdpSession } from './xdp-afxdp.ts';
 import { KernelSession } from './xdp-kernel.ts';
@@ -31,6 +35,12 @@ interface AttachOptions extends ChangeOptions {
   readonly count?: number;
   readonly out?: string;
   readonly passTo?: string;
+  readonly ingress?: string;
+  readonly ingressMaps?: string;
+  readonly frameMetadata?: 'traits' | 'opaque' | number;
+  readonly metadata?: Partial<TraitFormat>;
+  readonly hints?: boolean;
+  readonly checksums?: 'device' | 'software';
   readonly maps?: string;
   readonly pinPath?: string;
   readonly statsInterval?: number;
@@ -60,6 +70,20 @@ export const xdpVerb: Verb = (program, finish) => {
     .option('--count <n>', 'end after about so many packets', integerOption(1, Number.MAX_SAFE_INTEGER))
     .option('--out <file.pcapng>', 'with afxdp: packets that were passed, sent back or redirected')
     .option('--pass-to <name>', 'with afxdp: interface that passed packets leave by (by default they end here)')
+    .option('--ingress <obj:program>', 'with afxdp: XDP program in the kernel in front; what it passes comes here')
+    .option('--ingress-maps <file>', 'initial contents of its maps')
+    .option(
+      '--frame-metadata <what>',
+      'with afxdp: what lies before packets: traits or opaque (what the ingress program left), or a number of bytes',
+      frameMetadataOption,
+    )
+    .option('--metadata <layout[:placement]>', 'with afxdp: how packets keep their traits here', metadataOption)
+    .option('--hints', "the driver's hash, VLAN tag and time for bpf_xdp_metadata_rx_* (native mode; Linux 6.3)")
+    .option(
+      '--checksums <who>',
+      'with afxdp: who fills in TCP and UDP checksums of what is sent: device, software',
+      choiceOption(['device', 'software']),
+    )
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--pin-path <dir>', 'folder of maps that are pinned by name: a bpf file system, or with afxdp files')
     .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
@@ -79,6 +103,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
   const capture = options.out === undefined ? undefined : new LiveCapture(options.out);
   const sessionOptions: SessionOptions = {
     interfaceName: options.if,
+    hints: options.hints === true,
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
     pins: options.pinPath === undefined ? {} : { pinFolder: options.pinPath },
     count: options.count ?? Number.POSITIVE_INFINITY,
@@ -90,7 +115,8 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
           ...sessionOptions,
           engine: options.engine,
           unverified: options.unverified === true,
-          attach: { copy: options.copy, ...(options.passTo === undefined ? {} : { passTo: options.passTo }) },
+          ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+          attach: attachOptions(options),
         })
       : new KernelSession(object, program, options.mode === 'kernel' ? 'auto' : options.mode, sessionOptions);
   const start = performance.now();
@@ -131,6 +157,29 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
   }
 }
 
+function attachOptions(options: AttachOptions): AfXdpAttachOptions {
+  const { copy, passTo, checksums, frameMetadata } = options;
+  const selected = options.ingress === undefined ? undefined : selectOne(options.ingress);
+  const contents = options.ingressMaps === undefined ? {} : readMapInput(options.ingressMaps);
+  const ingress = selected && {
+    object: selected.object,
+    program: selected.program.name,
+    prepare: (object: LinuxObject) => fillMaps(object, contents),
+  };
+  return {
+    copy,
+    ...(passTo === undefined ? {} : { passTo }),
+    ...(checksums === undefined ? {} : { checksums }),
+    ...(frameMetadata === undefined ? {} : { metadata: frameMetadata }),
+    ...(ingress === undefined ? {} : { ingress }),
+  };
+}
+
+/** `traits`, `opaque`, or bytes. */
+function frameMetadataOption(text: string): 'traits' | 'opaque' | number {
+  return text === 'traits' || text === 'opaque' ? text : integerOption(4, 216)(text);
+}
+
 function checkOptions(program: ProgramSpec, options: AttachOptions, selector: string): void {
   if (program.type !== 'xdp')
     throw new UsageError(`${selector} is a program of type ${program.type ?? 'unknown'}, not xdp`);
@@ -139,12 +188,20 @@ function checkOptions(program: ProgramSpec, options: AttachOptions, selector: st
       throw new UsageError(`--out ${options.out}: live captures are written as .pcapng`);
     return;
   }
-  for (const name of ['out', 'passTo'] as const)
-    if (options[name] !== undefined)
-      throw new UsageError(
-        `--${name === 'out' ? 'out' : 'pass-to'} needs --mode afxdp: in the kernel packets do not come here`,
-      );
+  for (const [name, flag] of Object.entries(onlyHere))
+    if (options[name as keyof typeof onlyHere] !== undefined)
+      throw new UsageError(`${flag} needs --mode afxdp: in the kernel packets do not come here`);
 }
+
+/** Options of packets that come here. */
+const onlyHere = {
+  out: '--out',
+  passTo: '--pass-to',
+  ingress: '--ingress',
+  frameMetadata: '--frame-metadata',
+  metadata: '--metadata',
+  checksums: '--checksums',
+} as const;
 
 function report(
   session: LiveSession,
@@ -165,7 +222,7 @@ function report(
   for (const row of table(rows)) output.line(row);
   const details = Object.entries(session.details()).filter(([, count]) => count > 0);
   if (details.length > 0) output.line(details.map(([name, count]) => `${words(name)} ${count}`).join(', '));
-  output.line(`${packets} packets in ${run.seconds.toFixed(1)} s; detached`);
+  output.line(`${packets} packets, ${session.bytes()} bytes in ${run.seconds.toFixed(1)} s; detached`);
   output.document({
     schema: 'sluice.xdp/1',
     interface: options.if,
@@ -173,6 +230,7 @@ function report(
     program: program.name,
     ...run,
     packets,
+    bytes: session.bytes(),
     verdicts,
     details: session.details(),
     maps: Object.fromEntries(

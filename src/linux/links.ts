@@ -55,7 +55,7 @@ const xdpModes = { auto: 0, generic: 1 << 1, native: 1 << 2, offload: 1 << 3 } a
 export type XdpMode = keyof typeof xdpModes;
 
 /**
- * Attaches an XDP program. `auto`: native where the driver can, else generic. Throws InputError for an interface that is not there or that
+ * Attaches an XDP program. `auto`: native where the driver can and does, else generic. Throws InputError for an interface that is not there or that
  * has an XDP program already (`SLUICE_LINUX_EBUSY`).
  */
 export function attachXdp(
@@ -63,7 +63,22 @@ export function attachXdp(
   interfaceOrIndex: string | number,
   mode: XdpMode = 'auto',
 ): KernelLink {
-  return attach(program, interfaceOrIndex, 'xdp', xdpModes[mode]);
+  try {
+    return attach(program, interfaceOrIndex, 'xdp', xdpModes[mode]);
+  } catch (error) {
+    const refused = error instanceof InputError && /^SLUICE_LINUX_(EOPNOTSUPP|ERANGE|EINVAL)$/.test(error.code);
+    // A driver may have a native mode and refuse it: for its MTU, or its queues.
+    if (refused && mode === 'auto') return attach(program, interfaceOrIndex, 'xdp', xdpModes.generic);
+    if (refused && mode === 'native')
+      throw withHint(error, 'its driver has no native mode for it as it is: generic mode works on every interface');
+    if (error instanceof InputError && error.code === 'SLUICE_LINUX_EBUSY')
+      throw withHint(error, 'it has an XDP program already (bpftool net, ip -d link)');
+    throw error;
+  }
+}
+
+function withHint(error: InputError, hint: string): InputError {
+  return new InputError(error.code, `${error.message}; ${hint}`, {}, { cause: error });
 }
 
 /** Attaches a sched_cls program to one side of an interface, behind those that are there (Linux 6.6). */

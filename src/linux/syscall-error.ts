@@ -51,7 +51,8 @@ export class ProgramRefusedError extends SyscallError {
 export function bpfError(call: string, errno: number, detail = ''): SyscallError | UnsupportedError {
   const name = errnoName(errno);
   if (name === 'EPERM' || name === 'ENOSYS') {
-    const refusal = `${call} refused: ${name}${detail === '' ? '' : ` (${detail})`}`;
+    const needs = name === 'EPERM' ? ': needs root (CAP_BPF, CAP_NET_ADMIN)' : '';
+    const refusal = `${call} refused: ${name}${detail === '' ? '' : ` (${detail})`}${needs}`;
     return new UnsupportedError('bpf(2)', refusal, undefined, { cause: new SyscallError(call, errno, detail) });
   }
   return new SyscallError(call, errno, detail);
