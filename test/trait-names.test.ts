@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { load } from '../src/index.ts';
+import { load, runPath } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { loadLinux } from '../src/linux/load.ts';
 import { readObject } from '../src/object/index.ts';
@@ -209,6 +209,30 @@ it('well-known keys are the plane’s, also in the JIT', async () => {
     for (const result of results) expect([...result.traits!.keys()]).toEqual([0, 1]);
     object.close();
   }
+});
+
+it('keys that are freed while packets are on their way wait for them, and packets lose the values', async () => {
+  const registry = new TraitRegistry();
+  const runtime = new Runtime({ metadata: { registry } });
+  const object = await load(bytesOf('packet_id'), { runtime });
+  const fixed = Array.from({ length: 3 }, (_, i) => registry.register({ name: `t${i}`, size: 4, key: 40 + i }));
+  const traits = new Map(fixed.map((key) => [key, new Uint8Array(4)]));
+  const seen: unknown[] = [];
+  const source = function* () {
+    yield { data, traits };
+    registry.unregister('t1');
+    seen.push(registry.freed());
+    expect(() => registry.register({ name: 'new', size: 4, key: 41 })).toThrow(/still in flight: EBUSY/);
+    yield { data, traits: new Map([[42, new Uint8Array(4)]]) };
+  };
+  const packets = [...runPath(source(), { xdp: [object.programs['give_id']!] })];
+  expect(seen).toEqual([[{ key: 41, epoch: 1, waits: true }]]);
+  expect(packets.map((packet) => [...(packet.traits?.keys() ?? [])].filter((key) => key >= 40))).toEqual([
+    [40, 42],
+    [42],
+  ]);
+  expect(registry.register({ name: 'new', size: 4, key: 41 })).toBe(41);
+  object.close();
 });
 
 describe.skipIf(refusal !== undefined)(`in Linux${refusal === undefined ? '' : `: ${refusal}`}`, () => {

@@ -39,3 +39,24 @@ export class FlightEpochs {
     return ++this.#epoch;
   }
 }
+
+/** One flight after the other, of somebody who has packets in his hands all the time, others each time. */
+export class Flight {
+  readonly #flights: FlightEpochs;
+  #epoch: number;
+
+  constructor(flights: FlightEpochs) {
+    this.#flights = flights;
+    this.#epoch = flights.enter();
+  }
+
+  /** The packets have arrived; others set out. */
+  renew(): void {
+    this.end();
+    this.#epoch = this.#flights.enter();
+  }
+
+  end(): void {
+    this.#flights.leave(this.#epoch);
+  }
+}

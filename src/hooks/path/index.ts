@@ -7,6 +7,7 @@ import { GOES_ON_DEFAULT, PATH_CARRIES_HINTS, PATH_GRO } from '../../plane/layou
 import type { ProgramHandle, XdpHints } from '../../runtime/handles.ts';
 import { UserProgram } from '../../runtime/program.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { Flight } from '../../traits/flight-epochs.ts';
 import { setTraits, type Traits } from '../traits.ts';
 import { LOOPBACK_IFINDEX, refusal } from '../xdp/frames.ts';
 import { type Hop, PathBlock, type XdpStage } from './block.ts';
@@ -88,6 +89,7 @@ export function* runPath(packets: Iterable<PathSource>, options: PathOptions): G
   const { executable } = programs.find((program) => program.executable.entry !== 0) ?? programs[0]!;
   const enter = <T>(call: () => T) => executable.enter(call);
   const ingress = options.ingressIfindex ?? LOOPBACK_IFINDEX;
+  const flight = new Flight(runtime.traits.flights);
   try {
     let index = 0;
     let indices: number[] = [];
@@ -99,6 +101,7 @@ export function* runPath(packets: Iterable<PathSource>, options: PathOptions): G
       const all = refused.length === 0 ? batch : [...batch, ...refused].sort((a, b) => a.index - b.index);
       indices = [];
       refused = [];
+      flight.renew();
       yield* all;
     };
     for (const packet of packets) {
@@ -115,6 +118,7 @@ export function* runPath(packets: Iterable<PathSource>, options: PathOptions): G
     }
     yield* flush();
   } finally {
+    flight.end();
     block.free();
   }
 }

@@ -5,6 +5,7 @@ import { FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../p
 import type { XdpHints } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { Flight } from '../../traits/flight-epochs.ts';
 import { type Traits, traitsAfter, traitsOf } from '../traits.ts';
 import { captureDevice, type Device } from './device.ts';
 import { FramePool, refusal } from './frames.ts';
@@ -54,6 +55,7 @@ export function* runCapture(
   { device = captureDevice }: CaptureOptions = {},
 ): Generator<FrameResult, void, undefined> {
   const pool = new FramePool(runtime, BATCH);
+  const flight = new Flight(runtime.traits.flights);
   try {
     let waiting: ((FrameResult & { kind: 'refused' }) | { kind: 'frame'; index: number; packet: CapturedPacket })[] =
       [];
@@ -68,6 +70,7 @@ export function* runCapture(
       }
       waiting = [];
       filled = 0;
+      flight.renew();
     };
     for (const packet of packets) {
       const reason = refusal(packet.data.length);
@@ -86,6 +89,7 @@ export function* runCapture(
     }
     yield* flush();
   } finally {
+    flight.end();
     pool.free();
   }
 }

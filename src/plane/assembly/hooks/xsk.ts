@@ -1,10 +1,11 @@
 // XDP programs over AF_XDP: frames from the RX ring through the program to a TX ring, or back to the fill ring. System calls (poll, sendto) are
 // the caller's.
 import {
-  FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_EGRESS_IFINDEX, FRAME_HARD_START, FRAME_HINTS, FRAME_PACKET_ID, FRAME_TRAITS, FRAME_TRAITS_SIDE,
+  FRAME_DATA, FRAME_DATA_END, FRAME_DATA_META, FRAME_DESCRIPTOR_SIZE, FRAME_EGRESS_IFINDEX, FRAME_HARD_START, FRAME_HINTS, FRAME_PACKET_ID, FRAME_TRAITS, FRAME_TRAITS_EPOCH, FRAME_TRAITS_SIDE,
   FRAME_INGRESS_IFINDEX, FRAME_RX_QUEUE_INDEX, FRAME_SIZE_TOTAL, FRAME_TIMESTAMP, FRAME_VERDICT, FRAME_WIRE_LENGTH, XDP_FRAME_SIZE,
 } from '../../layout/frame';
-import { TRAITS_SIDE_SIZE } from '../../layout/trait';
+import { TRAIT_TABLE } from '../../layout/memory';
+import { TRAITS_SIDE_SIZE, TRAIT_TABLE_EPOCH } from '../../layout/trait';
 import {
   XDP_DESC_ADDRESS, XDP_DESC_LENGTH, XDP_DESC_SIZE, XSK_BATCH, XSK_BYTES, XSK_COUNT, XSK_FRAMES, XSK_IFINDEX, XSK_METADATA, XSK_PACKETS,
   XSK_PASSED_ON, XSK_PASS_TO, XSK_QUEUE, XSK_RING_CONSUMER, XSK_RING_ENTRIES, XSK_RING_MASK, XSK_RX, XSK_SENT, XSK_SIDES, XSK_TX, XSK_TX_FULL,
@@ -75,6 +76,7 @@ export function xsk_fetch(xsk: usize): u32 {
     store<u32>(frame, 0, FRAME_HINTS);
     store<u32>(frame, 0, FRAME_TRAITS);
     store<u32>(frame, side, FRAME_TRAITS_SIDE);
+    store<u32>(frame, load<u32>(TRAIT_TABLE, TRAIT_TABLE_EPOCH), FRAME_TRAITS_EPOCH);
     store<u64>(frame, 0, FRAME_PACKET_ID);
     if (side != 0) side += TRAITS_SIDE_SIZE;
     if (metadata != 0) read_metadata(xsk, frame, metadata);
