@@ -169,7 +169,11 @@ async function loadNamed(
     // All or none: what one program makes may be what the next one may not meet.
     const sources = allocators.admit(
       judgements.map(({ facts }) => facts),
-      { policy: policyOf(spec, options, allocators.policy), merge: options.merge === true },
+      {
+        policy: policyOf(spec, options, allocators.policy),
+        merge: options.merge === true,
+        alike: maps.settlement.alike,
+      },
     );
     admitted.push(...judgements.map(({ facts }) => facts.id));
     const resolved = judgements.map(({ program, verdict, declaration, refused, facts: { id } }) => ({
@@ -203,7 +207,9 @@ async function loadNamed(
           );
     }
     maps.connectPrograms((name) => loaded!.programs.get(name)?.tailEntry);
+    maps.settlement.keep();
   } catch (error) {
+    maps.settlement.undo();
     close();
     throw error;
   }

@@ -10,7 +10,7 @@ import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { Claim } from './allocators/facts.ts';
 import { allocateFor, claimsOf, placedMaps } from './allocators/object-allocators.ts';
 import type { PlacedMap } from './allocators/program-facts.ts';
-import { type AllocatorRule, ownAllocator, settleAllocators } from './allocators/reload.ts';
+import { type AllocatorRule, ownAllocator, Settlement, settleAllocators } from './allocators/reload.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigContents } from './kconfig.ts';
 import { openMap } from './maps/open.ts';
@@ -30,6 +30,8 @@ export interface ObjectMaps {
   /** By name, as policies know them; and what the object says of maps that were there before. */
   readonly placed: ReadonlyMap<string, PlacedMap>;
   readonly claims: readonly Claim[];
+  /** What happened to the allocators of maps that were there before: the loader keeps or undoes it. */
+  readonly settlement: Settlement;
   /** The prog arrays that a program uses. */
   progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
@@ -69,6 +71,7 @@ export function createObjectMaps(
   const needed = new Set(programs.flatMap(mapsOf));
   const created = new Map<string, Opened & { readonly spec: MapSpec }>();
   const records = object.btf === undefined ? undefined : new Records(runtime, object.btf);
+  const settlement = new Settlement();
   const close = () => {
     const failures: unknown[] = [];
     for (const { map } of created.values())
@@ -92,12 +95,19 @@ export function createObjectMaps(
     allocateFor(runtime.plane, created);
     for (const { map, spec, made } of created.values())
       if (!made)
-        settleAllocators(map, spec, options.allocators ?? 'equal', (name) => {
-          const of = created.get(name)?.map;
-          return of && ownAllocator(runtime.plane, of.address, 'kptr');
-        });
+        settleAllocators(
+          map,
+          spec,
+          options.allocators ?? 'equal',
+          (name) => {
+            const of = created.get(name)?.map;
+            return of && ownAllocator(runtime.plane, of.address, 'kptr');
+          },
+          settlement,
+        );
     for (const { map, spec, fresh } of created.values()) if (fresh) connectMaps(map, spec, created);
   } catch (error) {
+    settlement.undo();
     close();
     throw error;
   }
@@ -106,6 +116,7 @@ export function createObjectMaps(
     records,
     placed,
     claims: claimsOf(created, placed),
+    settlement,
     handles: Object.fromEntries([...created].map(([name, { map, spec }]) => [name, openMap(map, spec, object.btf)])),
     addresses: new Map([...created].map(([name, { map, spec }]) => [name, addressOf(runtime, map, spec)])),
     progArraysOf: (program) =>

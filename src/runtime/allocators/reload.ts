@@ -20,6 +20,50 @@ import { allocatorsOf } from './store.ts';
  */
 export type AllocatorRule = 'equal' | 'merge' | 'migrate' | 'keep';
 
+/** What was done to maps that were there before, for a load that may be refused yet. */
+export class Settlement {
+  /** Allocators that are one once the programs are admitted. */
+  readonly alike: (readonly [KnownAllocator, KnownAllocator])[] = [];
+  readonly #undo: (() => void)[] = [];
+  readonly #held: KnownAllocator[] = [];
+
+  /** The map goes over to another allocator; `before` stays while that can be undone, undefined: it had none of its own. */
+  migrated(map: PlaneMap, part: AllocatorPart, before: KnownAllocator | undefined, after: KnownAllocator): void {
+    const { plane, address } = map;
+    if (before !== undefined) {
+      plane.exports.allocator_hold(before.address);
+      this.#held.push(before);
+    }
+    const none = part === 'elem' ? plane.view().getUint32(ROOT + ROOT_ELEMENT_ALLOCATOR, true) : 0;
+    const [elem, kptr] = part === 'elem' ? [after.address, 0] : [0, after.address];
+    const result = plane.exports.map_set_allocators(address, elem, kptr);
+    if (result !== 0) throw mapError(result, `${map.name}: ${part}_allocator`);
+    this.#undo.push(() => {
+      const back = before?.address ?? none;
+      if (back !== 0) {
+        plane.exports.map_set_allocators(address, part === 'elem' ? back : 0, part === 'elem' ? 0 : back);
+        // The common allocator of elements is held by nobody.
+        if (before === undefined) plane.exports.allocator_release(back);
+      } else {
+        plane.view().setUint32(address + words[part], 0, true);
+        plane.exports.allocator_release(after.address);
+      }
+    });
+  }
+
+  /** The object was loaded. */
+  keep(): void {
+    for (const { plane, address } of this.#held.splice(0)) plane.exports.allocator_release(address);
+    this.#undo.splice(0);
+  }
+
+  /** It was refused: the maps are as they were. */
+  undo(): void {
+    for (const each of this.#undo.splice(0).reverse()) each();
+    this.keep();
+  }
+}
+
 const words: Readonly<Record<AllocatorPart, number>> = { elem: MAP_ELEM_ALLOCATOR, kptr: MAP_KPTR_ALLOCATOR };
 
 /** The map's own allocator; undefined if it has none, and its elements come from the one that all such maps share. */
@@ -31,7 +75,7 @@ export function ownAllocator(plane: PlaneInstance, map: number, part: AllocatorP
 }
 
 /**
- * Applies the rule to a map that was there before. An object that names no allocator takes the map's; one that names an implicit one takes the map's own if that has the
+ * Applies the rule to a map that was there before; what that changes is in the settlement, to be kept or undone. An object that names no allocator takes the map's; one that names an implicit one takes the map's own if that has the
  * same quota. Throws InputError `SLUICE_MAP_ALLOCATOR` with the difference and what can be done.
  * @param named allocator of the object's map of type `allocator` with this name.
  */
@@ -40,6 +84,7 @@ export function settleAllocators(
   spec: MapSpec,
   rule: AllocatorRule,
   named: (name: string) => KnownAllocator | undefined,
+  settlement: Settlement,
 ): void {
   const { plane } = map;
   for (const part of ['elem', 'kptr'] as const) {
@@ -49,14 +94,14 @@ export function settleAllocators(
     if (isMet(plane, wanted, have, named)) continue;
     const want = wanted.kind === 'map' ? named(wanted.map) : undefined;
     if (rule === 'migrate') {
-      migrate(map, part, want, wanted, spec);
+      migrate(map, part, have, want, wanted, spec, settlement);
       continue;
     }
     // The policies say whether objects of both may meet in a field; of elements nobody else does.
     if (rule === 'equal' && part === 'kptr' && want !== undefined) continue;
     const against = have === undefined || want === undefined ? 'one of the two is of no map' : have.differsFrom(want);
     if (rule === 'merge' && against === undefined) {
-      have!.mergeWith(want!);
+      settlement.alike.push([have!, want!]);
       continue;
     }
     throw conflict(map, part, have, nameOf(plane, wanted, want, spec, part), against);
@@ -76,21 +121,23 @@ function isMet(
 function migrate(
   map: PlaneMap,
   part: AllocatorPart,
+  have: KnownAllocator | undefined,
   want: KnownAllocator | undefined,
   wanted: MapAllocator,
   spec: MapSpec,
+  settlement: Settlement,
 ): void {
   const store = allocatorsOf(map.plane);
   const made =
     want === undefined && wanted.kind === 'implicit'
       ? store.create(`${spec.name}.${part}_allocator`, quotaOf(map.plane, wanted.definition))
       : undefined;
-  const { address } = (want ?? made)!;
-  const [elem, kptr] = part === 'elem' ? [address, 0] : [0, address];
-  const result = map.plane.exports.map_set_allocators(map.address, elem, kptr);
-  // The map holds it.
-  if (made !== undefined) store.release(made);
-  if (result !== 0) throw mapError(result, `${spec.name}: ${part}_allocator`);
+  try {
+    settlement.migrated(map, part, have, (want ?? made)!);
+  } finally {
+    // The map holds it.
+    if (made !== undefined) store.release(made);
+  }
 }
 
 function nameOf(

@@ -29,6 +29,14 @@ export interface AdmitOptions {
   readonly policy: PolicyName;
   /** Allocators that are alike may be made one where two meet that may not. */
   readonly merge: boolean;
+  /** Allocators that the load makes one, if its programs are admitted. */
+  readonly alike?: readonly (readonly [KnownAllocator, KnownAllocator])[];
+}
+
+/** What is taken to be so when programs are judged. */
+interface Supposed extends Partial<Pick<AdmitOptions, 'merge' | 'alike'>> {
+  /** Maps that are in maps of maps. */
+  readonly added?: readonly (readonly [outer: number, inner: number])[];
 }
 
 const ofMemory = new WeakMap<WebAssembly.Memory, AllocatorStore>();
@@ -109,9 +117,10 @@ export class AllocatorStore {
    */
   admit(
     programs: readonly ProgramFacts[],
-    { policy, merge }: AdmitOptions,
+    { policy, merge, alike = [] }: AdmitOptions,
   ): ReadonlyMap<number, ReadonlyMap<number, KnownAllocator>> {
     if (!programs.some(concerned)) {
+      for (const [a, b] of alike) a.mergeWith(b);
       const makes: ReadonlyMap<number, KnownAllocator> = new Map();
       for (const facts of programs) this.#programs.set(facts.id, { facts, policy, makes });
       return new Map(programs.map(({ id }) => [id, makes]));
@@ -123,8 +132,9 @@ export class AllocatorStore {
           `program ${facts.program} of ${facts.object} lives here under the policy ${other}, which does not get along with ${policy}: load with policy ${other}, unload it first, or use another runtime`,
         );
     const live = [...this.#programs.values()].map(({ facts }) => facts);
-    const binding = this.#bind(policy, [...live, ...programs], merge, []);
+    const binding = this.#bind(policy, [...live, ...programs], { merge, alike });
     const bound = new Map<number, ReadonlyMap<number, KnownAllocator>>();
+    for (const [a, b] of alike) a.mergeWith(b);
     for (const [a, b] of binding.merges)
       if (!this.#own(a).isOneWith(this.#own(b))) this.#own(a).mergeWith(this.#own(b));
     for (const facts of programs) {
@@ -154,7 +164,7 @@ export class AllocatorStore {
     const { policy } = this;
     if (policy === undefined || getAlong(policy, 'dynamic')) return;
     const live = [...this.#programs.values()].map(({ facts }) => facts);
-    this.#bind(policy, live, false, [[outer, inner]]);
+    this.#bind(policy, live, { added: [[outer, inner]] });
   }
 
   /** What the policy makes of the programs that live here now; undefined without a policy. */
@@ -164,8 +174,7 @@ export class AllocatorStore {
     return this.#bind(
       policy,
       [...this.#programs.values()].map(({ facts }) => facts),
-      true,
-      [],
+      { merge: true },
     );
   }
 
@@ -213,13 +222,8 @@ export class AllocatorStore {
     return this.#known.get(ref.id)!;
   }
 
-  #bind(
-    policy: PolicyName,
-    programs: readonly ProgramFacts[],
-    merge: boolean,
-    added: readonly (readonly [outer: number, inner: number])[],
-  ): Binding {
-    const result = policies[policy].bind(programs, this.#surroundings(policy, programs, merge, added));
+  #bind(policy: PolicyName, programs: readonly ProgramFacts[], supposed: Supposed): Binding {
+    const result = policies[policy].bind(programs, this.#surroundings(policy, programs, supposed));
     if (isConflict(result)) throw conflictError(policy, result, (a, b) => this.#own(a).differsFrom(this.#own(b)));
     return result;
   }
@@ -227,8 +231,7 @@ export class AllocatorStore {
   #surroundings(
     policy: PolicyName,
     programs: readonly ProgramFacts[],
-    merge: boolean,
-    added: readonly (readonly [outer: number, inner: number])[],
+    { merge = false, alike = [], added = [] }: Supposed,
   ): Surroundings {
     const { global } = this;
     const isStatic = policy === 'per-field' || policy === 'per-map';
@@ -249,10 +252,21 @@ export class AllocatorStore {
       bound: (program, slot) => this.#programs.get(program)?.makes.get(slot),
       canMerge: (a, b) => {
         const [one, other] = [this.#own(a), this.#own(b)];
-        return one.isOneWith(other) || (merge && one.differsFrom(other) === undefined);
+        return one.isOneWith(other) || (merge && one.differsFrom(other) === undefined) || areJoined(one, other, alike);
       },
     };
   }
+}
+
+/** Whether the two will be one once all pairs are. */
+function areJoined(a: KnownAllocator, b: KnownAllocator, pairs: Supposed['alike'] & object): boolean {
+  const reached = new Set([a]);
+  for (const from of reached)
+    for (const [x, y] of pairs) {
+      if (x.isOneWith(from)) reached.add(y);
+      if (y.isOneWith(from)) reached.add(x);
+    }
+  return [...reached].some((each) => each.isOneWith(b));
 }
 
 /** The program makes objects or passes them on. */
