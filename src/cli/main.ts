@@ -16,6 +16,7 @@ import { pluginVerb } from './plugin.ts';
 import { replayVerb } from './replay.ts';
 import { ringVerb } from './ring.ts';
 import { runVerb } from './run.ts';
+import { steerVerb } from './steer.ts';
 import { stepVerb } from './step.ts';
 import { testVerb } from './test.ts';
 import type { Finish, Verb } from './verb.ts';
@@ -36,6 +37,7 @@ const verbs: readonly Verb[] = [
   genVerb,
   xdpVerb,
   ringVerb,
+  steerVerb,
   memVerb,
   featuresVerb,
   pluginVerb,

@@ -11,6 +11,7 @@ import { interfaceIndex } from '../linux/netdev.ts';
 import type { ProgramSpec } from '../object/spec.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import { LiveCapture } from './capture-live.ts';
+import { every, onSignals } from './ends.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
 import { fillMaps, readMapInput } from './map-input.ts';
@@ -255,22 +256,6 @@ function sample(session: LiveSession, start: number, last: Sample | undefined, o
   if (output.json) output.note(line);
   else output.line(line);
   return { seconds, packets, perSecond };
-}
-
-/** The first signal ends the run in order; a second one ends the process, and the kernel detaches. */
-function onSignals(stop: AbortController): () => void {
-  const end = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-    stop.abort();
-  };
-  process.on('SIGINT', end).on('SIGTERM', end);
-  return () => process.off('SIGINT', end).off('SIGTERM', end);
-}
-
-function every(seconds: number | undefined, call: () => void): () => void {
-  if (seconds === undefined) return () => {};
-  const timer = setInterval(call, seconds * 1000);
-  return () => clearInterval(timer);
 }
 
 /** A program that cannot be loaded is told of and not put in. */

@@ -22,6 +22,22 @@ export function interfaceNames(): string[] {
     .filter((name) => name !== '');
 }
 
+/** Packets for this interface that found no room in its queues, since it was made; undefined if there is none of that name. */
+export function interfaceDrops(name: string): number | undefined {
+  const line = readFileSync('/proc/self/net/dev', 'utf8')
+    .split('\n')
+    .find((each) => each.trimStart().startsWith(`${name}:`));
+  // Eight columns of what was received, then bytes, packets, errors, drops of what was sent.
+  return line === undefined
+    ? undefined
+    : Number(
+        line
+          .slice(line.indexOf(':') + 1)
+          .trim()
+          .split(/\s+/)[11],
+      );
+}
+
 /** Index of an interface; throws InputError `SLUICE_LINUX_NO_INTERFACE` with the names that there are. */
 export function interfaceIndex(name: string): number {
   const request = new DataView(new ArrayBuffer(IFREQ_SIZE));

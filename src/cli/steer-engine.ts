@@ -1,0 +1,134 @@
+/** What chooses queues for `steer run`: the device's own computation, a program here, or a program in the kernel. */
+import { InputError, UnsupportedError } from '../errors.ts';
+import { Steering } from '../hooks/steering/index.ts';
+import { load, Runtime } from '../index.ts';
+import { loadLinux } from '../linux/load.ts';
+import type { TunProgram } from '../linux/tun.ts';
+import type { EngineName } from '../runtime/engine.ts';
+import type { LoadedObject } from '../runtime/handles.ts';
+import { UsageError } from './exit.ts';
+import { fillMaps, type MapInput, readMapInput } from './map-input.ts';
+import { type ChangeOptions, changesOf } from './object-changes.ts';
+import { selectOne } from './selector.ts';
+import { readRssConfiguration } from './steer-rss.ts';
+import { withTailCallTargets } from './subjects.ts';
+
+export interface SteerEngineOptions extends ChangeOptions {
+  readonly queues: number;
+  readonly program?: string;
+  readonly rss?: string;
+  readonly kernel?: boolean;
+  readonly engine: EngineName;
+  readonly maps?: string;
+  readonly fallback?: boolean;
+  readonly unverified?: boolean;
+}
+
+export interface SteerEngine {
+  readonly runtime: Runtime;
+  /** Undefined: the kernel steers. */
+  readonly steering: Steering | undefined;
+  /** The program of the kernel, where it has one. */
+  readonly kernelProgram: TunProgram | undefined;
+  /** How, in words. */
+  readonly how: string;
+  readonly program: string | undefined;
+  readonly object: LoadedObject | undefined;
+  close(): void;
+}
+
+export async function createSteerEngine(options: SteerEngineOptions): Promise<SteerEngine> {
+  if (options.program === undefined && options.rss === undefined && options.kernel !== true)
+    throw new UsageError(
+      'say what steers: --program OBJ[:P], --rss CONFIG.json, or both for a program that asks for the hash',
+    );
+  const maps = options.maps === undefined ? {} : readMapInput(options.maps);
+  return options.kernel === true ? inKernel(options, maps) : await here(options, maps);
+}
+
+function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
+  if (options.rss !== undefined)
+    throw new UnsupportedError(
+      'receive-side scaling of a TAP',
+      'the kernel has it neither by ioctl nor by a program of its own (TUNSETVNETHASH was not merged): give --program, or leave --kernel out',
+    );
+  const runtime = new Runtime();
+  if (options.program === undefined)
+    return {
+      runtime,
+      steering: undefined,
+      kernelProgram: undefined,
+      how: 'in the kernel, without a program: by flow',
+      program: undefined,
+      object: undefined,
+      close() {},
+    };
+  const { object, program } = selectOne(options.program, changesOf(options));
+  if (program.type !== 'socket_filter')
+    throw new UsageError(
+      `${options.program} is a program of type ${program.type ?? 'unknown'}: the kernel steers TAPs by socket filters (SEC("socket"))`,
+    );
+  const loaded = loadLinux(object, { programs: withTailCallTargets(object, program) });
+  try {
+    fillMaps(loaded, maps);
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
+  return {
+    runtime,
+    steering: undefined,
+    kernelProgram: loaded.programs[program.name]!,
+    how: 'in the kernel (TUNSETSTEERINGEBPF)',
+    program: program.name,
+    object: loaded,
+    close: () => loaded.close(),
+  };
+}
+
+async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerEngine> {
+  const { queues } = options;
+  const configuration = options.rss === undefined ? undefined : readRssConfiguration(options.rss, queues);
+  const runtime = new Runtime();
+  const device = { queues, runtime, ...(configuration === undefined ? {} : { configuration }) };
+  if (options.program === undefined) {
+    const steering = new Steering(device);
+    return {
+      runtime,
+      steering,
+      kernelProgram: undefined,
+      how: 'here, by receive-side scaling',
+      program: undefined,
+      object: undefined,
+      close: () => steering.close(),
+    };
+  }
+  const { object, program } = selectOne(options.program, changesOf(options));
+  const loaded = await load(object, {
+    runtime,
+    engine: options.engine,
+    programs: withTailCallTargets(object, program),
+    unverified: options.unverified === true,
+  });
+  try {
+    fillMaps(loaded, maps);
+    const handle = loaded.programs[program.name];
+    if (handle === undefined) throw new InputError('SLUICE_NO_PROGRAM', `no program ${program.name}`);
+    const steering = new Steering({ ...device, program: handle, fallback: options.fallback === true });
+    return {
+      runtime,
+      steering,
+      kernelProgram: undefined,
+      how: `here (${options.engine}), by a program of type ${program.type}`,
+      program: program.name,
+      object: loaded,
+      close() {
+        steering.close();
+        loaded.close();
+      },
+    };
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
+}

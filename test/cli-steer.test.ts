@@ -1,0 +1,147 @@
+/** `sluice steer run` on a real TAP: every packet's queue and hash held against the reference, and against the kernel's choice by the same program. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { assemble } from '../src/isa/assembler.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { ringRefusal } from '../src/linux/io-uring-features.ts';
+import { NetworkNamespace } from '../src/linux/netns.ts';
+import { PacketSocket } from '../src/linux/packet-socket.ts';
+import { tunRefusal } from '../src/linux/tun.ts';
+import { readCapture } from '../src/net/capture.ts';
+import { generateCapture } from '../src/net/generator.ts';
+import { hashType, type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
+import { writeObject } from '../src/object/write.ts';
+
+const missing =
+  tunRefusal() ??
+  ringRefusal() ??
+  bpfRefusal() ??
+  (existsSync('dist/cli/main.js') ? undefined : 'not built: npm run build');
+
+const TAP = 'tap0';
+const frames = generateCapture({ seed: 8, count: 700 })
+  .map(({ data }) => data)
+  .filter(({ length }) => length <= 1514);
+
+/** As far as the test looks. */
+interface Result {
+  readonly how: string;
+  readonly packets: number;
+  readonly queues: readonly { readonly packets: number; readonly noHash: number; readonly dropped: number }[];
+}
+
+describe.skipIf(missing !== undefined)(
+  `sluice steer run${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  () => {
+    let folder: string;
+    let namespace: NetworkNamespace;
+
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'sluice-steer-'));
+      namespace = new NetworkNamespace(`sluice-sc${process.pid}`);
+      namespace.disableIpv6();
+    });
+    afterAll(() => {
+      namespace?.remove();
+      if (folder !== undefined) rmSync(folder, { recursive: true });
+    });
+
+    /** Runs it over `frames`, and gives its document; what it says on stderr otherwise. */
+    async function run(...args: string[]): Promise<Result> {
+      const count = ['--count', String(frames.length), '--json'];
+      const command = ['bin/sluice.js', 'steer', 'run', '--tap', TAP, ...count, ...args];
+      const child: ChildProcess = spawn('ip', ['netns', 'exec', namespace.name, process.execPath, ...command]);
+      let output = '';
+      let errors = '';
+      child.stdout!.on('data', (text) => {
+        output += text;
+      });
+      const ready = new Promise<void>((resolve) => {
+        child.stderr!.on('data', (text) => {
+          errors += text;
+          if (/ends it/.test(errors)) resolve();
+        });
+      });
+      const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+      await Promise.race([ready, ended]);
+      if (/ends it/.test(errors)) {
+        const socket = namespace.run(() => new PacketSocket(TAP));
+        for (const frame of frames) socket.send(frame);
+        socket.close();
+      }
+      const code = await ended;
+      if (code !== 0) throw new Error(`exit ${code}: ${errors}`);
+      return JSON.parse(output) as Result;
+    }
+
+    it('gives the queues and hashes of the reference, packet by packet', async () => {
+      const configuration: RssConfiguration = {
+        hashTypes: hashType.ipv4 | hashType.tcpv4 | hashType.udpv4 | hashType.tcpv6 | hashType.udpv6Ex,
+        table: [0, 1, 2, 3, 4, 2, 1, 0],
+        unclassifiedQueue: 3,
+        key: verificationKey,
+      };
+      const file = join(folder, 'rss.json');
+      const { table, unclassifiedQueue } = configuration;
+      const hashTypes = ['ipv4', 'tcpv4', 'udpv4', 'tcpv6', 'udpv6Ex'];
+      writeFileSync(file, JSON.stringify({ hashTypes, table, unclassifiedQueue }));
+      const result = await run('--queues', '3', '--rss', file, '--sink', `pcapng:${join(folder, 'out')}`);
+      expect(result).toMatchObject({ how: 'rss', packets: frames.length });
+
+      const expected: { data: string; hash: string | undefined }[][] = [[], [], []];
+      for (const frame of frames) {
+        const { queue, hash, report } = rss(frame, configuration);
+        const option = `05${hash.toString(16).padStart(8, '0')}`;
+        expected[queue % 3]!.push({
+          data: Buffer.from(frame).toString('hex'),
+          hash: report === 0 ? undefined : option,
+        });
+      }
+      for (let queue = 0; queue < 3; queue++) {
+        const got = [...readCapture(readFileSync(join(folder, 'out', `queue-${queue}.pcapng`)))];
+        const hashes = got.map(({ data, options }) => {
+          const value = options?.find(({ code }) => code === 3)?.value;
+          return {
+            data: Buffer.from(data).toString('hex'),
+            hash: value === undefined ? undefined : Buffer.from(value).toString('hex'),
+          };
+        });
+        expect(hashes).toEqual(expected[queue]);
+        expect(result.queues[queue]).toMatchObject({
+          packets: expected[queue]!.length,
+          noHash: expected[queue]!.filter(({ hash }) => hash === undefined).length,
+          dropped: 0,
+        });
+      }
+      expect(expected.every((each) => each.length > 50)).toBe(true);
+    }, 60_000);
+
+    it('chooses the queues that the kernel chooses by the same program', async () => {
+      const object = join(folder, 'length.bpf.o');
+      const text = 'length:\nr0 = *(u32 *)(r1 + 0)\nr0 *= 7\nexit';
+      writeFileSync(object, writeObject({ section: 'socket', license: 'GPL', ...assemble(text, { syntax: 'llvm' }) }));
+      const program = ['--queues', '4', '--program', object];
+      const here = await run(...program);
+      const there = await run(...program, '--kernel');
+      expect(here.how).toBe('socket_filter');
+      expect(there.how).toBe('kernel');
+      const packets = [0, 1, 2, 3].map((queue) => frames.filter(({ length }) => (length * 7) % 4 === queue).length);
+      expect(here.queues.map((queue) => queue.packets)).toEqual(packets);
+      expect(there.queues.map((queue) => queue.packets)).toEqual(packets);
+    }, 60_000);
+
+    it('says what is wrong', async () => {
+      const file = join(folder, 'bad.json');
+      writeFileSync(file, '{"hashTypes":["tcp"]}');
+      await Promise.all([
+        expect(run('--queues', '2')).rejects.toThrow(/exit 2: .*--program OBJ/),
+        expect(run('--queues', '2', '--kernel', '--rss', 'x')).rejects.toThrow(/exit 4: .*TUNSETVNETHASH/),
+        expect(run('--queues', '2', '--kernel', '--sink', 'pcap')).rejects.toThrow(/exit 2: .*--sink pcap/),
+        expect(run('--queues', '2', '--rss', file)).rejects.toThrow(/exit 3: .*no "tcp"; there are ipv4, tcpv4/),
+      ]);
+    }, 60_000);
+  },
+);
