@@ -11,7 +11,7 @@ import { ipv6 } from '../src/net/ipv6.ts';
 import { packet, padded } from '../src/net/packet.ts';
 import { type TcpFlag, tcp } from '../src/net/tcp.ts';
 import { vlan } from '../src/net/vlan.ts';
-import { type MergePolicy, mergePolicies } from '../src/traits/registry.ts';
+import { type MergePolicy, mergePolicies } from '../src/traits/declaration.ts';
 
 const bytes = readFileSync(fileURLToPath(new URL('../bpf/objects/metadata/packet_way.bpf.o', import.meta.url)));
 const u32 = (value: number) => Uint8Array.of(value, value >> 8, value >> 16, value >> 24);

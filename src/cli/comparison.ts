@@ -3,14 +3,21 @@
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import { InternalError, SluiceError } from '../errors.ts';
 import { ProgramFault } from '../runtime/fault.ts';
-import type { RunInput } from '../runtime/handles.ts';
+import type { RunInput, RunResult } from '../runtime/handles.ts';
 import { mapContents } from './map-contents.ts';
-import { toHex } from './output.ts';
+import { toHex, toJson } from './output.ts';
 import type { Subject } from './subjects.ts';
 import { verdictName } from './verdicts.ts';
 
 export type Outcome =
-  | { readonly kind: 'ran'; readonly verdict: number; readonly data: Uint8Array; readonly context: Uint8Array }
+  | {
+      readonly kind: 'ran';
+      readonly verdict: number;
+      readonly data: Uint8Array;
+      readonly context: Uint8Array;
+      /** What the packet carries; undefined in the kernel, where packets have no traits. */
+      readonly carried: Pick<RunResult, 'traits' | 'stored'> | undefined;
+    }
   /** The target does not take such an input. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** The engine stopped the program. */
@@ -38,8 +45,17 @@ export function runOnAll(
 
 function runOnce(subject: Subject, given: RunInput): Outcome {
   try {
-    const { returnValue, data, context } = subject.program.run(subject.name === 'linux' ? withoutHints(given) : given);
-    return { kind: 'ran', verdict: returnValue, data: data ?? new Uint8Array(), context: context ?? new Uint8Array() };
+    const inKernel = subject.name === 'linux';
+    const { returnValue, data, context, traits, stored } = subject.program.run(inKernel ? forKernel(given) : given);
+    return {
+      kind: 'ran',
+      verdict: returnValue,
+      data: data ?? new Uint8Array(),
+      context: context ?? new Uint8Array(),
+      carried: inKernel
+        ? undefined
+        : { ...(traits === undefined ? {} : { traits }), ...(stored === undefined ? {} : { stored }) },
+    };
   } catch (error) {
     if (error instanceof ProgramFault) return { kind: 'fault', reason: error.message };
     // What one target refuses, the others have to refuse too; the wording may differ.
@@ -48,15 +64,21 @@ function runOnce(subject: Subject, given: RunInput): Outcome {
   }
 }
 
-/** The kernel's test run has no driver; programs that ask one do not load there. */
-function withoutHints(given: RunInput): RunInput {
-  const { hints: _, ...rest } = given;
+/** The kernel's test run has no driver, and its packets no traits; programs that ask for them do not load there. */
+function forKernel(given: RunInput): RunInput {
+  const { hints: _, traits: __, ...rest } = given;
   return rest;
 }
 
 function sameOutcome(a: Outcome, b: Outcome): boolean {
   if (a.kind !== 'ran' || b.kind !== 'ran') return a.kind === b.kind;
-  return a.verdict === b.verdict && Buffer.compare(a.data, b.data) === 0 && Buffer.compare(a.context, b.context) === 0;
+  const carried = a.carried === undefined || b.carried === undefined || toJson(a.carried) === toJson(b.carried);
+  return (
+    carried &&
+    a.verdict === b.verdict &&
+    Buffer.compare(a.data, b.data) === 0 &&
+    Buffer.compare(a.context, b.context) === 0
+  );
 }
 
 export interface MapDivergence {

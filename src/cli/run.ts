@@ -11,6 +11,7 @@ import { hintsToJson, hintsToText } from '../runtime/hints.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
+import { carriedBy, optionsWith } from './capture-traits.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { addHints, type HintsOptions, hintsOf, type WithHints } from './hints-option.ts';
@@ -70,7 +71,10 @@ export const runVerb: Verb = (program, finish) => {
     .option('--ctx-out <file>', 'context after the run')
     .option('--repeat <n>', 'runs over the same input', integerOption(1, 0xffff_ffff), 1)
     .option('--pcap <file>', 'capture (pcap or pcapng) instead of one input')
-    .option('--out <file>', 'with --pcap: packets that were passed, sent back or redirected; .pcapng gives pcapng')
+    .option(
+      '--out <file>',
+      'with --pcap: packets that were passed, sent back or redirected; .pcapng gives pcapng, with their traits',
+    )
     .option('--count <n>', 'with --pcap: at most so many packets', integerOption(1, 1e9))
     .option('--show <n>', 'with --pcap: print the first packets one by one', integerOption(0, 1e9), 0)
     .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
@@ -231,6 +235,15 @@ function hintedBy(options: RunOptions, type: ProgramTypeName, isCapture: boolean
   return ({ data }) => ({ data });
 }
 
+/** Hints are of XDP packets alone. */
+function carriedOf(type: ProgramTypeName, packet: CapturedPacket): ReturnType<typeof carriedBy> {
+  const { traits, hints } = carriedBy(packet);
+  return {
+    ...(traits === undefined ? {} : { traits }),
+    ...(hints === undefined || type !== 'xdp' ? {} : { hints }),
+  };
+}
+
 /** `5=0a000001 9=`: keys, and values in the order of their bytes. */
 function traitText(traits: ReadonlyMap<number, Uint8Array>): string {
   return [...traits].map(([key, value]) => `${key}=${Buffer.from(value).toString('hex')}`).join(' ');
@@ -257,7 +270,9 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     })) {
       if (options.count !== undefined && packets >= options.count) break;
       const input = hinted(packet, packets);
-      const { outcome, divergence } = runOnAll(subjects, { ...withContext(type, input.data), ...input }, packets);
+      // What the capture says of the packet comes after what the options say.
+      const given = { ...withContext(type, input.data), ...carriedOf(type, packet), ...input };
+      const { outcome, divergence } = runOnAll(subjects, given, packets);
       if (divergence !== undefined) divergences.push(divergence);
       const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
       if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };
@@ -271,7 +286,11 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
         continue;
       }
       const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
-      if (data.length > 0) yield { ...packet, data, wireLength: outcome.data.length };
+      if (data.length === 0) continue;
+      const carried = { traits: outcome.carried?.traits, hints: outcome.carried?.stored };
+      const written = optionsWith(packet, carried, subjects[0]!.runtime?.traits);
+      const { options: _, ...rest } = packet;
+      yield { ...rest, ...written, data, wireLength: outcome.data.length };
     }
   };
   if (options.out !== undefined) writeCaptureFile(options.out, emitted());
