@@ -19,6 +19,7 @@ import { skReuseportHook } from './hooks/sk-reuseport/index.ts';
 import { skSkbHook } from './hooks/sk-skb/index.ts';
 import { sockOpsHook } from './hooks/sock-ops/index.ts';
 import { socketFilterHook } from './hooks/socket-filter/index.ts';
+import { vnetHashHook } from './hooks/steering/vnet-hash.ts';
 import { syscallHook } from './hooks/syscall/index.ts';
 import { tcHooks } from './hooks/tc/index.ts';
 import { xdpHook } from './hooks/xdp/index.ts';
@@ -146,6 +147,7 @@ const hooks: Hook[] = [
   skReuseportHook,
   iouringHook,
   loopHook,
+  vnetHashHook,
 ];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */

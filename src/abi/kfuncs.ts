@@ -81,6 +81,7 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
 /** Program types that may not write to their packets by a dynptr (may_access_direct_pkt_data, kernel/bpf/verifier.c). */
 const readOnlyPackets: ReadonlySet<ProgramTypeName> = new Set<ProgramTypeName>([
   'socket_filter',
+  'vnet_hash',
   'cgroup_skb',
   'lwt_in',
   'lwt_out',

@@ -22,7 +22,7 @@ export type KfuncFlag =
   | 'arena_ret'
   | 'arena_arg2';
 
-/** Program types of each hook that kfuncs are registered for: bpf_prog_type_to_kfunc_hook, kernel/bpf/btf.c; the last is Sluice's own. */
+/** Program types of each hook that kfuncs are registered for: bpf_prog_type_to_kfunc_hook, kernel/bpf/btf.c; iouring and vnet_hash are Sluice's own. */
 export const kfuncHooks = {
   common: 'all',
   xdp: ['xdp'],
@@ -41,7 +41,8 @@ export const kfuncHooks = {
     'sock_ops',
   ],
   sk_skb: ['sk_skb'],
-  socket_filter: ['socket_filter'],
+  /** vnet_hash is derived from it. */
+  socket_filter: ['socket_filter', 'vnet_hash'],
   lwt: ['lwt_in', 'lwt_out', 'lwt_xmit', 'lwt_seg6local'],
   netfilter: ['netfilter'],
   kprobe: ['kprobe'],

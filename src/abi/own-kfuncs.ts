@@ -120,6 +120,19 @@ const rxMeta = family(
   },
 );
 
+/**
+ * What a steering program may ask of its device, and say of its packet (bpf/include/sluice/steer.h). 0, a hash, or a negated errno: -EOPNOTSUPP outside of a
+ * device, -EINVAL.
+ */
+const steering = family(
+  { source: 'sluice', hooks: ['socket_filter'], stability: { level: 'experimental', since: '0.1.0' } },
+  {
+    bpf_vnet_rss: ['s32(struct __sk_buff *skb, void *result, u32 result__sz)'],
+    bpf_vnet_toeplitz: ['s64(struct __sk_buff *skb, const void *input, u32 input__sz)'],
+    bpf_vnet_set_hash: ['s32(struct __sk_buff *skb, u32 hash, u32 report)'],
+  },
+);
+
 const OBJECT_HOOKS = ['tracing', 'tc', 'xdp', 'struct_ops', 'syscall', 'cgroup'] as const;
 
 /** Linux names for kfuncs about objects whose last arguments the verifier fills in (KF_IMPLICIT_ARGS): those ending in _impl show them. */
@@ -168,6 +181,7 @@ export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([
   ...memory,
   ...loop,
   ...traits,
+  ...steering,
   ...rxMeta,
   ...objects,
   ...lists,

@@ -41,7 +41,7 @@ export const programTypes = {
 export type LinuxProgramTypeName = keyof typeof programTypes;
 
 /** Types of Sluice's own: their programs run in user space alone. */
-export const ownProgramTypes = ['iouring'] as const;
+export const ownProgramTypes = ['iouring', 'vnet_hash'] as const;
 
 export type ProgramTypeName = LinuxProgramTypeName | (typeof ownProgramTypes)[number];
 

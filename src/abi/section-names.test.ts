@@ -50,6 +50,7 @@ describe('section names', () => {
     expect(sectionMeaning('iouring.s/split')).toMatchObject({ type: 'iouring', sleepable: true, attachTo: 'split' });
     expect(sectionMeaning('iouring/cat')).toMatchObject({ type: 'iouring', sleepable: false, attachTo: 'cat' });
     expect(sectionMeaning('iourings')).toBeUndefined();
+    expect(sectionMeaning('vnet_hash')).toEqual({ type: 'vnet_hash', sleepable: false, ...none });
   });
 
   it.each(['xdpdump', 'tcp', 'kprobe_multi', 'sockopt', '', '.text', 'prog', 'constructor', 'classifiers'])(

@@ -130,6 +130,8 @@ const rows: readonly Row[] = [
   // As the patches of 2021 named them.
   ['iouring+', 'iouring'],
   ['iouring.s+', 'iouring', undefined, 'sleepable'],
+  // As the patches of October 2023 named it.
+  ['vnet_hash', 'vnet_hash'],
 ];
 
 const whole = new Map<string, Row>();

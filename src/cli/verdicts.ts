@@ -19,6 +19,8 @@ export function bytesKept(type: ProgramTypeName, verdict: number, length: number
       return TC_DROPS.has(verdict) ? 0 : length;
     case 'socket_filter':
       return Math.min(verdict, length);
+    case 'vnet_hash':
+      return length;
     case 'cgroup_skb':
       return (verdict & 1) === 0 ? 0 : length;
     case 'lwt_in':

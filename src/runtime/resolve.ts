@@ -114,7 +114,13 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         }
         break;
       }
-      case 'ksym':
+      case 'ksym': {
+        // Of a kfunc it is asked whether it is there; its address is nothing that a program could use.
+        const runnable = runnableKfuncs.get(reference.name);
+        if (runnable !== undefined && context.exports.has(kfuncBody(reference.name, context.declaration.type))) {
+          constant(slot, 1);
+          break;
+        }
         if (!reference.weak) {
           throw new UnsupportedError(
             `ksym ${reference.name}`,
@@ -123,6 +129,7 @@ export function resolveProgram(program: ProgramSpec, insns: readonly Insn[], con
         }
         constant(slot, 0);
         break;
+      }
       default:
         reference satisfies never;
     }

@@ -32,6 +32,7 @@ import { syscall } from './syscall.ts';
 import { schedAct, schedCls } from './tc.ts';
 import { tracepoint } from './tracepoint.ts';
 import { tracing } from './tracing.ts';
+import { vnetHash } from './vnet-hash.ts';
 import { xdp } from './xdp.ts';
 
 export const programDeclarations: ReadonlyMap<ProgramTypeName, ProgramDeclaration> = new Map(
@@ -69,6 +70,7 @@ export const programDeclarations: ReadonlyMap<ProgramTypeName, ProgramDeclaratio
     netfilter,
     lircMode2,
     iouring,
+    vnetHash,
   ].map((declaration) => [declaration.type, declaration]),
 );
 

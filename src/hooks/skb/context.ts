@@ -84,6 +84,7 @@ export function originOf(context: Uint8Array, length: number): SkbOrigin {
 /** What the caller gets back: what he gave, with the fields that the kernel writes taken from the descriptor. */
 export function contextAfter(given: Uint8Array, descriptor: Uint8Array): Uint8Array {
   const context = given.slice();
+  context.set(descriptor.subarray(SKB_CONTEXT_SIZE, context.length), SKB_CONTEXT_SIZE);
   for (const [start, end] of returned) context.set(descriptor.subarray(start, end), start);
   return context;
 }

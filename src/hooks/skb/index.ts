@@ -7,5 +7,5 @@ import { testRunSkb } from './test-run.ts';
 export type { Layer } from './frames.ts';
 
 export function skbHook(declaration: ProgramDeclaration, layer: Layer): Hook {
-  return { declaration, testRun: testRunSkb(layer) };
+  return { declaration, testRun: testRunSkb(layer, declaration.context.size) };
 }

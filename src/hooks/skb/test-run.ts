@@ -4,21 +4,26 @@ import { WORKER_REDIRECT_MAP } from '../../plane/layout/worker.ts';
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { invalid, repeatOf, wholeStruct } from '../input.ts';
+import { invalid, mustBeZero, repeatOf, wholeStruct } from '../input.ts';
 import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { checkDevice, contextAfter, originOf } from './context.ts';
 import { checkLength, ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
 import { skbPlane } from './plane.ts';
 import { redirectsOf } from './redirect.ts';
 
-/** A test run for programs whose data begins at that layer. */
-export function testRunSkb(layer: Layer) {
+/**
+ * A test run for programs whose data begins at that layer. A context of more than struct __sk_buff has fields behind it that only the program writes: such a
+ * program says something by its context, which a run gives back always.
+ */
+export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE) {
   return (runtime: Runtime, program: Executable, input: RunInput): RunResult => {
     const { data } = input;
     if (data === undefined) throw invalid('a program over sk_buffs takes a packet');
     checkLength(data.length, SKB_TEST_RUN_MAX);
     const repeat = repeatOf(input);
-    const given = input.context === undefined ? undefined : wholeStruct(input.context, SKB_CONTEXT_SIZE, '__sk_buff');
+    const context = input.context ?? (contextSize > SKB_CONTEXT_SIZE ? new Uint8Array() : undefined);
+    const given = context === undefined ? undefined : wholeStruct(context, contextSize, '__sk_buff');
+    if (given !== undefined) mustBeZero(given, SKB_CONTEXT_SIZE, contextSize);
     if (given !== undefined) checkDevice(given);
     checkNetworkHeader(data);
     const length = layer === 'link' ? data.length : data.length - ETHERNET_HEADER;

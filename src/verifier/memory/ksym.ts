@@ -1,4 +1,5 @@
 /** Addresses of the kernel's variables and functions (`extern … __ksym`), by its BTF (check_pseudo_btf_id). */
+import { ownKfuncs } from '../../abi/own-kfuncs.ts';
 import type { Btf } from '../../btf/types.ts';
 import * as k from '../kinds.ts';
 import type { KsymReference } from '../program/program.ts';
@@ -10,6 +11,11 @@ import { makeBtfPointer } from './btf-pointer.ts';
 export function loadKsym(v: Verification, r: number, { name, weak, typed }: KsymReference): void {
   if (!typed) {
     loadAddress(v, r, name, weak);
+    return;
+  }
+  // Where a program runs here it is there, and in Linux it is not: both ways are walked.
+  if (weak && ownKfuncs.get(name)?.since === undefined && ownKfuncs.has(name)) {
+    makeUnknown(r);
     return;
   }
   const { vmlinux } = v;
