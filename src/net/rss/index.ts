@@ -17,5 +17,16 @@ export * from './control.ts';
 export { type RssFields, rssFields } from './fields.ts';
 export * from './hash-types.ts';
 export type { IpHeaders } from './headers.ts';
+export {
+  assessKey,
+  type Flow,
+  flowInput,
+  hashDelta,
+  isSymmetric,
+  type KeyAssessment,
+  portsForQueue,
+  suggestKey,
+  symmetricKey,
+} from './key.ts';
 export { keyWindow, toeplitz } from './toeplitz.ts';
 export type { Tunnel } from './tunnels.ts';
