@@ -3,7 +3,7 @@
  * or the count of what is left show the harm. docs/ownership-mutants.md is the table of that.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -11,12 +11,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { readObject } from '../src/object/index.ts';
 import { clangs, compileBpf, noClang, withTempFolder } from './clang.ts';
+import { mutantsPage, RULES_PART } from './mutants-page.ts';
 import { mutations } from './ownership-mutations.mjs';
 import { KernelVerdicts } from './selftests/kernel-verdicts.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = 'test/objects/ownership-mistakes.bpf.c';
-const page = join(root, 'docs/ownership-mutants.md');
 
 interface Outcome {
   readonly rule: string;
@@ -81,7 +81,7 @@ function table(outcomes: readonly Outcome[]): string {
     return `| ${rule} | \`${name}\` | ${cell(problem ?? '')} | ${by('interpreter')} | ${by('jit')} |`;
   });
   return [
-    '# Mutants of the rules of ownership',
+    RULES_PART,
     '',
     'For each rule of the verifier about objects, a program that breaks that rule alone (`test/objects/ownership-mistakes.bpf.c`), what the verifier says of it, and',
     'what catches the harm once the rule is switched off: in the checked engine, and in the JIT. Written by `test/ownership-mutants.test.ts` (`SLUICE_WRITE=1`).',
@@ -124,7 +124,7 @@ describe.skipIf(noClang !== '')(`mutants of ownership${noClang}`, () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Outcome);
-    if (process.env['SLUICE_WRITE'] !== undefined && complete(outcomes)) writeFileSync(page, table(outcomes));
+    if (process.env['SLUICE_WRITE'] !== undefined && complete(outcomes)) mutantsPage.write(RULES_PART, table(outcomes));
   }, 120_000);
 
   const names = mutations.flatMap(({ rule, unseen, programs }) =>
@@ -159,7 +159,7 @@ describe.skipIf(noClang !== '')(`mutants of ownership${noClang}`, () => {
 
   it('the page says so', ({ skip }) => {
     if (!complete(outcomes)) skip('not all of them run');
-    expect(existsSync(page) ? readFileSync(page, 'utf8') : '').toBe(table(outcomes));
+    expect(mutantsPage.read(RULES_PART)).toBe(table(outcomes));
   });
 });
 

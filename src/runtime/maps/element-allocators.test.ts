@@ -110,17 +110,17 @@ describe('an allocator of its own', () => {
   it('refuses at its quota, and says so', async () => {
     const runtime = new Runtime({ cpus: 1, seed: 1n });
     const pool = await createMapOfRuntime(
-      { type: 'allocator', name: 'pool', maxEntries: 0, mapExtra: 3200n },
+      { type: 'allocator', name: 'pool', maxEntries: 0, mapExtra: 2400n },
       { runtime },
     );
     const spec = { type: 'hash', keySize: 8, valueSize: 8, maxEntries: 1000 } as const;
     const one = await createMapOfRuntime({ ...spec, name: 'one', elemAllocator: pool }, { runtime });
     const two = await createMapOfRuntime({ ...spec, name: 'two', elemAllocator: pool }, { runtime });
-    // 32 bytes an element, a spare one for each of the two.
+    // 24 bytes an element, a spare one for each of the two.
     for (let n = 0; n < 60; n++) one.set(BigInt(n), 1n);
     for (let n = 0; n < 38; n++) two.set(BigInt(n), 1n);
     expect(() => two.set(99n, 1n)).toThrow(
-      /map two: update: ENOMEM: quota of allocator pool: 100 elements of 3200 bytes are live, 3200 of 3200 bytes are charged/,
+      /map two: update: ENOMEM: quota of allocator pool: 100 elements of 2400 bytes are live, 2400 of 2400 bytes are charged/,
     );
     // What is there may be replaced, and what the one gives back the other may have once it goes.
     two.set(5n, 7n);
