@@ -24,9 +24,11 @@ interface Side {
 }
 
 describe.each([
-  ['trait_meta', '0-4-8', [0, 4, 8]],
-  ['trait_meta_16', '4-8-16', [4, 8, 16]],
-] as const)('%s', (name, layout, sizes) => {
+  ['trait_meta', '0-4-8', [0, 4, 8], [1, 2, 0, 16]],
+  ['trait_meta_16', '4-8-16', [4, 8, 16], [1, 2, 0, 16]],
+  // Values of 1 and 2 bytes the C form does not have.
+  ['trait_meta_tlv', 'tlv', [0, 4, 8, 16], [3, 12]],
+] as const)('%s', (name, layout, sizes, others) => {
   const opened: LoadedObject[] = [];
   afterAll(() => {
     for (const object of opened) object.close();
@@ -47,7 +49,7 @@ describe.each([
   const operation = fc.record({
     kind: fc.constantFrom(...traitKinds, 'set' as const),
     key: fc.oneof({ weight: 30, arbitrary: fc.bigInt(0n, 63n) }, fc.constantFrom(64n, (1n << 63n) - 1n)),
-    size: fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...sizes) }, fc.constantFrom(1, 2, 0, 16)),
+    size: fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...sizes) }, fc.constantFrom(...others)),
     byte: fc.nat({ max: 255 }),
   });
   const sequences = fc.array(operation, { maxLength: 64, size: 'max' });

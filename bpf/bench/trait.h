@@ -6,6 +6,14 @@
 #include "bench.h"
 #include <sluice/trait.h>
 
+/* Three values by single calls: how many were there, without branches, whose ways the verifier would all go. */
+#ifndef TRAIT_SET_THREE
+#define TRAIT_SET_THREE(ctx, value) \
+	(TRAIT_SET(ctx, 2, &(value), 8) + TRAIT_SET(ctx, 4, &(value), 8) + TRAIT_SET(ctx, 6, &(value), 8))
+#define TRAIT_GET_THREE(ctx, value) \
+	((TRAIT_GET(ctx, 2, value, 8) >> 3) + (TRAIT_GET(ctx, 4, value, 8) >> 3) + (TRAIT_GET(ctx, 6, value, 8) >> 3))
+#endif
+
 static __always_inline int begin(struct xdp_md *ctx, __u32 *n, __u32 *seed)
 {
 	struct bench_packet *packet = xdp_data(ctx);
@@ -96,6 +104,16 @@ BENCH(is_set, EIGHT(IS_SET))
 	sum += TRAIT_SET(ctx, 1, &value, 8); \
 	sum += TRAIT_DEL(ctx, 1);
 BENCH(move, EIGHT(MOVE))
+
+/* A value behind the others, which moves nothing, and away again. */
+#define APPEND(key) \
+	sum += TRAIT_SET(ctx, 9, &value, 8); \
+	sum += TRAIT_DEL(ctx, 9);
+BENCH(append, EIGHT(APPEND))
+
+/* All three at once: eight batches a round. */
+#define FOUR_TIMES(operation) operation operation operation operation
+BENCH(batch, value += 3; FOUR_TIMES(sum += TRAIT_SET_THREE(ctx, value); sum += TRAIT_GET_THREE(ctx, &value);))
 
 /* A key that no compiler knows. */
 #define GET_ANY(key) \

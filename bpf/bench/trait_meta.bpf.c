@@ -1,34 +1,4 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Traits in C over data_meta: the same program in Linux. Each operation is a global function, which the verifier walks once. */
-#include "bench.h"
-#include <sluice/trait.h>
-
-__noinline int meta_set(struct xdp_md *ctx, __u64 key, __u64 value)
-{
-	return trait_meta_set(ctx, key, &value, 8);
-}
-
-struct room {
-	__u64 value;
-};
-
-__noinline int meta_get(struct xdp_md *ctx, __u64 key, struct room *room)
-{
-	return room ? trait_meta_get(TRAIT_META(ctx), TRAIT_DATA(ctx), key, &room->value, 8) : TRAIT_EINVAL;
-}
-
-__noinline int meta_is_set(struct xdp_md *ctx, __u64 key)
-{
-	return trait_meta_is_set(TRAIT_META(ctx), TRAIT_DATA(ctx), key);
-}
-
-__noinline int meta_del(struct xdp_md *ctx, __u64 key)
-{
-	return trait_meta_del(ctx, key);
-}
-
-#define TRAIT_SET(ctx, key, value, size) meta_set(ctx, key, *(value))
-#define TRAIT_GET(ctx, key, value, size) meta_get(ctx, key, (struct room *)(value))
-#define TRAIT_IS_SET(ctx, key) meta_is_set(ctx, key)
-#define TRAIT_DEL(ctx, key) meta_del(ctx, key)
+/* Traits in C over data_meta: the same program in Linux. */
+#include "trait_by_meta.h"
 #include "trait.h"

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Operations by the C form over data_meta: the same in Linux. Include with TRAIT_LAYOUT set. */
+/* Operations by a C form over data_meta: the same in Linux. Include with TRAIT_LAYOUT set, or with names of another form in place of trait_meta_*. */
 #include "operations.h"
+
+/* Lengths besides 4 and 8. */
+#ifndef META_HAS
+#define META_HAS(size) (TRAIT_LAYOUT == (size == 16 ? TRAIT_4_8_16 : TRAIT_0_4_8))
+#endif
 
 /* Global functions: the verifier walks each once, and not at every call. */
 __noinline int set_0(struct xdp_md *ctx, __u64 key)
@@ -70,9 +75,9 @@ static __always_inline void run_meta(struct xdp_md *ctx, struct operation *op)
 			op->result = set_4(ctx, op->key, *(__u32 *)op->value);
 		else if (size == 8)
 			op->result = set_8(ctx, op->key, *(__u64 *)op->value);
-		else if (size == 16 && TRAIT_LAYOUT == TRAIT_4_8_16)
+		else if (size == 16 && META_HAS(16))
 			op->result = set_16(ctx, op->key, ((__u64 *)op->value)[0], ((__u64 *)op->value)[1]);
-		else if (size == 0 && TRAIT_LAYOUT == TRAIT_0_4_8)
+		else if (size == 0 && META_HAS(0))
 			op->result = set_0(ctx, op->key);
 		else
 			op->result = TRAIT_EINVAL;

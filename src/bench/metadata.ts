@@ -1,15 +1,13 @@
 /**
- * `bench metadata`: operations on traits in programs (bpf/bench/trait_*.bpf.c): by kfunc in our JIT, in every layout and place; in C over data_meta in our JIT,
- * and in the kernel's JIT on the same bytecode. Times are of one operation, net of the same loop without one.
+ * `bench metadata`: operations on traits in programs (bpf/bench/trait_*.bpf.c): by kfunc in our JIT, in every layout and place; in C over data_meta (the store, a list, a
+ * struct) in our JIT, and in the kernel's JIT on the same bytecode. Times are of one operation, net of the same loop without one. What a packet costs, and insertions alone:
+ * metadata-packets.ts.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { InputError } from '../errors.ts';
-import { load } from '../index.ts';
 import { bpfRefusal } from '../linux/features.ts';
-import { readObject } from '../object/index.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
-import { type TraitLayout, type TraitPlacement, traitLayouts, traitPlacements } from '../runtime/traits.ts';
+import { benchPackets, PACKET_CASES } from './metadata-packets.ts';
+import { casesOf, isWanted, openSides, type Side } from './metadata-sides.ts';
 import { type BenchCase, type BenchResult, benchResult } from './report.ts';
 import { median, minima, type Timed, wall } from './timing.ts';
 
@@ -31,61 +29,42 @@ const OPERATIONS = ROUNDS * 8;
 /** What cannot be told from nothing, ns an operation. */
 const FLOOR = 0.1;
 
-interface Side {
-  readonly name: string;
-  readonly object: LoadedObject;
-}
-
 const texts: Readonly<Record<string, string>> = {
   get: 'get 8 bytes',
   set: 'set 8 bytes that are there',
   is_set: 'is set',
+  append: 'insert behind three others, and delete',
   move: 'insert before three others, and delete',
+  batch: 'batches: set three, get three',
   get_any: 'get, key not known',
 };
 
 export async function benchMetadata(options: MetadataBenchOptions): Promise<BenchResult> {
-  const read = (name: string) => {
-    const file = `${name}.bpf.o`;
-    return readObject(readFileSync(join(options.bpf, 'objects', 'bench', file)), file);
-  };
-  const [kfunc, meta] = [read('trait_kfunc'), read('trait_meta')];
-  const refusal = bpfRefusal();
-  const formats = (Object.keys(traitLayouts) as TraitLayout[]).flatMap((layout) =>
-    (Object.keys(traitPlacements) as TraitPlacement[]).map((placement) => ({ layout, placement })),
-  );
   const sides: Side[] = [];
   try {
-    for (const metadata of formats)
-      sides.push({
-        name: `${metadata.layout}, ${metadata.placement}`,
-        object: await load(kfunc, { cpus: 1, seed: 1n, metadata }),
-      });
-    sides.push({ name: 'C over data_meta', object: await load(meta, { cpus: 1, seed: 1n }) });
-    const linux = refusal === undefined ? await load(meta, { target: 'linux' }) : undefined;
-    if (linux !== undefined) sides.push({ name: 'linux', object: linux });
-    const names = Object.keys(texts);
-    const loops = await measure(sides, LOOP, options);
+    await openSides(sides, 'trait', options.bpf);
+    const names = Object.keys(texts).filter((name) => isWanted(texts[name]!, options.filter));
+    const loops = names.length === 0 ? [] : await measure(sides, LOOP, options);
     const cases: BenchCase[] = [];
     for (const [done, name] of names.entries()) {
-      options.progress(done, names.length, name);
+      options.progress(done, names.length + PACKET_CASES, name);
       check(sides, name);
       const gross = await measure(sides, name, options);
       const net = gross.map((ns, i) => Math.max(FLOOR, (ns - loops[i]!) / OPERATIONS));
-      const kernel = linux === undefined ? undefined : net[sides.length - 1]!;
-      for (const [i, { name: side, object }] of sides.entries())
-        if (object !== linux && (options.filter === undefined || `${texts[name]}: ${side}`.includes(options.filter)))
-          cases.push({
-            case: `${texts[name]}: ${side}`,
-            ours: net[i]!,
-            peers: kernel === undefined ? {} : { 'linux-jit': kernel },
-          });
+      cases.push(...casesOf(texts[name]!, sides, net, options.filter));
     }
-    return benchResult('metadata', cases, [
-      `each time is of one operation, eight of them in a callback of bpf_loop; subtracted from each side, a round without them: ${sides.map(({ name }, i) => `${(loops[i]! / ROUNDS).toFixed(2)} ns (${name})`).join(', ')}`,
-      'linux-jit runs the C form over data_meta (bpf/include/sluice/trait.h), as it has no kfuncs for this; insert and delete are two operations, counted as one',
-      ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
-    ]);
+    const packets = await benchPackets(options, names.length);
+    const refusal = bpfRefusal();
+    return benchResult(
+      'metadata',
+      [...cases, ...packets.cases],
+      [
+        `each time is of one operation, eight of them in a callback of bpf_loop; subtracted from each side, a round without them: ${sides.map(({ name }, i) => `${((loops[i] ?? 0) / ROUNDS).toFixed(2)} ns (${name})`).join(', ')}`,
+        'linux-jit runs a C form over data_meta (bpf/include/sluice/trait.h, trait_tlv.h, trait_static.h), as it has no kfuncs for this: the list for lists, the struct for structs, the store for all else; insert and delete are two operations, counted as one, and three in a batch are counted as one',
+        ...packets.notes,
+        ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
+      ],
+    );
   } finally {
     for (const { object } of sides) object.close();
   }
