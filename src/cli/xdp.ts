@@ -22,8 +22,10 @@ import { selectOne } from './selector.ts';
 import { metadataOption } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { AfXdpSession } from './xdp-afxdp.ts';
+import { every, onSignals } from './xdp-ending.ts';
 import { KernelSession } from './xdp-kernel.ts';
 import type { LiveSession, SessionOptions } from './xdp-session.ts';
+import { addTrace } from './xdp-trace.ts';
 
 const modes = ['kernel', 'generic', 'native', 'afxdp'] as const;
 
@@ -58,7 +60,9 @@ interface Sample {
 }
 
 export const xdpVerb: Verb = (program, finish) => {
-  const command: Command = program.command('xdp').description('XDP programs on real interfaces');
+  const command: Command = program
+    .command('xdp')
+    .description('XDP programs on real interfaces, and the ways of packets');
   const attachCommand = command
     .command('attach')
     .description('run a program on an interface until a signal, a time or a number of packets; then detach')
@@ -95,6 +99,7 @@ export const xdpVerb: Verb = (program, finish) => {
   attachCommand.action((selector: string, options: AttachOptions) =>
     finish(options.json === true, (output) => attach(selector, options, output)),
   );
+  addTrace(command, finish);
 };
 
 async function attach(selector: string, options: AttachOptions, output: Output) {

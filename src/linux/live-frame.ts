@@ -7,6 +7,7 @@ import {
   FRAME_DATA_END,
   FRAME_DATA_META,
   FRAME_INGRESS_IFINDEX,
+  FRAME_PACKET_ID,
   FRAME_REDIRECT_INDEX,
   FRAME_REDIRECT_MAP,
   FRAME_RX_QUEUE_INDEX,
@@ -50,6 +51,11 @@ export class LiveFrame {
   /** Copies of the packet's traits: those that a program in the kernel set and those that were set here; undefined without any. */
   get traits(): Traits | undefined {
     return traitsOf(this.#runtime, 'xdp', this.address);
+  }
+
+  /** The well-known trait packet_id; 0: no program gave it. */
+  get packetId(): bigint {
+    return this.#runtime.view().getBigUint64(this.address + FRAME_PACKET_ID, true);
   }
 
   /** Where XDP_REDIRECT leads: an interface, or a map's id and key. */

@@ -85,6 +85,8 @@ export interface PathPacket {
   /** Metadata that lies before it (data_meta); a copy, empty if there is none. */
   readonly metadata: Uint8Array;
   readonly traits?: Traits;
+  /** The well-known trait packet_id, where a program gave it. */
+  readonly packetId?: bigint;
   /** What was known of it as a frame: stored by programs (bpf_xdp_store_rx_*), else by the driver. */
   readonly hints?: XdpHints;
   /** Present if it was an sk_buff at its end. */

@@ -4,6 +4,7 @@ import { tcAction } from '../../abi/programs/tc.ts';
 import { verdictNames } from '../../abi/programs/verdicts.ts';
 import { xdpAction } from '../../abi/programs/xdp.ts';
 import { InputError } from '../../errors.ts';
+import { FRAME_PACKET_ID } from '../../plane/layout/frame.ts';
 import { MAP_ID, MAP_TYPE } from '../../plane/layout/map.ts';
 import * as layout from '../../plane/layout/path.ts';
 import * as skbLayout from '../../plane/layout/skb.ts';
@@ -150,7 +151,10 @@ function programStep(
 }
 
 /** Bytes and metadata of the form that the packet has at its end. */
-function contents(block: PathBlock, item: number): Pick<PathPacket, 'data' | 'metadata' | 'traits' | 'hints' | 'skb'> {
+function contents(
+  block: PathBlock,
+  item: number,
+): Pick<PathPacket, 'data' | 'metadata' | 'traits' | 'packetId' | 'hints' | 'skb'> {
   const { runtime, frames, skbs } = block;
   const hints = knownOf(runtime.view(), frames.descriptor(item));
   const known = hints === undefined ? {} : { hints };
@@ -161,6 +165,7 @@ function contents(block: PathBlock, item: number): Pick<PathPacket, 'data' | 'me
       data,
       metadata: whole.subarray(0, whole.length - data.length),
       ...traitsAfter(traitsOf(runtime, 'xdp', frames.descriptor(item))),
+      ...packetIdAt(runtime.view(), frames.descriptor(item) + FRAME_PACKET_ID),
       ...known,
     };
   }
@@ -169,9 +174,15 @@ function contents(block: PathBlock, item: number): Pick<PathPacket, 'data' | 'me
     data: skbs.read(item),
     metadata: runtime.bytes().slice(meta, skbs.field(item, skbLayout.SKB_DATA)),
     ...traitsAfter(traitsOf(runtime, 'skb', skbs.descriptor(item))),
+    ...packetIdAt(runtime.view(), skbs.descriptor(item) + skbLayout.SKB_PACKET_ID),
     ...known,
     skb: skbFields(block, item),
   };
+}
+
+function packetIdAt(view: DataView, at: number): { readonly packetId?: bigint } {
+  const packetId = view.getBigUint64(at, true);
+  return packetId === 0n ? {} : { packetId };
 }
 
 function skbFields({ runtime, skbs }: PathBlock, item: number): SkbFields {

@@ -2,10 +2,10 @@
 // struct xsk_tx_metadata. Facts: Documentation/networking/xsk-tx-metadata.rst, net/xdp/xsk.c.
 import {
   FRAME_DATA, FRAME_DATA_META, FRAME_HARD_START, FRAME_HINTS, FRAME_HINT_HASH, FRAME_HINT_HASH_TYPE, FRAME_HINT_TIMESTAMP, FRAME_HINT_VLAN, FRAME_TRAITS,
-  FRAME_TRAITS_SIDE, HINTS_DRIVER, XDP_FRAME_RESERVED,
+  FRAME_TRAITS_EPOCH, FRAME_TRAITS_SIDE, HINTS_DRIVER, XDP_FRAME_RESERVED,
 } from '../../layout/frame';
-import { ROOT, ROOT_TRAIT_PLACEMENT } from '../../layout/memory';
-import { TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT } from '../../layout/trait';
+import { ROOT, ROOT_TRAIT_PLACEMENT, TRAIT_TABLE } from '../../layout/memory';
+import { TRAITS_FRONT, TRAITS_META, TRAITS_META_TAKEN, TRAITS_PRESENT, TRAIT_TABLE_EPOCH } from '../../layout/trait';
 import {
   TX_METADATA_CSUM_OFFSET, TX_METADATA_CSUM_START, TX_METADATA_FLAGS, TX_METADATA_LAUNCH_TIME, XDP_TXMD_FLAGS_CHECKSUM, XDP_TX_METADATA, XSK_CHECKSUMS,
   XSK_HINTS_HASH, XSK_HINTS_HASH_TYPE, XSK_HINTS_KNOWN, XSK_HINTS_SIZE, XSK_HINTS_TIMESTAMP, XSK_HINTS_VLAN, XSK_META_FIXED, XSK_META_LOST, XSK_META_READ,
@@ -62,6 +62,8 @@ function take_traits(frame: usize, from: usize, length: usize): void {
     move_down(from, side, length);
   }
   store<u32>(frame, TRAITS_PRESENT, FRAME_TRAITS);
+  // They came by now: keys that were freed before mean nothing to whoever set them.
+  store<u32>(frame, load<u32>(TRAIT_TABLE, TRAIT_TABLE_EPOCH), FRAME_TRAITS_EPOCH);
 }
 
 /** Word by word: memory.copy costs more than that for so few. */
