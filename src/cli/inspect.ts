@@ -1,10 +1,13 @@
 /** `sluice inspect OBJ`: what an object holds and what it needs. */
 import { helperNameFor } from '../abi/programs/index.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
+import { TRAIT_PERSISTENT } from '../traits/declaration.ts';
+import { SYSTEM_KEY } from '../traits/well-known.ts';
 import { exitCode } from './exit.ts';
 import { answerNeeds, printNeeds } from './inspect-needs.ts';
 import { type Output, table } from './output.ts';
 import { select } from './selector.ts';
+import { keyText } from './traits-decode.ts';
 import type { Verb } from './verb.ts';
 
 export const inspectVerb: Verb = (program, finish) => {
@@ -85,6 +88,21 @@ function print(object: ObjectSpec, programs: readonly ProgramSpec[], output: Out
     }
   }
 
+  if (object.traits.length > 0) {
+    output.line(`\n${bold('Traits')}`);
+    const traits = [['NAME', 'BYTES', 'POLICY', 'KEY']];
+    for (const { name, size, policy, flags, key } of object.traits) {
+      const known = key >= SYSTEM_KEY;
+      traits.push([
+        name,
+        String(size),
+        known ? '-' : `${policy}${(flags & TRAIT_PERSISTENT) === 0 ? '' : ' persistent'}`,
+        known ? keyText(key) : 'of the registry',
+      ]);
+    }
+    for (const row of table(traits)) output.line(`  ${row}`);
+  }
+
   output.line(`\n${bold('Sections')}`);
   const sections = [['INDEX', 'NAME', 'TYPE', 'OFFSET', 'SIZE']];
   for (const section of object.sections) {
@@ -145,6 +163,14 @@ function document(object: ObjectSpec, programs: readonly ProgramSpec[]) {
       }),
     ),
     externs: [...object.externs.values()],
+    traits: object.traits.map(({ name, size, policy, flags, key }) => ({
+      name,
+      size,
+      policy,
+      persistent: (flags & TRAIT_PERSISTENT) !== 0,
+      // Others are for the registry to say.
+      key: key >= SYSTEM_KEY ? key : null,
+    })),
     sections: object.sections,
   };
 }

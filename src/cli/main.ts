@@ -19,6 +19,7 @@ import { runVerb } from './run.ts';
 import { steerVerb } from './steer.ts';
 import { stepVerb } from './step.ts';
 import { testVerb } from './test.ts';
+import { traitsVerb } from './traits.ts';
 import type { Finish, Verb } from './verb.ts';
 import { verifyVerb } from './verify.ts';
 import { xdpVerb } from './xdp.ts';
@@ -36,6 +37,7 @@ const verbs: readonly Verb[] = [
   benchVerb,
   genVerb,
   xdpVerb,
+  traitsVerb,
   ringVerb,
   steerVerb,
   memVerb,

@@ -9,6 +9,7 @@ import { helperResultsToJson } from '../runtime/helper-results.ts';
 import { hintsFromJson, hintsToJson } from '../runtime/hints.ts';
 import type { Network } from '../runtime/network.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
+import { exportRegistry, type RegistryFile } from '../traits/registry-file.ts';
 import { UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
 import { type Output, toHex, toJson } from './output.ts';
@@ -53,6 +54,8 @@ export interface Recording {
     readonly task?: { readonly pid?: number; readonly comm?: string };
     readonly network?: Network;
     readonly metadata?: Partial<TraitFormat>;
+    /** Names of packets' traits, before the object's own came to them. */
+    readonly registry?: RegistryFile;
     readonly helperResults?: Readonly<Record<string, readonly string[]>>;
   };
   /** Content of the --maps file. */
@@ -61,6 +64,12 @@ export interface Recording {
   /** Contents of maps at the end: hex of the value by hex of the key. */
   readonly contents: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly printk: readonly string[];
+}
+
+function metadataToJson(metadata: Surroundings['metadata']): Pick<Recording['surroundings'], 'metadata' | 'registry'> {
+  if (metadata === undefined) return {};
+  const { registry, ...format } = metadata;
+  return { metadata: format, ...(registry === undefined ? {} : { registry: exportRegistry(registry) }) };
 }
 
 export interface RecordedInputs {
@@ -117,7 +126,7 @@ export function recordSubject(
             : { clock: { at: String(clock.at), ...(clock.step === undefined ? {} : { step: clock.step }) } }),
           ...(surroundings.task === undefined ? {} : { task: surroundings.task }),
           ...(surroundings.network === undefined ? {} : { network: surroundings.network }),
-          ...(surroundings.metadata === undefined ? {} : { metadata: surroundings.metadata }),
+          ...metadataToJson(surroundings.metadata),
           ...(surroundings.helperResults === undefined
             ? {}
             : { helperResults: helperResultsToJson(surroundings.helperResults) }),

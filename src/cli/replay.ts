@@ -4,6 +4,7 @@ import { changeObject } from '../object/changes.ts';
 import { readObject } from '../object/index.ts';
 import { helperResultsFromJson } from '../runtime/helper-results.ts';
 import { mapInputFromJson } from '../runtime/json-value.ts';
+import { readRegistry } from '../traits/registry-file.ts';
 import { exitCode } from './exit.ts';
 import { listOption } from './options.ts';
 import { contentsOf, type Recording, readRecording, runRecorded } from './recording.ts';
@@ -64,7 +65,7 @@ export function subjectOf(
   const spec = object.programs.get(recording.program);
   if (spec === undefined)
     throw new InputError('SLUICE_RECORDING', `has no program ${recording.program}`, { input: path });
-  const { clock, helperResults, ...rest } = surroundings;
+  const { clock, helperResults, metadata, registry, ...rest } = surroundings;
   return createSubject(object, spec, engine, {
     seed: BigInt(seed),
     maps: mapInputFromJson(recording.maps, path),
@@ -72,6 +73,14 @@ export function subjectOf(
     ...(recording.budget === undefined ? {} : { budget: recording.budget }),
     surroundings: {
       ...rest,
+      ...(metadata === undefined && registry === undefined
+        ? {}
+        : {
+            metadata: {
+              ...metadata,
+              ...(registry === undefined ? {} : { registry: readRegistry(JSON.stringify(registry), path) }),
+            },
+          }),
       ...(clock === undefined ? {} : { clock: { ...clock, at: BigInt(clock.at) } }),
       ...(helperResults === undefined ? {} : { helperResults: helperResultsFromJson(helperResults, path) }),
     },

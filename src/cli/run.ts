@@ -10,6 +10,7 @@ import type { HelperResults } from '../runtime/helper-results.ts';
 import { hintsToJson, hintsToText } from '../runtime/hints.ts';
 import type { Clock, Task } from '../runtime/surroundings.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
+import type { TraitRegistry } from '../traits/registry.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
 import { carriedBy, optionsWith } from './capture-traits.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
@@ -23,6 +24,7 @@ import { choiceOption, integerOption, listOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { Progress } from './progress.ts';
 import { recordSubject } from './recording.ts';
+import type { RegistryOptions } from './registry-option.ts';
 import { coverSubject } from './run-coverage.ts';
 import { readInput, selectOne } from './selector.ts';
 import { createSubject, type Subject, type SubjectName } from './subjects.ts';
@@ -30,7 +32,7 @@ import { addSurroundings, surroundingsOf } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { bytesKept, verdictName } from './verdicts.ts';
 
-interface RunOptions extends ChangeOptions, HintsOptions {
+interface RunOptions extends ChangeOptions, HintsOptions, RegistryOptions {
   readonly dataIn?: string;
   readonly dataOut?: string;
   readonly ctxIn?: string;
@@ -192,8 +194,9 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     if (redirectMap !== undefined)
       output.line(`redirected (${engine}): key ${redirectMap.key} of the map with id ${redirectMap.mapId}`);
   }
+  const registry = subjects.find(({ runtime }) => runtime !== undefined)?.runtime?.traits;
   for (const { engine, traits } of results)
-    if (traits !== undefined) output.line(`traits (${engine}): ${traitText(traits)}`);
+    if (traits !== undefined) output.line(`traits (${engine}): ${traitText(traits, registry)}`);
   for (const { engine, stored } of results)
     if (stored !== undefined) output.line(`stored (${engine}): ${hintsToText(stored)}`);
   for (const { engine, systemCall, socket, message } of results) {
@@ -221,6 +224,12 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
       systemCall: to.systemCall ?? null,
       message: to.message ?? null,
       traits: to.traits === undefined ? null : Object.fromEntries(to.traits),
+      traitNames: Object.fromEntries(
+        [...(to.traits?.keys() ?? [])].flatMap((key) => {
+          const name = registry?.at(key)?.name;
+          return name === undefined ? [] : [[key, name]];
+        }),
+      ),
       stored: to.stored === undefined ? null : hintsToJson(to.stored),
     })),
   });
@@ -245,8 +254,11 @@ function carriedOf(type: ProgramTypeName, packet: CapturedPacket): ReturnType<ty
 }
 
 /** `5=0a000001 9=`: keys, and values in the order of their bytes. */
-function traitText(traits: ReadonlyMap<number, Uint8Array>): string {
-  return [...traits].map(([key, value]) => `${key}=${Buffer.from(value).toString('hex')}`).join(' ');
+/** Names where the registry has them, else keys. */
+function traitText(traits: ReadonlyMap<number, Uint8Array>, registry: TraitRegistry | undefined): string {
+  return [...traits]
+    .map(([key, value]) => `${registry?.at(key)?.name ?? key}=${Buffer.from(value).toString('hex')}`)
+    .join(' ');
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

@@ -79,7 +79,7 @@ async function loadSubject(
   const pins = options.pinPath === undefined ? {} : { pinFolder: options.pinPath };
   if (name === 'linux') {
     pinToCpu(0);
-    const loaded = await load(object, { target: 'linux', programs, ...pins });
+    const loaded = await load(object, { target: 'linux', programs, ...pins, ...registryOf(options) });
     return {
       name,
       object: loaded,
@@ -111,6 +111,12 @@ async function loadSubject(
     runtime: loaded.runtime,
     close: () => loaded.close(),
   };
+}
+
+/** Names of traits are those of the other subjects. */
+function registryOf({ surroundings }: SubjectOptions): Pick<RuntimeOptions, 'metadata'> {
+  const registry = surroundings?.metadata?.registry;
+  return registry === undefined ? {} : { metadata: { registry } };
 }
 
 export { withTailCallTargets };

@@ -14,9 +14,10 @@ import {
   traitPlacements,
 } from '../runtime/traits.ts';
 import { integerOption } from './options.ts';
+import { addRegistry, type RegistryOptions, readRegistryFile } from './registry-option.ts';
 import { readJson } from './selector.ts';
 
-export interface SurroundingsOptions {
+export interface SurroundingsOptions extends RegistryOptions {
   readonly clock?: Clock;
   readonly cpu?: number;
   readonly task?: Task;
@@ -51,11 +52,12 @@ export function addSurroundings(command: Command): void {
       'what a helper returns in user space, call by call, the last one from then on; several times for several helpers',
       helperResultOption,
     );
+  addRegistry(command);
 }
 
 /** @param repeatable without --clock, one that steps by 1 µs from now, because the machine's cannot be had again. */
 export function surroundingsOf(options: SurroundingsOptions, repeatable: boolean): Surroundings {
-  const { clock, cpu, task, network, helperResult, metadata } = options;
+  const { clock, cpu, task, network, helperResult, metadata, registry } = options;
   const set = clock ?? (repeatable ? { at: process.hrtime.bigint(), step: 1000 } : undefined);
   return {
     cpus: Math.max(possibleCpus(), (cpu ?? 0) + 1),
@@ -63,7 +65,9 @@ export function surroundingsOf(options: SurroundingsOptions, repeatable: boolean
     ...(cpu === undefined ? {} : { cpu }),
     ...(task === undefined ? {} : { task }),
     ...(network === undefined ? {} : { network: networkOf(network) }),
-    ...(metadata === undefined ? {} : { metadata }),
+    ...(metadata === undefined && registry === undefined
+      ? {}
+      : { metadata: { ...metadata, ...(registry === undefined ? {} : { registry: readRegistryFile(registry) }) } }),
     ...(helperResult === undefined ? {} : { helperResults: helperResult }),
   };
 }
