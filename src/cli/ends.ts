@@ -16,3 +16,15 @@ export function every(seconds: number | undefined, call: () => void): () => void
   const timer = setInterval(call, seconds * 1000);
   return () => clearInterval(timer);
 }
+
+/** Aborted by a signal, or after `seconds`; until `undo` is called. */
+export function endedBy(seconds: number | undefined): { readonly signal: AbortSignal; undo(): void } {
+  const stop = new AbortController();
+  const undo = [onSignals(stop), every(seconds, () => stop.abort())];
+  return {
+    signal: stop.signal,
+    undo() {
+      for (const each of undo) each();
+    },
+  };
+}

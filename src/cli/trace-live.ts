@@ -7,9 +7,9 @@ import type { LiveFrame } from '../linux/live-frame.ts';
 import { writeObject } from '../object/write.ts';
 import type { UserObject } from '../runtime/load.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { endedBy } from './ends.ts';
 import { fillMaps, readMapInput } from './map-input.ts';
 import { selectOne } from './selector.ts';
-import { endedBy } from './xdp-ending.ts';
 import type { TraceOptions } from './xdp-trace.ts';
 
 /** Most packets that go through the path at a time. */

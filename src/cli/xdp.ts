@@ -22,7 +22,6 @@ import { selectOne } from './selector.ts';
 import { metadataOption } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { AfXdpSession } from './xdp-afxdp.ts';
-import { every, onSignals } from './xdp-ending.ts';
 import { KernelSession } from './xdp-kernel.ts';
 import type { LiveSession, SessionOptions } from './xdp-session.ts';
 import { addTrace } from './xdp-trace.ts';
