@@ -13,7 +13,7 @@ import { casesOf, isWanted, openSides, type Side } from './metadata-sides.ts';
 import type { BenchCase } from './report.ts';
 import { minima, type Timed } from './timing.ts';
 
-const FRAMES = 256;
+const FRAMES = 1024;
 const FLOOR = 0.1;
 /** Insertions of `insert` and deletions of `insert_delete`. */
 const MOVES = 12;

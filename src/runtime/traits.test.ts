@@ -10,6 +10,7 @@ import {
   XDP_FRAME_RESERVED,
   XDP_FRAME_SIZE,
 } from '../plane/layout/frame.ts';
+import { TRAIT_ENTRY_BYTES, TRAIT_ENTRY_KEY, TRAIT_ENTRY_OFFSET, TRAIT_ENTRY_SIZE } from '../plane/layout/trait.ts';
 import { Runtime } from './runtime.ts';
 import { type TraitLayout, type TraitPlacement, traitLayouts, traitPlacements } from './traits.ts';
 
@@ -57,6 +58,21 @@ function frameOf(layout: TraitLayout, placement: TraitPlacement, frames: 1 | 3 =
     },
     del: (key: bigint) => call('bpf_xdp_trait_del', key),
     isSet: (key: bigint) => call('bpf_xdp_trait_is_set', key),
+    /** Sets or reads several at once; their bytes. */
+    batch(kind: 'set' | 'get', keys: readonly number[], size: number): Uint8Array {
+      const entries = runtime.plane.scratch(512);
+      const values = entries + 256;
+      const view = runtime.view();
+      for (const [i, key] of keys.entries()) {
+        view.setBigUint64(entries + i * TRAIT_ENTRY_BYTES + TRAIT_ENTRY_KEY, BigInt(key), true);
+        view.setUint32(entries + i * TRAIT_ENTRY_BYTES + TRAIT_ENTRY_SIZE, size, true);
+        view.setUint32(entries + i * TRAIT_ENTRY_BYTES + TRAIT_ENTRY_OFFSET, i * size, true);
+      }
+      runtime.bytes().fill(0xee, values, values + 128);
+      const bytes = BigInt(keys.length * TRAIT_ENTRY_BYTES);
+      call(`bpf_xdp_trait_${kind}_batch`, BigInt(entries), bytes, BigInt(values), BigInt(keys.length * size));
+      return runtime.bytes().slice(values, values + 128);
+    },
     adjustMeta: (by: number) => call('bpf_xdp_adjust_meta', BigInt.asUintN(64, BigInt(by))),
     adjustHead: (by: number) => call('bpf_xdp_adjust_head', BigInt.asUintN(64, BigInt(by))),
     intact: packet,
@@ -196,6 +212,7 @@ describe.each(formats)('traits $layout, $placement', ({ layout, placement }) => 
         'isSet' as const,
         'head' as const,
         'read' as const,
+        'batch' as const,
       ),
       key: fc.nat({ max: 63 }),
       size: fc.constantFrom(...lengths[layout]),
@@ -204,9 +221,10 @@ describe.each(formats)('traits $layout, $placement', ({ layout, placement }) => 
     // Bytes that are small numbers come often: lists and structs that nearly are some.
     const byte = fc.oneof(fc.nat({ max: 255 }), fc.nat({ max: 40 }), fc.constant(0));
     const header = fc.array(byte, { minLength: 28, maxLength: 28, size: 'max' });
+    const frame = frameOf(layout, placement, 3);
     fc.assert(
       fc.property(header, fc.array(operation, { maxLength: 12, size: 'max' }), (bytes, operations) => {
-        const frame = frameOf(layout, placement, 3);
+        for (let i = 0; i < frame.pool.count; i++) frame.pool.fill(i, frame.intact);
         frame.set(3n, value(3, 8));
         frame.set(5n, value(3, 4));
         const { runtime, pool } = frame;
@@ -238,7 +256,11 @@ describe.each(formats)('traits $layout, $placement', ({ layout, placement }) => 
           else if (kind === 'del') frame.del(BigInt(key));
           else if (kind === 'isSet') frame.isSet(BigInt(key));
           else if (kind === 'head') frame.adjustHead(by);
-          else if (kind === 'read') traitsOf(runtime, 'xdp', pool.descriptor(1));
+          else if (kind === 'batch') {
+            const keys = [key, (key + 1) % 64, (key + 31) % 64];
+            frame.batch('set', keys, size);
+            expect([...frame.batch('get', keys, 16)]).not.toContain(0xa5);
+          } else if (kind === 'read') traitsOf(runtime, 'xdp', pool.descriptor(1));
           else {
             const got = frame.get(BigInt(key), 16);
             if (typeof got !== 'number') expect([...got]).not.toContain(0xa5);

@@ -1,5 +1,5 @@
 // Where the area of a frame is, by the memory's placement, and how far it may reach. That of an sk_buff lies in its descriptor.
-import { area_size, trait_code, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
+import { area_size, trait_del_down, trait_del_up, trait_get, trait_is_set, trait_set_down, trait_set_up } from './store';
 import { code_of, header_size } from './codes';
 import { EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '../errno';
 import { ROOT, ROOT_TRAIT_LAYOUT, ROOT_TRAIT_PLACEMENT, TRAIT_TABLE } from '../../layout/memory';
@@ -158,17 +158,6 @@ export function frame_trait_room(frame: usize): u32 {
   // Metadata is a multiple of 4 bytes long.
   const room = where == TRAITS_META ? (end - begin) & ~3 : end - begin;
   return begin > end || room < used ? 0 : <u32>(room - used);
-}
-
-/** Code of the key's value, 0: it is not set. */
-export function frame_trait_code(frame: usize, key: u32): u32 {
-  const area = frame_traits(frame);
-  return trait_code(trait_layout(), area, end_of(frame, placement(), area), key);
-}
-
-export function skb_trait_code(skb: usize, key: u32): u32 {
-  const area = skb_traits(skb);
-  return trait_code(trait_layout(), area, area + TRAITS_SIDE_SIZE, key);
 }
 
 /** Address of the sk_buff's area, 0: it has none. */

@@ -184,6 +184,15 @@ export function trait_set_up(layout: u32, area: usize, end: usize, key: u64, fro
   return layout == TRAITS_TLV ? tlv_set_up(area, end, key, from, size) : static_set_up(area, end, key, from, size);
 }
 
+/** In place, of a layout with a header: as trait_set_up, but ENOENT where the key is not set. */
+export function trait_replace(layout: u32, area: usize, end: usize, key: u32, from: usize, size: u32): i64 {
+  const code = code_of(layout, size);
+  if (layout == TRAITS_0_4_8) return replace(TRAITS_0_4_8, area, end, key, code, from, size);
+  if (layout == TRAITS_2_4_8) return replace(TRAITS_2_4_8, area, end, key, code, from, size);
+  if (layout == TRAITS_4_8_16) return replace(TRAITS_4_8_16, area, end, key, code, from, size);
+  return replace(TRAITS_WIDE, area, end, key, code, from, size);
+}
+
 /** 0; -EINVAL, -ENOENT. */
 export function trait_del_up(layout: u32, area: usize, end: usize, key: u64): i64 {
   if (is_cut(layout, area, end)) return key >= <u64>TRAIT_KEYS ? EINVAL : ENOENT;
