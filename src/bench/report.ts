@@ -21,7 +21,8 @@ export type PeerName =
   | 'jemalloc'
   | 'glibc'
   | 'c-table'
-  | 'afxdp-c';
+  | 'afxdp-c'
+  | 'tap-reader-c';
 
 export interface BenchCase {
   readonly case: string;

@@ -11,6 +11,7 @@ import { benchMetadata } from '../bench/metadata.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
 import { benchRingPatterns } from '../bench/ring-patterns.ts';
+import { benchSteerTap } from '../bench/steer-tap.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
@@ -59,6 +60,7 @@ const suites: Readonly<Record<string, Suite>> = {
   xdp: benchXdp,
   ring: benchRing,
   'ring-patterns': benchRingPatterns,
+  'steer-tap': benchSteerTap,
 };
 
 async function runSuite(name: string, suite: Suite, options: BenchOptions): Promise<BenchResult> {

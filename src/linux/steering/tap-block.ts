@@ -36,6 +36,14 @@ export interface QueueCounters {
   readonly waiting: number;
 }
 
+/** Address and bytes of a packet, header included; hash and report as the engine left them. */
+export interface PacketPlace {
+  readonly address: number;
+  readonly length: number;
+  readonly hash: number;
+  readonly report: number;
+}
+
 export interface TapCounters {
   readonly packets: number;
   readonly bytes: number;
@@ -161,18 +169,18 @@ export class TapBlock {
     return this.#words[(this.#queues + queue * layout.TAP_QUEUE_SIZE + layout.TAP_QUEUE_READY) / 4] === 1;
   }
 
-  /** Address and bytes, header included, of the packet that is `index` behind the oldest one. */
-  packet(queue: number, index: number): { address: number; length: number; hash: number; report: number } {
+  /** The packet that is `index` behind the oldest one of a queue. */
+  packet(queue: number, index: number): PacketPlace {
     const at = this.#queues + queue * layout.TAP_QUEUE_SIZE;
     const head = this.#view.getUint32(at + layout.TAP_QUEUE_HEAD, true);
     const entries = this.#view.getUint32(at + layout.TAP_QUEUE_ENTRIES, true);
     const entry = entries + ((head + index) & this.#mask) * layout.TAP_ENTRY_SIZE;
-    const read = (field: number) => this.#view.getUint32(entry + field, true);
+    const view = this.#view;
     return {
-      address: this.#buffers + read(layout.TAP_ENTRY_BUFFER) * this.bufferSize,
-      length: read(layout.TAP_ENTRY_LENGTH),
-      hash: read(layout.TAP_ENTRY_HASH),
-      report: read(layout.TAP_ENTRY_REPORT),
+      address: this.#buffers + view.getUint32(entry + layout.TAP_ENTRY_BUFFER, true) * this.bufferSize,
+      length: view.getUint32(entry + layout.TAP_ENTRY_LENGTH, true),
+      hash: view.getUint32(entry + layout.TAP_ENTRY_HASH, true),
+      report: view.getUint32(entry + layout.TAP_ENTRY_REPORT, true),
     };
   }
 
