@@ -11,6 +11,7 @@ import { benchMetadata } from '../bench/metadata.ts';
 import { type BenchResult, growthRows, rows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
 import { benchRingPatterns } from '../bench/ring-patterns.ts';
+import { benchSteer } from '../bench/steer.ts';
 import { benchSteerTap } from '../bench/steer-tap.ts';
 import { benchVerify } from '../bench/verify.ts';
 import { benchXdp } from '../bench/xdp.ts';
@@ -57,6 +58,7 @@ const suites: Readonly<Record<string, Suite>> = {
   maps: benchMaps,
   mem: benchMem,
   metadata: benchMetadata,
+  steer: benchSteer,
   xdp: benchXdp,
   ring: benchRing,
   'ring-patterns': benchRingPatterns,
