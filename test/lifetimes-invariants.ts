@@ -13,7 +13,7 @@ export function checkInvariants(model: LifetimeModel, side: Side): void {
 
   // I1 conservation, I9 and I10 (what went is gone at once, and once), I4 (counts of references), I6 (whose slab each lies in).
   const { live, reached } = side.objects();
-  model.settleStale((id) => [...live.values()].some((text) => text.startsWith(`${id} `)));
+  model.settleStale(side.isLive());
   const things = [...model.live()];
   const named = (thing: Thing, references: boolean) =>
     `${thing.id}${references && thing.kind === 'node' ? `:${thing.references}` : ''} of ${owner(thing)}`;

@@ -4,7 +4,7 @@ import { SluiceError } from '../src/errors.ts';
 import { createMap, load, Runtime, type UserObject } from '../src/index.ts';
 import { readObject } from '../src/object/index.ts';
 import type { ObjectSpec } from '../src/object/spec.ts';
-import { ALLOCATOR_ID } from '../src/plane/layout/allocator.ts';
+import { ALLOCATOR_ID, SLAB_SHIFT } from '../src/plane/layout/allocator.ts';
 import { HEAP, ROOT, ROOT_ELEMENT_ALLOCATOR, ROOT_FREE_RUNS, ROOT_HEAP_TOP } from '../src/plane/layout/memory.ts';
 import { WORKER_NO_REFILL } from '../src/plane/layout/worker.ts';
 import { readHeap } from '../src/runtime/allocators/heap.ts';
@@ -37,6 +37,12 @@ export class Side {
   readonly #objects = new Map<Load, UserObject>();
   readonly #handles = new Map<Allocator, AllocatorHandle>();
   readonly #known = new Map<Allocator, KnownAllocator>();
+  /**
+   * Who was at an address before whom, so far: equal on two sides is equal addresses but for their names. While a slab is there, and of one allocator: what has gone back
+   * to the pages may become something else of an engine's.
+   */
+  readonly reuse: string[] = [];
+  readonly #last = new Map<number, { readonly object: string; readonly owner: number }>();
   /** Slabs by allocator before the last action. */
   slabs = new Map<Allocator, number>();
 
@@ -163,13 +169,22 @@ export class Side {
     const elements = view.getUint32(ROOT + ROOT_ELEMENT_ALLOCATOR, true);
     const ofElements = elements === 0 ? 0 : view.getUint32(elements + ALLOCATOR_ID, true);
     const live = new Map<number, string>();
+    const slabs = new Set<number>();
     const id = (address: number) => Number(view.getBigUint64(address, true));
-    for (const { address, objectSize, live: owners } of readHeap(plane))
-      for (const [i, owner] of owners.entries())
-        if (owner !== 0 && owner !== ofElements) {
-          const at = address + i * objectSize;
-          live.set(at, `${id(at)} of ${owner}`);
-        }
+    for (const { address, objectSize, live: owners } of readHeap(plane)) {
+      slabs.add(address >>> SLAB_SHIFT);
+      for (const [i, owner] of owners.entries()) {
+        if (owner === 0 || owner === ofElements) continue;
+        const at = address + i * objectSize;
+        const object = `${id(at)} of ${owner}`;
+        live.set(at, object);
+        const before = this.#last.get(at);
+        if (before?.object === object) continue;
+        this.reuse.push(`${object} after ${before?.owner === owner ? before.object : 'others'}`);
+        this.#last.set(at, { object, owner });
+      }
+    }
+    for (const address of this.#last.keys()) if (!slabs.has(address >>> SLAB_SHIFT)) this.#last.delete(address);
     const reached = new Map<number, string>();
     for (const { address, references } of reachableObjects(plane).values()) {
       const owner = plane.exports.allocator_of(address) >>> 0;
@@ -177,6 +192,12 @@ export class Side {
       reached.set(address, `${id(address)}${references === undefined ? '' : `:${references}`} of ${of}`);
     }
     return { live, reached };
+  }
+
+  /** Whether an object lives: of one in a deleted element nobody knows beforehand. */
+  isLive(): (id: number) => boolean {
+    const ids = new Set([...this.objects().live.values()].map((object) => Number(object.split(' ')[0])));
+    return (id) => ids.has(id);
   }
 
   /** Pages that are in use. */
