@@ -207,7 +207,37 @@ export function find(map: usize, key: usize, key_offset: usize): usize {
 /**
  * Element before the one with this key in a locked bucket; the last one if the key is not there. 0: before the first.
  */
+// @ts-ignore: decorator
+@inline
 export function find_before(word: u64, hash: u32, key: usize, size: u32, key_offset: usize): usize {
+  if (size == 4) return find_before_4(word, load<u32>(key), key_offset);
+  if (size == 8) return find_before_8(word, key_word(key), key_offset);
+  return find_before_any(word, hash, key, size, key_offset);
+}
+
+function find_before_4(word: u64, key: u32, key_offset: usize): usize {
+  let before: usize = 0;
+  let element = first_of(word);
+  while (element != 0) {
+    if (load<u32>(element + key_offset) == key) return before;
+    before = element;
+    element = load<u32>(element, HASH_ELEMENT_NEXT);
+  }
+  return before;
+}
+
+function find_before_8(word: u64, key: u64, key_offset: usize): usize {
+  let before: usize = 0;
+  let element = first_of(word);
+  while (element != 0) {
+    if (load<u64>(element + key_offset) == key) return before;
+    before = element;
+    element = load<u32>(element, HASH_ELEMENT_NEXT);
+  }
+  return before;
+}
+
+function find_before_any(word: u64, hash: u32, key: usize, size: u32, key_offset: usize): usize {
   let before: usize = 0;
   let element = first_of(word);
   while (element != 0) {

@@ -18,6 +18,7 @@ import {
   hash_of,
   next_of,
 } from './chain';
+import { key_copy } from './key';
 import { pages_free } from '../pages';
 import {
   draws_elements,
@@ -271,7 +272,7 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
     return refused;
   }
   store<u32>(element, hash, HASH_ELEMENT_HASH);
-  copy_bytes(element + HASH_ELEMENT_KEY, key, key_size);
+  key_copy(element + HASH_ELEMENT_KEY, key, key_size);
   value_init(map, element + value_offset, value);
   if (old == 0) bucket_insert(bucket, word, element);
   else {

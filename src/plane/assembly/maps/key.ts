@@ -1,4 +1,6 @@
 // Keys of hash maps: hash and comparison, by key size. The function is stated in layout/map-hash.ts.
+import { copy_bytes } from './header';
+
 const MIX_1: u64 = 0x9e3779b97f4a7c15;
 const MIX_2: u64 = 0xd6e8feb86659fd93;
 
@@ -72,6 +74,15 @@ export function hash_key(seed: u64, key: usize, size: u32): u32 {
   if (size == 12) return hash_words(seed, key_word(key), load<u32>(key, 8));
   if (size == 16) return hash_words(seed, key_word(key), key_word(key + 8));
   return hash_bytes(seed, key, size);
+}
+
+/** Copies a key that a program may have just written into an element. */
+// @ts-ignore: decorator
+@inline
+export function key_copy(to: usize, from: usize, size: u32): void {
+  if (size == 4) store<u32>(to, load<u32>(from));
+  else if (size == 8) store<u64>(to, key_word(from));
+  else copy_bytes(to, from, size);
 }
 
 /** `b` is the one that a program may have just written. */
