@@ -113,6 +113,8 @@ const formats = (Object.keys(traitPlacements) as (keyof typeof traitPlacements)[
   (Object.keys(traitLayouts) as TraitLayout[]).map((layout) => ({ layout, placement })),
 );
 const engines = ['jit', 'interpreter'] as const;
+/** Of values of 4 and 8 bytes, where it is not a header of 16 bytes that they follow. */
+const areaSizes: Partial<Record<TraitLayout, number>> = { wide: 24 + 12, tlv: 24, static: 40 };
 
 describe.each(formats)('$layout $placement', (format) => {
   it.each(engines)('metadata goes along: %s', async (engine) => {
@@ -175,7 +177,7 @@ describe.each(formats)('$layout $placement', (format) => {
       ]),
     );
     // Where the area lies before the data, the socket's reader finds it there.
-    expect(socket!.metadata.length).toBe(format.placement !== 'meta' ? 0 : (format.layout === 'wide' ? 24 : 16) + 12);
+    expect(socket!.metadata.length).toBe(format.placement !== 'meta' ? 0 : (areaSizes[format.layout] ?? 16 + 12));
 
     const [turned] = bench
       .set({ way: 'tx' })

@@ -55,8 +55,22 @@ function tagOf({ protocol, tci }: NonNullable<XdpHints['vlan']>): bigint {
   return BigInt(((protocol >> 8) | ((protocol & 0xff) << 8) | (tci << 16)) >>> 0);
 }
 
+/**
+ * An input with what its capture says of the packet besides. Hints that the user asks for (`asked`) come before those of the capture; what is known of every captured packet,
+ * its time, comes after.
+ */
+export function withCarried<T extends RunInput>(packet: CapturedPacket, input: T, asked: boolean): T {
+  const { traits, hints } = carriedBy(packet);
+  const both = asked ? { ...hints, ...input.hints } : { ...input.hints, ...hints };
+  return {
+    ...input,
+    ...(traits === undefined ? {} : { traits }),
+    ...(input.hints === undefined && hints === undefined ? {} : { hints: both }),
+  };
+}
+
 /** What a capture says that the packet had: traits, and hints of what was stored. */
-export function carriedBy(packet: CapturedPacket): Pick<RunInput, 'traits' | 'hints'> {
+function carriedBy(packet: CapturedPacket): Pick<RunInput, 'traits' | 'hints'> {
   const found = capturedTraits(packet) ?? [];
   const traits = new Map(found.filter(({ key }) => key < SYSTEM_KEY).map(({ key, value }) => [Number(key), value]));
   const numbers = new Map(

@@ -12,7 +12,7 @@ import type { Clock, Task } from '../runtime/surroundings.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import type { TraitRegistry } from '../traits/registry.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
-import { carriedBy, optionsWith } from './capture-traits.ts';
+import { optionsWith, withCarried } from './capture-traits.ts';
 import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { addHints, type HintsOptions, hintsOf, type WithHints } from './hints-option.ts';
@@ -244,15 +244,6 @@ function hintedBy(options: RunOptions, type: ProgramTypeName, isCapture: boolean
   return ({ data }) => ({ data });
 }
 
-/** Hints are of XDP packets alone. */
-function carriedOf(type: ProgramTypeName, packet: CapturedPacket): ReturnType<typeof carriedBy> {
-  const { traits, hints } = carriedBy(packet);
-  return {
-    ...(traits === undefined ? {} : { traits }),
-    ...(hints === undefined || type !== 'xdp' ? {} : { hints }),
-  };
-}
-
 /** `5=0a000001 9=`: keys, and values in the order of their bytes. */
 /** Names where the registry has them, else keys. */
 function traitText(traits: ReadonlyMap<number, Uint8Array>, registry: TraitRegistry | undefined): string {
@@ -282,8 +273,10 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     })) {
       if (options.count !== undefined && packets >= options.count) break;
       const input = hinted(packet, packets);
-      // What the capture says of the packet comes after what the options say.
-      const given = { ...withContext(type, input.data), ...carriedOf(type, packet), ...input };
+      const asked = options.hints !== undefined || options.device !== undefined;
+      const { hints, ...carried } = withCarried(packet, { ...withContext(type, input.data), ...input }, asked);
+      // Hints are of XDP packets alone.
+      const given = type === 'xdp' && hints !== undefined ? { ...carried, hints } : carried;
       const { outcome, divergence } = runOnAll(subjects, given, packets);
       if (divergence !== undefined) divergences.push(divergence);
       const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
@@ -299,8 +292,8 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       }
       const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
       if (data.length === 0) continue;
-      const carried = { traits: outcome.carried?.traits, hints: outcome.carried?.stored };
-      const written = optionsWith(packet, carried, subjects[0]!.runtime?.traits);
+      const after = { traits: outcome.carried?.traits, hints: outcome.carried?.stored };
+      const written = optionsWith(packet, after, subjects[0]!.runtime?.traits);
       const { options: _, ...rest } = packet;
       yield { ...rest, ...written, data, wireLength: outcome.data.length };
     }

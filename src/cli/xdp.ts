@@ -23,6 +23,7 @@ import { metadataOption } from './surroundings.ts';
 import type { Verb } from './verb.ts';
 import { AfXdpSession } from './xdp-afxdp.ts';
 import { KernelSession } from './xdp-kernel.ts';
+import { addPathCommand } from './xdp-path.ts';
 import type { LiveSession, SessionOptions } from './xdp-session.ts';
 import { addTrace } from './xdp-trace.ts';
 
@@ -62,6 +63,7 @@ export const xdpVerb: Verb = (program, finish) => {
   const command: Command = program
     .command('xdp')
     .description('XDP programs on real interfaces, and the ways of packets');
+  addPathCommand(command, finish);
   const attachCommand = command
     .command('attach')
     .description('run a program on an interface until a signal, a time or a number of packets; then detach')

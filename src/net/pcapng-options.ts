@@ -27,7 +27,8 @@ function numberInside(code: number, value: Uint8Array): readonly [start: number,
 export function swapped(option: PacketOption): PacketOption {
   const place = numberInside(option.code, option.value);
   if (place === undefined) return option;
-  const value = option.value.slice();
+  // Not slice(): of a Buffer that is no copy.
+  const value = Uint8Array.from(option.value);
   value.subarray(place[0], place[0] + place[1]).reverse();
   return { code: option.code, value };
 }

@@ -66,7 +66,7 @@ export function capturedTraits(packet: CapturedPacket): CapturedTrait[] | undefi
     traits.push({
       key: view.getBigUint64(at, true),
       ...(value > name ? { name: new TextDecoder().decode(bytes.subarray(name, value)) } : {}),
-      value: bytes.slice(value, end),
+      value: Uint8Array.from(bytes.subarray(value, end)),
     });
     at = end;
   }
