@@ -1,10 +1,12 @@
 /**
  * Queues that the kernel chooses by a steering program on a real TAP, and those that our engines choose with the same program: packet by packet.
  */
+
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { helperId } from '../src/abi/helpers/index.ts';
-import { SkbPool } from '../src/hooks/skb/frames.ts';
-import { runSkb } from '../src/hooks/skb/test-run.ts';
+import { fillRssMaps } from '../src/hooks/steering/rss-maps.ts';
+import { Steering } from '../src/hooks/steering/steering.ts';
 import { load } from '../src/index.ts';
 import { assemble } from '../src/isa/assembler.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
@@ -13,6 +15,7 @@ import { NetworkNamespace } from '../src/linux/netns.ts';
 import { PacketSocket } from '../src/linux/packet-socket.ts';
 import { openTunQueues, type TunQueue, tunRefusal } from '../src/linux/tun.ts';
 import { generateCapture } from '../src/net/generator.ts';
+import { HASH_TYPES_ALL, type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
 import { readObject } from '../src/object/index.ts';
 import { writeObject } from '../src/object/write.ts';
 
@@ -48,19 +51,22 @@ r0 = r7
 r0 >>= 29
 exit`;
 
-const object = () =>
-  readObject(
-    writeObject({ section: 'socket', license: 'GPL', ...assemble(mixing, { syntax: 'llvm' }) }),
-    'mixing.bpf.o',
-  );
+const mixed = writeObject({ section: 'socket', license: 'GPL', ...assemble(mixing, { syntax: 'llvm' }) });
 
-const frames = generateCapture({ seed: 8, count: 3000 })
-  .map(({ data }) => data)
+const captured = [
+  ...generateCapture({ seed: 8, count: 2000 }),
+  ...generateCapture({ seed: 12, count: 1500, traffic: 'steering' }),
+]
   // The protocol of a frame with a length in place of a type is what its sender says; AF_PACKET says the length, a driver ETH_P_802_2.
-  .filter((data) => data.length <= 1514 && ((data[12]! << 8) | data[13]!) >= 0x600);
+  .filter(({ data }) => data.length >= 14 && data.length <= 1514 && ((data[12]! << 8) | data[13]!) >= 0x600);
+const frames = captured.map(({ data }) => data);
 
-/** As drivers/net/tun.c. */
-const queueOf = (result: bigint) => Number(result & 0xffffn) % QUEUES;
+const configuration: RssConfiguration = {
+  hashTypes: HASH_TYPES_ALL,
+  table: Array.from({ length: 128 }, (_, index) => (index * 11) % 97),
+  unclassifiedQueue: 100,
+  key: verificationKey,
+};
 
 describe.skipIf(missing !== undefined)(
   `queues of a TAP${missing === undefined ? '' : ` (skipped: ${missing})`}`,
@@ -93,28 +99,53 @@ describe.skipIf(missing !== undefined)(
       return got;
     }
 
-    it.each(['jit', 'interpreter'] as const)('are those that the same program chooses here (%s)', async (engine) => {
-      const inKernel = loadLinux(object());
-      queues[0]!.setSteering(inKernel.programs['mixing']!);
-      const linux = kernelQueues();
-      queues[0]!.setSteering(undefined);
-      inKernel.close();
+    /** Queues by the device's own loop in the plane, with the program in place. */
+    async function queuesHere(bytes: Uint8Array, engine: 'jit' | 'interpreter', rssMaps: boolean): Promise<Buffer[][]> {
+      const object = await load(bytes, { engine });
+      if (rssMaps) fillRssMaps(object.maps, configuration);
+      const [program] = Object.values(object.programs);
+      const steering = new Steering({ queues: QUEUES, runtime: object.runtime, program: program! });
+      const got: Buffer[][] = queues.map(() => []);
+      for (const { queue, packet } of steering.run(captured)) got[queue]!.push(Buffer.from(packet.data));
+      steering.close();
+      object.close();
+      return got;
+    }
 
-      const here = await load(object(), { engine });
-      const { runtime } = here;
-      const pool = new SkbPool(runtime, 1);
-      const ours: Buffer[][] = queues.map(() => []);
-      for (const frame of frames) {
-        pool.fill(0, frame, 'link');
-        const result = runSkb(runtime, here.programs['mixing']!.executable, pool.descriptor(0), 1);
-        ours[queueOf(result)]!.push(Buffer.from(frame));
-      }
-      pool.free();
-      here.close();
-      expect(ours.every((each) => each.length > frames.length / 6)).toBe(true);
-      expect(linux.map((each) => each.length)).toEqual(ours.map((each) => each.length));
-      for (const [index, each] of linux.entries())
-        expect(each.findIndex((frame, i) => !frame.equals(ours[index]![i]!))).toBe(-1);
+    function queuesThere(bytes: Uint8Array, rssMaps: boolean): Buffer[][] {
+      const object = loadLinux(readObject(bytes, 'steering.bpf.o'));
+      if (rssMaps) fillRssMaps(object.maps, configuration);
+      const [program] = Object.values(object.programs);
+      queues[0]!.setSteering(program);
+      const got = kernelQueues();
+      queues[0]!.setSteering(undefined);
+      object.close();
+      return got;
+    }
+
+    /** Index of the first packet that differs, by queue; -1 for none. */
+    const differences = (some: readonly Buffer[][], others: readonly Buffer[][]) =>
+      some.map((each, queue) =>
+        each.length === others[queue]!.length
+          ? each.findIndex((frame, i) => !frame.equals(others[queue]![i]!))
+          : 'number',
+      );
+
+    it('by a program of few instructions are those that it chooses here', async () => {
+      const there = queuesThere(mixed, false);
+      expect(there.every((each) => each.length > frames.length / 6)).toBe(true);
+      for (const engine of ['jit', 'interpreter'] as const)
+        expect(differences(await queuesHere(mixed, engine, false), there)).toEqual([-1, -1, -1]);
+    });
+
+    it('by receive-side scaling in C are those of the same program here, and of the reference', async () => {
+      const bytes = readFileSync('bpf/objects/steering/rss_socket.bpf.o');
+      const there = queuesThere(bytes, true);
+      const reference: Buffer[][] = queues.map(() => []);
+      for (const frame of frames) reference[rss(frame, configuration).queue % QUEUES]!.push(Buffer.from(frame));
+      expect(reference.every((each) => each.length > frames.length / 10)).toBe(true);
+      expect(differences(there, reference)).toEqual([-1, -1, -1]);
+      expect(differences(await queuesHere(bytes, 'jit', true), there)).toEqual([-1, -1, -1]);
     });
   },
 );

@@ -1,9 +1,13 @@
 /** What chooses queues for `steer run`: the device's own computation, a program here, or a program in the kernel. */
-import { InputError, UnsupportedError } from '../errors.ts';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InputError } from '../errors.ts';
 import { Steering } from '../hooks/steering/index.ts';
+import { fillRssMaps, RSS_CONFIG_MAP } from '../hooks/steering/rss-maps.ts';
 import { load, Runtime } from '../index.ts';
 import { loadLinux } from '../linux/load.ts';
 import type { TunProgram } from '../linux/tun.ts';
+import type { RssConfiguration } from '../net/rss/configuration.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import { UsageError } from './exit.ts';
@@ -12,6 +16,17 @@ import { type ChangeOptions, changesOf } from './object-changes.ts';
 import { selectOne } from './selector.ts';
 import { readRssConfiguration } from './steer-rss.ts';
 import { withTailCallTargets } from './subjects.ts';
+
+/** Beside the built command: dist/cli/ -> bpf/. */
+const RSS_PROGRAM = join(
+  dirname(fileURLToPath(import.meta.url)),
+  '..',
+  '..',
+  'bpf',
+  'objects',
+  'steering',
+  'rss_socket.bpf.o',
+);
 
 export interface SteerEngineOptions extends ChangeOptions {
   readonly queues: number;
@@ -47,13 +62,8 @@ export async function createSteerEngine(options: SteerEngineOptions): Promise<St
 }
 
 function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
-  if (options.rss !== undefined)
-    throw new UnsupportedError(
-      'receive-side scaling of a TAP',
-      'the kernel has it neither by ioctl nor by a program of its own (TUNSETVNETHASH was not merged): give --program, or leave --kernel out',
-    );
   const runtime = new Runtime();
-  if (options.program === undefined)
+  if (options.program === undefined && options.rss === undefined)
     return {
       runtime,
       steering: undefined,
@@ -63,13 +73,16 @@ function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
       object: undefined,
       close() {},
     };
-  const { object, program } = selectOne(options.program, changesOf(options));
+  // The kernel has no receive-side scaling of its own (TUNSETVNETHASH was not merged): a program does it.
+  const selector = options.program ?? RSS_PROGRAM;
+  const { object, program } = selectOne(selector, changesOf(options));
   if (program.type !== 'socket_filter')
     throw new UsageError(
-      `${options.program} is a program of type ${program.type ?? 'unknown'}: the kernel steers TAPs by socket filters (SEC("socket"))`,
+      `${selector} is a program of type ${program.type ?? 'unknown'}: the kernel steers TAPs by socket filters (SEC("socket"))`,
     );
   const loaded = loadLinux(object, { programs: withTailCallTargets(object, program) });
   try {
+    fillRss(loaded, options.rss === undefined ? undefined : readRssConfiguration(options.rss, options.queues));
     fillMaps(loaded, maps);
   } catch (error) {
     loaded.close();
@@ -84,6 +97,11 @@ function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
     object: loaded,
     close: () => loaded.close(),
   };
+}
+
+/** A program that does receive-side scaling itself has its configuration in maps. */
+function fillRss(object: LoadedObject, configuration: RssConfiguration | undefined): void {
+  if (configuration !== undefined && object.maps[RSS_CONFIG_MAP] !== undefined) fillRssMaps(object.maps, configuration);
 }
 
 async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerEngine> {
@@ -111,6 +129,7 @@ async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerE
     unverified: options.unverified === true,
   });
   try {
+    fillRss(loaded, configuration);
     fillMaps(loaded, maps);
     const handle = loaded.programs[program.name];
     if (handle === undefined) throw new InputError('SLUICE_NO_PROGRAM', `no program ${program.name}`);

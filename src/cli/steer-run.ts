@@ -49,7 +49,10 @@ export function addSteerRun(steer: Command, finish: Finish): void {
       'receive-side scaling: {"hashTypes": ["tcpv4", …], "table": [0, 1, …], "unclassifiedQueue": 0, "key": "6d5a…"}, each optional',
     )
     .option('--sink <sink>', sinkHelp, 'none')
-    .option('--kernel', 'attach the program in the kernel instead, and read the queues that it chooses (no hash)')
+    .option(
+      '--kernel',
+      'steer in the kernel instead, and read the queues that it chooses (no hash): by the program, by one for --rss, or without both by flow',
+    )
     .option(
       '--when-full <what>',
       'packets whose consumer has no room: drop, wait',
