@@ -162,6 +162,9 @@ extern void bpf_throw(__u64 cookie) __weak __ksym;
 extern void __arena *bpf_arena_alloc_pages(void *map, void __arena *address, __u32 pages, int node, __u64 flags) __weak __ksym;
 extern void bpf_arena_free_pages(void *map, void __arena *address, __u32 pages) __weak __ksym;
 extern int bpf_arena_reserve_pages(void *map, void __arena *address, __u32 pages) __weak __ksym;
+/* Pieces of an arena, zeroed, of any size: Sluice's, in user space alone. NULL: the arena is full. What is freed and was not given stays, and is said in the trace. */
+extern void __arena *bpf_arena_alloc(void *map, __u32 size) __weak __ksym;
+extern void bpf_arena_free(void *map, void __arena *piece) __weak __ksym;
 #endif
 
 #endif
