@@ -1,11 +1,11 @@
 /**
  * jit/traits/: traits of packets with known keys, expanded. A value that is there with the length that the program asks for is read or written in place; one
- * that is not there is inserted, one that is to go taken out. Everything else is the plane's (plane/assembly/traits/), as are lists and structs, and keys that are not known.
+ * that is not there is inserted, one that is to go taken out. Everything else is the plane's (plane/assembly/traits/), as are lists, and keys that are not known; structs: static.ts.
  *
  * This file: which calls are expanded, and access in place.
  */
 import { FRAME_TRAITS } from '../../plane/layout/frame.ts';
-import { TRAIT_KEYS, TRAITS_META, TRAITS_PRESENT } from '../../plane/layout/trait.ts';
+import { TRAIT_KEYS, TRAITS_META, TRAITS_PRESENT, TRAITS_STATIC } from '../../plane/layout/trait.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Op } from '../ir.ts';
 import type { TraitConfiguration } from '../scope.ts';
@@ -25,6 +25,7 @@ import {
   type Value,
 } from './area.ts';
 import { emitDeletion, emitInsertion, isInserted, isMoved } from './move.ts';
+import { emitFieldAccess, fieldLengths } from './static.ts';
 
 type Kfunc = Extract<Op, { kind: 'kfunc' }>;
 
@@ -38,6 +39,15 @@ export function emitTrait(
   call: () => void,
 ): boolean {
   const layout = layouts.get(number);
+  if (number === TRAITS_STATIC) {
+    const field = accessOf(e, op, fieldLengths);
+    if (field === undefined) return false;
+    const found = e.scratch('trait-result', I64);
+    emitFieldAccess(e, field, placement, found, call);
+    e.code.get(found);
+    e.define(op, I64);
+    return true;
+  }
   const access = layout === undefined ? undefined : accessOf(e, op, layout.lengths);
   if (layout === undefined || access === undefined || (access.kind === 'del' && !isMoved(layout, placement)))
     return false;
