@@ -5,11 +5,12 @@
 import { InputError, SluiceError } from '../errors.ts';
 import { FRAME_DESCRIPTOR_SIZE, XDP_FRAME_SIZE } from '../plane/layout/frame.ts';
 import { ROOT, ROOT_TRAIT_PLACEMENT, WASM_PAGE } from '../plane/layout/memory.ts';
-import { TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../plane/layout/trait.ts';
+import { TRAITS_0_4_8, TRAITS_4_8_16, TRAITS_SIDE, TRAITS_SIDE_SIZE } from '../plane/layout/trait.ts';
 import * as layout from '../plane/layout/xsk.ts';
 import { ProgramFault } from '../runtime/fault.ts';
 import type { Executable } from '../runtime/hook.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { traitConfiguration } from '../runtime/traits.ts';
 import { type AfXdpCounters, readCounters } from './af-xdp-counters.ts';
 import * as xdp from './af-xdp-layout.ts';
 import { machineAddress, XskRings } from './af-xdp-rings.ts';
@@ -118,7 +119,7 @@ export class AfXdpSocket {
     const sidesAt = STACK_AT + frames * 4;
     this.#controlBytes = this.#ownsUmem ? sidesAt + (sides ? layout.XSK_BATCH * TRAITS_SIDE_SIZE : 0) : WASM_PAGE;
     this.#umemBytes = frames * XDP_FRAME_SIZE;
-    const metadata = metadataWord(options.metadata ?? 'none');
+    const metadata = metadataWord(options.metadata ?? 'none', runtime);
     this.fd = openXsk();
     let umem = 0;
     let control = 0;
@@ -337,9 +338,17 @@ export class AfXdpSocket {
 const NO_CHUNK = 0xffff_ffff;
 
 /** XSK_METADATA. */
-function metadataWord(metadata: FrameMetadata): number {
+function metadataWord(metadata: FrameMetadata, runtime: Runtime): number {
   if (metadata === 'none') return layout.XSK_META_NONE;
-  if (metadata === 'traits') return layout.XSK_META_TRAITS;
+  if (metadata === 'traits') {
+    const { layout: lengths } = traitConfiguration(runtime.view());
+    if (lengths !== TRAITS_0_4_8 && lengths !== TRAITS_4_8_16)
+      throw new InputError(
+        'SLUICE_AFXDP_METADATA',
+        'traits that programs in the kernel leave are of layout 0-4-8 or 4-8-16 (sluice/trait.h): give the runtime that layout',
+      );
+    return layout.XSK_META_TRAITS;
+  }
   if (metadata === 'opaque') return layout.XSK_META_SEALED;
   if (!Number.isInteger(metadata / 4) || metadata < 4 || metadata > LONGEST_METADATA)
     throw new InputError(
