@@ -6,8 +6,8 @@ export interface SteeringPlane {
   rss_key_table(configuration: number): void;
   /** Hash of `length` bytes, at most what the key serves. */
   rss_toeplitz(configuration: number, from: number, length: number): number;
-  /** Hash of 36 bytes `count` times, each with the hash before in its last word (a benchmark's). */
-  rss_toeplitz36(configuration: number, from: number, count: number): number;
+  /** XOR of the hashes of `count` inputs of 36 bytes, in turn of 64 that lie 64 bytes apart (a benchmark's). */
+  rss_toeplitz36(configuration: number, inputs: number, count: number): number;
   /** u32 hash, u16 report, u16 queue of the packet in [at, end) to `to`. */
   rss_compute(configuration: number, at: number, end: number, to: number): void;
   /** Steers so many frames, whose records lie in a row. */

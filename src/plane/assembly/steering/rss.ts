@@ -3,7 +3,7 @@
 import {
   RSS_HASH_TYPES, RSS_KEY_TABLE, RSS_KEY_TABLE_STRIDE, RSS_MASK, RSS_TABLE, RSS_TUNNEL_TYPES, RSS_UNCLASSIFIED,
 } from '../../layout/steering';
-import { fold16, fold4, fold8 } from './toeplitz';
+import { fold4, foldWords } from './toeplitz';
 import { tunnelPayload } from './tunnels';
 
 const ETH_P_IP: u32 = 0x0008;
@@ -108,12 +108,12 @@ function ipv4Hash(configuration: usize, at: usize, end: usize, tunnels: u32): u6
     }
     if (transport + 4 <= end) {
       if (protocol == IPPROTO_TCP && (types & HASH_TCPV4) != 0)
-        return result(fold8(table, at + 12) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 2);
+        return result(foldWords(table, at + 12, at + 20) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 2);
       if (protocol == IPPROTO_UDP && (types & HASH_UDPV4) != 0)
-        return result(fold8(table, at + 12) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 3);
+        return result(foldWords(table, at + 12, at + 20) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 3);
     }
   }
-  return (types & HASH_IPV4) != 0 ? result(fold8(table, at + 12), 1) : 0;
+  return (types & HASH_IPV4) != 0 ? result(foldWords(table, at + 12, at + 20), 1) : 0;
 }
 
 /** Extension headers whose next one can be found: hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, Shim6. */
@@ -140,7 +140,7 @@ function homeAddress(at: usize, to: usize): usize {
 }
 
 @inline function hash6(table: usize, source: usize, destination: usize): u32 {
-  return fold16(table, source) ^ fold16(table + 16 * RSS_KEY_TABLE_STRIDE, destination);
+  return foldWords(table, source, source + 16) ^ foldWords(table + 16 * RSS_KEY_TABLE_STRIDE, destination, destination + 16);
 }
 
 function ipv6Hash(configuration: usize, at: usize, end: usize, tunnels: u32): u64 {
@@ -156,11 +156,11 @@ function ipv6Hash(configuration: usize, at: usize, end: usize, tunnels: u32): u6
   }
   if (transport + 4 <= end) {
     if (protocol == IPPROTO_TCP && (types & HASH_TCPV6) != 0)
-      return result(hash6(table, at + 8, at + 24) ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport), 5);
+      return result(foldWords(table, at + 8, at + 40) ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport), 5);
     if (protocol == IPPROTO_UDP && (types & HASH_UDPV6) != 0)
-      return result(hash6(table, at + 8, at + 24) ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport), 6);
+      return result(foldWords(table, at + 8, at + 40) ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport), 6);
   }
-  return (types & HASH_IPV6) != 0 ? result(hash6(table, at + 8, at + 24), 4) : 0;
+  return (types & HASH_IPV6) != 0 ? result(foldWords(table, at + 8, at + 40), 4) : 0;
 }
 
 // IPv6 with extension headers. All types of IPv6 end in the same sum, over addresses that differ.

@@ -27,7 +27,7 @@ export function rss_key_table(configuration: usize): void {
   }
 }
 
-// What 4, 8 and 16 bytes of input add, `table` being that of the first of them.
+// What 4 bytes of input add, `table` being that of the first of them.
 
 @inline export function fold4(table: usize, from: usize): u32 {
   return (
@@ -38,38 +38,18 @@ export function rss_key_table(configuration: usize): void {
   );
 }
 
-@inline export function fold8(table: usize, from: usize): u32 {
-  return (
-    load<u32>(table + (<usize>load<u8>(from, 0) << 2), 0) ^
-    load<u32>(table + (<usize>load<u8>(from, 1) << 2), 1024) ^
-    load<u32>(table + (<usize>load<u8>(from, 2) << 2), 2048) ^
-    load<u32>(table + (<usize>load<u8>(from, 3) << 2), 3072) ^
-    load<u32>(table + (<usize>load<u8>(from, 4) << 2), 4096) ^
-    load<u32>(table + (<usize>load<u8>(from, 5) << 2), 5120) ^
-    load<u32>(table + (<usize>load<u8>(from, 6) << 2), 6144) ^
-    load<u32>(table + (<usize>load<u8>(from, 7) << 2), 7168)
-  );
-}
-
-@inline export function fold16(table: usize, from: usize): u32 {
-  return (
-    load<u32>(table + (<usize>load<u8>(from, 0) << 2), 0) ^
-    load<u32>(table + (<usize>load<u8>(from, 1) << 2), 1024) ^
-    load<u32>(table + (<usize>load<u8>(from, 2) << 2), 2048) ^
-    load<u32>(table + (<usize>load<u8>(from, 3) << 2), 3072) ^
-    load<u32>(table + (<usize>load<u8>(from, 4) << 2), 4096) ^
-    load<u32>(table + (<usize>load<u8>(from, 5) << 2), 5120) ^
-    load<u32>(table + (<usize>load<u8>(from, 6) << 2), 6144) ^
-    load<u32>(table + (<usize>load<u8>(from, 7) << 2), 7168) ^
-    load<u32>(table + (<usize>load<u8>(from, 8) << 2), 8192) ^
-    load<u32>(table + (<usize>load<u8>(from, 9) << 2), 9216) ^
-    load<u32>(table + (<usize>load<u8>(from, 10) << 2), 10240) ^
-    load<u32>(table + (<usize>load<u8>(from, 11) << 2), 11264) ^
-    load<u32>(table + (<usize>load<u8>(from, 12) << 2), 12288) ^
-    load<u32>(table + (<usize>load<u8>(from, 13) << 2), 13312) ^
-    load<u32>(table + (<usize>load<u8>(from, 14) << 2), 14336) ^
-    load<u32>(table + (<usize>load<u8>(from, 15) << 2), 15360)
-  );
+/**
+ * What the bytes of [from, to) add, a multiple of 4. A loop, so that each word is added up before the next is looked up: of one long expression V8 looks everything up first, and
+ * has no registers for it (36 bytes: 16.8 ns, against 11.9).
+ */
+@inline export function foldWords(table: usize, from: usize, to: usize): u32 {
+  let hash: u32 = 0;
+  do {
+    hash ^= fold4(table, from);
+    from += 4;
+    table += 4 * RSS_KEY_TABLE_STRIDE;
+  } while (from < to);
+  return hash;
 }
 
 /** Hash of `length` bytes, at most RSS_INPUT of the configuration. */
@@ -88,14 +68,13 @@ export function rss_toeplitz(configuration: usize, from: usize, length: u32): u3
   return hash;
 }
 
-/** Hash of the 36 bytes of IPv6 addresses and ports, `count` times (the benchmark's). */
-export function rss_toeplitz36(configuration: usize, from: usize, count: u32): u32 {
+/** XOR of the hashes of `count` inputs of 36 bytes, taken in turn from 64 that lie 64 bytes apart (the benchmark's). */
+export function rss_toeplitz36(configuration: usize, inputs: usize, count: u32): u32 {
   const table = <usize>load<u32>(configuration, RSS_KEY_TABLE);
   let hash: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    // Each input depends on the hash before, so that nothing is done twice at once.
-    store<u32>(from, hash, 32);
-    hash = fold16(table, from) ^ fold16(table + 16 * RSS_KEY_TABLE_STRIDE, from + 16) ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, from + 32);
+    const from = inputs + (<usize>(i & 63) << 6);
+    hash ^= foldWords(table, from, from + 36);
   }
   return hash;
 }
