@@ -129,6 +129,13 @@ export { type RegisteredTrait, type TraitHold, TraitRegistry, type TraitRequest 
 export { type WellKnownTrait, wellKnownTraits } from './traits/well-known.ts';
 export type { CausalStep, Diagnostic } from './verifier/diagnostic.ts';
 export { type Explanation, explain } from './verifier/explanation/explanation.ts';
+export {
+  type TransmittedPacket,
+  type VhostUserCounters,
+  VhostUserDevice,
+  type VhostUserOptions,
+  type VhostUserState,
+} from './vhost-user.ts';
 
 const hooks: Hook[] = [
   xdpHook,

@@ -70,14 +70,15 @@ export class Vring {
     return base;
   }
 
-  /** Signals what was given back, if the driver wants to know, and says once that the driver broke the rules. */
-  signal(): void {
-    if (!this.queue.running) return;
+  /** Signals what was given back, if the driver wants to know. What the driver did wrong, the first time that it is seen. */
+  signal(): string | undefined {
+    if (!this.queue.running) return undefined;
     if (this.queue.signalDue()) raise(this.#call);
-    if (this.queue.problem !== undefined && !this.#told) {
-      this.#told = true;
-      raise(this.#error);
-    }
+    const { problem } = this.queue;
+    if (problem === undefined || this.#told) return undefined;
+    this.#told = true;
+    raise(this.#error);
+    return problem;
   }
 
   close(): void {

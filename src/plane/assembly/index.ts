@@ -115,4 +115,4 @@ export { ring_queue_create } from './ring/queues';
 export { ring_answer, ring_stopped, ring_turn } from './ring/turn';
 export { guest_physical, guest_user } from './virtio/memory';
 export { vnet_collect, vnet_deliver } from './virtio/net';
-export { virtq_await, virtq_signal } from './virtio/ring';
+export { virtq_await, virtq_give, virtq_signal, virtq_take } from './virtio/ring';

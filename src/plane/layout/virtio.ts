@@ -39,6 +39,8 @@ export const VQ_DROPPED = 64;
 /** What was taken and is not given back yet: u32 number of segments and of chains. */
 export const VQ_SEGMENT_COUNT = 72;
 export const VQ_CHAIN_COUNT = 76;
+/** u32: number of the first segment that the device may write, of a chain of both directions. */
+export const VQ_WRITABLE_FROM = 80;
 /** Segment: u32 address here, u32 length. Chain: u32 head, u32 number of its first segment. */
 export const VQ_SEGMENTS = 128;
 export const VQ_MAX_SEGMENTS = 1024;

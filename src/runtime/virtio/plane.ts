@@ -8,6 +8,9 @@ export interface VirtioPlane {
   vnet_deliver(device: number, frames: number, count: number): number;
   /** Takes frames out of a transmit queue; how many. */
   vnet_collect(queue: number, frames: number, count: number, room: number): number;
+  /** One chain of both directions; and back with so many bytes written. */
+  virtq_take(queue: number): number;
+  virtq_give(queue: number, written: number): void;
   virtq_signal(queue: number): number;
   virtq_await(queue: number): number;
 }

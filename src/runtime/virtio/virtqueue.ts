@@ -20,11 +20,14 @@ import {
   VQ_MERGEABLE,
   VQ_NEXT,
   VQ_PACKETS,
+  VQ_SEGMENT_COUNT,
+  VQ_SEGMENTS,
   VQ_SIGNALLED,
   VQ_SIZE,
   VQ_UNSIGNALLED,
   VQ_USED,
   VQ_USED_NEXT,
+  VQ_WRITABLE_FROM,
 } from '../../plane/layout/virtio.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { type VirtioPlane, virtioPlane } from './plane.ts';
@@ -50,6 +53,9 @@ export interface VirtqueueCounters {
   /** Packets that found no buffers, or did not fit. */
   readonly dropped: bigint;
 }
+
+/** Of a control command, bytes: none is near it. */
+const LONGEST_REQUEST = 1 << 16;
 
 const reasons: Readonly<Record<number, string>> = {
   [VQ_ERROR_INDEX]: 'more buffers are available than there are descriptors',
@@ -138,6 +144,44 @@ export class Virtqueue {
   /** Asks for a kick at the next buffer. False: one is there already. */
   awaitKick(): boolean {
     return this.#plane.virtq_await(this.address) !== 0;
+  }
+
+  /**
+   * Takes a request of a driver that waits for an answer (a control queue's). What can be read of it, copied; `answer` writes into what can be written, as far as
+   * there is room, and gives it back. Undefined: there is none.
+   */
+  request(): { readonly data: Uint8Array; readonly answer: (bytes: Uint8Array) => void } | undefined {
+    if (this.#plane.virtq_take(this.address) === 0) return undefined;
+    const segments = this.#segments();
+    const readable = segments.slice(0, this.#u32(VQ_WRITABLE_FROM));
+    const size = readable.reduce((sum, { length }) => sum + length, 0);
+    const data = new Uint8Array(Math.min(size, LONGEST_REQUEST));
+    let at = 0;
+    for (const { address, length } of readable) {
+      const part = Math.min(length, data.length - at);
+      data.set(this.memory.runtime.bytes().subarray(address, address + part), at);
+      at += part;
+    }
+    return {
+      data,
+      answer: (bytes) => {
+        let written = 0;
+        for (const { address, length } of segments.slice(readable.length)) {
+          const part = bytes.subarray(written, written + length);
+          this.memory.runtime.bytes().set(part, address);
+          written += part.length;
+        }
+        this.#plane.virtq_give(this.address, written);
+      },
+    };
+  }
+
+  #segments(): { address: number; length: number }[] {
+    const view = this.memory.runtime.view();
+    return Array.from({ length: this.#u32(VQ_SEGMENT_COUNT) }, (_, i) => {
+      const at = this.address + VQ_SEGMENTS + i * 8;
+      return { address: view.getUint32(at, true), length: view.getUint32(at + 4, true) };
+    });
   }
 
   counters(): VirtqueueCounters {

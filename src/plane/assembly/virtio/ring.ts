@@ -3,7 +3,7 @@
 import {
   VQ_AVAIL, VQ_CHAINS, VQ_CHAIN_COUNT, VQ_DESC, VQ_ENTRIES, VQ_ERROR, VQ_ERROR_ADDRESS, VQ_ERROR_CHAIN, VQ_ERROR_DESCRIPTOR, VQ_ERROR_DIRECTION,
   VQ_ERROR_INDEX, VQ_EVENT_IDX, VQ_FLAGS, VQ_MAX_CHAINS, VQ_MAX_SEGMENTS, VQ_MEMORY, VQ_NEXT, VQ_SEGMENTS, VQ_SEGMENT_COUNT, VQ_SIGNALLED,
-  VQ_UNSIGNALLED, VQ_USED, VQ_USED_NEXT,
+  VQ_UNSIGNALLED, VQ_USED, VQ_USED_NEXT, VQ_WRITABLE_FROM,
 } from '../../layout/virtio';
 import { guest_physical } from './memory';
 
@@ -17,6 +17,8 @@ const INDIRECT: u32 = 4;
 const RING: usize = 4;
 /** VIRTQ_AVAIL_F_NO_INTERRUPT. */
 const NO_INTERRUPT: u32 = 1;
+/** Besides 0 and WRITE: what the device may only read comes first, what it may write behind it. */
+const BOTH: u32 = 1;
 
 /** The queue stands still from here on. */
 export function fail(queue: usize, error: u32): bool {
@@ -52,8 +54,13 @@ function walk(queue: usize, table: usize, entries: u32, first: u32, writable: u3
       if (at == 0) return fail(queue, VQ_ERROR_ADDRESS);
       return walk(queue, at, inner, 0, writable, false);
     }
-    if ((flags & WRITE) != writable) return fail(queue, VQ_ERROR_DIRECTION);
     const count = load<u32>(queue, VQ_SEGMENT_COUNT);
+    if (writable != BOTH) {
+      if ((flags & WRITE) != writable) return fail(queue, VQ_ERROR_DIRECTION);
+    } else if ((flags & WRITE) == 0) {
+      if (load<u32>(queue, VQ_WRITABLE_FROM) != count) return fail(queue, VQ_ERROR_DIRECTION);
+      store<u32>(queue, count + 1, VQ_WRITABLE_FROM);
+    }
     if (count == VQ_MAX_SEGMENTS) return fail(queue, VQ_ERROR_CHAIN);
     const at = guest_physical(load<u32>(queue, VQ_MEMORY), address, length);
     if (at == 0 && length != 0) return fail(queue, VQ_ERROR_ADDRESS);
@@ -72,19 +79,36 @@ function walk(queue: usize, table: usize, entries: u32, first: u32, writable: u3
  * driver broke the rules (VQ_ERROR).
  */
 export function take(queue: usize, writable: bool): bool {
+  return next(queue, writable ? WRITE : 0);
+}
+
+/** Takes one chain of both directions. */
+export function virtq_take(queue: usize): bool {
+  takeNothing(queue);
+  store<u32>(queue, 0, VQ_WRITABLE_FROM);
+  return next(queue, BOTH);
+}
+
+/** Gives the chain that was taken back, of which so many bytes were written. */
+export function virtq_give(queue: usize, written: u32): void {
+  complete(queue, 0, written);
+  publish(queue);
+}
+
+function next(queue: usize, writable: u32): bool {
   const entries = load<u32>(queue, VQ_ENTRIES);
   if (entries == 0 || load<u32>(queue, VQ_ERROR) != 0) return false;
   const chains = load<u32>(queue, VQ_CHAIN_COUNT);
-  const next = load<u32>(queue, VQ_NEXT) + chains;
+  const place = load<u32>(queue, VQ_NEXT) + chains;
   const avail = <usize>load<u32>(queue, VQ_AVAIL);
-  const ready = (<u32>atomic.load<u16>(avail, 2) - next) & 0xffff;
+  const ready = (<u32>atomic.load<u16>(avail, 2) - place) & 0xffff;
   if (ready == 0 || chains == VQ_MAX_CHAINS) return false;
   if (ready > entries) return fail(queue, VQ_ERROR_INDEX);
-  const head = <u32>load<u16>(avail + RING + (<usize>(next & (entries - 1)) << 1));
+  const head = <u32>load<u16>(avail + RING + (<usize>(place & (entries - 1)) << 1));
   const chain = queue + VQ_CHAINS + (<usize>chains << 3);
   store<u32>(chain, head);
   store<u32>(chain, load<u32>(queue, VQ_SEGMENT_COUNT), 4);
-  if (!walk(queue, load<u32>(queue, VQ_DESC), entries, head, writable ? WRITE : 0, true)) return false;
+  if (!walk(queue, load<u32>(queue, VQ_DESC), entries, head, writable, true)) return false;
   store<u32>(queue, chains + 1, VQ_CHAIN_COUNT);
   return true;
 }
