@@ -125,7 +125,7 @@ const rxMeta = family(
  * device, -EINVAL.
  */
 const steering = family(
-  { source: 'sluice', hooks: ['socket_filter'], stability: { level: 'experimental', since: '0.1.0' } },
+  { source: 'sluice', hooks: ['socket_filter'], stability: { level: 'experimental', since: '0.2.0' } },
   {
     bpf_vnet_rss: ['s32(struct __sk_buff *skb, void *result, u32 result__sz)'],
     bpf_vnet_toeplitz: ['s64(struct __sk_buff *skb, const void *input, u32 input__sz)'],

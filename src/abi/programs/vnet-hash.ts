@@ -12,7 +12,7 @@ const writable = { write: true };
 export const vnetHash: ProgramDeclaration = {
   ...socketFilter,
   type: 'vnet_hash',
-  since: 'Sluice 0.1.0',
+  since: 'Sluice 0.2.0',
   context: {
     struct: '__sk_buff',
     size: SKB_VNET_CONTEXT_SIZE,
@@ -26,5 +26,5 @@ export const vnetHash: ProgramDeclaration = {
   },
   verdicts: new Map(),
   testRun: false,
-  stability: { level: 'experimental', since: '0.1.0' },
+  stability: { level: 'experimental', since: '0.2.0' },
 };
