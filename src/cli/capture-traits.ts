@@ -59,8 +59,13 @@ function tagOf({ protocol, tci }: NonNullable<XdpHints['vlan']>): bigint {
  * An input with what its capture says of the packet besides. Hints that the user asks for (`asked`) come before those of the capture; what is known of every captured packet,
  * its time, comes after.
  */
-export function withCarried<T extends RunInput>(packet: CapturedPacket, input: T, asked: boolean): T {
-  const { traits, hints } = carriedBy(packet);
+export function withCarried<T extends RunInput>(
+  packet: CapturedPacket,
+  input: T,
+  asked: boolean,
+  registry?: TraitRegistry,
+): T {
+  const { traits, hints } = carriedBy(packet, registry);
   const both = asked ? { ...hints, ...input.hints } : { ...input.hints, ...hints };
   return {
     ...input,
@@ -69,10 +74,14 @@ export function withCarried<T extends RunInput>(packet: CapturedPacket, input: T
   };
 }
 
-/** What a capture says that the packet had: traits, and hints of what was stored. */
-function carriedBy(packet: CapturedPacket): Pick<RunInput, 'traits' | 'hints'> {
+/** What a capture says that the packet had: traits, and hints of what was stored. A name that the registry has under another key has that one. */
+function carriedBy(packet: CapturedPacket, registry: TraitRegistry | undefined): Pick<RunInput, 'traits' | 'hints'> {
   const found = capturedTraits(packet) ?? [];
-  const traits = new Map(found.filter(({ key }) => key < SYSTEM_KEY).map(({ key, value }) => [Number(key), value]));
+  const traits = new Map(
+    found
+      .filter(({ key }) => key < SYSTEM_KEY)
+      .map(({ key, name, value }) => [registry?.get(name ?? '')?.key ?? Number(key), value]),
+  );
   const numbers = new Map(
     found
       .filter(({ key }) => key >= SYSTEM_KEY)

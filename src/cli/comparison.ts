@@ -16,7 +16,7 @@ export type Outcome =
       readonly data: Uint8Array;
       readonly context: Uint8Array;
       /** What the packet carries; undefined in the kernel, where packets have no traits. */
-      readonly carried: Pick<RunResult, 'traits' | 'stored'> | undefined;
+      readonly carried: Pick<RunResult, 'traits' | 'stored' | 'packetId'> | undefined;
     }
   /** The target does not take such an input. */
   | { readonly kind: 'refused'; readonly reason: string }
@@ -46,7 +46,9 @@ export function runOnAll(
 function runOnce(subject: Subject, given: RunInput): Outcome {
   try {
     const inKernel = subject.name === 'linux';
-    const { returnValue, data, context, traits, stored } = subject.program.run(inKernel ? forKernel(given) : given);
+    const { returnValue, data, context, traits, stored, packetId } = subject.program.run(
+      inKernel ? forKernel(given) : given,
+    );
     return {
       kind: 'ran',
       verdict: returnValue,
@@ -54,7 +56,11 @@ function runOnce(subject: Subject, given: RunInput): Outcome {
       context: context ?? new Uint8Array(),
       carried: inKernel
         ? undefined
-        : { ...(traits === undefined ? {} : { traits }), ...(stored === undefined ? {} : { stored }) },
+        : {
+            ...(traits === undefined ? {} : { traits }),
+            ...(stored === undefined ? {} : { stored }),
+            ...(packetId === undefined ? {} : { packetId }),
+          },
     };
   } catch (error) {
     if (error instanceof ProgramFault) return { kind: 'fault', reason: error.message };

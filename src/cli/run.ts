@@ -199,6 +199,8 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
     if (traits !== undefined) output.line(`traits (${engine}): ${traitText(traits, registry)}`);
   for (const { engine, stored } of results)
     if (stored !== undefined) output.line(`stored (${engine}): ${hintsToText(stored)}`);
+  for (const { engine, packetId } of results)
+    if (packetId !== undefined) output.line(`packet id (${engine}): ${packetId}`);
   for (const { engine, systemCall, socket, message } of results) {
     if (systemCall !== undefined) output.line(`system call (${engine}): ${systemCall}`);
     if (socket !== undefined) output.line(`socket (${engine}): ${socket}`);
@@ -231,6 +233,7 @@ function runOne(subjects: readonly Subject[], options: RunOptions, output: Outpu
         }),
       ),
       stored: to.stored === undefined ? null : hintsToJson(to.stored),
+      packetId: to.packetId ?? null,
     })),
   });
   return agreed ? exitCode.yes : exitCode.no;
@@ -244,8 +247,7 @@ function hintedBy(options: RunOptions, type: ProgramTypeName, isCapture: boolean
   return ({ data }) => ({ data });
 }
 
-/** `5=0a000001 9=`: keys, and values in the order of their bytes. */
-/** Names where the registry has them, else keys. */
+/** `5=0a000001 flow_id=07000000 9=`: names where the registry has them, else keys, and values in the order of their bytes. */
 function traitText(traits: ReadonlyMap<number, Uint8Array>, registry: TraitRegistry | undefined): string {
   return [...traits]
     .map(([key, value]) => `${registry?.at(key)?.name ?? key}=${Buffer.from(value).toString('hex')}`)
@@ -274,7 +276,12 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       if (options.count !== undefined && packets >= options.count) break;
       const input = hinted(packet, packets);
       const asked = options.hints !== undefined || options.device !== undefined;
-      const { hints, ...carried } = withCarried(packet, { ...withContext(type, input.data), ...input }, asked);
+      const { hints, ...carried } = withCarried(
+        packet,
+        { ...withContext(type, input.data), ...input },
+        asked,
+        subjects[0]!.runtime?.traits,
+      );
       // Hints are of XDP packets alone.
       const given = type === 'xdp' && hints !== undefined ? { ...carried, hints } : carried;
       const { outcome, divergence } = runOnAll(subjects, given, packets);
@@ -292,7 +299,11 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
       }
       const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
       if (data.length === 0) continue;
-      const after = { traits: outcome.carried?.traits, hints: outcome.carried?.stored };
+      const after = {
+        traits: outcome.carried?.traits,
+        hints: outcome.carried?.stored,
+        packetId: outcome.carried?.packetId,
+      };
       const written = optionsWith(packet, after, subjects[0]!.runtime?.traits);
       const { options: _, ...rest } = packet;
       yield { ...rest, ...written, data, wireLength: outcome.data.length };

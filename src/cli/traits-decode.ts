@@ -68,7 +68,7 @@ export function addTraitsDecode(traits: Command, finish: Finish): void {
           traits: traits.map(({ key, name, value, problem }) => ({
             key,
             name: name ?? null,
-            value,
+            value: toHex(value),
             problem: problem ?? null,
           })),
         })),

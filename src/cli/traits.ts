@@ -100,7 +100,7 @@ function addAdd(traits: Command, finish: Finish): void {
           output.line(`${request.name}: key ${key}${known ? ', as before' : ''}`);
           return { name: request.name, key, known };
         });
-        if (added.length === 0) output.line('the object names no traits but the system’s');
+        if (added.length === 0) output.line('the object names no traits of its own');
         writeRegistryFile(path, registry);
         output.document({ schema: 'sluice.traits-add/1', registry: path, traits: added });
         return exitCode.yes;
@@ -187,7 +187,7 @@ function headerOf(registry: TraitRegistry): string {
     const word = name.replace(/[^A-Za-z0-9]/g, '_').toUpperCase();
     return `#define TRAIT_KEY_${word} ${key} /* ${name.replaceAll('*/', '* /')}: ${size} bytes, ${policy} */`;
   });
-  return ['/* Keys of packets’ traits: sluice traits export --format c */', '#pragma once', '', ...lines, ''].join(
+  return ["/* Keys of packets' traits: sluice traits export --format c */", '#pragma once', '', ...lines, ''].join(
     '\n',
   );
 }

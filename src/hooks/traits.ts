@@ -88,3 +88,9 @@ function* keysOf(view: DataView, header: number): Generator<number> {
 export function traitsAfter(traits: Traits | undefined): { readonly traits?: Traits } {
   return traits === undefined ? {} : { traits };
 }
+
+/** The number that programs gave a packet: of a frame, FRAME_PACKET_ID, of an sk_buff, SKB_PACKET_ID. */
+export function packetIdAt(view: DataView, at: number): { readonly packetId?: bigint } {
+  const packetId = view.getBigUint64(at, true);
+  return packetId === 0n ? {} : { packetId };
+}

@@ -56,6 +56,8 @@ export interface RunResult {
   readonly traits?: ReadonlyMap<number, Uint8Array>;
   /** What the program stored of an XDP packet (bpf_xdp_store_rx_*); undefined without any. */
   readonly stored?: XdpHints;
+  /** Number that the program gave the packet (well-known trait packet_id); undefined without any. */
+  readonly packetId?: bigint;
   /** Mean time of one run in ns, as the target measures it. */
   readonly durationNs: number;
   /** Where the verdict sends the packet; the kernel's test run does not tell. */

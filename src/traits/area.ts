@@ -36,7 +36,7 @@ export function readArea(bytes: Uint8Array, layout: number): ReadonlyMap<number,
     const code = header.reduce((code, word) => code * 2 + Number((word >> BigInt(key)) & 1n), 0);
     if (code === 0) continue;
     const size = sizes[code]!;
-    if (size <= LONGEST && at + size <= bytes.length) found.set(key, bytes.slice(at, at + size));
+    if (size <= LONGEST && at + size <= bytes.length) found.set(key, Uint8Array.from(bytes.subarray(at, at + size)));
     at += size;
   }
   return found;
@@ -52,7 +52,8 @@ function readList(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
     const [key, size] = [view.getUint16(at, true), view.getUint16(at + 2, true)];
     const value = at + 4;
     if (value + size > end) break;
-    if (key < TRAIT_KEYS && size <= LONGEST && !found.has(key)) found.set(key, bytes.slice(value, value + size));
+    if (key < TRAIT_KEYS && size <= LONGEST && !found.has(key))
+      found.set(key, Uint8Array.from(bytes.subarray(value, value + size)));
     at = value + ((size + 3) & ~3);
   }
   return new Map([...found].sort(([a], [b]) => a - b));

@@ -10,7 +10,7 @@ import * as layout from '../../plane/layout/path.ts';
 import * as skbLayout from '../../plane/layout/skb.ts';
 import { callableAt } from '../../runtime/callable.ts';
 import { ProgramFault } from '../../runtime/fault.ts';
-import { traitsAfter, traitsOf } from '../traits.ts';
+import { packetIdAt, traitsAfter, traitsOf } from '../traits.ts';
 import { knownOf } from '../xdp/hints.ts';
 import type { PathBlock } from './block.ts';
 import type { PathEnd, PathPacket, ProgramStep, SkbFields, WayStep } from './packet.ts';
@@ -178,11 +178,6 @@ function contents(
     ...known,
     skb: skbFields(block, item),
   };
-}
-
-function packetIdAt(view: DataView, at: number): { readonly packetId?: bigint } {
-  const packetId = view.getBigUint64(at, true);
-  return packetId === 0n ? {} : { packetId };
 }
 
 function skbFields({ runtime, skbs }: PathBlock, item: number): SkbFields {

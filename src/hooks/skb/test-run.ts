@@ -1,11 +1,11 @@
 /** BPF_PROG_TEST_RUN for programs over sk_buffs: bpf_prog_test_run_skb in net/bpf/test_run.c (Linux 6.18). */
-import { SKB_CONTEXT_SIZE, SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
+import { SKB_CONTEXT_SIZE, SKB_PACKET_ID, SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
 import { WORKER_REDIRECT_MAP } from '../../plane/layout/worker.ts';
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { invalid, mustBeZero, repeatOf, wholeStruct } from '../input.ts';
-import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
+import { packetIdAt, setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { checkDevice, contextAfter, originOf } from './context.ts';
 import { checkLength, ETH_P_IP, ETH_P_IPV6, ETHERNET_HEADER, type Layer, protocolOf, SkbPool } from './frames.ts';
 import { skbPlane } from './plane.ts';
@@ -43,6 +43,7 @@ export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE) {
       data: output(pool, layer),
       context: given === undefined ? undefined : contextAfter(given, pool.bytes(0)),
       durationNs,
+      ...packetIdAt(runtime.view(), pool.descriptor(0) + SKB_PACKET_ID),
       ...traitsAfter(traitsOf(runtime, 'skb', pool.descriptor(0))),
       ...redirectsOf(pool, 0),
     };

@@ -1,12 +1,12 @@
 /** A capture as an XDP source: packets go into frames batch by batch, the plane runs the program, results come out in order. */
 import type { InputError, UnsupportedError } from '../../errors.ts';
 import type { CapturedPacket } from '../../net/capture.ts';
-import { FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../plane/layout/frame.ts';
+import { FRAME_PACKET_ID, FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP, FRAME_VERDICT } from '../../plane/layout/frame.ts';
 import type { XdpHints } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { Flight } from '../../traits/flight-epochs.ts';
-import { type Traits, traitsAfter, traitsOf } from '../traits.ts';
+import { packetIdAt, type Traits, traitsAfter, traitsOf } from '../traits.ts';
 import { captureDevice, type Device } from './device.ts';
 import { FramePool, refusal } from './frames.ts';
 import { storedAfter } from './hints.ts';
@@ -29,6 +29,8 @@ export type FrameResult =
       readonly traits?: Traits;
       /** What the program stored of the packet (bpf_xdp_store_rx_*); undefined without any. */
       readonly stored?: XdpHints;
+      /** Number that the program gave the packet (well-known trait packet_id); undefined without any. */
+      readonly packetId?: bigint;
       /** Interface or map key of a redirect. */
       readonly redirectIndex: number;
       /** Id of the map that the redirect's key is of, undefined for an interface. */
@@ -119,6 +121,7 @@ function result(runtime: Runtime, pool: FramePool, frame: number, index: number,
     metadata: whole.subarray(0, whole.length - data.length),
     ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(frame))),
     ...storedAfter(runtime.view(), pool.descriptor(frame)),
+    ...packetIdAt(runtime.view(), pool.descriptor(frame) + FRAME_PACKET_ID),
     redirectIndex: pool.field(frame, FRAME_REDIRECT_INDEX),
     redirectMap: mapIdAt(runtime, pool.field(frame, FRAME_REDIRECT_MAP)),
   };

@@ -5,6 +5,7 @@ import {
   FRAME_DATA_END,
   FRAME_DATA_META,
   FRAME_INGRESS_IFINDEX,
+  FRAME_PACKET_ID,
   FRAME_RX_QUEUE_INDEX,
   XDP_FRAME_RESERVED,
   XDP_HEADROOM,
@@ -13,7 +14,7 @@ import {
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { setTraits, traitsAfter, traitsOf } from '../traits.ts';
+import { packetIdAt, setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { FramePool, LOOPBACK_IFINDEX, type PacketOrigin, refusal, SHORTEST_PACKET } from './frames.ts';
 import { storedAfter } from './hints.ts';
 import { xdpPlane } from './plane.ts';
@@ -42,6 +43,7 @@ export function testRunXdp(runtime: Runtime, program: Executable, input: RunInpu
     durationNs,
     ...traitsAfter(traitsOf(runtime, 'xdp', pool.descriptor(0))),
     ...storedAfter(runtime.view(), pool.descriptor(0)),
+    ...packetIdAt(runtime.view(), pool.descriptor(0) + FRAME_PACKET_ID),
     ...redirectOf(runtime, pool, 0),
   };
 }
