@@ -15,6 +15,7 @@ import { readCapture } from '../src/net/capture.ts';
 import { ethernet } from '../src/net/ethernet.ts';
 import { ipv4 } from '../src/net/ipv4.ts';
 import { packet } from '../src/net/packet.ts';
+import { capturedTraits } from '../src/net/pcapng-traits.ts';
 import { udp } from '../src/net/udp.ts';
 import { writeObject } from '../src/object/write.ts';
 
@@ -251,10 +252,11 @@ describe.skipIf(missing !== undefined)(
     it(
       'has a program in the kernel in front, whose traits come with the packets, and asks for checksums',
       async () => {
+        const out = join(folder, 'traits.pcapng');
         const run = await attach(
           'bpf/objects/metadata/flow_traits.bpf.o:reply',
           ...['--mode', 'afxdp', '--ingress', 'bpf/objects/metadata/flow_traits.bpf.o:stamp', '--count', '90'],
-          ...['--frame-metadata', 'traits', '--metadata', '0-4-8:meta', '--checksums', 'software'],
+          ...['--frame-metadata', 'traits', '--metadata', '0-4-8:meta', '--checksums', 'software', '--out', out],
         );
         for (const frame of frames) far.send(frame);
         const { code, document } = await run.ended;
@@ -265,6 +267,11 @@ describe.skipIf(missing !== undefined)(
         });
         expect(document.details).toMatchObject({ withMetadata: 90, metadataLost: 0, checksums: 90, sent: 90 });
         expect(await received(far, 90)).toEqual(frames.map(digest));
+        // The capture has what they carried.
+        const carried = [...readCapture(readFileSync(out))].map((each) => capturedTraits(each)!);
+        const numbers = frames.map((_, i) => Uint8Array.of(i + 1, 0, 0, 0));
+        expect(carried.map((traits) => traits.find(({ key }) => key === 1n)?.value)).toEqual(numbers);
+        expect(carried.map((traits) => traits.map(({ key }) => key))).toEqual(frames.map(() => [1n, 5n, 40n]));
       },
       TIMEOUT,
     );

@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { InputError } from '../errors.ts';
 import { type CapturedPacket, LINKTYPE_ETHERNET, writePcapng } from '../net/capture.ts';
+import type { PacketOption } from '../net/captured-packet.ts';
 
 /** Bytes of packets that are kept until they are written. */
 const SECTION_BYTES = 1 << 18;
@@ -21,14 +22,15 @@ export class LiveCapture {
     }
   }
 
-  /** Takes a copy. */
-  add(data: Uint8Array): void {
+  /** Takes a copy. `options`: of the packet, such as its traits. */
+  add(data: Uint8Array, options: readonly PacketOption[] = []): void {
     this.#packets.push({
       data: data.slice(),
       timestampNs: BigInt(Date.now()) * 1_000_000n,
       wireLength: data.length,
       interfaceId: 0,
       linkType: LINKTYPE_ETHERNET,
+      ...(options.length === 0 ? {} : { options }),
     });
     this.#bytes += data.length;
     if (this.#bytes >= SECTION_BYTES) this.#write();

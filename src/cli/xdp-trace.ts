@@ -17,6 +17,7 @@ import { networkFromJson } from '../runtime/network-json.ts';
 import type { UserProgram } from '../runtime/program.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import { readEthernetCapture } from './capture-file.ts';
+import { withCarried } from './capture-traits.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { addHints, hintsOf } from './hints-option.ts';
 import { fillMaps, readMapInput } from './map-input.ts';
@@ -157,7 +158,12 @@ function* captured(options: TraceOptions): Generator<PathSource> {
   for (const packet of readEthernetCapture(options.pcap!)) {
     if (index === options.count) return;
     const { timestampNs, wireLength } = packet;
-    yield { timestampNs, wireLength, ...withHints(packet, index++) };
+    const input = withCarried(
+      packet,
+      withHints(packet, index++),
+      options.hints !== undefined || options.device !== undefined,
+    );
+    yield { timestampNs, wireLength, ...input };
   }
 }
 

@@ -6,11 +6,14 @@ import { verdictNames } from '../abi/programs/verdicts.ts';
 import { xdpAction } from '../abi/programs/xdp.ts';
 import { SluiceError } from '../errors.ts';
 import type { AfXdpAttachOptions } from '../linux/af-xdp-attachment.ts';
+import type { LiveFrame } from '../linux/live-frame.ts';
 import type { LinuxObject } from '../linux/load.ts';
 import { interfaceIndex } from '../linux/netdev.ts';
+import { traitOptions } from '../net/pcapng-traits.ts';
 import type { ProgramSpec } from '../object/spec.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import { LiveCapture } from './capture-live.ts';
+import { carriedTraits } from './capture-traits.ts';
 import { every, onSignals } from './ends.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { mapContents } from './map-contents.ts';
@@ -114,7 +117,12 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
     pins: options.pinPath === undefined ? {} : { pinFolder: options.pinPath },
     count: options.count ?? Number.POSITIVE_INFINITY,
-    each: capture === undefined ? undefined : (frame) => frame.verdict >= xdpAction.pass && capture.add(frame.data),
+    each:
+      capture === undefined
+        ? undefined
+        : (frame) => {
+            if (frame.verdict >= xdpAction.pass) capture.add(frame.data, traitOptions(carriedBy(frame)));
+          },
   };
   const session =
     options.mode === 'afxdp'
@@ -162,6 +170,11 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
   } finally {
     session.close();
   }
+}
+
+/** What a packet carries, for its place in a capture. */
+function carriedBy({ traits, packetId, runtime }: LiveFrame) {
+  return carriedTraits({ traits, ...(packetId === 0n ? {} : { packetId }) }, runtime.traits);
 }
 
 function attachOptions(options: AttachOptions): AfXdpAttachOptions {

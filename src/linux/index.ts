@@ -21,6 +21,7 @@ export {
   type KernelLink,
   type XdpMode,
 } from './links.ts';
+export type { LiveFrame } from './live-frame.ts';
 export { type LinuxLoadOptions, type LinuxObject, loadLinux } from './load.ts';
 export { interfaceIndex, interfaceName, interfaceNames } from './netdev.ts';
 export type { KernelProgram } from './programs.ts';

@@ -19,10 +19,11 @@ import type { Runtime } from '../runtime/runtime.ts';
 export class LiveFrame {
   /** Address of the frame's descriptor (plane/layout/frame.ts). */
   readonly address: number;
-  readonly #runtime: Runtime;
+  /** Whose memory it lies in. */
+  readonly runtime: Runtime;
 
   constructor(runtime: Runtime, address: number) {
-    this.#runtime = runtime;
+    this.runtime = runtime;
     this.address = address;
   }
 
@@ -40,32 +41,32 @@ export class LiveFrame {
 
   /** The packet's bytes; not a copy. */
   get data(): Uint8Array {
-    return this.#runtime.bytes().subarray(this.#field(FRAME_DATA), this.#field(FRAME_DATA_END));
+    return this.runtime.bytes().subarray(this.#field(FRAME_DATA), this.#field(FRAME_DATA_END));
   }
 
   /** What lies between data_meta and data; not a copy. */
   get metadata(): Uint8Array {
-    return this.#runtime.bytes().subarray(this.#field(FRAME_DATA_META), this.#field(FRAME_DATA));
+    return this.runtime.bytes().subarray(this.#field(FRAME_DATA_META), this.#field(FRAME_DATA));
   }
 
   /** Copies of the packet's traits: those that a program in the kernel set and those that were set here; undefined without any. */
   get traits(): Traits | undefined {
-    return traitsOf(this.#runtime, 'xdp', this.address);
+    return traitsOf(this.runtime, 'xdp', this.address);
   }
 
   /** The well-known trait packet_id; 0: no program gave it. */
   get packetId(): bigint {
-    return this.#runtime.view().getBigUint64(this.address + FRAME_PACKET_ID, true);
+    return this.runtime.view().getBigUint64(this.address + FRAME_PACKET_ID, true);
   }
 
   /** Where XDP_REDIRECT leads: an interface, or a map's id and key. */
   get redirect(): { readonly ifindex: number } | { readonly mapId: number; readonly key: number } {
     const index = this.#field(FRAME_REDIRECT_INDEX);
-    const mapId = mapIdAt(this.#runtime, this.#field(FRAME_REDIRECT_MAP));
+    const mapId = mapIdAt(this.runtime, this.#field(FRAME_REDIRECT_MAP));
     return mapId === undefined ? { ifindex: index } : { mapId, key: index };
   }
 
   #field(at: number): number {
-    return this.#runtime.view().getUint32(this.address + at, true);
+    return this.runtime.view().getUint32(this.address + at, true);
   }
 }
