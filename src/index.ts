@@ -126,6 +126,13 @@ export {
   type TraitDeclaration,
 } from './traits/declaration.ts';
 export { type RegisteredTrait, type TraitHold, TraitRegistry, type TraitRequest } from './traits/registry.ts';
+export {
+  exportRegistry,
+  importRegistry,
+  type RegistryFile,
+  readRegistry,
+  registryText,
+} from './traits/registry-file.ts';
 export { type WellKnownTrait, wellKnownTraits } from './traits/well-known.ts';
 export type { CausalStep, Diagnostic } from './verifier/diagnostic.ts';
 export { type Explanation, explain } from './verifier/explanation/explanation.ts';
