@@ -92,7 +92,7 @@ function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
     runtime,
     steering: undefined,
     kernelProgram: loaded.programs[program.name]!,
-    how: 'in the kernel (TUNSETSTEERINGEBPF)',
+    how: `in the kernel (TUNSETSTEERINGEBPF) by ${program.name}`,
     program: program.name,
     object: loaded,
     close: () => loaded.close(),
@@ -138,7 +138,7 @@ async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerE
       runtime,
       steering,
       kernelProgram: undefined,
-      how: `here (${options.engine}), by a program of type ${program.type}`,
+      how: `here (${options.engine}) by ${program.name}, a program of type ${program.type}`,
       program: program.name,
       object: loaded,
       close() {

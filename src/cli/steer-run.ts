@@ -110,7 +110,7 @@ async function run(options: RunOptions, output: Output) {
         every(options.statsInterval, () => samples.push(sample(device.counters(), start, samples.at(-1), output))),
       );
       output.note(
-        `${device.name}: ${options.queues} queue${options.queues === 1 ? '' : 's'} ${engine.how}${engine.program === undefined ? '' : ` (${engine.program})`}, to ${device.sink.what}; SIGINT or SIGTERM ends it`,
+        `${device.name}: ${options.queues} queue${options.queues === 1 ? '' : 's'} ${engine.how}, to ${device.sink.what}; SIGINT or SIGTERM ends it`,
       );
       await device.serve({ signal: stop.signal, count: options.count ?? Number.POSITIVE_INFINITY });
     } finally {

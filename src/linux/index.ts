@@ -25,5 +25,18 @@ export type { LiveFrame } from './live-frame.ts';
 export { type LinuxLoadOptions, type LinuxObject, loadLinux } from './load.ts';
 export { interfaceIndex, interfaceName, interfaceNames } from './netdev.ts';
 export type { KernelProgram } from './programs.ts';
+export {
+  type SteeringEngine,
+  type TapCounters,
+  TapSteering,
+  type TapSteeringOptions,
+} from './steering/index.ts';
+export { type Sink, type SinkFactory, type SinkHost, toNobody } from './steering/sink.ts';
+export { toAfXdp } from './steering/sink-af-xdp.ts';
+export { type SteeredBatch, SteeredPacket, toFunction } from './steering/sink-callback.ts';
+export { toPcapng } from './steering/sink-pcapng.ts';
+export { toUnixSockets } from './steering/sink-socket.ts';
+export { toTaps } from './steering/sink-tap.ts';
 export type { LinuxStructOps } from './struct-ops-map.ts';
 export { ProgramRefusedError, SyscallError } from './syscall-error.ts';
+export { openTunQueues, type TunFeatures, type TunOptions, TunQueue, tunFeatures, tunRefusal } from './tun.ts';
