@@ -236,15 +236,37 @@ static uint64_t link_hash(const uint8_t *at, const uint8_t *end, uint32_t enable
 	return network_hash(at, end, type, enabled);
 }
 
-static uint64_t queues[65536];
+static struct {
+	uint64_t packets, bytes;
+} queues[1024];
+static uint64_t unhashed;
+static uint32_t queue_count = 8;
 
-static struct result steer(const uint8_t *at, uint32_t length)
+/* A frame as ours are: where it lies, where its virtio-net header is, and what came out. */
+struct frame {
+	const uint8_t *data;
+	uint8_t *header;
+	uint32_t length;
+	struct result result;
+};
+
+static void steer(struct frame *frame)
 {
-	uint64_t hash = link_hash(at, at + length, tunnels);
+	uint64_t hash = link_hash(frame->data, frame->data + frame->length, tunnels);
 	struct result result = { hash, hash >> 32, hash ? table[(uint32_t)hash & mask] : unclassified };
+	uint16_t one = 1;
+	uint32_t report = result.report;
 
-	queues[result.queue]++;
-	return result;
+	if (result.queue >= queue_count)
+		result.queue %= queue_count;
+	frame->result = result;
+	if (!report)
+		unhashed++;
+	queues[result.queue].packets++;
+	queues[result.queue].bytes += frame->length;
+	memcpy(frame->header + 10, &one, 2);
+	memcpy(frame->header + 12, &result.hash, 4);
+	memcpy(frame->header + 16, &report, 4);
 }
 
 static uint64_t now(void)
@@ -265,9 +287,9 @@ static void need(void *to, size_t size, FILE *file)
 
 int main(int argc, char **argv)
 {
-	uint8_t key[40], **packets;
-	uint32_t count, *lengths, check = 0;
-	struct result *results;
+	uint8_t key[40];
+	uint32_t count, check = 0;
+	struct frame *frames;
 	uint64_t start, runs;
 	FILE *file;
 
@@ -282,13 +304,15 @@ int main(int argc, char **argv)
 	table = malloc((mask + 1) * 2);
 	need(table, (mask + 1) * 2, file);
 	need(&count, 4, file);
-	packets = malloc(count * sizeof(*packets));
-	lengths = malloc(count * sizeof(*lengths));
-	results = calloc(count, sizeof(*results));
+	frames = calloc(count + 1, sizeof(*frames));
 	for (uint32_t i = 0; i < count; i++) {
-		need(&lengths[i], 4, file);
-		packets[i] = malloc(lengths[i]);
-		need(packets[i], lengths[i], file);
+		uint8_t *bytes;
+
+		need(&frames[i].length, 4, file);
+		bytes = calloc(1, 32 + frames[i].length);
+		need(bytes + 32, frames[i].length, file);
+		frames[i].header = bytes + 12;
+		frames[i].data = bytes + 32;
 	}
 	fill_key_table(key);
 	if (argc > 3) {
@@ -309,14 +333,16 @@ int main(int argc, char **argv)
 	}
 	start = now();
 	for (uint64_t i = 0, at = 0; i < runs; i++) {
-		results[at] = steer(packets[at], lengths[at]);
+		steer(&frames[at]);
 		if (++at == count)
 			at = 0;
 	}
 	start = now() - start;
 	for (uint32_t i = 0; i < count; i++) {
-		results[i] = steer(packets[i], lengths[i]);
-		check ^= results[i].hash + results[i].report * 0x01000193u + results[i].queue * 0x85ebca6bu;
+		struct result *result = &frames[i].result;
+
+		steer(&frames[i]);
+		check ^= result->hash + result->report * 0x01000193u + result->queue * 0x85ebca6bu;
 	}
 	printf("%llu %u\n", (unsigned long long)start, check);
 	return 0;

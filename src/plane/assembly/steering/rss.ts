@@ -3,7 +3,7 @@
 import {
   RSS_HASH_TYPES, RSS_KEY_TABLE, RSS_KEY_TABLE_STRIDE, RSS_MASK, RSS_TABLE, RSS_TUNNEL_TYPES, RSS_UNCLASSIFIED,
 } from '../../layout/steering';
-import { fold4, foldWords } from './toeplitz';
+import { fold4, fold8, foldWords } from './toeplitz';
 import { tunnelPayload } from './tunnels';
 
 const ETH_P_IP: u32 = 0x0008;
@@ -46,13 +46,13 @@ const MAX_OPTIONS: u32 = 30;
 }
 
 /** Report in bits 32 and above, hash below; 0: no hash. `at` is that of an Ethernet header. */
-export function rss_hash(configuration: usize, at: usize, end: usize): u64 {
+@inline function packetHash(configuration: usize, at: usize, end: usize): u64 {
   return linkHash(configuration, at, end, load<u32>(configuration, RSS_TUNNEL_TYPES));
 }
 
 /** The same with the queue in bits 48 and above. */
 @inline export function rssResult(configuration: usize, at: usize, end: usize): u64 {
-  const hash = rss_hash(configuration, at, end);
+  const hash = packetHash(configuration, at, end);
   const entry = <usize>(<u32>hash & load<u32>(configuration, RSS_MASK));
   const queue = hash == 0
     ? load<u32>(configuration, RSS_UNCLASSIFIED)
@@ -108,9 +108,9 @@ function ipv4Hash(configuration: usize, at: usize, end: usize, tunnels: u32): u6
     }
     if (transport + 4 <= end) {
       if (protocol == IPPROTO_TCP && (types & HASH_TCPV4) != 0)
-        return result(foldWords(table, at + 12, at + 20) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 2);
+        return result(fold8(table, at + 12) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 2);
       if (protocol == IPPROTO_UDP && (types & HASH_UDPV4) != 0)
-        return result(foldWords(table, at + 12, at + 20) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 3);
+        return result(fold8(table, at + 12) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport), 3);
     }
   }
   return (types & HASH_IPV4) != 0 ? result(foldWords(table, at + 12, at + 20), 1) : 0;
