@@ -91,3 +91,23 @@ describe('sluice mem', () => {
     expect(sluice('run', 'bpf/objects/mem/moves.bpf.o:put', '--data-in', packet, '--target', 'linux').status).toBe(4);
   });
 });
+
+describe('sluice verify --policy', () => {
+  it('says what a load under the policy would, without one', () => {
+    const moves = 'bpf/objects/mem/moves.bpf.o';
+    const all = sluice('verify', moves, '--policy', 'all', '--json');
+    expect(all.status).toBe(0);
+    const { programs, policies } = JSON.parse(all.stdout);
+    expect(programs.map(({ verdict }: { verdict: string }) => verdict)).toEqual(['accept', 'accept', 'accept']);
+    expect(policies.map(({ policy, verdict }: Record<string, string>) => [policy, verdict])).toEqual([
+      ['global', 'accept'],
+      ['dynamic', 'accept'],
+      ['per-field', 'accept'],
+      ['per-map', 'reject'],
+    ]);
+    const one = sluice('verify', moves, '--policy', 'per-map');
+    expect(one.status).toBe(1);
+    expect(one.stdout).toMatch(/policy per-map: reject: .*m1\.object can hold objects of one allocator only/);
+    expect(sluice('verify', `${moves}:take`, '--policy', 'per-map').status).toBe(0);
+  });
+});

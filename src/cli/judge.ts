@@ -10,6 +10,7 @@ import { kernelSymbols } from '../linux/kernel-symbols.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { Diagnostic } from '../verifier/diagnostic.ts';
 import { explained } from '../verifier/explanation/explanation.ts';
+import type { Ownership } from '../verifier/ownership.ts';
 import { type VerifyInput, type VerifyOptions, type VerifyStats, verify } from '../verifier/verify.ts';
 
 export interface ProgramVerdict {
@@ -27,13 +28,14 @@ export interface ProgramVerdict {
 
 /**
  * Judges as Linux 6.18 does for a loader with all capabilities that binds the program to its device. CO-RE and kernel types are those of `options.vmlinux`, or else this
- * kernel's where it shows them.
+ * kernel's where it shows them. @param owns is told what the program does with objects, once it is judged.
  */
 export function judge(
   object: ObjectSpec,
   program: ProgramSpec,
   options: VerifyOptions = {},
   explain = false,
+  owns?: (ownership: Ownership | undefined) => void,
 ): ProgramVerdict {
   const names = { object: object.name, program: program.name };
   const unjudged = (feature: string): ProgramVerdict => ({
@@ -65,8 +67,9 @@ export function judge(
   // A kernel that is not this one has symbols that nobody knows here.
   const symbols = options.vmlinux === undefined && vmlinux !== undefined ? { symbolAddress, lacksHelper } : {};
   const asked = { cpus: cpus(), ...symbols, ...options, vmlinux };
-  const { verdict, diagnostics, feature, stats, contextFields } = verify(input, asked);
+  const { verdict, diagnostics, feature, stats, contextFields, ownership } = verify(input, asked);
   const time_us = Math.round((performance.now() - start) * 1000);
+  owns?.(ownership);
   const said =
     verdict === 'reject' && explain
       ? diagnostics.map((each) => explained(input, each, stats.insns, asked))

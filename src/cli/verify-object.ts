@@ -3,6 +3,8 @@ import { InputError, SluiceError } from '../errors.ts';
 import { btfFile } from '../linux/btf-vmlinux.ts';
 import type { ObjectChanges } from '../object/changes.ts';
 import type { LineInfo } from '../object/spec.ts';
+import { type JudgedOwnership, policyProblem } from '../runtime/allocators/object-verdict.ts';
+import type { PolicyName } from '../runtime/allocators/policy.ts';
 import { KernelLog } from '../verifier/explanation/kernel-log.ts';
 import type { Replaced } from '../verifier/program/extension.ts';
 import { judge, type ProgramVerdict } from './judge.ts';
@@ -13,8 +15,17 @@ export interface ObjectVerdicts {
   /** As the caller named it: a file, or file:program. */
   readonly selector: string;
   readonly programs: readonly JudgedProgram[];
+  /** What policies of allocators say of the programs that the verifier accepts, together; where that was asked for. */
+  readonly policies?: readonly PolicyVerdict[];
   /** Why the file could not be read as an object; then there are no programs. */
   readonly error?: { readonly code: string; readonly message: string };
+}
+
+export interface PolicyVerdict {
+  readonly policy: PolicyName;
+  readonly verdict: 'accept' | 'reject';
+  /** What meets where, and what to do. */
+  readonly problem?: string;
 }
 
 export interface JudgedProgram {
@@ -36,20 +47,33 @@ export interface JudgeRequest {
   /** OBJ:PROGRAM that programs of type ext replace a function of. */
   readonly replaces?: string;
   readonly changes?: ObjectChanges;
+  /** Policies to ask, and whether allocators that are alike may be made one. */
+  readonly policies?: readonly PolicyName[];
+  readonly merge?: boolean;
 }
 
 /** Never throws for what is in a file; what is wrong with Sluice is thrown. */
-export function judgeObject({ selector, logLevel, btf, replaces, changes }: JudgeRequest): ObjectVerdicts {
+export function judgeObject({
+  selector,
+  logLevel,
+  btf,
+  replaces,
+  changes,
+  policies,
+  merge,
+}: JudgeRequest): ObjectVerdicts {
   try {
     const vmlinux = btf === undefined ? undefined : btfFile(btf);
     const { object, programs } = select(selector, changes);
     const replaced = replaces === undefined ? undefined : replacedProgram(replaces);
+    const owned: JudgedOwnership[] = [];
     return {
       selector,
       programs: programs.map((program) => {
         const log = logLevel === undefined ? undefined : new KernelLog(logLevel & 3);
         const asked = { vmlinux, replaces: replaced };
-        const verdict = judge(object, program, { ...asked, ...(log === undefined ? {} : { observer: log }) }, true);
+        const observed = { ...asked, ...(log === undefined ? {} : { observer: log }) };
+        const verdict = judge(object, program, observed, true, (ownership) => owned.push({ program, ownership }));
         const explanation = verdict.diagnostics.flatMap((each) => describeDiagnostic(each, program));
         return {
           verdict,
@@ -58,6 +82,14 @@ export function judgeObject({ selector, logLevel, btf, replaces, changes }: Judg
           ...(log === undefined ? {} : { log: log.finish(verdict, (logLevel! & 4) !== 0 ? verdict.stats : undefined) }),
         };
       }),
+      ...(policies === undefined
+        ? {}
+        : {
+            policies: policies.map((policy): PolicyVerdict => {
+              const problem = policyProblem(object, owned, policy, merge)?.message;
+              return problem === undefined ? { policy, verdict: 'accept' } : { policy, verdict: 'reject', problem };
+            }),
+          }),
     };
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code === 'SLUICE_INTERNAL') throw error;

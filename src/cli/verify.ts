@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { version } from '../abi/stability/version.ts';
+import { type PolicyName, policyNames } from '../runtime/allocators/policy.ts';
 import { exitCode, UsageError } from './exit.ts';
 import type { ProgramVerdict } from './judge.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
@@ -35,6 +36,8 @@ interface VerifyOptions extends ChangeOptions {
   readonly witness?: string;
   readonly witnessBudget?: number;
   readonly replay?: boolean;
+  readonly policy?: PolicyName | 'all';
+  readonly merge?: boolean;
 }
 
 export const verifyVerb: Verb = (program, finish) => {
@@ -64,6 +67,12 @@ export const verifyVerb: Verb = (program, finish) => {
       'time to search for such an input for each refused program; 0: none (default: 1000 with text for up to 4 refused programs)',
       integerOption(0, 3_600_000),
     )
+    .option(
+      '--policy <policy>',
+      `${policyNames.join(', ')}, all: whether an object’s programs may live together under that policy of allocators (docs/allocators.md)`,
+      choiceOption([...policyNames, 'all']),
+    )
+    .option('--merge', 'with --policy: allocators that are alike are made one where they meet')
     .option('--replay', 'run that input step by step beside what the verifier knew');
   addObjectChanges(command);
   command.action((selectors: string[], options: VerifyOptions) => {
@@ -80,6 +89,9 @@ export const verifyVerb: Verb = (program, finish) => {
           ...(options.btf === undefined ? {} : { btf: options.btf }),
           ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
           ...(changes === undefined ? {} : { changes }),
+          ...(options.policy === undefined
+            ? {}
+            : { policies: options.policy === 'all' ? policyNames : [options.policy], merge: options.merge === true }),
         })),
         options.jobs,
         ({ selector }) => {
@@ -94,10 +106,11 @@ export const verifyVerb: Verb = (program, finish) => {
       else if (format === 'json') output.document(jsonDocument(results, verdicts, witnesses));
       else if (format === 'kernel') printLogs(output, results);
       else printText(output, results, verdicts, witnesses);
+      if (format === 'text') printPolicies(output, results);
       for (const [judged, found] of witnesses) await replayOrSave(results, judged, found, options, output);
       for (const { error } of results) if (error !== undefined) output.note(`sluice: ${error.message}`);
       if (results.some(({ error }) => error !== undefined)) return exitCode.input;
-      if (count(verdicts, 'reject') > 0) return exitCode.no;
+      if (count(verdicts, 'reject') > 0 || isRefusedByPolicy(results)) return exitCode.no;
       return count(verdicts, 'unsupported') > 0 ? exitCode.missing : exitCode.yes;
     });
   });
@@ -159,7 +172,28 @@ function jsonDocument(
   const errors = results.flatMap(({ selector, error }) =>
     error === undefined ? [] : [{ object: selector, ...error }],
   );
-  return { schema: 'sluice.verify/1', programs, ...(errors.length > 0 ? { errors } : {}) };
+  const policies = results.flatMap(({ selector, policies: asked = [] }) =>
+    asked.map((each) => ({ object: selector, ...each })),
+  );
+  return {
+    schema: 'sluice.verify/1',
+    programs,
+    ...(errors.length > 0 ? { errors } : {}),
+    ...(policies.length > 0 ? { policies } : {}),
+  };
+}
+
+/** With one policy its verdict counts; with all of them one that accepts is enough. */
+function isRefusedByPolicy(results: readonly ObjectVerdicts[]): boolean {
+  return results.some(
+    ({ policies = [] }) => policies.length > 0 && policies.every(({ verdict }) => verdict === 'reject'),
+  );
+}
+
+function printPolicies(output: Output, results: readonly ObjectVerdicts[]): void {
+  for (const { selector, policies = [] } of results)
+    for (const { policy, verdict, problem } of policies)
+      output.line(`${selector}, policy ${policy}: ${verdict}${problem === undefined ? '' : `: ${problem}`}`);
 }
 
 /** One log as it is; several with veristat's headings. */
