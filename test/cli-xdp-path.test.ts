@@ -92,7 +92,10 @@ describe('xdp path', () => {
       'vlan',
     ]);
     // A capture with traits is where the next path goes on.
-    const next = sluice('xdp', 'path', `${way}:receive`, '--pcap', 'out.pcapng', '--json');
+    const next = sluice(
+      ...['xdp', 'path', `${way}:steer`, `${way}:receive`, '--pcap', 'out.pcapng', '--json'],
+      ...['--goes-on', 'steer=XDP_PASS,tx,31'],
+    );
     expect(JSON.parse(next.stdout).packets[4]).toMatchObject({ skb: { mark: 5, hash: 0x1005 } });
   });
 

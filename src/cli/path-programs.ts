@@ -25,6 +25,8 @@ export interface PathProgramsOptions {
   readonly ingress: readonly string[];
   readonly others: ReadonlyMap<number, readonly string[]>;
   readonly elements: readonly ElementOption[];
+  /** Verdicts of XDP after which the next program of a chain runs, by the name of the program; default: XDP_PASS, and 31. */
+  readonly goesOn: ReadonlyMap<string, readonly number[]>;
   readonly maps: MapInput;
   readonly changes: ObjectChanges;
   readonly runtime: RuntimeOptions;
@@ -57,6 +59,9 @@ export async function loadPath(options: PathProgramsOptions): Promise<PathProgra
   const ingress = chosen(options.ingress);
   const others = [...options.others].map(([index, selectors]) => [index, chosen(selectors)] as const);
   const selections = [...ingress, ...others.flatMap(([, each]) => each)];
+  for (const name of options.goesOn.keys())
+    if (!selections.some(({ programs }) => programs.some((program) => program.name === name)))
+      throw new UsageError(`--goes-on ${name}: no program of that name is on the path`);
   const runtime = new Runtime(options.runtime);
   const objects = new Map<string, UserObject>();
   const close = () => {
@@ -80,7 +85,11 @@ export async function loadPath(options: PathProgramsOptions): Promise<PathProgra
       );
       const of = (place: 'xdp' | 'tc') =>
         all.filter(({ spec }) => placeOf(spec) === place).map(({ program }) => program);
-      return { xdp: of('xdp'), tc: of('tc') };
+      const link = (program: UserProgram) => {
+        const goesOn = options.goesOn.get(program.name);
+        return goesOn === undefined ? program : { program, goesOn };
+      };
+      return { xdp: of('xdp').map(link), tc: of('tc') };
     };
     return {
       ingress: programsOf(ingress),

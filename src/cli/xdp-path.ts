@@ -1,5 +1,6 @@
 /** `sluice xdp path OBJ…`: packets of a capture along their whole way, in user space: XDP, redirects, sk_buffs, tc. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { xdpAction } from '../abi/programs/xdp.ts';
 import type { InputError } from '../errors.ts';
 import { describeWay, isProgramStep, type PathPacket, type PathSource, runPath } from '../index.ts';
 import { concat } from '../net/bytes.ts';
@@ -31,6 +32,7 @@ interface PathCommandOptions extends ChangeOptions, HintsOptions, SurroundingsOp
   readonly queue: number;
   readonly at?: ReadonlyMap<number, readonly string[]>;
   readonly element?: readonly ElementOption[];
+  readonly goesOn?: ReadonlyMap<string, readonly number[]>;
   readonly gro?: boolean;
   readonly carryHints?: boolean;
   readonly engine: 'jit' | 'interpreter';
@@ -65,6 +67,11 @@ export function addPathCommand(xdp: Command, finish: Finish): void {
       'element of a devmap (interface), cpumap (length of the queue) or xskmap (queue), with the program that runs there; several times',
       elementOption,
     )
+    .option(
+      '--goes-on <program=verdict,…>',
+      'verdicts after which the next XDP program of a chain runs, as names or numbers from 0 to 31 (default PASS,31); several times',
+      goesOnOption,
+    )
     .option('--gro', 'segments of one TCP flow become one packet before tc')
     .option('--carry-hints', 'what the driver knows goes along with redirects, as if a program had stored it')
     .option('--engine <engine>', 'jit, interpreter', choiceOption(['jit', 'interpreter']), 'jit')
@@ -91,6 +98,7 @@ async function follow(selectors: readonly string[], options: PathCommandOptions,
     ingress: selectors,
     others: options.at ?? new Map(),
     elements: options.element ?? [],
+    goesOn: options.goesOn ?? new Map(),
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
     changes: changesOf(options) ?? {},
     runtime: { ...surroundingsOf(options, false), seed: BigInt(options.seed) },
@@ -269,6 +277,17 @@ function atOption(text: string, before: ReadonlyMap<number, readonly string[]> =
   if (index === undefined || selector === undefined || Number(index) === 0)
     throw new InvalidArgumentError('must be an interface, =, and a program: 3=prog.bpf.o:tc_in.');
   return new Map([...before, [Number(index), [...(before.get(Number(index)) ?? []), selector]]]);
+}
+
+function goesOnOption(text: string, before: ReadonlyMap<string, readonly number[]> = new Map()) {
+  const [, program, list] = /^(\w+)=([\w,]+)$/.exec(text) ?? [];
+  const verdicts = (list ?? '').split(',').map((word) => {
+    const name = word.toLowerCase().replace(/^xdp_/, '');
+    return name in xdpAction ? xdpAction[name as keyof typeof xdpAction] : /^\d+$/.test(name) ? Number(name) : -1; // as just asked
+  });
+  if (program === undefined || verdicts.some((verdict) => verdict < 0 || verdict > 31))
+    throw new InvalidArgumentError('must be a program, =, and verdicts: steer=PASS,TX,31.');
+  return new Map([...before, [program, verdicts]]);
 }
 
 function elementOption(text: string, before: readonly ElementOption[] = []): ElementOption[] {

@@ -1,10 +1,11 @@
 /** A packet's way as one line. */
 import { isProgramStep, type PathPacket, type ProgramStep, type WayStep } from './packet.ts';
 
-/** `eth 1 give_id PASS > devmap[0] eth 4 > leave PASS > sent 4`: programs with their verdicts, redirects, interfaces, the end. */
+/** `xdp stamp: PASS > xdp steer: REDIRECT > devmap[0] to 4 > devmap leave: PASS > sent by 4`: programs with their verdicts, redirects, interfaces, the end. */
 export function describeWay(packet: PathPacket): string {
   const parts = packet.steps.map(describeStep);
-  return [...parts, describeEnd(packet)].join(' > ');
+  // What was sent says where to as its last step.
+  return (packet.end === 'sent' ? parts : [...parts, describeEnd(packet)]).join(' > ');
 }
 
 function describeStep(step: ProgramStep | WayStep): string {
@@ -32,8 +33,6 @@ function describeEnd({ end, interface: at, queue, mergedInto, reason }: PathPack
   switch (end) {
     case 'passed':
       return `reader of ${at}`;
-    case 'sent':
-      return 'gone';
     case 'socket':
       return `socket of queue ${queue}`;
     case 'merged':
