@@ -26,6 +26,8 @@ const LOOP = 'loop';
 /** Rounds of a run, and operations of a round. */
 const ROUNDS = 512;
 const OPERATIONS = ROUNDS * 8;
+/** Measurements of a round: of many short ones some are not interrupted. */
+const SLICES = 10;
 /** What cannot be told from nothing, ns an operation. */
 const FLOOR = 0.1;
 
@@ -75,6 +77,7 @@ function measure(sides: readonly Side[], name: string, options: MetadataBenchOpt
     sides.map(({ object }) => timedRuns(object, name)),
     options.rounds,
     options.targetMs,
+    SLICES,
   );
 }
 
