@@ -6,12 +6,14 @@ import { readCapture } from '../../net/capture.ts';
 import { ethernet } from '../../net/ethernet.ts';
 import { ipv4 } from '../../net/ipv4.ts';
 import { packet } from '../../net/packet.ts';
+import { tcp } from '../../net/tcp.ts';
 import { udp } from '../../net/udp.ts';
 import * as layout from '../../plane/layout/steering.ts';
 import { Runtime } from '../../runtime/runtime.ts';
 import { ringRefusal } from '../io-uring-features.ts';
 import { NetworkNamespace } from '../netns.ts';
 import { PacketSocket } from '../packet-socket.ts';
+import { setSocketOption } from '../sockets.ts';
 import { openTunQueues, tunRefusal } from '../tun.ts';
 import { TapSteering, type TapSteeringOptions } from './index.ts';
 import { type SteeredBatch, toFunction } from './sink-callback.ts';
@@ -20,6 +22,8 @@ import { toTaps } from './sink-tap.ts';
 
 const missing = tunRefusal() ?? ringRefusal();
 const QUEUES = 4;
+const SOL_PACKET = 263;
+const PACKET_VNET_HDR = 15;
 const name = `sls${process.pid}`;
 
 /** A frame that tells its number by its source port. */
@@ -205,6 +209,55 @@ describe.skipIf(missing !== undefined)(
         [10, 0],
         [10, 0],
       ]);
+    });
+
+    it.each([
+      ['are handed over whole, and their header says so', ['csum', 'tso4'] as const, [20_054], 1000],
+      ['are cut into segments where nobody takes them', [] as const, Array.from({ length: 20 }, () => 1054), 0],
+    ])('packets of TCP that the stack leaves to segment %s', async (_, offloads, lengths, gsoSize) => {
+      const got: { length: number; header: DataView }[] = [];
+      const device = open({
+        queues: 1,
+        offloads,
+        sink: toFunction((batch) => {
+          for (const { data, header } of batch)
+            got.push({ length: data.length, header: new DataView(Uint8Array.from(header).buffer) });
+        }),
+      });
+      const socket = namespace.run(() => new PacketSocket(name));
+      setSocketOption(socket.fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+      const segments = packet(
+        ethernet(),
+        ipv4({ src: '192.0.2.1', dst: '198.51.100.2' }),
+        tcp({ srcPort: 7, dstPort: 9, flags: ['ack'] }),
+        new Uint8Array(20_000),
+      );
+      // struct virtio_net_hdr: NEEDS_CSUM, TCPV4, 54 bytes of headers, segments of 1000, checksum of TCP.
+      const header = new DataView(new ArrayBuffer(10));
+      header.setUint8(0, 1);
+      header.setUint8(1, 1);
+      for (const [at, value] of [
+        [2, 54],
+        [4, 1000],
+        [6, 34],
+        [8, 16],
+      ] as const)
+        header.setUint16(at, value, true);
+      const stop = new AbortController();
+      const serving = device.serve({ signal: stop.signal });
+      socket.send(Buffer.concat([new Uint8Array(header.buffer), segments]));
+      while (device.counters().packets < lengths.length) await new Promise((resolve) => setTimeout(resolve, 2));
+      stop.abort();
+      await serving;
+      socket.close();
+      expect(got.map(({ length }) => length)).toEqual(lengths);
+      const first = got[0]!.header;
+      expect([first.getUint8(0) & 1, first.getUint8(1), first.getUint16(4, true)]).toEqual(
+        gsoSize === 0 ? [0, 0, 0] : [1, 1, gsoSize],
+      );
+      if (gsoSize !== 0) expect([first.getUint16(6, true), first.getUint16(8, true)]).toEqual([34, 16]);
+      // Port 7 is hashed to 7000 by the engine, which leaves the rest as it is.
+      expect([first.getUint32(12, true), first.getUint16(16, true)]).toEqual([7000, 3]);
     });
 
     it('where the kernel steers, each queue of the device is one of ours', async () => {
