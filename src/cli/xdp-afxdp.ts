@@ -33,7 +33,9 @@ export class AfXdpSession implements LiveSession {
 
   static async start(object: ObjectSpec, program: ProgramSpec, options: AfXdpSessionOptions): Promise<AfXdpSession> {
     const loaded = await loadFilled(
-      new Runtime(options.metadata === undefined ? {} : { metadata: options.metadata }),
+      new Runtime({
+        metadata: { ...options.metadata, ...(options.registry === undefined ? {} : { registry: options.registry }) },
+      }),
       object,
       program,
       options,

@@ -76,6 +76,7 @@ export class KernelSession implements LiveSession {
     const loaded = loadLinux(counting, {
       programs: withTailCallTargets(object, program),
       ...this.#options.pins,
+      ...(this.#options.registry === undefined ? {} : { traits: this.#options.registry }),
       ...(this.#options.hints ? { device: this.#options.interfaceName } : {}),
     });
     try {

@@ -2,6 +2,7 @@
 import type { LiveFrame } from '../linux/live-frame.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
+import type { TraitRegistry } from '../traits/registry.ts';
 import type { MapInput } from './map-input.ts';
 
 export interface LiveSession {
@@ -33,6 +34,8 @@ export interface SessionOptions {
   readonly count: number;
   /** The driver's hash, VLAN tag and time are there for the program. */
   readonly hints: boolean;
+  /** Names of packets' traits; by default a registry of the session's own. */
+  readonly registry?: TraitRegistry;
   /** Sees frames after the program. */
   readonly each: ((frame: LiveFrame) => void) | undefined;
 }

@@ -23,6 +23,7 @@ import { addHints, hintsOf } from './hints-option.ts';
 import { fillMaps, readMapInput } from './map-input.ts';
 import { choiceOption, integerOption, secondsOption } from './options.ts';
 import type { Output } from './output.ts';
+import { addRegistry, type RegistryOptions, readRegistryFile } from './registry-option.ts';
 import { readJson, select } from './selector.ts';
 import { withTailCallTargets } from './subjects.ts';
 import { metadataOption } from './surroundings.ts';
@@ -32,7 +33,7 @@ import { TracedInterface } from './trace-live.ts';
 import { Telling, type TellingOptions } from './trace-telling.ts';
 import type { Finish } from './verb.ts';
 
-export interface TraceOptions extends TellingOptions {
+export interface TraceOptions extends TellingOptions, RegistryOptions {
   readonly pcap?: string;
   readonly if?: string;
   readonly at?: readonly { readonly index: number; readonly selector: string }[];
@@ -86,6 +87,7 @@ export function addTrace(parent: Command, finish: Finish): void {
     .option('--unverified', 'runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.xdp-trace/1)');
   addHints(command);
+  addRegistry(command);
   command.action((selectors: string[], options: TraceOptions) =>
     finish(options.json === true, (output) => trace(selectors, options, output)),
   );
@@ -95,7 +97,10 @@ async function trace(selectors: readonly string[], options: TraceOptions, output
   if ((options.pcap === undefined) === (options.if === undefined))
     throw new UsageError('give --pcap FILE or --if NAME: where the packets come from');
   const runtime = new Runtime({
-    ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+    metadata: {
+      ...options.metadata,
+      ...(options.registry === undefined ? {} : { registry: readRegistryFile(options.registry) }),
+    },
     ...(options.network === undefined ? {} : { network: networkFromJson(readJson(options.network), options.network) }),
   });
   const objects: UserObject[] = [];

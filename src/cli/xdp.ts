@@ -21,6 +21,7 @@ import { fillMaps, readMapInput } from './map-input.ts';
 import { addObjectChanges, type ChangeOptions, changesOf } from './object-changes.ts';
 import { choiceOption, integerOption, secondsOption } from './options.ts';
 import { type Output, table } from './output.ts';
+import { addRegistry, type RegistryOptions, readRegistryFile } from './registry-option.ts';
 import { selectOne } from './selector.ts';
 import { metadataOption } from './surroundings.ts';
 import type { Verb } from './verb.ts';
@@ -32,7 +33,7 @@ import { addTrace } from './xdp-trace.ts';
 
 const modes = ['kernel', 'generic', 'native', 'afxdp'] as const;
 
-interface AttachOptions extends ChangeOptions {
+interface AttachOptions extends ChangeOptions, RegistryOptions {
   readonly if: string;
   readonly mode: (typeof modes)[number];
   readonly engine: 'jit' | 'interpreter';
@@ -100,6 +101,7 @@ export const xdpVerb: Verb = (program, finish) => {
     .option('--unverified', 'with afxdp: runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.xdp/1)');
   addObjectChanges(attachCommand);
+  addRegistry(attachCommand);
   attachCommand.action((selector: string, options: AttachOptions) =>
     finish(options.json === true, (output) => attach(selector, options, output)),
   );
@@ -114,6 +116,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
   const sessionOptions: SessionOptions = {
     interfaceName: options.if,
     hints: options.hints === true,
+    ...(options.registry === undefined ? {} : { registry: readRegistryFile(options.registry) }),
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
     pins: options.pinPath === undefined ? {} : { pinFolder: options.pinPath },
     count: options.count ?? Number.POSITIVE_INFINITY,

@@ -96,7 +96,7 @@ export class AfXdpAttachment {
           ...(options.frames === undefined ? {} : { frames: options.frames }),
         });
       }
-      const { program: redirecting, object } = redirectingProgram(sockets, ifindex, options);
+      const { program: redirecting, object } = redirectingProgram(runtime, sockets, ifindex, options);
       this.ingress = object;
       this.#program = redirecting;
       undo.push(() => (object ?? redirecting).close());
@@ -207,6 +207,7 @@ function receiveQueues(name: string): number {
 
 /** What is attached; `object` where it is one of an object. */
 function redirectingProgram(
+  runtime: Runtime,
   sockets: readonly AfXdpSocket[],
   ifindex: number,
   { ingress, metadata, hints = false }: AfXdpAttachOptions,
@@ -222,7 +223,8 @@ function redirectingProgram(
   const name = ingress?.program ?? 'to_socket';
   const spec = withSockets(given, name, { queues: sockets.length, seal, hints });
   const programs = [name, ...tailCallTargets(given)];
-  const object = loadLinux(spec, { programs, ...(hints ? { device: ifindex } : {}) });
+  // Names of traits mean there what they mean here.
+  const object = loadLinux(spec, { programs, traits: runtime.traits, ...(hints ? { device: ifindex } : {}) });
   try {
     for (const map of Object.values(object.maps)) if (map.type === 'xskmap') connect(map, sockets);
     ingress?.prepare?.(object);
