@@ -34,6 +34,7 @@ describe.skipIf(built !== undefined)(`sluice xdp trace${built === undefined ? ''
   let folder: string;
   let capture: string;
   let rules: string;
+  let targets: string;
 
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'sluice-trace-'));
@@ -56,13 +57,10 @@ describe.skipIf(built !== undefined)(`sluice xdp trace${built === undefined ? ''
             { rule: 16, action: 1 },
           ],
         ],
-        group: [
-          [0, 2],
-          [1, 3],
-        ],
-        devices: [[0, 2]],
       }),
     );
+    targets = join(folder, 'targets.json');
+    writeFileSync(targets, '{"group": [[0, 2], [1, 3]], "devices": [[0, 2]]}');
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -109,6 +107,14 @@ describe.skipIf(built !== undefined)(`sluice xdp trace${built === undefined ? ''
       status: 2,
       stderr: expect.stringContaining('no such trait'),
     });
+    expect(trace(`${objects}/xdp_firewall.bpf.o`, '--maps', targets, '--pcap', capture)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('no map group'),
+    });
+    expect(trace(...firewall(), '--duration', '1')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--duration has no meaning with --pcap'),
+    });
   });
 
   it('compares flows and values', () => {
@@ -154,7 +160,7 @@ describe.skipIf(built !== undefined)(`sluice xdp trace${built === undefined ? ''
         '--at',
         `4=${objects}/metadata/packet_id.bpf.o:mark_id`,
       ],
-      ...['--pcap', capture, '--maps', rules, '--network', network, '--engine', engine, '--json'],
+      ...['--pcap', capture, '--maps', targets, '--network', network, '--engine', engine, '--json'],
     );
     const document = JSON.parse(stdout);
     expect(document).toMatchObject({ schema: 'sluice.xdp-trace/1', packets: 6 });

@@ -1,6 +1,7 @@
 /** `sluice xdp trace OBJ…`: each packet gets a number, and one line says which programs it met, where it was sent and where it ended. */
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
+import { InputError } from '../errors.ts';
 import {
   type ChainLink,
   type InterfacePrograms,
@@ -96,6 +97,11 @@ export function addTrace(parent: Command, finish: Finish): void {
 async function trace(selectors: readonly string[], options: TraceOptions, output: Output) {
   if ((options.pcap === undefined) === (options.if === undefined))
     throw new UsageError('give --pcap FILE or --if NAME: where the packets come from');
+  const [source, others] =
+    options.pcap === undefined ? (['--if', onlyCaptured] as const) : (['--pcap', onlyLive] as const);
+  const wrong = others.find((name) => options[name] !== undefined);
+  if (wrong !== undefined)
+    throw new UsageError(`--${wrong === 'ingressMaps' ? 'ingress-maps' : wrong} has no meaning with ${source}`);
   const runtime = new Runtime({
     metadata: {
       ...options.metadata,
@@ -108,6 +114,7 @@ async function trace(selectors: readonly string[], options: TraceOptions, output
   try {
     const chain = await chainOf(runtime, selectors, options, objects);
     const interfaces = await elsewhere(runtime, options, objects);
+    if (options.maps !== undefined) checkMaps(options.maps, objects);
     const names: TraceNames = {
       interface: (index) =>
         options.name?.get(index) ?? (live === undefined ? undefined : interfaceName(index)) ?? `if${index}`,
@@ -132,6 +139,18 @@ async function trace(selectors: readonly string[], options: TraceOptions, output
     await live?.close();
     for (const object of objects) object.close();
   }
+}
+
+/** Options of one source alone. */
+const onlyCaptured = ['hints', 'device'] as const;
+const onlyLive = ['ingress', 'ingressMaps', 'duration'] as const;
+
+/** Every map of the file is somebody's. */
+function checkMaps(path: string, objects: readonly UserObject[]): void {
+  const known = new Set(objects.flatMap(({ maps }) => Object.keys(maps)));
+  const stray = Object.keys(readMapInput(path)).find((name) => !known.has(name));
+  if (stray !== undefined)
+    throw new InputError('SLUICE_NO_MAP', `no map ${stray}; there are ${[...known].join(', ')}`, { input: path });
 }
 
 /** Packets with what they were at the beginning. */
