@@ -133,7 +133,9 @@ class Life {
       case 'prefill': {
         const all = model.loads.flatMap(({ programs }) => programs);
         const wanted = all.filter(({ name }) => name === each.program);
-        const program = at(wanted.length > 0 ? wanted : all, each.which);
+        // What is set apart is worth most where there is a quota.
+        const limited = wanted.filter(({ from }) => each.op === 'prefill' && from !== undefined && from.quota !== 0);
+        const program = at([limited, wanted, all].find((some) => some.length > 0) ?? [], each.which);
         if (program === undefined) return;
         if (each.op === 'prefill') {
           this.#run(program, 0, 0, id * 8, each.count);
@@ -141,7 +143,15 @@ class Life {
         }
         for (let i = 0; i <= each.times; i++) {
           if (each.ready) this.#prepare(program, each.a, each.b, id * 8 + i);
+          // A second reference to what goes into a list, which is refused there.
+          const share =
+            each.ready &&
+            program.name === 'push' &&
+            all.find((other) => other.name === 'share' && other.load.maps === program.load.maps);
+          const next = (each.a + 1) % SLOTS;
+          if (share) this.#run(share, each.a, next, id * 8, 0);
           this.#run(program, each.a, each.b, id * 8 + 4 + i, 0);
+          if (share) this.#run(program, next, each.b, id * 8, 0);
         }
         return;
       }
