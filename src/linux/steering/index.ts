@@ -188,8 +188,20 @@ export class TapSteering {
         if (!block.isReady(queue)) continue;
         this.#awaited[queue] = false;
       }
-      this.sink.deliver(queue);
+      this.#hand(queue);
       if (block.waiting(queue) > 0) this.#left(queue);
+    }
+  }
+
+  /** A sink that writes by the ring may find its queue full of requests that the kernel has not been told of. */
+  #hand(queue: number): void {
+    const block = this.#block;
+    this.sink.deliver(queue);
+    while (block.waiting(queue) > 0 && block.staged > 0) {
+      const { staged } = block;
+      this.#enter();
+      if (block.staged >= staged) return;
+      this.sink.deliver(queue);
     }
   }
 
@@ -237,7 +249,7 @@ export class TapSteering {
         plane.tap_sort(address, packets);
       }
       for (let queue = 0; queue < this.#queues; queue++) {
-        if (block.waiting(queue) > 0 && !this.#failed) this.sink.deliver(queue);
+        if (block.waiting(queue) > 0 && !this.#failed) this.#hand(queue);
         if (block.waiting(queue) > 0) block.release(queue, block.waiting(queue), true);
       }
       if (plane.tap_live(address) === 0) return;

@@ -198,6 +198,16 @@ describe.skipIf(missing !== undefined)(
       }
     });
 
+    it('writes more at once than its ring takes', async () => {
+      const device = open({ sink: toTaps(`slo${process.pid}`), buffers: 4096, queues: 1 });
+      namespace.ip('link', 'set', name, 'txqueuelen', '4096');
+      const socket = namespace.run(() => new PacketSocket(name));
+      for (let i = 0; i < 3500; i++) socket.send(frame(1));
+      await device.serve({ count: 3500 });
+      socket.close();
+      expect(device.counters().queues[0]).toMatchObject({ packets: 3500, dropped: 0, waiting: 0 });
+    });
+
     it('counts writes that fail as dropped', async () => {
       const to = `slo${process.pid}`;
       const device = open({ sink: toTaps(to) });
