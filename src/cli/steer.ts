@@ -1,4 +1,8 @@
 /** `sluice steer …`: queues for packets by receive-side scaling or by programs, with the hash reported. */
+import { addSteerCompare } from './steer-compare.ts';
+import { addSteerExplain } from './steer-explain.ts';
+import { addSteerHistogram } from './steer-histogram.ts';
+import { addSteerKey } from './steer-key.ts';
 import { addSteerRun } from './steer-run.ts';
 import type { Verb } from './verb.ts';
 
@@ -7,4 +11,8 @@ export const steerVerb: Verb = (program, finish) => {
     .command('steer')
     .description('queues for packets by receive-side scaling or by programs, with the hash reported');
   addSteerRun(steer, finish);
+  addSteerCompare(steer, finish);
+  addSteerExplain(steer, finish);
+  addSteerHistogram(steer, finish);
+  addSteerKey(steer, finish);
 };
