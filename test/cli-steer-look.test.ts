@@ -1,0 +1,97 @@
+// `sluice steer compare`, `explain`, `histogram` and `key`, as a user runs them; what they say is held against the reference.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { explainSteering } from '../src/hooks/steering/explanation.ts';
+import { bpfRefusal } from '../src/linux/features.ts';
+import { generateCapture } from '../src/net/generator.ts';
+import { type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
+
+const missing = existsSync('dist/cli/main.js') ? undefined : 'not built: npm run build';
+const folder = mkdtempSync(join(tmpdir(), 'sluice-steer-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function steer(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync('node', ['bin/sluice.js', 'steer', ...args], { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+it('explains hash and queue of every packet as the reference computes them', () => {
+  const configuration: RssConfiguration = {
+    hashTypes: 0x1ff,
+    tunnelTypes: 0x1ff,
+    table: [4, 9, 2, 7],
+    unclassifiedQueue: 11,
+    key: verificationKey,
+  };
+  for (const { data } of generateCapture({ seed: 6, count: 600, traffic: 'steering' })) {
+    const { hash, report, queue } = rss(data, configuration);
+    const explained = explainSteering(data, configuration, 3);
+    expect(explained).toMatchObject({ hash, report, entry: queue, queue: queue % 3 });
+    expect(explained.steps.reduce((sum, { adds }) => (sum ^ adds) >>> 0, 0)).toBe(hash);
+    for (const { inPacket, bytes } of explained.steps) expect(data.subarray(inPacket, inPacket + 2)).toEqual(bytes);
+  }
+});
+
+describe.skipIf(missing !== undefined)(
+  `on the command line${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  () => {
+    it('all ways agree', () => {
+      const { status, stdout } = steer('compare', '--count', '400', '--queues', '3', '--json');
+      expect(status).toBe(0);
+      const { schema, ways, agree, reports } = JSON.parse(stdout);
+      expect({ schema, agree }).toEqual({ schema: 'sluice.steer-compare/1', agree: true });
+      expect(ways).toHaveLength(bpfRefusal() === undefined ? 7 : 6);
+      for (const way of ways) expect(way).toMatchObject({ agrees: true, firstDifference: null });
+      expect(ways.filter(({ reports }: { reports: boolean }) => reports)).toHaveLength(5);
+      expect(Object.keys(reports).length).toBeGreaterThan(8);
+      const tunnels = join(folder, 'tunnels.json');
+      writeFileSync(tunnels, JSON.stringify({ tunnelTypes: 'all' }));
+      const inner = steer('compare', '--count', '200', '--rss', tunnels);
+      expect(inner.status).toBe(0);
+      expect(inner.stderr).toContain('rss_report is left out: it knows no tunnels');
+    });
+
+    it('a packet of the Microsoft suite is explained', () => {
+      const packet = join(folder, 'packet');
+      const hex = `${'0'.repeat(24)}080045000028000000004006000042${'0995bb'}a18e6450${'0aea06e6'}${'0'.repeat(32)}`;
+      writeFileSync(packet, Buffer.from(hex, 'hex'));
+      const { status, stdout } = steer('explain', packet, '--json');
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        source: '66.9.149.187',
+        destination: '161.142.100.80',
+        ports: [2794, 1766],
+        hash: 0x51ccc178,
+        report: 'tcpv4',
+        index: 0x78,
+      });
+      expect(steer('explain', '--packet', '99999').status).toBe(3);
+    });
+
+    it('packets are counted by queue, and what is uneven has a cause', () => {
+      const { queues, packets, imbalance, causes, key } = JSON.parse(
+        steer('histogram', '--queues', '4', '--json').stdout,
+      );
+      expect(queues.map((each: { packets: number }) => each.packets).reduce((a: number, b: number) => a + b)).toBe(
+        packets,
+      );
+      expect(imbalance).toBeGreaterThan(1);
+      for (const { queue } of causes) expect(queues[queue].packets).toBeGreaterThan(packets / 4);
+      expect(key).toMatchObject({ symmetric: false, ports: 7 });
+    });
+
+    it('keys are made, looked at, and turned into ports', () => {
+      const made = JSON.parse(steer('key', '--symmetric', '--json').stdout);
+      expect(made).toMatchObject({ symmetric: true, sourcePort: 7, destinationPort: 7 });
+      const file = join(folder, 'key.json');
+      writeFileSync(file, JSON.stringify({ key: Buffer.from(verificationKey).toString('hex') }));
+      const flow = ['--flow', '66.9.149.187:2794>161.142.100.80:1766', '--queues', '4'];
+      const { ports } = JSON.parse(steer('key', '--rss', file, ...flow, '--queue', '0', '--json').stdout);
+      expect(ports).toContain(2794); // its hash ends in 0x78
+      expect(steer('key', '--flow', 'nonsense').status).toBe(3);
+    });
+  },
+);
