@@ -91,6 +91,7 @@ export class VhostUserDevice {
   readonly #sent: SteeringFrames;
   readonly #stop = new AbortController();
   #connection: Connection | undefined;
+  #last: VhostUserCounters = { receive: [], transmit: [], unqueued: 0n };
   #problem: string | undefined;
   #serving: Promise<void> | undefined;
 
@@ -134,11 +135,14 @@ export class VhostUserDevice {
     };
   }
 
+  /** Of the front end that is connected, or was last. */
   counters(): VhostUserCounters {
-    const rings = this.#connection?.session.rings.slice(0, 2 * this.pairs) ?? [];
+    if (this.#connection === undefined) return this.#last;
+    const { session, device } = this.#connection;
+    const rings = session.rings.slice(0, 2 * this.pairs);
     const of = (parity: number) =>
       rings.filter(({ index }) => index % 2 === parity).map(({ queue }) => queue.counters());
-    return { receive: of(0), transmit: of(1), unqueued: this.#connection?.device.unqueued ?? 0n };
+    return { receive: of(0), transmit: of(1), unqueued: device.unqueued };
   }
 
   /** Steers packets and puts each into the receive queue of its number. How many found buffers; the others are counted and gone. */
@@ -155,6 +159,11 @@ export class VhostUserDevice {
   /** As `deliver`, for frame records in the program memory (plane/layout/steering.ts), each with room for a header of 20 bytes. */
   deliverFrames(frames: number, count: number): number {
     this.steering.device.steer(frames, count);
+    return this.deliverSteered(frames, count);
+  }
+
+  /** As `deliverFrames`, for what `steering.device` has steered already. */
+  deliverSteered(frames: number, count: number): number {
     const connection = this.#connection;
     if (connection === undefined) return 0;
     const delivered = connection.device.deliver(frames, count);
@@ -197,7 +206,7 @@ export class VhostUserDevice {
       rings: 2 * this.pairs + 1,
       ring: queueSetup,
       changed: (ring) => this.#changed(ring),
-      reset: () => this.steering.reset(),
+      reset: () => this.#reset(),
     });
     const device = new NetworkDevice(
       runtime,
@@ -213,6 +222,7 @@ export class VhostUserDevice {
       if (!(error instanceof SluiceError)) throw error;
       if (!this.#stop.signal.aborted) this.#problem = error.message;
     } finally {
+      this.#last = this.counters();
       this.#connection = undefined;
       for (const { stop } of connection.watches.values()) stop();
       stream.close();
@@ -254,6 +264,13 @@ export class VhostUserDevice {
   #tell(problem: string | undefined): void {
     this.#problem = problem;
     this.#options.changed?.(this.state);
+  }
+
+  /** What was configured here stays: no front end that keeps the control queue to itself could say it again. */
+  #reset(): void {
+    this.steering.reset();
+    const { configuration } = this.#options;
+    if (configuration !== undefined) this.steering.configure(configuration);
   }
 
   /** Watches the kicks of what runs, and steers to the queues that the driver has enabled. */

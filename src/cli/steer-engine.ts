@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../errors.ts';
-import { Steering } from '../hooks/steering/index.ts';
+import { Steering, type SteeringOptions } from '../hooks/steering/index.ts';
 import { fillRssMaps, RSS_CONFIG_MAP } from '../hooks/steering/rss-maps.ts';
 import { load, Runtime } from '../index.ts';
 import { loadLinux } from '../linux/load.ts';
@@ -105,22 +105,42 @@ function fillRss(object: LoadedObject, configuration: RssConfiguration | undefin
 }
 
 async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerEngine> {
+  const { device, close, ...rest } = await steeringOf(options, maps);
+  try {
+    const steering = new Steering({ ...device, queues: options.queues });
+    return {
+      ...rest,
+      runtime: device.runtime,
+      steering,
+      kernelProgram: undefined,
+      close() {
+        steering.close();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** What a device here is made with, by --rss and --program. */
+export interface SteeringSetup {
+  readonly device: Omit<SteeringOptions, 'queues'> & { readonly runtime: Runtime };
+  readonly how: string;
+  readonly program: string | undefined;
+  readonly object: LoadedObject | undefined;
+  /** Of the program's object, once the device is closed. */
+  close(): void;
+}
+
+export async function steeringOf(options: SteerEngineOptions, maps: MapInput): Promise<SteeringSetup> {
   const { queues } = options;
   const configuration = options.rss === undefined ? undefined : readRssConfiguration(options.rss, queues);
   const runtime = new Runtime();
-  const device = { queues, runtime, ...(configuration === undefined ? {} : { configuration }) };
-  if (options.program === undefined) {
-    const steering = new Steering(device);
-    return {
-      runtime,
-      steering,
-      kernelProgram: undefined,
-      how: 'here, by receive-side scaling',
-      program: undefined,
-      object: undefined,
-      close: () => steering.close(),
-    };
-  }
+  const device = { runtime, ...(configuration === undefined ? {} : { configuration }) };
+  if (options.program === undefined)
+    return { device, how: 'here, by receive-side scaling', program: undefined, object: undefined, close() {} };
   const { object, program } = selectOne(options.program, changesOf(options));
   const loaded = await load(object, {
     runtime,
@@ -133,18 +153,12 @@ async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerE
     fillMaps(loaded, maps);
     const handle = loaded.programs[program.name];
     if (handle === undefined) throw new InputError('SLUICE_NO_PROGRAM', `no program ${program.name}`);
-    const steering = new Steering({ ...device, program: handle, fallback: options.fallback === true });
     return {
-      runtime,
-      steering,
-      kernelProgram: undefined,
+      device: { ...device, program: handle, fallback: options.fallback === true },
       how: `here (${options.engine}) by ${program.name}, a program of type ${program.type}`,
       program: program.name,
       object: loaded,
-      close() {
-        steering.close();
-        loaded.close();
-      },
+      close: () => loaded.close(),
     };
   } catch (error) {
     loaded.close();

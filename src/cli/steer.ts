@@ -4,6 +4,7 @@ import { addSteerExplain } from './steer-explain.ts';
 import { addSteerHistogram } from './steer-histogram.ts';
 import { addSteerKey } from './steer-key.ts';
 import { addSteerRun } from './steer-run.ts';
+import { addSteerVhost } from './steer-vhost.ts';
 import type { Verb } from './verb.ts';
 
 export const steerVerb: Verb = (program, finish) => {
@@ -15,4 +16,5 @@ export const steerVerb: Verb = (program, finish) => {
   addSteerExplain(steer, finish);
   addSteerHistogram(steer, finish);
   addSteerKey(steer, finish);
+  addSteerVhost(steer, finish);
 };

@@ -14,6 +14,7 @@ export interface TapPlane {
   tap_messages(tap: number, queue: number, at: number, limit: number): number;
   /** Bytes in the lower half, packets in the upper one. */
   tap_blocks(tap: number, queue: number, at: number, room: number, high: number, low: number): bigint;
+  tap_frames(tap: number, queue: number, at: number, limit: number): number;
   tap_transmit(tap: number, queue: number, xsk: number): number;
 }
 

@@ -1,4 +1,7 @@
-// Packets of a queue in the forms that consumers take many at once: struct mmsghdr for sendmmsg(2), blocks of a pcapng file, frames of an AF_XDP socket.
+// Packets of a queue in the forms that consumers take many at once: struct mmsghdr for sendmmsg(2), blocks of a pcapng file, frames of an AF_XDP socket, frame records.
+import {
+  STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT, STEER_FRAME_SIZE,
+} from '../../layout/steering';
 import {
   TAP_BASE, TAP_BUFFER_COUNT, TAP_BUFFER_SIZE, TAP_BUFFERS, TAP_ENTRY_BUFFER, TAP_ENTRY_HASH, TAP_ENTRY_LENGTH, TAP_ENTRY_REPORT, TAP_ENTRY_SIZE, TAP_HEADER_SIZE,
   TAP_QUEUE_ENTRIES, TAP_QUEUE_HEAD, TAP_QUEUE_SIZE, TAP_QUEUE_TAIL, TAP_QUEUES,
@@ -115,4 +118,23 @@ export function tap_transmit(tap: usize, index: u32, xsk: usize): u32 {
     if (!xsk_send(xsk, packetAt(tap, entry) + header, length)) break;
   }
   return done;
+}
+
+/** Writes frame records of the queue's oldest packets to `at`, at most `limit`, as they were steered. Returns how many. */
+export function tap_frames(tap: usize, index: u32, at: usize, limit: u32): u32 {
+  const queue = queueOf(tap, index);
+  const packets = waiting(queue, limit);
+  const head = load<u32>(queue, TAP_QUEUE_HEAD);
+  const header = load<u32>(tap, TAP_HEADER_SIZE);
+  for (let i: u32 = 0; i < packets; i++, at += STEER_FRAME_SIZE) {
+    const entry = entryOf(tap, queue, head + i);
+    const packet = <u32>packetAt(tap, entry);
+    store<u32>(at, packet + header, STEER_FRAME_DATA);
+    store<u32>(at, load<u32>(entry, TAP_ENTRY_LENGTH) - header, STEER_FRAME_LENGTH);
+    store<u32>(at, packet, STEER_FRAME_HEADER);
+    store<u32>(at, load<u32>(entry, TAP_ENTRY_HASH), STEER_FRAME_HASH);
+    store<u16>(at, <u16>load<u32>(entry, TAP_ENTRY_REPORT), STEER_FRAME_REPORT);
+    store<u16>(at, <u16>index, STEER_FRAME_QUEUE);
+  }
+  return packets;
 }
