@@ -6,7 +6,7 @@ import { socketStructs } from '../src/abi/contexts/sock.ts';
 import { helperId, helperName, helperNames } from '../src/abi/helpers/index.ts';
 import { linuxKfuncs } from '../src/abi/linux-kfuncs.ts';
 import type { ContextFieldKind, ProgramDeclaration } from '../src/abi/program-declaration.ts';
-import { type AttachTypeName, isLinuxProgramType, isLinuxProgramType } from '../src/abi/program-types.ts';
+import { type AttachTypeName, isLinuxProgramType } from '../src/abi/program-types.ts';
 import { programDeclarations } from '../src/abi/programs/index.ts';
 import type { Btf } from '../src/btf/types.ts';
 import { vmlinuxBtf } from '../src/linux/btf-vmlinux.ts';
