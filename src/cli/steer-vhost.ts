@@ -72,6 +72,8 @@ async function vhost(options: VhostOptions, output: Output) {
   let tap: TapSteering | undefined;
   let agreed: Agreement | undefined;
   let told = '';
+  /** Packets of the guest that the TAP would not have. */
+  let refused = 0;
   const tell = (state: VhostUserState) => {
     if (state.features !== 0n) agreed = { features: namesOf(state.features), receiving: state.receiving };
     const text = describe(state);
@@ -83,7 +85,9 @@ async function vhost(options: VhostOptions, output: Output) {
       ...steering,
       path: options.socket,
       pairs: options.pairs,
-      transmitted: (packets) => send(packets, device, tap),
+      transmitted: (packets) => {
+        refused += send(packets, device, tap);
+      },
       changed: tell,
     });
     const guest = device;
@@ -98,7 +102,7 @@ async function vhost(options: VhostOptions, output: Output) {
     );
     if (tap !== undefined) await tap.serve({ signal });
     else if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    report(device, tap, agreed, output);
+    report(device, tap, agreed, refused, output);
   } finally {
     undo();
     await tap?.close();
@@ -108,16 +112,26 @@ async function vhost(options: VhostOptions, output: Output) {
   return exitCode.yes;
 }
 
+/** How many the TAP refused: one that is down takes none (EIO), and a header that the guest made up is not taken (EINVAL). That is the guest's loss, not the end. */
 function send(
   packets: readonly TransmittedPacket[],
   device: VhostUserDevice | undefined,
   tap: TapSteering | undefined,
-) {
+): number {
   if (tap === undefined) {
     device?.deliver(packets.map(({ data }) => data));
-    return;
+    return 0;
   }
-  for (const { header, data } of packets) tap.sources[0]!.write(Buffer.concat([header, data]));
+  let refused = 0;
+  for (const { header, data } of packets) {
+    try {
+      tap.sources[0]!.write(Buffer.concat([header, data]));
+    } catch (error) {
+      if (!(error instanceof Error && 'syscall' in error)) throw error;
+      refused++;
+    }
+  }
+  return refused;
 }
 
 function namesOf(features: bigint): string[] {
@@ -137,6 +151,7 @@ function report(
   device: VhostUserDevice,
   tap: TapSteering | undefined,
   agreed: Agreement | undefined,
+  refused: number,
   output: Output,
 ): void {
   const { receive, transmit, unqueued } = device.counters();
@@ -145,6 +160,8 @@ function report(
   for (const [pair, to] of receive.entries()) rows.push([pair, ...cells(to), ...cells(transmit[pair]!)].map(String));
   for (const row of table(rows)) output.line(row);
   if (unqueued > 0n) output.line(`${unqueued} for queues that did not run`);
+  if (refused > 0)
+    output.line(`${refused} from the guest that the TAP refused: it is down, or their headers are not good`);
   output.document({
     schema: 'sluice.steer-vhost/1',
     socket: device.path,
@@ -154,6 +171,7 @@ function report(
     receive,
     transmit,
     unqueued,
+    refused,
     problem: device.state.problem ?? null,
     ...(tap === undefined ? {} : { tapCounters: tap.counters() }),
   });
