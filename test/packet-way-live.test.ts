@@ -30,6 +30,10 @@ function frame(i: number): Uint8Array {
   );
 }
 
+/** Where the header has moved away from the metadata, what lies before the packet is what the buffer held: zeros here, anything in Linux. */
+const known = (seen: unknown, i: number) =>
+  typeof seen === 'object' && (cases[i] === 'room' || cases[i] === 'head') ? { ...seen, meta: undefined } : seen;
+
 describe.skipIf(missing !== undefined)(
   `tc behind XDP, here and in the kernel${missing === undefined ? '' : ` (skipped: ${missing})`}`,
   () => {
@@ -66,7 +70,7 @@ describe.skipIf(missing !== undefined)(
     }, 60_000);
 
     it.each(Array.from({ length: COUNT }, (_, i) => [i, cases[i] ?? 'none'] as const))('packet %i: %s', (i) => {
-      expect(here[i]).toEqual(kernel[i]);
+      expect(known(here[i], i)).toEqual(known(kernel[i], i));
       expect(here[i]).toMatchObject({ times: 1 });
     });
   },
