@@ -75,6 +75,8 @@ interface Connection {
   readonly stream: UnixStream;
   readonly session: VhostUserSession;
   readonly device: NetworkDevice;
+  /** Rings of the receive queues, in order. */
+  readonly receivers: readonly Vring[];
   /** Watches of kicks, by ring: which descriptor, and how to end it. */
   readonly watches: Map<Vring, { readonly fd: number; readonly stop: () => void }>;
 }
@@ -130,7 +132,7 @@ export class VhostUserDevice {
     return {
       connected: session !== undefined,
       features: session?.features ?? 0n,
-      receiving: session === undefined ? 0 : receivers(session).filter(({ queue }) => queue.running).length,
+      receiving: this.#connection?.receivers.filter(({ queue }) => queue.running).length ?? 0,
       problem: this.#problem,
     };
   }
@@ -167,7 +169,7 @@ export class VhostUserDevice {
     const connection = this.#connection;
     if (connection === undefined) return 0;
     const delivered = connection.device.deliver(frames, count);
-    for (const ring of receivers(connection.session)) this.#settle(ring);
+    for (const ring of connection.receivers) this.#settle(ring);
     return delivered;
   }
 
@@ -208,11 +210,12 @@ export class VhostUserDevice {
       changed: (ring) => this.#changed(ring),
       reset: () => this.#reset(),
     });
+    const receivers = session.rings.slice(0, -1).filter(({ index }) => index % 2 === 0);
     const device = new NetworkDevice(
       runtime,
-      receivers(session).map(({ queue }) => queue),
+      receivers.map(({ queue }) => queue),
     );
-    const connection: Connection = { stream, session, device, watches: new Map() };
+    const connection: Connection = { stream, session, device, receivers, watches: new Map() };
     this.#connection = connection;
     this.#tell(undefined);
     try {
@@ -284,7 +287,7 @@ export class VhostUserDevice {
       connection.watches.delete(ring);
       if (fd !== undefined) connection.watches.set(ring, { fd, stop: this.#watch(ring, fd) });
     }
-    const queues = receivers(connection.session);
+    const queues = connection.receivers;
     const off = queues.findIndex(({ queue }) => !queue.running);
     this.steering.queues = Math.max(1, off < 0 ? queues.length : off);
     // What was made available before the first kick.
@@ -357,8 +360,4 @@ export class VhostUserDevice {
       }
     } while (!ring.queue.awaitKick());
   }
-}
-
-function receivers(session: VhostUserSession): readonly Vring[] {
-  return session.rings.slice(0, -1).filter(({ index }) => index % 2 === 0);
 }

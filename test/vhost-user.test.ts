@@ -266,6 +266,8 @@ describe.skipIf(refusal !== undefined)(
       expect(await problem(raw(1, 5, 0))).toContain('a reply');
       expect(await problem(raw(1, 1, 1 << 30))).toContain('a payload of 1073741824 bytes');
       expect(await problem(message(77, new Uint8Array()))).toContain('request 77');
+      // VHOST_USER_SET_LOG_FD: nothing is logged here, and nobody is told that it was.
+      expect(await problem(message(7, new Uint8Array()))).toContain('request 7');
       expect(await problem(message(request.setVringNum, new Uint8Array(3)))).toContain('3 bytes where 8');
       expect(await problem(message(request.setVringNum, raw(9, 8)))).toContain('ring 9 of 5');
       expect(await problem(message(request.setVringKick, u64(0)))).toContain('without a descriptor');

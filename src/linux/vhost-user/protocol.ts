@@ -5,14 +5,13 @@
  */
 import { InputError } from '../../errors.ts';
 
+/** Those that what is offered asks for; others (logging for migration, RARP, MTU, configuration space) belong to protocol features that are not, and are refused. */
 export const request = {
   getFeatures: 1,
   setFeatures: 2,
   setOwner: 3,
   resetOwner: 4,
   setMemTable: 5,
-  setLogBase: 6,
-  setLogFd: 7,
   setVringNum: 8,
   setVringAddr: 9,
   setVringBase: 10,
@@ -24,11 +23,6 @@ export const request = {
   setProtocolFeatures: 16,
   getQueueNum: 17,
   setVringEnable: 18,
-  sendRarp: 19,
-  netSetMtu: 20,
-  setBackendReqFd: 21,
-  getConfig: 24,
-  setConfig: 25,
   resetDevice: 34,
   getMaxMemSlots: 36,
   addMemReg: 37,

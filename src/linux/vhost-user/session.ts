@@ -130,9 +130,6 @@ export class VhostUserSession {
       case request.getMaxMemSlots:
         return u64(MEMORY_SLOTS);
       case request.setOwner:
-      case request.setLogFd:
-      case request.sendRarp:
-      case request.netSetMtu:
         return undefined;
       case request.resetOwner:
       case request.resetDevice:
