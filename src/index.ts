@@ -7,22 +7,7 @@ import type { ProgramDeclaration } from './abi/program-declaration.ts';
 import type { AbiInterface } from './abi/stability/interfaces.ts';
 import type { Btf } from './btf/types.ts';
 import { InputError, UnsupportedError } from './errors.ts';
-import { cgroupHooks } from './hooks/cgroup/index.ts';
-import { cgroupSkbHook } from './hooks/cgroup-skb/index.ts';
-import { flowDissectorHook } from './hooks/flow-dissector/index.ts';
-import { lwtHooks } from './hooks/lwt/index.ts';
-import { rawTracepointHook } from './hooks/raw-tracepoint/index.ts';
-import { iouringHook, loopHook } from './hooks/ring/hook.ts';
-import { skLookupHook } from './hooks/sk-lookup/index.ts';
-import { skMsgHook } from './hooks/sk-msg/index.ts';
-import { skReuseportHook } from './hooks/sk-reuseport/index.ts';
-import { skSkbHook } from './hooks/sk-skb/index.ts';
-import { sockOpsHook } from './hooks/sock-ops/index.ts';
-import { socketFilterHook } from './hooks/socket-filter/index.ts';
-import { vnetHashHook } from './hooks/steering/vnet-hash.ts';
-import { syscallHook } from './hooks/syscall/index.ts';
-import { tcHooks } from './hooks/tc/index.ts';
-import { xdpHook } from './hooks/xdp/index.ts';
+import { hooks as ownHooks } from './hooks/index.ts';
 import { changeObject, type ObjectChanges } from './object/changes.ts';
 import { readObject } from './object/index.ts';
 import type { MapSpec, ObjectSpec } from './object/spec.ts';
@@ -40,6 +25,7 @@ import { Runtime, type RuntimeOptions, runtimeOf } from './runtime/runtime.ts';
 
 export type { AbiInterface, InterfaceKind } from './abi/stability/interfaces.ts';
 export { version } from './abi/stability/version.ts';
+export { Cpus } from './cpus.ts';
 export { InputError, InternalError, UnsupportedError } from './errors.ts';
 export {
   type ChainLink,
@@ -96,6 +82,7 @@ export { readObject } from './object/index.ts';
 export { type Need, needsOf } from './object/needs.ts';
 export type * from './object/spec.ts';
 export { Ring, type RingOptions } from './ring.ts';
+export type { CpuCrash, CpusOptions } from './runtime/cpus/cpu-set.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';
 export { isAllocator, isArray, isRedirectMap, isRingbuf } from './runtime/handles.ts';
@@ -144,25 +131,7 @@ export {
   type VhostUserState,
 } from './vhost-user.ts';
 
-const hooks: Hook[] = [
-  xdpHook,
-  ...tcHooks,
-  socketFilterHook,
-  cgroupSkbHook,
-  ...lwtHooks,
-  flowDissectorHook,
-  skLookupHook,
-  rawTracepointHook,
-  syscallHook,
-  ...cgroupHooks,
-  sockOpsHook,
-  skMsgHook,
-  skSkbHook,
-  skReuseportHook,
-  iouringHook,
-  loopHook,
-  vnetHashHook,
-];
+const hooks: Hook[] = [...ownHooks];
 
 /** Adds a hook: programs of its type can be loaded from now on. A later hook of the same type replaces the earlier one. */
 export function defineHook(hook: Hook): void {

@@ -74,9 +74,8 @@ describe('S15: objects that one CPU makes and another gives back', () => {
     `${rounds * QUEUE} of them take at most twice the memory of what is live: %s`,
     async (policy) => {
       const runtime = new Runtime({ cpus: 2 });
-      const modules: ProgramModule[] = [];
       const object = await use('scenarios', runtime, { policy, programs: ['make', 'give_back'] });
-      runtime.replicate((module) => modules.push(module))();
+      const modules = [...runtime.modules];
       const [{ module: programs, base, size }] = modules as [ProgramModule];
       const turns = new SharedArrayBuffer(16);
       const [turn, freed] = [new Int32Array(turns, 0, 1), new Float64Array(turns, 8, 1)];

@@ -8,7 +8,6 @@ import type { ObjectSpec } from '../object/spec.ts';
 import { WASM_PAGE } from '../plane/layout/memory.ts';
 import { readStats } from '../runtime/allocators/stats.ts';
 import { planeModule } from '../runtime/plane.ts';
-import type { ProgramModule } from '../runtime/runtime.ts';
 import { CROSS, memPacket, ROUNDS } from './mem-cases.ts';
 import { CROSS_STOP, type CrossData, type KernelCrossData } from './mem-turns.ts';
 import { wall } from './timing.ts';
@@ -28,8 +27,7 @@ export interface CrossResult {
 export async function crossHere(spec: ObjectSpec): Promise<CrossResult> {
   const runtime = new Runtime({ cpus: 2, seed: 1n });
   const object = await load(spec, { runtime });
-  const modules: ProgramModule[] = [];
-  runtime.replicate((module) => modules.push(module))();
+  const modules = [...runtime.modules];
   const turns = new SharedArrayBuffer(24);
   const data: CrossData = {
     kind: 'ours',

@@ -16,9 +16,7 @@ const PACKET = 64;
 function serve({ memory, plane: module, programs, base, size, scratch, turns, runs }: CrossData): void {
   pinToCpu(1);
   const plane = createPlane(memory, { cpu: 1, module });
-  const room = base + size - plane.table.length;
-  if (room > 0) plane.table.grow(room);
-  const { cross_free: free } = instantiatePrograms(plane, programs, base).exports as unknown as {
+  const { cross_free: free } = instantiatePrograms(plane, { module: programs, base, size }).exports as unknown as {
     cross_free(context: bigint): bigint;
   }; // what the module exports is fixed by the object
   const packet = memPacket(ROUNDS, 0);

@@ -19,7 +19,7 @@ export const CALL_TURN = 2;
 export const CALL_QUEUE = 3;
 export const CALL_CANCEL = 4;
 export const CALL_REGISTER = 5;
-/** Modules of programs have been sent. */
+/** RingModuleMessages have been sent. */
 export const CALL_LOAD = 6;
 export const CALL_FINISH = 7;
 
@@ -31,21 +31,19 @@ export interface RingThreadData {
   /** `performance.timeOrigin` of the owner: programs see one clock. */
   readonly timeOrigin: number;
   readonly mail: Int32Array;
-  /** Takes ProgramModules, and gives RingFaults. */
+  /** Takes RingModuleMessages, and gives RingFaults. */
   readonly port: import('node:worker_threads').MessagePort;
   readonly options: LinuxRingOptions;
 }
 
-/** What stopped a program. */
-export interface RingFault {
-  readonly message: string;
+/** Programs that come, or that nothing leads to any more. */
+export interface RingModuleMessage {
+  readonly kind: 'load' | 'unload';
+  readonly module: import('../runtime/runtime.ts').ProgramModule;
 }
 
-/** An error as it goes from thread to thread. */
-export interface SentError {
-  readonly kind: 'input' | 'unsupported' | 'other';
-  readonly code: string;
-  readonly feature: string;
+/** What stopped a program. */
+export interface RingFault {
   readonly message: string;
 }
 
@@ -59,5 +57,5 @@ export type RingThreadMessage =
       readonly fd: number;
       readonly eventfd: number;
     }
-  | { readonly kind: 'failed'; readonly error: SentError }
+  | { readonly kind: 'failed'; readonly error: import('../runtime/cpus/sent-error.ts').SentError }
   | { readonly kind: 'finished' };

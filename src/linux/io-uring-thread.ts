@@ -1,6 +1,6 @@
 /** The thread of a ring: its kernel ring belongs to it, and it runs the turns of the plane between enters. Its owner is io-uring-worker.ts. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { InputError, SluiceError, UnsupportedError } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import {
   QUEUE_TAIL,
   RING_CQ_HEAD,
@@ -20,9 +20,9 @@ import {
   RING_WATCHED,
 } from '../plane/layout/ring.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
-import { instantiatePrograms } from '../runtime/jit-engine.ts';
+import { sentError } from '../runtime/cpus/sent-error.ts';
+import { dropPrograms, instantiatePrograms } from '../runtime/jit-engine.ts';
 import { createPlane, type PlaneInstance } from '../runtime/plane.ts';
-import type { ProgramModule } from '../runtime/runtime.ts';
 import { close, syscall } from './ffi.ts';
 import { LinuxRing } from './io-uring.ts';
 import * as mail from './io-uring-mailbox.ts';
@@ -151,13 +151,12 @@ class RingLoop {
   }
 
   #load(): void {
-    const { table } = this.#plane;
     for (;;) {
       const received = receiveMessageOnPort(this.#data.port);
       if (received === undefined) return;
-      const { module, base, size } = received.message as ProgramModule; // what the owner sends
-      if (table.length < base + size) table.grow(base + size - table.length);
-      instantiatePrograms(this.#plane, module, base);
+      const { kind, module } = received.message as mail.RingModuleMessage; // what the owner sends
+      if (kind === 'load') instantiatePrograms(this.#plane, module);
+      else dropPrograms(this.#plane, module);
     }
   }
 
@@ -264,16 +263,6 @@ class RingLoop {
   }
 }
 
-function sent(error: unknown): mail.SentError {
-  const kind = error instanceof InputError ? 'input' : error instanceof UnsupportedError ? 'unsupported' : 'other';
-  return {
-    kind,
-    code: error instanceof SluiceError ? error.code : '',
-    feature: error instanceof UnsupportedError ? error.feature : '',
-    message: error instanceof Error ? error.message : String(error),
-  };
-}
-
 const post = (message: mail.RingThreadMessage) => parentPort?.postMessage(message);
 
 async function main(data: mail.RingThreadData): Promise<void> {
@@ -316,7 +305,7 @@ async function main(data: mail.RingThreadData): Promise<void> {
     stopped = !new RingLoop(data, plane, ring, eventfd).run();
     if (!stopped) post({ kind: 'finished' });
   } catch (error) {
-    post({ kind: 'failed', error: sent(error) });
+    post({ kind: 'failed', error: sentError(error) });
   }
   Atomics.store(data.mail, mail.MAIL_ENDED, 1);
   Atomics.notify(data.mail, mail.MAIL_ANSWERED);

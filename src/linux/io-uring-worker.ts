@@ -5,11 +5,12 @@
  */
 import { writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { InputError, InternalError, UnsupportedError } from '../errors.ts';
+import { InputError, InternalError } from '../errors.ts';
 import { RING_SLEEPING } from '../plane/layout/ring.ts';
+import { receivedError } from '../runtime/cpus/sent-error.ts';
 import { planeModule } from '../runtime/plane.ts';
 import type { RingAddresses, RingBackend, RingThread } from '../runtime/ring-backend.ts';
-import type { ProgramModule, Runtime } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { addressOf } from './ffi.ts';
 import type { LinuxRingOptions } from './io-uring.ts';
 import * as mail from './io-uring-mailbox.ts';
@@ -42,7 +43,7 @@ export class WorkerRing implements RingBackend, RingThread {
   readonly #supported: ReadonlySet<number>;
   readonly #eventfd: number;
   readonly #exited: Promise<void>;
-  readonly #stopReplicas: () => void;
+  #stopReplicas = () => {};
   #ring = 0;
   #asked = 0;
   #finishing = false;
@@ -89,16 +90,21 @@ export class WorkerRing implements RingBackend, RingThread {
       worker.once('exit', () => reject(new InternalError("the ring's thread ended before it began")));
       worker.once('message', (message: mail.RingThreadMessage) => {
         if (message.kind === 'ready') resolve(message);
-        else if (message.kind === 'failed') reject(received(message.error));
+        else if (message.kind === 'failed') reject(receivedError(message.error));
       });
     });
-    return new WorkerRing(runtime, worker, port1, words, ready, exited);
+    const ring = new WorkerRing(worker, port1, runtime.plane.memory, words, ready, exited);
+    ring.#stopReplicas = await runtime.replicate({
+      load: (module) => ring.#send({ kind: 'load', module }),
+      unload: (module) => ring.#send({ kind: 'unload', module }),
+    });
+    return ring;
   }
 
   private constructor(
-    runtime: Runtime,
     worker: Worker,
     port: MessagePort,
+    memory: WebAssembly.Memory,
     words: Int32Array,
     ready: Ready,
     exited: Promise<void>,
@@ -106,7 +112,7 @@ export class WorkerRing implements RingBackend, RingThread {
     this.#worker = worker;
     this.#port = port;
     this.#mail = words;
-    this.#memory = runtime.plane.memory;
+    this.#memory = memory;
     this.#words = new Int32Array(this.#memory.buffer);
     this.addresses = ready.addresses;
     this.base = ready.base;
@@ -117,7 +123,7 @@ export class WorkerRing implements RingBackend, RingThread {
     this.#exited = exited;
     worker.removeAllListeners('error');
     worker.on('message', (message: mail.RingThreadMessage) => {
-      if (message.kind === 'failed') this.#fail(received(message.error));
+      if (message.kind === 'failed') this.#fail(receivedError(message.error));
       else if (message.kind === 'finished') this.#finished?.();
     });
     worker.on('error', (error) => this.#fail(error));
@@ -135,7 +141,6 @@ export class WorkerRing implements RingBackend, RingThread {
         for (const each of threads) each.#stop();
       });
     }
-    this.#stopReplicas = runtime.replicate((module) => this.#load(module));
   }
 
   supports(opcode: number): boolean {
@@ -224,8 +229,10 @@ export class WorkerRing implements RingBackend, RingThread {
     await this.#exited;
   }
 
-  #load(module: ProgramModule): void {
-    this.#port.postMessage(module);
+  /** A thread that ends needs no programs. */
+  #send(message: mail.RingModuleMessage): void {
+    if (this.#finishing || this.failure !== undefined) return;
+    this.#port.postMessage(message);
     this.#call(mail.CALL_LOAD);
   }
 
@@ -275,12 +282,6 @@ export class WorkerRing implements RingBackend, RingThread {
     Atomics.notify(this.#mail, mail.MAIL_ASKED);
     this.wake();
   }
-}
-
-function received({ kind, code, feature, message }: mail.SentError): Error {
-  if (kind === 'input') return new InputError(code, message);
-  if (kind === 'unsupported') return new UnsupportedError(feature, message);
-  return new InternalError(message);
 }
 
 /** Threads cannot load the sources: where these run without a build, the thread is that of the last one. */

@@ -7,7 +7,7 @@ import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
 import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
-import type { Runtime } from './runtime.ts';
+import type { ProgramModule, Runtime } from './runtime.ts';
 import { traitConfiguration } from './traits.ts';
 
 export interface JitOptions {
@@ -38,32 +38,43 @@ export async function loadIntoJit(
   });
   const base = runtime.reserveEntries(tableSize);
   try {
-    const module = await WebAssembly.compile(bytes);
-    const instance = instantiatePrograms(plane, module, base, runtime.functions);
-    runtime.addModule({ module, base, size: tableSize });
+    const module = {
+      module: await WebAssembly.compile(bytes),
+      base,
+      size: tableSize,
+      programs: compiled,
+      fuel: options.fuel,
+    };
+    const loaded = instantiateModule(runtime, module);
+    await runtime.addModule(module);
     return {
-      programs: new Map(
-        compiled.map((each) => [each.name, new JitProgram(runtime, instance, each, base, options.fuel)]),
-      ),
+      programs: loaded,
       close: () => {
-        runtime.removeModule(base);
         plane.exports.timers_forget(BigInt(base), tableSize);
-        runtime.releaseEntries(base, tableSize);
+        runtime.removeModule(base);
       },
     };
   } catch (error) {
-    runtime.releaseEntries(base, tableSize);
+    if (!runtime.removeModule(base)) runtime.releaseEntries(base, tableSize);
     throw error;
   }
 }
 
-/** Puts the programs of a module into the plane's table, from `base` on. */
+/** Puts the programs of a module into the table of this thread. */
+export function instantiateModule(runtime: Runtime, module: ProgramModule): ReadonlyMap<string, EngineProgram> {
+  const { base, fuel } = module;
+  const instance = instantiatePrograms(runtime.plane, module, runtime.functions);
+  return new Map(module.programs.map((each) => [each.name, new JitProgram(runtime, instance, each, base, fuel)]));
+}
+
+/** Puts the programs of a module into the plane's table, from `base` on, which grows where it is shorter. */
 export function instantiatePrograms(
   plane: PlaneInstance,
-  module: WebAssembly.Module,
-  base: number,
+  { module, base, size }: Pick<ProgramModule, 'module' | 'base' | 'size'>,
   functions: Readonly<Record<string, unknown>> = plane.exports,
 ): WebAssembly.Instance {
+  const { table } = plane;
+  if (table.length < base + size) table.grow(base + size - table.length);
   return new WebAssembly.Instance(module, {
     env: {
       memory: plane.memory,
@@ -73,6 +84,11 @@ export function instantiatePrograms(
     },
     plane: functions as WebAssembly.ModuleImports, // all of them are functions
   });
+}
+
+/** Empties what a module had filled of the table of this thread. */
+export function dropPrograms({ table }: PlaneInstance, { base, size }: Pick<ProgramModule, 'base' | 'size'>): void {
+  for (let i = base; i < base + size; i++) table.set(i, null);
 }
 
 class JitProgram implements EngineProgram {

@@ -100,6 +100,15 @@ export interface PlaneExports {
   epoch_enter(): void;
   epoch_exit(): void;
   epoch_depth(): number;
+  epoch_target(): number;
+  epoch_reached(target: number): number;
+  /** Inboxes of CPUs that are threads: plane/assembly/cpus/. */
+  inbox_init(inbox: number): void;
+  cpu_send(cpu: number, kind: number, a: number, b: number, c: number, d: number): number;
+  cpu_sleeps(): number;
+  cpu_wakes(): void;
+  cpu_turn(most: number): number;
+  cpu_stopped(why: number): number;
   epoch_leave(depth: number): void;
   /** Bits of the live objects of a depot (0: of all), one for 16 bytes of the memory, in zeroed pages: plane/assembly/slab/heap.ts. */
   heap_mark(depot: number, bits: number, waiting: number): void;

@@ -14,7 +14,7 @@ export class UserProgram implements ProgramHandle {
   /** For the loops of hooks. */
   readonly executable: EngineProgram;
   readonly runtime: Runtime;
-  readonly #hook: Hook;
+  readonly hook: Hook;
 
   constructor(runtime: Runtime, hook: Hook, spec: ProgramSpec, executable: EngineProgram) {
     this.name = spec.name;
@@ -22,11 +22,11 @@ export class UserProgram implements ProgramHandle {
     this.spec = spec;
     this.executable = executable;
     this.runtime = runtime;
-    this.#hook = hook;
+    this.hook = hook;
   }
 
   run(input: RunInput): RunResult {
-    return this.#hook.testRun(this.runtime, this.executable, input);
+    return this.hook.testRun(this.runtime, this.executable, input);
   }
 
   close(): void {

@@ -1,7 +1,16 @@
 /** One user-space target: a memory, the plane over it, and the function table that its programs live in. */
 import { InputError, InternalError } from '../errors.ts';
-import { ROOT, ROOT_MEMORY_CHECKS, ROOT_NEXT_PROGRAM_ID, ROOT_SIZE_HOLDS, WASM_PAGE } from '../plane/layout/memory.ts';
-import type { TraitRegistry } from '../traits/registry.ts';
+import type { CompiledProgram } from '../jit/index.ts';
+import { INBOX_BYTES } from '../plane/layout/cpu.ts';
+import {
+  ROOT,
+  ROOT_CPU_COUNT,
+  ROOT_MEMORY_CHECKS,
+  ROOT_NEXT_PROGRAM_ID,
+  ROOT_SIZE_HOLDS,
+  WASM_PAGE,
+} from '../plane/layout/memory.ts';
+import { TraitRegistry } from '../traits/registry.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory, workerAddress } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
@@ -38,6 +47,8 @@ export interface RuntimeOptions {
   readonly memoryChecks?: boolean;
   /** Results of helpers, in place of what they would do. */
   readonly helperResults?: HelperResults;
+  /** For threads of a runtime: all else but `now` is as the runtime was made. */
+  readonly joins?: JoinedMemory;
 }
 
 /** A module of programs, as threads that run them as well load it. */
@@ -46,7 +57,29 @@ export interface ProgramModule {
   /** Its place in the function table. */
   readonly base: number;
   readonly size: number;
+  readonly programs: readonly CompiledProgram[];
+  /** Loop rounds and calls that a run may take; undefined: any number. */
+  readonly fuel: number | undefined;
 }
+
+/** A thread that runs programs, as its owner sees it. */
+export interface ProgramReplica {
+  /** Before the module's programs can be called on any thread. */
+  load(module: ProgramModule): void | Promise<void>;
+  /** No thread runs them any more, and none will: its part of the table is given to others. */
+  unload(module: ProgramModule): void | Promise<void>;
+}
+
+/** A memory that another thread's runtime has made, and the CPU in it that this thread is. */
+export interface JoinedMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly cpu: number;
+  /** plane.wasm, as the other thread has compiled it. */
+  readonly plane: WebAssembly.Module;
+}
+
+/** Between two looks at whether all CPUs have left. */
+const LONGEST_PAUSE_MS = 10;
 
 const ofMemory = new WeakMap<WebAssembly.Memory, Runtime>();
 
@@ -69,12 +102,28 @@ export class Runtime {
   readonly singleThread: string | undefined;
   /** Trace rings by CPU. */
   readonly #printk: (number | undefined)[] = [];
+  /** Inboxes by CPU: kept, as another CPU may be about to put something in. */
+  readonly #inboxes: (number | undefined)[] = [];
   readonly #takenCpus = new Set<number>();
   readonly #modules = new Map<number, ProgramModule>();
-  readonly #replicas = new Set<(module: ProgramModule) => void>();
+  readonly #replicas = new Set<ProgramReplica>();
   readonly #freeEntries: { index: number; count: number }[] = [];
+  #leaving: Promise<unknown> = Promise.resolve();
 
   constructor(options: RuntimeOptions = {}) {
+    if (options.joins !== undefined) {
+      const { memory, cpu, plane } = options.joins;
+      const { now } = options;
+      this.plane = createPlane(memory, { cpu, module: plane, ...(now === undefined ? {} : { now }) });
+      this.cpus = this.plane.view().getUint32(ROOT + ROOT_CPU_COUNT, true);
+      this.traits = new TraitRegistry();
+      this.sockets = new Map();
+      this.functions = this.plane.exports;
+      this.timers = new Timers(this.plane, false);
+      this.singleThread = undefined;
+      ofMemory.set(memory, this);
+      return;
+    }
     this.cpus = options.cpus ?? 1;
     const seed = options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!;
     const cpu = options.cpu ?? 0;
@@ -100,7 +149,7 @@ export class Runtime {
     this.#printk[cpu] = createPrintkRing(this.plane);
     this.#takenCpus.add(cpu);
     this.singleThread =
-      options.now !== undefined
+      now !== undefined
         ? 'its clock is a function of this thread'
         : Object.keys(options.helperResults ?? {}).length > 0
           ? 'results of helpers are set'
@@ -191,38 +240,101 @@ export class Runtime {
     return { lines, dropped };
   }
 
-  /** A CPU for a thread of its own, the caller's until `giveCpu`. Throws InputError `SLUICE_CPU` if all are taken. */
-  takeCpu(): number {
-    for (let cpu = 0; cpu < this.cpus; cpu++) {
-      if (this.#takenCpus.has(cpu)) continue;
-      this.#takenCpus.add(cpu);
-      this.#printk[cpu] ??= createPrintkRing(this.plane, workerAddress(cpu));
-      return cpu;
+  /** CPUs that no thread has taken. */
+  freeCpus(): readonly number[] {
+    return Array.from({ length: this.cpus }, (_, cpu) => cpu).filter((cpu) => !this.#takenCpus.has(cpu));
+  }
+
+  /** A CPU for a thread of its own, `wanted` or any, the caller's until `giveCpu`. Throws InputError `SLUICE_CPU` if it, or all, are taken. */
+  takeCpu(wanted?: number): number {
+    const cpu = wanted ?? this.freeCpus()[0];
+    if (cpu === undefined)
+      throw new InputError(
+        'SLUICE_CPU',
+        `all ${this.cpus} CPUs of the runtime are taken: a thread needs one of its own, new Runtime({ cpus: ${this.cpus + 1} })`,
+      );
+    if (!(Number.isInteger(cpu) && cpu >= 0 && cpu < this.cpus))
+      throw new InputError('SLUICE_CPU', `there is no CPU ${cpu} among ${this.cpus}`);
+    if (this.#takenCpus.has(cpu))
+      throw new InputError(
+        'SLUICE_CPU',
+        `CPU ${cpu} has a thread${cpu === 0 ? ': the one that made the runtime' : ''}`,
+      );
+    this.#takenCpus.add(cpu);
+    this.#printk[cpu] ??= createPrintkRing(this.plane, workerAddress(cpu));
+    return cpu;
+  }
+
+  /** Address of the CPU's inbox (plane/layout/cpu.ts). */
+  inboxOf(cpu: number): number {
+    let inbox = this.#inboxes[cpu];
+    if (inbox === undefined) {
+      inbox = this.allocatePages(INBOX_BYTES);
+      this.plane.exports.inbox_init(inbox);
+      this.#inboxes[cpu] = inbox;
     }
-    throw new InputError(
-      'SLUICE_CPU',
-      `all ${this.cpus} CPUs of the runtime are taken: a thread needs one of its own, new Runtime({ cpus: ${this.cpus + 1} })`,
-    );
+    return inbox;
   }
 
   giveCpu(cpu: number): void {
     this.#takenCpus.delete(cpu);
   }
 
-  /** For the engine: programs are in the table from now on. */
-  addModule(module: ProgramModule): void {
+  /** For the engine: all threads have the programs in their tables when this has ended, this one before. */
+  async addModule(module: ProgramModule): Promise<void> {
     this.#modules.set(module.base, module);
-    for (const load of this.#replicas) load(module);
+    await Promise.all([...this.#replicas].map((replica) => replica.load(module)));
   }
 
-  removeModule(base: number): void {
+  /** For the engine: nothing leads to the programs any more. What runs them ends first; then their part of the table is free. False: there is no such module. */
+  removeModule(base: number): boolean {
+    const module = this.#modules.get(base);
+    if (module === undefined) return false;
     this.#modules.delete(base);
+    if (this.#replicas.size === 0) this.releaseEntries(base, module.size);
+    else this.#leaving = Promise.all([this.#leaving, this.#unload(module)]);
+    return true;
   }
 
-  /** Calls `load` with each module that is in the table, and each that comes, before its programs can be called. Returns what ends that. */
-  replicate(load: (module: ProgramModule) => void): () => void {
-    for (const module of this.#modules.values()) load(module);
-    this.#replicas.add(load);
-    return () => void this.#replicas.delete(load);
+  /** Modules whose programs are in the table. */
+  get modules(): Iterable<ProgramModule> {
+    return this.#modules.values();
+  }
+
+  /** Ends when all that `removeModule` was called for has gone. */
+  async settled(): Promise<void> {
+    await this.#leaving;
+  }
+
+  async #unload(module: ProgramModule): Promise<void> {
+    await this.synchronize();
+    await Promise.all([...this.#replicas].map((replica) => replica.unload(module)));
+    this.releaseEntries(module.base, module.size);
+  }
+
+  /** Keeps a thread's programs as this runtime's: those that are there, and those that come. Returns what ends that. */
+  async replicate(replica: ProgramReplica): Promise<() => void> {
+    // What is added meanwhile goes to both.
+    const before = [...this.#modules.values()];
+    this.#replicas.add(replica);
+    try {
+      for (const module of before) await replica.load(module);
+    } catch (error) {
+      this.#replicas.delete(replica);
+      throw error;
+    }
+    return () => void this.#replicas.delete(replica);
+  }
+
+  /**
+   * Ends when every run on every CPU has ended that was under way at the call (the kernel's synchronize_rcu): nobody holds what was taken out of maps and attachments
+   * before.
+   */
+  async synchronize(): Promise<void> {
+    const { exports } = this.plane;
+    if (this.cpus === 1) return;
+    const target = exports.epoch_target();
+    for (let ms = 0; exports.epoch_reached(target) === 0; ms = Math.min(ms + 1, LONGEST_PAUSE_MS))
+      await new Promise((resolve) => setTimeout(resolve, ms));
   }
 }

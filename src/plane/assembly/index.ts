@@ -2,6 +2,8 @@
 // No mutable static data: state lives in the root structure, in worker blocks and in the objects themselves, because several
 // workers run this module over the same memory.
 
+export { cpu_send, cpu_sleeps, cpu_wakes, inbox_init } from './cpus/inbox';
+export { cpu_stopped, cpu_turn } from './cpus/turn';
 export * from './objects';
 export * from './pages';
 export { fields_free, object_drop } from './fields/free';
@@ -95,7 +97,7 @@ export * from './maps/value';
 export * from './maps/xskmap';
 export * from './slab/allocator';
 export { allocator_check, allocator_generation } from './slab/checks';
-export { allocator_free_later, epoch_depth, epoch_enter, epoch_exit, epoch_leave } from './slab/epoch';
+export { allocator_free_later, epoch_depth, epoch_enter, epoch_exit, epoch_leave, epoch_reached, epoch_target } from './slab/epoch';
 export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';
 export * from './slab/stats';

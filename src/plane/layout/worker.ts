@@ -74,6 +74,9 @@ export const WORKER_RING_DEPTH = 164;
 export const WORKER_OPERATION = 168;
 /** u32: path on which the packet that is run is under way (path.ts), 0: on none. */
 export const WORKER_PATH = 172;
+/** u32: inbox of the CPU (cpu.ts), 0: no thread runs it; item that it does, 0: none. */
+export const WORKER_INBOX = 176;
+export const WORKER_ITEM = 180;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

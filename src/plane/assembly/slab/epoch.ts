@@ -142,6 +142,17 @@ function epoch_advance(): bool {
   return atomic.cmpxchg<u32>(ROOT + ROOT_EPOCH, epoch, epoch + 1) == epoch;
 }
 
+/** For epoch_reached: what every CPU is under way with now has ended when that is so. */
+export function epoch_target(): u32 {
+  return atomic.load<u32>(ROOT + ROOT_EPOCH) + 2;
+}
+
+/** Moves the epoch towards `target` as far as CPUs let it; 1 if it is there. The caller is in no epoch. */
+export function epoch_reached(target: u32): u32 {
+  while (<i32>(atomic.load<u32>(ROOT + ROOT_EPOCH) - target) < 0) if (!epoch_advance()) return 0;
+  return 1;
+}
+
 /** Frees what went into chunks at least two epochs before `epoch`; u32.MAX_VALUE: all of it. */
 function limbo_reclaim(epoch: u32): void {
   let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_OLDEST);

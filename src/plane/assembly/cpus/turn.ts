@@ -1,0 +1,41 @@
+// What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
+import { epoch_enter, epoch_exit } from '../slab/epoch';
+import { WORKER } from '../worker';
+import { CPU_RUN, ITEM_A, ITEM_KIND } from '../../layout/cpu';
+import { WORKER_ITEM } from '../../layout/worker';
+import { item_done, item_next } from './inbox';
+import { run_block, run_stopped } from './run';
+
+/** Does up to `most` items; returns how many. A trap leaves the item that it came from as WORKER_ITEM: cpu_stopped. */
+export function cpu_turn(most: u32): u32 {
+  let done: u32 = 0;
+  for (; done < most; done++) {
+    const item = item_next();
+    if (item == 0) break;
+    store<u32>(WORKER, <u32>item, WORKER_ITEM);
+    epoch_enter();
+    switch (load<u32>(item, ITEM_KIND)) {
+      case CPU_RUN:
+        run_block(load<u32>(item, ITEM_A));
+        break;
+    }
+    epoch_exit();
+    store<u32>(WORKER, 0, WORKER_ITEM);
+    item_done();
+  }
+  return done;
+}
+
+/** Ends the item that was under way when the CPU was stopped, STOPPED_ `why`; the CPU is out of its epochs. 0: there was none. */
+export function cpu_stopped(why: u32): u32 {
+  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
+  if (item == 0) return 0;
+  store<u32>(WORKER, 0, WORKER_ITEM);
+  switch (load<u32>(item, ITEM_KIND)) {
+    case CPU_RUN:
+      run_stopped(load<u32>(item, ITEM_A), why);
+      break;
+  }
+  item_done();
+  return 1;
+}
