@@ -1,67 +1,24 @@
-import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { createMap, type MapAttributes, type PlaneMap } from '../src/runtime/maps/plane-map.ts';
 import { PlaneRingbuf } from '../src/runtime/maps/ringbuf.ts';
-import { createMemory, workerAddress } from '../src/runtime/memory.ts';
-import { createPlane, planeModule } from '../src/runtime/plane.ts';
+import { createMemory } from '../src/runtime/memory.ts';
+import { createPlane } from '../src/runtime/plane.ts';
 import { keysOf } from './map-operations.ts';
+import { runWorkers, type StressWorker } from './stress/workers.ts';
 
 // Several workers over one memory, each a CPU of its own, with the same plane; CPU 0 is this thread.
 const WORKERS = 3;
 
-// What a worker runs: `work` is the body of a function of (plane exports, memory, map, scratch, cpu, rounds) that returns a number.
-const workerText = `
-  const { parentPort, workerData } = require('node:worker_threads');
-  const { module, memory, worker, map, scratch, barrier, workers, cpu, rounds, work } = workerData;
-  const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
-  const env = { memory, table, worker, now: () => 0 };
-  const imports = {};
-  for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
-    (imports[from] ??= {})[name] = from === 'env' && name in env ? env[name] : kind === 'function' ? () => 0 : undefined;
-  const plane = new WebAssembly.Instance(module, imports).exports;
-  let seed = cpu * 7919 + 1;
-  const random = (n) => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return (seed >>> 8) % n; };
-  const view = new DataView(memory.buffer);
-  const run = new Function('plane', 'view', 'map', 'scratch', 'cpu', 'rounds', 'random', work);
-  // All start at once: a worker takes longer to start than to finish.
-  const ready = new Int32Array(memory.buffer, barrier, 1);
-  Atomics.add(ready, 0, 1);
-  while (Atomics.load(ready, 0) < workers) {}
-  parentPort.postMessage(run(plane, view, map, scratch, cpu, rounds, random));
-`;
-
 function setUp(attributes: MapAttributes) {
   const memory = createMemory(WORKERS + 1, 1n);
   const plane = createPlane(memory, { hashSeed: 3n });
-  const map = createMap(plane, attributes);
-  return { memory, plane, map };
+  return createMap(plane, attributes);
 }
 
-/** Runs `work` in all workers; the sum of what they return. */
-async function together(memory: WebAssembly.Memory, map: PlaneMap, rounds: number, work: string): Promise<number> {
-  const barrier = map.plane.exports.pages_alloc(1) >>> 0;
-  const results = Array.from({ length: WORKERS }, (_, i) => {
-    const cpu = i + 1;
-    const scratch = map.plane.exports.pages_alloc(1) >>> 0;
-    const workerData = {
-      module: planeModule(),
-      memory,
-      worker: workerAddress(cpu),
-      map: map.address,
-      scratch,
-      barrier,
-      workers: WORKERS,
-      cpu,
-      rounds,
-      work,
-    };
-    return new Promise<number>((resolve, reject) => {
-      const worker = new Worker(workerText, { eval: true, workerData });
-      worker.on('message', (result: number) => resolve(result));
-      worker.on('error', reject);
-    });
-  });
-  return (await Promise.all(results)).reduce((sum, each) => sum + each, 0);
+/** Runs `body` in all workers; the sum of what they return. */
+async function together(map: PlaneMap, rounds: number, body: (worker: StressWorker) => number): Promise<number> {
+  const { results } = await runWorkers(map.plane, map.address, body, { workers: WORKERS, rounds, seed: 1 });
+  return results.reduce((sum, each) => sum + each, 0);
 }
 
 function u32(n: number): Uint8Array {
@@ -70,22 +27,24 @@ function u32(n: number): Uint8Array {
 
 describe('maps under several workers', () => {
   // Keys below 32 are only ever replaced; those from 32 to 63 come and go.
-  const churn = (type: string) => `
+  const churn = ({ call, view, map, scratch, rounds, random }: StressWorker) => {
     let missing = 0;
     for (let i = 0; i < rounds; i++) {
       view.setUint32(scratch, random(32), true);
-      if (plane.${type}_lookup(map, scratch) === 0) missing++;
+      if (call('hash_lookup', map, scratch) === 0) missing++;
       view.setUint32(scratch, random(32), true);
-      if (plane.${type}_update(map, scratch, scratch + 8, 0n) !== 0n) missing++;
+      if (call('hash_update', map, scratch, scratch + 8, 0n) !== 0) missing++;
       view.setUint32(scratch, 32 + random(32), true);
-      if (random(2)) plane.${type}_update(map, scratch, scratch + 8, 0n); else plane.${type}_delete(map, scratch);
+      if (random(2)) call('hash_update', map, scratch, scratch + 8, 0n);
+      else call('hash_delete', map, scratch);
     }
-    return missing;`;
+    return missing;
+  };
 
   it('hash: a key that is only replaced is always found, and no element is lost', async () => {
-    const { memory, map } = setUp({ type: 'hash', keySize: 4, valueSize: 16, maxEntries: 64 });
+    const map = setUp({ type: 'hash', keySize: 4, valueSize: 16, maxEntries: 64 });
     for (let i = 0; i < 32; i++) map.update(u32(i), new Uint8Array(16));
-    expect(await together(memory, map, 30_000, churn('hash'))).toBe(0);
+    expect(await together(map, 30_000, churn)).toBe(0);
     for (let i = 32; i < 64; i++) map.delete(u32(i));
     expect(keysOf(map).length).toBe(32);
     for (let i = 0; i < 32; i++) map.update(u32(1000 + i), new Uint8Array(16), 'noexist');
@@ -95,18 +54,19 @@ describe('maps under several workers', () => {
   for (const flags of [0, 2]) {
     it(`LRU hash, flags ${flags}: no element is lost or doubled`, async () => {
       const maxEntries = 64;
-      const { memory, map } = setUp({ type: 'lru_hash', keySize: 4, valueSize: 16, maxEntries, flags });
-      const work = `
+      const map = setUp({ type: 'lru_hash', keySize: 4, valueSize: 16, maxEntries, flags });
+      const work = ({ call, view, map, scratch, rounds, random }: StressWorker) => {
         for (let i = 0; i < rounds; i++) {
           view.setUint32(scratch, random(200), true);
-          plane.lru_hash_lookup(map, scratch);
+          call('lru_hash_lookup', map, scratch);
           view.setUint32(scratch, random(200), true);
-          plane.lru_hash_update(map, scratch, scratch + 8, 0n);
+          call('lru_hash_update', map, scratch, scratch + 8, 0n);
           view.setUint32(scratch, random(200), true);
-          if (random(8) === 0) plane.lru_hash_delete(map, scratch);
+          if (random(8) === 0) call('lru_hash_delete', map, scratch);
         }
-        return 0;`;
-      await together(memory, map, 30_000, work);
+        return 0;
+      };
+      await together(map, 30_000, work);
       const keys = keysOf(map).map((key) => new DataView(key.buffer).getUint32(0, true));
       expect(new Set(keys).size).toBe(keys.length);
       expect(keys.length).toBeLessThanOrEqual(maxEntries);
@@ -119,7 +79,7 @@ describe('maps under several workers', () => {
   }
 
   it('LPM trie: a prefix that is only replaced is always found', async () => {
-    const { memory, map } = setUp({ type: 'lpm_trie', keySize: 8, valueSize: 8, maxEntries: 200, flags: 1 });
+    const map = setUp({ type: 'lpm_trie', keySize: 8, valueSize: 8, maxEntries: 200, flags: 1 });
     const key = (length: number, value: number) => {
       const bytes = new Uint8Array(8);
       new DataView(bytes.buffer).setUint32(0, length, true);
@@ -127,41 +87,47 @@ describe('maps under several workers', () => {
       return bytes;
     };
     for (let i = 0; i < 16; i++) map.update(key(20, i << 28), new Uint8Array(8));
-    const work = `
+    const work = ({ call, view, map, scratch, rounds, random }: StressWorker) => {
       let missing = 0;
       for (let i = 0; i < rounds; i++) {
         view.setUint32(scratch, 32, true);
         view.setUint32(scratch + 4, (random(16) << 28) | random(4096));
-        if (plane.lpm_trie_lookup(map, scratch) === 0) missing++;
+        if (call('lpm_trie_lookup', map, scratch) === 0) missing++;
         view.setUint32(scratch, 20, true);
         view.setUint32(scratch + 4, random(16) << 28);
-        if (plane.lpm_trie_update(map, scratch, scratch + 8, 0n) !== 0n) missing++;
+        if (call('lpm_trie_update', map, scratch, scratch + 8, 0n) !== 0) missing++;
         view.setUint32(scratch, 1 + random(32), true);
         view.setUint32(scratch + 4, (random(16) << 28) | (1 << 20) | random(16));
         if (view.getUint32(scratch, true) === 20) continue;
-        if (random(2)) plane.lpm_trie_update(map, scratch, scratch + 8, 0n); else plane.lpm_trie_delete(map, scratch);
+        if (random(2)) call('lpm_trie_update', map, scratch, scratch + 8, 0n);
+        else call('lpm_trie_delete', map, scratch);
       }
-      return missing;`;
-    expect(await together(memory, map, 20_000, work)).toBe(0);
+      return missing;
+    };
+    expect(await together(map, 20_000, work)).toBe(0);
     for (const found of keysOf(map)) expect(map.delete(found)).toBe(true);
     for (let i = 0; i < 200; i++) map.update(key(32, i * 0x01020304), new Uint8Array(8), 'noexist');
     expect(() => map.update(key(31, 0x7f00_0000), new Uint8Array(8))).toThrow('ENOSPC');
   });
 
   it('ringbuf: every record that was reserved arrives, in the order of its producer', async () => {
-    const { memory, map } = setUp({ type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 1 << 24 });
-    const work = `
+    const map = setUp({ type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 1 << 24 });
+    const work = ({ call, view, map, cpu, rounds, random }: StressWorker) => {
       let sent = 0;
       for (let i = 0; i < rounds; i++) {
         const size = 8 + random(60);
-        const sample = Number(plane.bpf_ringbuf_reserve(BigInt(map), BigInt(size), 0n));
+        const sample = call('bpf_ringbuf_reserve', BigInt(map), BigInt(size), 0n);
         if (sample === 0) continue;
         view.setUint32(sample, cpu, true);
         view.setUint32(sample + 4, i, true);
-        if (random(5) === 0) plane.bpf_ringbuf_discard(BigInt(sample), 0n);
-        else { plane.bpf_ringbuf_submit(BigInt(sample), 0n); sent++; }
+        if (random(5) === 0) call('bpf_ringbuf_discard', BigInt(sample), 0n);
+        else {
+          call('bpf_ringbuf_submit', BigInt(sample), 0n);
+          sent++;
+        }
       }
-      return sent;`;
+      return sent;
+    };
     const ring = new PlaneRingbuf(map);
     const last = new Map<number, number>();
     let received = 0;
@@ -175,7 +141,7 @@ describe('maps under several workers', () => {
       }
     };
     let sent: number | undefined;
-    const done = together(memory, map, 100_000, work).then((sum) => {
+    const done = together(map, 100_000, work).then((sum) => {
       sent = sum;
     });
     while (sent === undefined) {
