@@ -2,6 +2,8 @@
 import { pages_alloc, pages_free } from './pages';
 import { spin_lock, spin_unlock } from './maps/link';
 import { storage_drop_owner } from './maps/storage';
+import { retire } from './slab/epoch';
+import { WAITS_MODELLED } from '../layout/allocator';
 import {
   OBJECT_BODY,
   OBJECT_ID,
@@ -59,7 +61,19 @@ export function object_hold(body: usize): void {
   atomic.add<u32>(body - OBJECT_BODY, 1, OBJECT_REFERENCES);
 }
 
-/** Drops a reference; the last one takes what hangs on the object, and its memory. */
+/** One more reference to an object that may have none any more; false: so it is, and the object is about to end. */
+export function object_try_hold(body: usize): bool {
+  const place = body - OBJECT_BODY + OBJECT_REFERENCES;
+  let references = atomic.load<u32>(place);
+  while (references != 0) {
+    const before = atomic.cmpxchg<u32>(place, references, references + 1);
+    if (before == references) return true;
+    references = before;
+  }
+  return false;
+}
+
+/** Drops a reference. After the last one nobody finds the object by its id; it ends with the runs that may have found it before. */
 export function object_release(body: usize): void {
   const object = body - OBJECT_BODY;
   if (atomic.sub<u32>(object, 1, OBJECT_REFERENCES) != 1) return;
@@ -68,6 +82,11 @@ export function object_release(body: usize): void {
   while (load<u32>(link) != <u32>object) link = <usize>load<u32>(link) + OBJECT_NEXT;
   store<u32>(link, load<u32>(object, OBJECT_NEXT));
   spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
-  storage_drop_owner(body);
+  retire(object, WAITS_MODELLED);
+}
+
+/** What hangs on an object goes, and its memory. */
+export function object_end(object: usize): void {
+  storage_drop_owner(object + OBJECT_BODY);
   pages_free(object, load<u32>(object, OBJECT_PAGE_COUNT));
 }

@@ -3,7 +3,9 @@
 import { MAX_CPUS } from '../../layout/memory';
 import { EACCES, EINVAL } from '../errno';
 import { cpu_count } from '../maps/header';
-import { giveSmall, takeSmall } from './pool';
+import { retire } from '../slab/epoch';
+import { WAITS_BLOCK } from '../../layout/allocator';
+import { takeSmall } from './pool';
 
 const USES: usize = 8;
 
@@ -36,7 +38,8 @@ export function bpf_cpumask_acquire(mask: u64): u64 {
 }
 
 export function bpf_cpumask_release(mask: u64): u64 {
-  if (atomic.sub<u32>(<usize>mask, 1, USES) == 1) giveSmall(<usize>mask);
+  // Programs read masks of maps under RCU.
+  if (atomic.sub<u32>(<usize>mask, 1, USES) == 1) retire(<usize>mask, WAITS_BLOCK);
   return 0;
 }
 

@@ -94,11 +94,11 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   if (page >= pages || count == 0) return;
   const given = min<u32>(count, pages - page);
   spin_lock(map + ARENA_LOCK);
+  // Who reads on there sees zeros, as in Linux. Before another CPU can take the pages: what it writes there stays.
+  memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
   range_set(map, page, given);
   mark(map, page, given, false);
   spin_unlock(map + ARENA_LOCK);
-  // Who reads on there sees zeros, as in Linux.
-  memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
 }
 
 /** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is not free. */

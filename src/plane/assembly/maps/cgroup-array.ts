@@ -2,7 +2,7 @@
 // descriptors. Facts: fd_array_map_* and cgroup_fd_array_* in kernel/bpf/arraymap.c.
 import { array_check } from './array';
 import { header_allocate } from './header';
-import { object_by_id, object_hold, object_release } from '../objects';
+import { object_by_id, object_release, object_try_hold } from '../objects';
 import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM } from '../errno';
 import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES } from '../../layout/map';
 import { OBJECT_CGROUP } from '../../layout/object';
@@ -37,8 +37,7 @@ export function cgroup_array_write(map: usize, key: usize, value: usize, flags: 
   const index = load<u32>(key);
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>E2BIG;
   const group = object_by_id(load<u32>(value), OBJECT_CGROUP);
-  if (group == 0) return <i32>EBADF;
-  object_hold(group);
+  if (group == 0 || !object_try_hold(group)) return <i32>EBADF;
   const old = atomic.xchg<u32>(slot(map, index), <u32>group);
   if (old != 0) object_release(old);
   return 0;

@@ -1,8 +1,9 @@
 // LPM trie (layout/map-lpm.ts). Facts on behaviour: kernel/bpf/lpm_trie.c.
 import { element_allocator_common } from './element';
 import { allocator_alloc, allocator_free } from '../slab/allocator';
+import { allocator_free_later } from '../slab/epoch';
 import { ALLOCATION_MAX } from '../../layout/allocator';
-import { access_flags_ok, copy_bytes, header_allocate, round_up_8 } from './header';
+import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8 } from './header';
 import { spin_lock, spin_unlock } from './link';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from '../errno';
 import {
@@ -233,6 +234,23 @@ function give(map: usize, node: usize): void {
   store<u32>(map, <u32>node, LPM_FREE);
 }
 
+/**
+ * With several CPUs no node is used again while a run may have its value: those that the operation has given back wait for the epoch, once the table does not lead to them
+ * any more either. With one they stay in the list, for the next update.
+ */
+function retire_given(map: usize): void {
+  if (cpu_count() == 1) return;
+  let node = <usize>load<u32>(map, LPM_FREE);
+  if (node == 0) return;
+  store<u32>(map, 0, LPM_FREE);
+  while (node != 0) {
+    const next = <usize>load<u32>(node, LPM_NODE_LINK);
+    store<u32>(map, load<u32>(map, LPM_USED) - 1, LPM_USED);
+    allocator_free_later(node);
+    node = next;
+  }
+}
+
 /** The nodes of a map that goes: those that are free, and the trie from its root down, in a list through the nodes themselves. */
 export function lpm_trie_release(map: usize): void {
   let node = <usize>load<u32>(map, LPM_FREE);
@@ -279,6 +297,7 @@ export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64
   spin_lock(map + LPM_LOCK);
   const result = update_locked(map, key, value, flags);
   if (result == 0) refresh_table(map, key);
+  retire_given(map);
   spin_unlock(map + LPM_LOCK);
   return result;
 }
@@ -338,6 +357,7 @@ export function lpm_trie_delete(map: usize, key: usize): i64 {
   spin_lock(map + LPM_LOCK);
   const result = delete_locked(map, key);
   if (result == 0) refresh_table(map, key);
+  retire_given(map);
   spin_unlock(map + LPM_LOCK);
   return result;
 }

@@ -12,6 +12,8 @@ import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
 import { CGROUP_ARRAY, HASH, LPM_TRIE, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { spin_lock, spin_unlock } from './link';
+import { retire } from '../slab/epoch';
+import { WAITS_MAP } from '../../layout/allocator';
 import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
 
@@ -35,14 +37,20 @@ export function map_by_id(id: u32): usize {
   spin_lock(ROOT + ROOT_MAPS_LOCK);
   let map = <usize>load<u32>(ROOT, ROOT_MAPS);
   while (map != 0 && load<u32>(map, MAP_ID) != id) map = load<u32>(map, MAP_NEXT);
-  while (map != 0) {
-    // One whose last reference is gone is about to leave the list.
-    const references = atomic.load<u32>(map, MAP_REFERENCES);
-    if (references == 0) map = 0;
-    else if (atomic.cmpxchg<u32>(map, references, references + 1, MAP_REFERENCES) == references) break;
-  }
+  if (map != 0 && !map_try_hold(map)) map = 0;
   spin_unlock(ROOT + ROOT_MAPS_LOCK);
   return map;
+}
+
+/** One more holder of a map that may have none any more: false, as it is about to go, and to leave the list. */
+export function map_try_hold(map: usize): bool {
+  let references = atomic.load<u32>(map, MAP_REFERENCES);
+  while (references != 0) {
+    const before = atomic.cmpxchg<u32>(map, references, references + 1, MAP_REFERENCES);
+    if (before == references) return true;
+    references = before;
+  }
+  return false;
 }
 
 /** One more holder of the map. */
@@ -50,10 +58,17 @@ export function map_hold(map: usize): void {
   atomic.add<u32>(map, 1, MAP_REFERENCES);
 }
 
-/** Drops a reference; the last one gives the memory back, and drops what the map holds of other maps. */
+/** Drops a reference. After the last one nobody finds the map any more, and it ends with the runs that may have found it before, as inner maps are. */
 export function map_destroy(map: usize): void {
   if (atomic.sub<u32>(map, 1, MAP_REFERENCES) != 1) return;
   remove(map);
+  if (has_timers(map)) releaseTimersOf(map);
+  retire(map, WAITS_MAP);
+}
+
+/** Gives the memory of a map back, and drops what it holds of other maps and objects. */
+export function map_end(map: usize): void {
+  // A run that was under way may have begun new ones.
   if (has_timers(map)) releaseTimersOf(map);
   record_end(map);
   const type = load<u32>(map, MAP_TYPE);

@@ -2,7 +2,7 @@
 import { array_check } from './array';
 import { header_allocate } from './header';
 import { socket_drop, socket_hold, socket_named, socket_read } from './socket-map';
-import { E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
+import { E2BIG, EBADF, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES } from '../../layout/map';
 import { IPPROTO_TCP, IPPROTO_UDP, SOCKET_SLOT_SIZE, TCP_LISTEN } from '../../layout/map-socket';
 import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, SOCKET_IN_ARRAY, SOCKET_REUSEPORT } from '../../layout/object';
@@ -62,7 +62,7 @@ export function reuseport_sockarray_write(map: usize, key: usize, value: usize, 
   if (load<u32>(socket, SOCKET_REUSEPORT) == 0) return <i32>EINVAL;
   if (protocol == IPPROTO_TCP && load<u32>(socket, BPF_SOCK_STATE) != TCP_LISTEN) return <i32>EINVAL;
   if (atomic.xchg<u32>(socket, 1, SOCKET_IN_ARRAY) != 0) return <i32>EBUSY;
-  socket_hold(socket);
+  if (!socket_hold(socket)) return <i32>EBADF;
   leave(atomic.xchg<u32>(slot(map, index), <u32>socket));
   return 0;
 }

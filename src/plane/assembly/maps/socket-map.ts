@@ -1,5 +1,5 @@
 // What maps of sockets share (layout/map-socket.ts): which sockets they take, and how user space names them.
-import { object_by_id, object_hold, object_release } from '../objects';
+import { object_by_id, object_release, object_try_hold } from '../objects';
 import { EBADF, EINVAL, ENOENT, ENOSPC, ENOTSOCK, EOPNOTSUPP } from '../errno';
 import { MAP_VALUE_SIZE } from '../../layout/map';
 import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, OBJECT_SOCKET, SOCKET_COOKIE } from '../../layout/object';
@@ -34,8 +34,9 @@ export function socket_read(map: usize, socket: usize, out: usize): i32 {
   return 0;
 }
 
-export function socket_hold(socket: usize): void {
-  object_hold(socket);
+/** False: it has no references any more, and is about to end. */
+export function socket_hold(socket: usize): bool {
+  return object_try_hold(socket);
 }
 
 export function socket_drop(socket: usize): void {

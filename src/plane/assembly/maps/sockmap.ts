@@ -6,7 +6,7 @@ import { spin_lock, spin_unlock } from './link';
 import { socket_drop, socket_hold, socket_named, socket_read, socket_suits } from './socket-map';
 import { SOCKHASH } from './types';
 import { WORKER } from '../worker';
-import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP } from '../errno';
+import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP } from '../errno';
 import { object_id } from '../objects';
 import { CONTEXT_SOCKET } from '../../layout/context';
 import {
@@ -109,6 +109,7 @@ export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): 
   if (object_id(socket) == 0) return EOPNOTSUPP;
   const hashed = load<u32>(map, MAP_TYPE) == SOCKHASH;
   if (!hashed && load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return E2BIG;
+  if (!socket_hold(socket)) return EBADF;
   spin_lock(map + SOCKMAP_LOCK);
   const old = find(map, key);
   let refused: i64 = 0;
@@ -123,9 +124,8 @@ export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): 
       atomic.store<u32>(slot(map, load<u32>(key)), <u32>socket);
     }
   }
-  if (refused == 0) socket_hold(socket);
   spin_unlock(map + SOCKMAP_LOCK);
-  if (refused == 0) socket_drop(old);
+  socket_drop(refused == 0 ? old : socket);
   return refused;
 }
 

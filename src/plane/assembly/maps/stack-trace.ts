@@ -93,9 +93,12 @@ export function stack_trace_read(map: usize, key: usize, out: usize): i32 {
   const id = load<u32>(key);
   if (id > load<u32>(map, TRACE_MASK)) return <i32>ENOENT;
   const bucket = bucket_at(map, id);
-  if (load<u32>(bucket, TRACE_COUNT) == 0) return <i32>ENOENT;
-  copy_bytes(out, bucket + TRACE_VALUE, load<u32>(map, MAP_VALUE_SIZE));
-  return 0;
+  // Under the lock: a trace is read whole, while a program puts another one into its place.
+  spin_lock(map + TRACE_LOCK);
+  const there = load<u32>(bucket, TRACE_COUNT) != 0;
+  if (there) copy_bytes(out, bucket + TRACE_VALUE, load<u32>(map, MAP_VALUE_SIZE));
+  spin_unlock(map + TRACE_LOCK);
+  return there ? 0 : <i32>ENOENT;
 }
 
 /** User space. */

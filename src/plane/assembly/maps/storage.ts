@@ -15,7 +15,9 @@ import { element_draw, element_pop } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
 import { spin_lock, spin_unlock } from './link';
-import { map_destroy } from './registry';
+import { map_destroy, map_hold, map_try_hold } from './registry';
+import { retire } from '../slab/epoch';
+import { WAITS_ELEMENT } from '../../layout/allocator';
 import { socket_by_id } from './socket-map';
 import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
@@ -36,7 +38,6 @@ import {
   BPF_NOEXIST,
   MAP_KEY_SIZE,
   MAP_NEXT,
-  MAP_REFERENCES,
   MAP_STRIDE,
   MAP_TYPE,
 } from '../../layout/map';
@@ -126,7 +127,14 @@ function find(map: usize, owner: usize): usize {
 /** Address of the owner's value, which is made from `value` (0: zeros) if it has none; 0 if the memory has no room. */
 function find_or_make(map: usize, owner: usize, value: usize): usize {
   const there = find(map, owner);
-  if (there != 0) return there;
+  return there != 0 ? there : make(map, owner, value) & ~WAS_THERE;
+}
+
+/** With the address of a value: another CPU was quicker to make it. */
+const WAS_THERE: usize = 1;
+
+/** Address of a new value of the owner's from `value` (0: zeros), or of the one that it has meanwhile, and WAS_THERE; 0 if the memory has no room. */
+function make(map: usize, owner: usize, value: usize): usize {
   const element = take(map);
   if (element == 0) return 0;
   const key = key_of(owner);
@@ -138,7 +146,7 @@ function find_or_make(map: usize, owner: usize, value: usize): usize {
   if (other != 0) {
     bucket_unlock(bucket, word);
     hash_give(map, element);
-    return other + HASH_ELEMENT_KEY + 8;
+    return (other + HASH_ELEMENT_KEY + 8) | WAS_THERE;
   }
   const to = element + HASH_ELEMENT_KEY + 8;
   value_zero(map, to, load<u32>(map, HASH_ELEMENT_SIZE) - HASH_ELEMENT_KEY - 8);
@@ -152,8 +160,26 @@ function find_or_make(map: usize, owner: usize, value: usize): usize {
 function remove(map: usize, owner: usize): i64 {
   const element = chain_take(map, key_of(owner), HASH_ELEMENT_KEY);
   if (element == 0) return ENOENT;
-  hash_give(map, element);
+  if (cpu_count() == 1) {
+    hash_give(map, element);
+    return 0;
+  }
+  // A run of another CPU may have the value: it stays this owner's, and the map with it, until that has ended.
+  map_hold(map);
+  atomic.sub<u32>(map, 1, HASH_UNUSED);
+  store<u32>(element, <u32>map, HASH_ELEMENT_HASH);
+  retire(element, WAITS_ELEMENT);
   return 0;
+}
+
+/** An element that was taken out, and which nobody can have any more. */
+export function element_end(element: usize): void {
+  const map = <usize>load<u32>(element, HASH_ELEMENT_HASH);
+  // What was put into its fields since.
+  value_release(map, element + HASH_ELEMENT_KEY + 8);
+  atomic.add<u32>(map, 1, HASH_UNUSED);
+  hash_give(map, element);
+  map_destroy(map);
 }
 
 /** The current frame's socket lives as long as the run: what hangs on it has to go then. */
@@ -230,10 +256,7 @@ function storage_with(owner: usize): usize {
   spin_lock(ROOT + ROOT_MAPS_LOCK);
   let map = <usize>load<u32>(ROOT, ROOT_MAPS);
   // One without references is about to go, with all that is in it.
-  while (map != 0 && (!is_storage(load<u32>(map, MAP_TYPE)) || load<u32>(map, MAP_REFERENCES) == 0 || find(map, owner) == 0)) {
-    map = load<u32>(map, MAP_NEXT);
-  }
-  if (map != 0) atomic.add<u32>(map, 1, MAP_REFERENCES);
+  while (map != 0 && !(is_storage(load<u32>(map, MAP_TYPE)) && find(map, owner) != 0 && map_try_hold(map))) map = load<u32>(map, MAP_NEXT);
   spin_unlock(ROOT + ROOT_MAPS_LOCK);
   return map;
 }
@@ -295,7 +318,12 @@ export function storage_write(map: usize, key: usize, value: usize, flags: u32):
   let there = find(map, owner);
   if (there == 0 && (mode == BPF_EXIST || deprecated)) return <i32>ENOENT;
   if (there != 0 && mode == BPF_NOEXIST) return <i32>EEXIST;
-  if (there == 0) return find_or_make(map, owner, value) == 0 ? <i32>ENOMEM : 0;
+  if (there == 0) {
+    const made = make(map, owner, value);
+    if ((made & WAS_THERE) == 0) return made == 0 ? <i32>ENOMEM : 0;
+    if (mode == BPF_NOEXIST) return <i32>EEXIST;
+    there = made & ~WAS_THERE;
+  }
   if (type == PERCPU_CGROUP_STORAGE) memory.copy(there, value, load<u32>(map, MAP_STRIDE) * cpu_count());
   else if (flags & BPF_F_LOCK) value_copy_locked(map, there, value, there);
   else value_copy(map, there, value);

@@ -27,7 +27,10 @@ export function struct_ops_create(type: u32, key_size: u32, value_size: u32, max
 /** User space: the value; zeros before the first update. */
 export function struct_ops_read(map: usize, key: usize, out: usize): i32 {
   if (load<u32>(key) != 0) return <i32>ENOENT;
-  copy_bytes(out, load<u32>(map, MAP_VALUES), load<u32>(map, MAP_VALUE_SIZE));
+  const own = <usize>load<u32>(map, MAP_VALUES);
+  // While the first update writes it, the value is still zeros.
+  if (atomic.load<u32>(own, STRUCT_OPS_STATE) == STRUCT_OPS_INIT) memory.fill(out, 0, load<u32>(map, MAP_VALUE_SIZE));
+  else copy_bytes(out, own, load<u32>(map, MAP_VALUE_SIZE));
   return 0;
 }
 

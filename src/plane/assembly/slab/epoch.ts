@@ -10,12 +10,13 @@ import { memory_fault } from './fault';
 import { lock, unlock } from './lock';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
+import { retired_end } from './retired';
 import {
   DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_NEXT, LIMBO_BYTES, LIMBO_COUNT, LIMBO_EPOCH, LIMBO_NEXT, LIMBO_OBJECTS, LIMBO_URGENT,
-  MEMORY_FAULT_NO_OBJECT, MEMORY_FAULT_NO_MEMORY, SLAB_DEPOT, SLAB_OBJECT_SIZE,
+  MEMORY_FAULT_NO_OBJECT, MEMORY_FAULT_NO_MEMORY, SLAB_DEPOT, SLAB_OBJECT_SIZE, WAITS_BLOCK, WAITS_BYTES, WAITS_ELEMENT, WAITS_MASK, WAITS_OBJECT,
 } from '../../layout/allocator';
 import {
-  ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
+  POOL_SMALL, ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
 } from '../../layout/memory';
 import {
   WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_OPERATION, WORKER_TRIM,
@@ -158,11 +159,16 @@ function limbo_reclaim(epoch: u32): void {
   let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_OLDEST);
   while (chunk != 0 && (epoch == u32.MAX_VALUE || <i32>(epoch - load<u32>(chunk, LIMBO_EPOCH)) >= 2)) {
     // One at a time from its end: what stops the run here is not met again.
-    for (let count = load<u32>(chunk, LIMBO_COUNT); count != 0; ) {
+    for (let count = load<u32>(chunk, LIMBO_COUNT); count != 0; count = load<u32>(chunk, LIMBO_COUNT)) {
       count--;
       store<u32>(chunk, count, LIMBO_COUNT);
       const object = <usize>load<u32>(chunk + (<usize>count << 2), LIMBO_OBJECTS);
-      store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - load<u32>(entry_of(object), SLAB_OBJECT_SIZE), WORKER_LIMBO_BYTES);
+      store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - waiting_bytes(object), WORKER_LIMBO_BYTES);
+      if ((object & WAITS_MASK) != WAITS_OBJECT) {
+        // What it held may be put into this very chunk.
+        retired_end(object & ~(<usize>WAITS_MASK), <u32>object & WAITS_MASK);
+        continue;
+      }
       if (has_checks()) check_waited(object);
       allocator_free(object);
     }
@@ -179,6 +185,23 @@ export function allocator_free_later(object: usize): void {
   const entry = entry_of(object);
   if (load<u32>(entry, SLAB_DEPOT) == 0) memory_fault(MEMORY_FAULT_NO_OBJECT, object);
   if (has_checks()) check_waits(object);
+  limbo_put(object);
+}
+
+/** As allocator_free_later for what is no object of a slab (WAITS_MAP, …), and out of everybody's reach: retired.ts ends it once nobody can still hold it. */
+export function retire(address: usize, kind: u32): void {
+  if (cpu_count() == 1 && load<u32>(WORKER, WORKER_EPOCH_DEPTH) == 0) retired_end(address, kind);
+  else limbo_put(address | kind);
+}
+
+/** For how much an address with its kind counts. */
+function waiting_bytes(object: usize): u32 {
+  const kind = <u32>object & WAITS_MASK;
+  if (kind == WAITS_OBJECT || kind == WAITS_ELEMENT) return load<u32>(entry_of(object), SLAB_OBJECT_SIZE);
+  return kind == WAITS_BLOCK ? POOL_SMALL : WAITS_BYTES;
+}
+
+function limbo_put(object: usize): void {
   const epoch = atomic.load<u32>(ROOT + ROOT_EPOCH);
   let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_NEWEST);
   if (chunk == 0 || load<u32>(chunk, LIMBO_COUNT) == (LIMBO_BYTES - LIMBO_OBJECTS) >> 2 || load<u32>(chunk, LIMBO_EPOCH) != epoch) {
@@ -193,7 +216,7 @@ export function allocator_free_later(object: usize): void {
   const count = load<u32>(chunk, LIMBO_COUNT);
   store<u32>(chunk + (<usize>count << 2), <u32>object, LIMBO_OBJECTS);
   store<u32>(chunk, count + 1, LIMBO_COUNT);
-  store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + load<u32>(entry, SLAB_OBJECT_SIZE), WORKER_LIMBO_BYTES);
+  store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + waiting_bytes(object), WORKER_LIMBO_BYTES);
 }
 
 /** Keeps a CPU that is not at work from entering; false: it is. */

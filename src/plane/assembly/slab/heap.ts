@@ -4,6 +4,7 @@ import { quarantine_at, quarantine_count } from './checks';
 import { address_of, entry_of } from './piece';
 import {
   CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, DEPOT_NEXT, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, MARK_SHIFT, SLAB_DEPOT, SLAB_ENTRY, SLAB_FREE, SLAB_FRESH, SLAB_OBJECT_SIZE, SLAB_START,
+  WAITS_MASK, WAITS_OBJECT,
 } from '../../layout/allocator';
 import { HEAP, META_DEPOT, ROOT, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_HEAP_TOP, WORKERS, WORKER_SIZE } from '../../layout/memory';
 import { WORKER_LIMBO_OLDEST } from '../../layout/worker';
@@ -72,7 +73,10 @@ export function heap_mark(depot: usize, bits: usize, waiting: bool): void {
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
     let chunk = <usize>load<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE, WORKER_LIMBO_OLDEST);
     for (; chunk != 0; chunk = load<u32>(chunk, LIMBO_NEXT)) {
-      for (let i: u32 = 0; i < load<u32>(chunk, LIMBO_COUNT); i++) clear(bits, load<u32>(chunk + (<usize>i << 2), LIMBO_OBJECTS));
+      for (let i: u32 = 0; i < load<u32>(chunk, LIMBO_COUNT); i++) {
+        const object = <usize>load<u32>(chunk + (<usize>i << 2), LIMBO_OBJECTS);
+        if ((object & WAITS_MASK) == WAITS_OBJECT) clear(bits, object);
+      }
     }
   }
 }
