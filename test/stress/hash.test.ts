@@ -4,8 +4,21 @@ import { expectLinearizable, stress } from './stress.ts';
 import type { StressWorker } from './workers.ts';
 
 /** Programs' and user space's operations on a few keys. Values are their stamp and its complement. */
-function body({ call, view, map, scratch, cpu, rounds, random, pause, meet, begin, end, parameters }: StressWorker) {
-  const [keys] = parameters as [number];
+function body({
+  call,
+  view,
+  map,
+  scratch,
+  cpu,
+  rounds,
+  random,
+  pause,
+  meet,
+  begin,
+  end,
+  parameters,
+}: StressWorker<{ keys: number }>) {
+  const { keys } = parameters;
   const key = scratch;
   const value = scratch + 64;
   const out = scratch + 128;
@@ -51,7 +64,7 @@ describe('hash map', () => {
         workers: 4,
         rounds: 4000,
         records: 4000,
-        parameters: [6],
+        parameters: { keys: 6 },
         body,
       });
       expectLinearizable(registers, result);

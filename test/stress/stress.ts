@@ -17,13 +17,15 @@
  * (`map_lookup_user`, …) do it themselves.
  *
  * `STRESS_SEED` chooses what the threads do (not how they are scheduled: repeat with more rounds), `STRESS_ROUNDS` multiplies how long they do it. An error says the
- * seed.
+ * seed. `chaos-plane.ts` is a plane that stops for a moment between any two accesses to the memory (`stress({ …, ...chaos(60) })`), which on two cores is what makes
+ * rare orders common; it takes mutations (`mutations.ts`), of which a scenario must catch each (`...chaos(60, mutation)`). A test of final contents that may
+ * not end belongs to the end of the worker's function (`meet(); if (cpu === 1) …`), where the time limit ends it.
  */
 import { createMap, type MapAttributes, type PlaneMap } from '../../src/runtime/maps/plane-map.ts';
 import { createMemory } from '../../src/runtime/memory.ts';
 import { createPlane, type PlaneInstance } from '../../src/runtime/plane.ts';
 import { checkLinearizable, type Model } from './linearizability.ts';
-import { type RunOptions, type RunResult, runWorkers, type StressWorker } from './workers.ts';
+import { type Parameters, type RunOptions, type RunResult, runWorkers, type StressWorker } from './workers.ts';
 
 /** How much longer than in CI. */
 export const stressFactor = Number(process.env['STRESS_ROUNDS'] ?? 1);
@@ -34,13 +36,14 @@ export function stressSeed(): number {
   return asked === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1 : Number(asked);
 }
 
-export interface StressOptions extends Partial<RunOptions> {
+export interface StressOptions<P extends Parameters> extends Partial<RunOptions> {
+  readonly parameters?: P;
   readonly map: MapAttributes;
   /** Threads, CPUs 1 and up. */
   readonly workers: number;
   /** Rounds of each thread and records of each thread, before STRESS_ROUNDS. */
   readonly rounds: number;
-  readonly body: (worker: StressWorker) => unknown;
+  readonly body: (worker: StressWorker<P>) => unknown;
   /** On CPU 0, before the threads start. */
   readonly before?: (map: PlaneMap, plane: PlaneInstance) => void;
   /** Sets up the memory, as switches of mutations. */
@@ -54,7 +57,7 @@ export interface StressResult extends RunResult {
 }
 
 /** A map in a memory of its own, with `workers` threads at it until each has done its rounds. */
-export async function stress(options: StressOptions): Promise<StressResult> {
+export async function stress<P extends Parameters>(options: StressOptions<P>): Promise<StressResult> {
   const { workers, seed = stressSeed() } = options;
   const memory = createMemory(workers + 1, 1n);
   options.prepare?.(memory);

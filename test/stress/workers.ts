@@ -5,8 +5,11 @@ import type { PlaneInstance } from '../../src/runtime/plane.ts';
 import { planeModule } from '../../src/runtime/plane.ts';
 import { bufferBytes, type Operation, readBuffer } from './history.ts';
 
+/** What a test gives all of its threads. */
+export type Parameters = Readonly<Record<string, number>>;
+
 /** What a thread's function is given. */
-export interface StressWorker {
+export interface StressWorker<P extends Parameters = Parameters> {
   readonly cpu: number;
   /** Threads at work: CPUs 1 to `workers`. */
   readonly workers: number;
@@ -17,8 +20,7 @@ export interface StressWorker {
   readonly scratch: number;
   /** The whole memory. */
   readonly view: DataView;
-  /** What the test has given all of them. */
-  readonly parameters: readonly number[];
+  readonly parameters: P;
   /** Calls what the plane exports; u64 and i64 are BigInt among the arguments, and numbers as results. */
   call(name: string, ...values: (number | bigint)[]): number;
   /** A number from 0 to n - 1, of a sequence that follows from the test's seed and the CPU. */
@@ -42,8 +44,7 @@ export interface RunOptions {
   readonly seed: number;
   /** Operations that a thread records in all; 0: none. */
   readonly records?: number;
-  readonly parameters?: readonly number[];
-  /** The plane in place of the built one. */
+  /** The plane in place of the built one (chaos-plane.ts). */
   readonly module?: WebAssembly.Module;
   /** How long all may take, in ms. */
   readonly timeout?: number;
@@ -122,11 +123,19 @@ const threadText = `
  * Runs `body` on CPUs 1 to `workers` of a memory that has at least one CPU more; this thread stays CPU 0 and is free meanwhile. The function goes to the threads as
  * text: it may use its argument and what it declares itself, and nothing of the file that it stands in.
  */
-export async function runWorkers(
+export async function runWorkers<P extends Parameters>(
   plane: PlaneInstance,
   map: number,
-  body: (worker: StressWorker) => unknown,
-  { workers, rounds, seed, records = 0, parameters = [], module = planeModule(), timeout = 60_000 }: RunOptions,
+  body: (worker: StressWorker<P>) => unknown,
+  {
+    workers,
+    rounds,
+    seed,
+    records = 0,
+    module = planeModule(),
+    timeout = 60_000,
+    ...rest
+  }: RunOptions & { readonly parameters?: P },
 ): Promise<RunResult> {
   const pagesOf = (bytes: number) => Math.ceil(bytes / 65536);
   const taken: [at: number, pages: number][] = [];
@@ -154,7 +163,7 @@ export async function runWorkers(
       cpu,
       rounds,
       seed,
-      parameters,
+      parameters: rest.parameters ?? {},
       body: body.toString(),
     };
     return new Promise<number>((resolve, reject) => {
