@@ -49,6 +49,26 @@ export interface GrowthSeries {
   readonly peers: Readonly<Partial<Record<PeerName, number>>>;
 }
 
+/** What a number of threads do together. */
+export interface ScalePoint {
+  /** Operations of all threads in a second. */
+  readonly perSecond: number;
+  /** That over what one thread does. */
+  readonly factor: number;
+  /** CPU time of an operation on all processors, ns. */
+  readonly cpuNs: number;
+}
+
+/** How throughput grows with the number of threads. */
+export interface ScaleSeries {
+  readonly series: string;
+  readonly points: readonly {
+    readonly threads: number;
+    readonly ours: ScalePoint;
+    readonly peers: Readonly<Partial<Record<PeerName, ScalePoint>>>;
+  }[];
+}
+
 export interface BenchResult {
   readonly schema: 'sluice.bench/1';
   readonly suite: string;
@@ -59,6 +79,7 @@ export interface BenchResult {
   /** What a reader has to know: how it was measured, which peers are absent and why. */
   readonly notes: readonly string[];
   readonly growth?: readonly GrowthSeries[];
+  readonly scale?: readonly ScaleSeries[];
 }
 
 export function benchResult(
@@ -66,6 +87,7 @@ export function benchResult(
   cases: readonly BenchCase[],
   notes: readonly string[],
   growth: readonly GrowthSeries[] = [],
+  scale: readonly ScaleSeries[] = [],
 ): BenchResult {
   const geomean: Partial<Record<PeerName, number>> = {};
   for (const name of peerNames(cases)) {
@@ -83,6 +105,7 @@ export function benchResult(
     geomean,
     notes,
     ...(growth.length === 0 ? {} : { growth }),
+    ...(scale.length === 0 ? {} : { scale }),
   };
 }
 
@@ -133,6 +156,24 @@ export function growthRows(series: readonly GrowthSeries[]): string[][] {
       ]);
     });
   return out;
+}
+
+/** Rows for a table of throughput: header first. The ratio is our time of an operation over the peer's, as everywhere. */
+export function scaleRows(series: readonly ScaleSeries[]): string[][] {
+  const out = [['SCALE', 'THREADS', 'OURS', 'FACTOR', 'CPU', 'PEER', 'FACTOR', 'CPU', 'RATIO']];
+  for (const each of series)
+    for (const { threads, ours, peers } of each.points) {
+      const [peer] = Object.values(peers);
+      const cells = (point: ScalePoint) => [millions(point.perSecond), point.factor.toFixed(2), ns(point.cpuNs)];
+      const theirs =
+        peer === undefined ? ['-', '-', '-', '-'] : [...cells(peer), (peer.perSecond / ours.perSecond).toFixed(2)];
+      out.push([each.series, String(threads), ...cells(ours), ...theirs]);
+    }
+  return out;
+}
+
+function millions(perSecond: number): string {
+  return `${(perSecond / 1e6).toFixed(1)} M/s`;
 }
 
 function ns(value: number): string {

@@ -8,9 +8,10 @@ import { benchLoad } from '../bench/load.ts';
 import { benchMaps } from '../bench/maps.ts';
 import { benchMem } from '../bench/mem.ts';
 import { benchMetadata } from '../bench/metadata.ts';
-import { type BenchResult, growthRows, rows } from '../bench/report.ts';
+import { type BenchResult, growthRows, rows, scaleRows } from '../bench/report.ts';
 import { benchRing } from '../bench/ring.ts';
 import { benchRingPatterns } from '../bench/ring-patterns.ts';
+import { benchScale } from '../bench/scale.ts';
 import { benchSteer } from '../bench/steer.ts';
 import { benchSteerTap } from '../bench/steer-tap.ts';
 import { benchVerify } from '../bench/verify.ts';
@@ -58,6 +59,7 @@ const suites: Readonly<Record<string, Suite>> = {
   maps: benchMaps,
   mem: benchMem,
   metadata: benchMetadata,
+  scale: benchScale,
   steer: benchSteer,
   xdp: benchXdp,
   ring: benchRing,
@@ -115,7 +117,7 @@ async function runSuites(name: string | undefined, options: BenchOptions, output
     const { cpu, cpus, kernel, node } = result.machine;
     output.line(output.colors.bold(`${each}: ns a run; ratio = ours / peer, below 1 we are faster`));
     output.line(`${cpu}, ${cpus} CPUs, Linux ${kernel}, Node ${node}`);
-    for (const row of table(rows(result))) output.line(row);
+    for (const row of table(result.scale === undefined ? rows(result) : scaleRows(result.scale))) output.line(row);
     if (result.growth !== undefined) for (const row of table(growthRows(result.growth))) output.line(row);
     for (const note of result.notes) output.line(`- ${note}`);
     output.document(result);
