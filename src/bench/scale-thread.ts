@@ -28,11 +28,7 @@ const words = new Int32Array(board);
 const own = boardOf(index);
 if (ring === undefined) pinToCpu(index % onlineCpus());
 const plane = createPlane(memory, { cpu, module });
-for (const { module: programs, base, size } of modules) {
-  const room = base + size - plane.table.length;
-  if (room > 0) plane.table.grow(room);
-  instantiatePrograms(plane, programs, base);
-}
+for (const each of modules) instantiatePrograms(plane, each);
 const { epoch_enter, epoch_exit, xdp_repeat, xdp_run_batch, ringbuf_next, ringbuf_release } =
   plane.exports as typeof plane.exports & {
     xdp_repeat(entry: number, frame: number, count: number): bigint;

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { InternalError } from '../errors.ts';
 import { FramePool } from '../hooks/xdp/frames.ts';
 import { planeModule } from '../runtime/plane.ts';
-import type { ProgramModule, Runtime } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import {
   BOARD_ACTIVE,
   BOARD_BYTES,
@@ -71,8 +71,7 @@ export class ScaleThreads implements ScaleSide {
     this.#options = options;
     const board = new SharedArrayBuffer(BOARD_BYTES);
     this.#words = new Int32Array(board);
-    const modules: ProgramModule[] = [];
-    runtime.replicate((module) => modules.push(module))();
+    const modules = [...runtime.modules];
     for (const index of this.#indices()) {
       const data: ScaleThreadData = {
         memory: runtime.plane.memory,
