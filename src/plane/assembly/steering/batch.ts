@@ -11,7 +11,7 @@ import {
   STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT,
   STEER_FRAME_RETURN, STEER_FRAME_SIZE, STEER_IFINDEX, STEER_PROGRAM, STEER_QUEUES, STEER_SKB, STEER_UNHASHED,
 } from '../../layout/steering';
-import { rssResult } from './rss';
+import { packetHash, rssQueue, rssResult } from './rss';
 import { vnetHeader } from './vnet-header';
 
 const ETH_HLEN: u32 = 14;
@@ -21,16 +21,11 @@ const FALLBACK: u32 = 0xffff_ffff;
 /** The configuration that a frame asks for; the default one where there is none of that number. */
 @inline function configurationOf(device: usize, frame: usize): usize {
   const context = load<u32>(frame, STEER_FRAME_CONTEXT);
-  if (context != 0 && context < <u32>STEER_CONTEXTS) {
-    const configuration = <usize>load<u32>(device + (<usize>context << 2), STEER_CONFIGURATIONS);
+  if (context != 0) {
+    const configuration = context < <u32>STEER_CONTEXTS ? <usize>load<u32>(device + (<usize>context << 2), STEER_CONFIGURATIONS) : 0;
     if (configuration != 0) return configuration;
   }
   return <usize>load<u32>(device, STEER_CONFIGURATIONS);
-}
-
-@inline function deviceResult(device: usize, frame: usize): u64 {
-  const data = <usize>load<u32>(frame, STEER_FRAME_DATA);
-  return rssResult(configurationOf(device, frame), data, data + load<u32>(frame, STEER_FRAME_LENGTH));
 }
 
 /** Makes the device's sk_buff that of the frame, as the transmit path of Linux shows it: data at the link header, control block cleared. Returns it. */
@@ -73,27 +68,27 @@ export function steer_end(device: usize, frame: usize, r0: u32): void {
   store<u32>(frame, r0, STEER_FRAME_RETURN);
   if ((flags & STEER_FALLBACK) != 0 && r0 == FALLBACK) {
     store<u64>(device, load<u64>(device, STEER_FALLBACKS) + 1, STEER_FALLBACKS);
-    finish(device, frame, deviceResult(device, frame));
+    const data = <usize>load<u32>(frame, STEER_FRAME_DATA);
+    const outcome = rssResult(configurationOf(device, frame), data, data + load<u32>(frame, STEER_FRAME_LENGTH));
+    finish(device, frame, outcome & 0xffff_ffff_ffff, <u32>(outcome >> 48));
     return;
   }
   const queue = (flags & STEER_CONTEXT_QUEUE) != 0 ? <u32>load<u16>(skb, SKB_VNET_QUEUE) : r0 & 0xffff;
-  const hash = (<u64>load<u16>(skb, SKB_VNET_REPORT) << 32) | <u64>load<u32>(skb, SKB_VNET_HASH);
-  finish(device, frame, hash | (<u64>queue << 48));
+  finish(device, frame, (<u64>load<u16>(skb, SKB_VNET_REPORT) << 32) | <u64>load<u32>(skb, SKB_VNET_HASH), queue);
 }
 
-// `outcome`: hash, report and queue as they are packed in a result. The queue is taken modulo the device's.
-@inline function finish(device: usize, frame: usize, outcome: u64): void {
-  const report = <u32>(outcome >> 32) & 0xffff;
-  let queue = <u32>(outcome >> 48);
+// `hash` with its report in bits 32 to 47. The queue is taken modulo the device's.
+@inline function finish(device: usize, frame: usize, hash: u64, queue: u32): void {
+  const report = <u32>(hash >> 32);
   const queues = load<u32>(device, STEER_QUEUES);
   if (queue >= queues) queue %= queues;
-  store<u64>(frame, (outcome & 0xffff_ffff_ffff) | (<u64>queue << 48), STEER_FRAME_HASH);
+  store<u64>(frame, hash | (<u64>queue << 48), STEER_FRAME_HASH);
   if (report == 0) store<u64>(device, load<u64>(device, STEER_UNHASHED) + 1, STEER_UNHASHED);
   const counter = device + (<usize>queue << 4);
   store<u64>(counter, load<u64>(counter, STEER_COUNTERS) + 1, STEER_COUNTERS);
   store<u64>(counter, load<u64>(counter, STEER_COUNTERS + 8) + <u64>load<u32>(frame, STEER_FRAME_LENGTH), STEER_COUNTERS + 8);
   const header = <usize>load<u32>(frame, STEER_FRAME_HEADER);
-  if (header != 0) vnetHeader(header, <u32>outcome, report);
+  if (header != 0) vnetHeader(header, <u32>hash, report);
 }
 
 /** Steers `count` frames, whose records lie in a row. */
@@ -101,7 +96,12 @@ export function steer_batch(device: usize, frames: usize, count: u32): void {
   const program = load<u32>(device, STEER_PROGRAM);
   const end = frames + <usize>count * STEER_FRAME_SIZE;
   if (program == 0) {
-    for (; frames < end; frames += STEER_FRAME_SIZE) finish(device, frames, deviceResult(device, frames));
+    for (; frames < end; frames += STEER_FRAME_SIZE) {
+      const configuration = configurationOf(device, frames);
+      const data = <usize>load<u32>(frames, STEER_FRAME_DATA);
+      const hash = packetHash(configuration, data, data + load<u32>(frames, STEER_FRAME_LENGTH));
+      finish(device, frames, hash, rssQueue(configuration, hash));
+    }
     return;
   }
   for (; frames < end; frames += STEER_FRAME_SIZE) {

@@ -11,7 +11,6 @@ const TUNNEL_NVGRE: u32 = 0x100;
 /** All forms of GRE, which in UDP are one type. */
 const TUNNEL_GRE_ANY: u32 = TUNNEL_GRE_2784 | TUNNEL_GRE_2890 | TUNNEL_GRE_7676;
 
-const IPPROTO_IPIP: u32 = 4;
 const IPPROTO_UDP: u32 = 17;
 const ETH_P_IP: u32 = 0x0008;
 const ETH_P_IPV6: u32 = 0xdd86;
@@ -31,14 +30,18 @@ const GRE_REFUSED: u32 = 0x4c07;
   return (<u64>type << 32) | <u64>at;
 }
 
-/** Where the inner packet begins, and its EtherType (as loaded) in bits 32 to 47; 0: not a tunnel of the `enabled` types. `protocol`: UDP, GRE or IPIP. */
+// Each says where the inner packet begins, with its EtherType (as loaded) in bits 32 to 47; 0: not a tunnel of the `enabled` types. `at` is behind the IP header.
+
+/** `protocol`: UDP or GRE. */
 export function tunnelPayload(at: usize, end: usize, protocol: u32, version: u32, enabled: u32): u64 {
-  if (protocol == IPPROTO_UDP) return udpPayload(at, end, version, enabled);
-  if (protocol == IPPROTO_IPIP) return (enabled & TUNNEL_IPIP) != 0 ? inner(at, ETH_P_IP) : 0;
-  return grePayload(at, end, version, enabled);
+  return protocol == IPPROTO_UDP ? udpPayload(at, end, version, enabled) : grePayload(at, end, version, enabled);
 }
 
-function grePayload(at: usize, end: usize, version: u32, enabled: u32): u64 {
+@inline export function ipipPayload(at: usize, enabled: u32): u64 {
+  return (enabled & TUNNEL_IPIP) != 0 ? inner(at, ETH_P_IP) : 0;
+}
+
+export function grePayload(at: usize, end: usize, version: u32, enabled: u32): u64 {
   if (at + 4 > end) return 0;
   const flags = <u32>bswap<u16>(load<u16>(at));
   if ((flags & GRE_REFUSED) != 0) return 0;
@@ -52,14 +55,17 @@ function grePayload(at: usize, end: usize, version: u32, enabled: u32): u64 {
   return (types & enabled) == 0 || at > end ? 0 : inner(at, type);
 }
 
-function udpPayload(at: usize, end: usize, version: u32, enabled: u32): u64 {
+@inline export function udpPayload(at: usize, end: usize, version: u32, enabled: u32): u64 {
   if (at + 8 > end) return 0;
   const port = <u32>bswap<u16>(load<u16>(at, 2));
   at += 8;
   if (port == PORT_GRE) return (enabled & TUNNEL_GRE_UDP) != 0 ? grePayload(at, end, version, TUNNEL_GRE_ANY) : 0;
   if (at + 8 > end) return 0;
   const flags = <u32>load<u8>(at);
-  if (port == PORT_VXLAN) return (enabled & TUNNEL_VXLAN) != 0 && (flags & 8) != 0 ? inner(at + 8, ETH_P_TEB) : 0;
+  if (port == PORT_VXLAN) {
+    if ((enabled & TUNNEL_VXLAN) == 0) return 0;
+    return (flags & 8) != 0 ? inner(at + 8, ETH_P_TEB) : 0;
+  }
   if (port == PORT_VXLAN_GPE) {
     if ((enabled & TUNNEL_VXLAN_GPE) == 0 || (flags & 0x30) != 0) return 0;
     let type = ETH_P_TEB;
