@@ -55,6 +55,12 @@ const ring = family(
   },
 );
 
+/** Between rings of one memory, which are named by their numbers. A handle, or a negated errno. */
+const rings = family(
+  { source: 'sluice', hooks: ['iouring'], stability: { level: 'experimental', since: '0.2.0' } },
+  { bpf_ring_message: ['s64(struct io_uring_bpf_ctx *ctx, u32 ring, u32 what, u64 data, s32 res)'] },
+);
+
 /**
  * Allocators of the 2022 discussion (bpf/include/sluice/mem.h). `allocator__map`: a map of type `allocator`, or one of the two allocators of a map. `meta` is
  * what the loader passes: the record of the type. bpf_mem_prefill returns 0 or -ENOMEM.
@@ -178,6 +184,7 @@ const arena = family(
 
 export const ownKfuncs: ReadonlyMap<string, OwnKfunc> = new Map([
   ...ring,
+  ...rings,
   ...memory,
   ...loop,
   ...traits,

@@ -40,6 +40,8 @@ export interface ContextField {
   readonly attachTypes?: readonly AttachTypeName[];
   readonly writeAttachTypes?: readonly AttachTypeName[];
   readonly btfId?: string;
+  /** Where it is not that of the type. */
+  readonly stability?: Stability;
 }
 
 export interface ContextDeclaration {

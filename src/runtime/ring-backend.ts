@@ -64,6 +64,8 @@ export interface RingBackend {
   readonly thread?: RingThread;
   readonly name: 'linux' | 'simulated';
   readonly addresses: RingAddresses;
+  /** Descriptor of the ring, for MSG_RING; undefined: no message reaches it. */
+  readonly fd?: number | undefined;
   /** Process address of the linear memory's first byte; 0n in simulation. */
   readonly base: bigint;
   /** Setup flags in force and features of the kernel, by their names in abi/io-uring/ring-flags.ts; `registered-ring`. */

@@ -729,6 +729,10 @@ export const scenarios: readonly Scenario[] = [
           .map(({ user, res }) => [user, res])
           .sort(),
         bed.one('msg_ring', { fd, off: 1, addr: 9 }),
+        // Flags of files on a message, a file to itself, a file that is none.
+        bed.one('msg_ring', { fd, off: 1, opFlags: 1 }),
+        bed.one('msg_ring', { fd, off: 1, opFlags: 4 }),
+        bed.one('msg_ring', { fd, off: 1, addr: 1 }),
         bed.one('msg_ring', { fd: bed.open('/x', CREAT | RDWR), off: 1 }),
       ];
     },

@@ -142,7 +142,9 @@ struct io_uring_bpf_ctx {
 	__u32 program;
 	/* Queue of the request. */
 	__u32 queue;
-	__u64 __reserved[2];
+	/* Number of the ring among those of its memory. */
+	__u32 ring;
+	__u32 __reserved[3];
 };
 
 _Static_assert(sizeof(struct io_uring_sqe) == 64, "struct io_uring_sqe");
@@ -291,6 +293,12 @@ enum {
 
 /* file_index of a direct descriptor: the kernel picks the slot, and completes with its number. */
 #define IORING_FILE_INDEX_ALLOC (~0U)
+
+/* IORING_OP_MSG_RING: `addr`, and msg_ring_flags. */
+#define IORING_MSG_DATA 0
+#define IORING_MSG_SEND_FD 1
+#define IORING_MSG_RING_CQE_SKIP (1U << 0)
+#define IORING_MSG_RING_FLAGS_PASS (1U << 1)
 /* splice_flags: `splice_fd_in` is a registered file. */
 #define SPLICE_F_FD_IN_FIXED (1U << 31)
 

@@ -51,7 +51,18 @@ enum {
 	RING_QUIET_CANCEL = 2,
 	/* Its completion is not posted; later programs of the chain can read it. */
 	RING_HIDDEN = 4,
+	/* Of IORING_OP_MSG_RING: fd is the number of a ring (io_uring_prep_msg_ring). */
+	RING_TO_RING = 8,
 };
+
+/*
+ * What becomes of a message in the other ring: it runs a program of that one, by its index from 1 (0: the one that was named for messages), with the data as
+ * user_data, the result, and IORING_OP_MSG_RING as opcode; it is posted to a queue; or it ends the request with this user_data. Below 0x800, without
+ * IORING_CQE_F_MORE, flags of the completion may be or-ed in.
+ */
+#define RING_MESSAGE_PROGRAM(index) ((__u32)(index) << 16 | 0x800)
+#define RING_MESSAGE_QUEUE(queue) ((__u32)(queue) << 16)
+#define RING_MESSAGE_CANCEL 0x1000
 
 /*
  * Calls. They return 0, a count or a handle, or a negative errno. Sizes are those of the struct, and -EINVAL if they are others.
@@ -87,6 +98,11 @@ extern __s64 bpf_ring_region_size(struct io_uring_bpf_ctx *ctx, __u32 region) __
 /* Memory by address, inside of a region. */
 extern __s64 bpf_ring_read(struct io_uring_bpf_ctx *ctx, __u64 address, void *to, __u32 to__sz) __ksym;
 extern __s64 bpf_ring_write(struct io_uring_bpf_ctx *ctx, __u64 address, const void *from, __u32 from__sz) __ksym;
+/*
+ * A message to the ring of this number (ctx->ring is one's own); `what` is RING_MESSAGE_. Its handle. A message that fails is told to queue 0, with the data as
+ * user_data: -EBADF where there is no such ring any more. Messages from one ring to another arrive once each, in order.
+ */
+extern __s64 bpf_ring_message(struct io_uring_bpf_ctx *ctx, __u32 ring, __u32 what, __u64 data, __s32 res) __ksym;
 /* Tells user space, with a reason of the program's own. */
 extern __s64 bpf_ring_escalate(struct io_uring_bpf_ctx *ctx, __u32 reason) __ksym;
 
@@ -289,6 +305,27 @@ static __always_inline void io_uring_prep_recv(struct io_uring_sqe *sqe, int fd,
 static __always_inline void io_uring_prep_shutdown(struct io_uring_sqe *sqe, int fd, int how)
 {
 	io_uring_prep_rw(IORING_OP_SHUTDOWN, sqe, fd, NULL, (__u32)how, 0);
+}
+
+/* As bpf_ring_message, as a request that can be linked and has a completion of its own. */
+static __always_inline void io_uring_prep_msg_ring(struct io_uring_sqe *sqe, __u32 ring, __u32 what, __s32 res, __u64 data)
+{
+	io_uring_prep_rw(IORING_OP_MSG_RING, sqe, (int)ring, NULL, (__u32)res, data);
+	sqe->file_index = what;
+	sqe->extra = RING_TO_RING;
+}
+
+/*
+ * The file of slot `from` of this ring becomes that of slot `to` of the other one too; IORING_FILE_INDEX_ALLOC: any, and the result is its number. The other ring's
+ * program for messages runs, or its queue 0 has a completion, with 63 bits of data; not with IORING_MSG_RING_CQE_SKIP in msg_ring_flags.
+ */
+static __always_inline void io_uring_prep_msg_ring_fd(struct io_uring_sqe *sqe, __u32 ring, __u32 from, __u32 to, __u64 data, __u32 flags)
+{
+	io_uring_prep_rw(IORING_OP_MSG_RING, sqe, (int)ring, (const void *)(long)IORING_MSG_SEND_FD, 0, data);
+	sqe->addr3 = from;
+	sqe->file_index = to == IORING_FILE_INDEX_ALLOC ? to : to + 1;
+	sqe->msg_ring_flags = flags;
+	sqe->extra = RING_TO_RING;
 }
 
 /* By user_data. */

@@ -64,8 +64,8 @@ function kfuncInterface(name: string): AbiInterface {
   return { ...made, fingerprint: fingerprint(`kfunc ${name} ${withoutNames(text)}`) };
 }
 
-function fieldInterface({ type, context, stability }: ProgramDeclaration, field: ContextField): AbiInterface {
-  const { offset, size, kind, write } = field;
+function fieldInterface({ type, context, stability: ofType }: ProgramDeclaration, field: ContextField): AbiInterface {
+  const { offset, size, kind, write, stability = ofType } = field;
   const prototype = `${size} bytes at ${offset}, ${kind}, ${write ? 'read and written' : 'read'}`;
   const origin = type === 'iouring' ? 'Sluice' : 'Linux';
   return promise('context field', `${type}/${context.struct}.${field.name}`, prototype, origin, stability);

@@ -16,6 +16,7 @@ import {
   RING_HIDDEN,
   RING_POST,
   RING_QUIET_CANCEL,
+  RING_TO_RING,
   RING_WAIT,
 } from '../../plane/layout/ring.ts';
 
@@ -34,7 +35,12 @@ export const linkPolicies = {
 } as const;
 
 /** `extra` of a request. */
-export const requestExtras = { finally: RING_FINALLY, quietCancel: RING_QUIET_CANCEL, hidden: RING_HIDDEN } as const;
+export const requestExtras = {
+  finally: RING_FINALLY,
+  quietCancel: RING_QUIET_CANCEL,
+  hidden: RING_HIDDEN,
+  toRing: RING_TO_RING,
+} as const;
 
 /** What a callback returns, joined. */
 export const callbackResults = { wait: RING_WAIT, post: RING_POST, break: RING_BREAK, again: RING_AGAIN } as const;

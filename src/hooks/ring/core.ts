@@ -10,6 +10,8 @@ import { InputError } from '../../errors.ts';
 import {
   QUEUE_LAST,
   QUEUE_VISIBLE,
+  RING_CONTEXT,
+  RING_CTX_RING,
   RING_GROUP_PARALLEL,
   RING_GROUP_SIZE,
   RING_GROUPS,
@@ -36,12 +38,14 @@ import type { RingDriver, RingDriverHost } from './driver.ts';
 import { InlineDriver } from './inline-driver.ts';
 import { later } from './later.ts';
 import { RingMemory } from './memory.ts';
+import { giveNumber, takeNumber } from './numbers.ts';
 import type { RequestOptions, RingAnswer, RingCloser, RingCoreOptions, RingCounters, SqeWriter } from './options.ts';
 import { PENDING_HIGH, type Pending, PendingResult, PendingStream, PendingTable } from './pending.ts';
 import { type RingPlane, ringPlane } from './plane.ts';
 import { RingQueue } from './queue.ts';
 import { ThreadDriver } from './thread-driver.ts';
 
+const EBADF = -9;
 const EBUSY = -16;
 const EALREADY = -114;
 /** Drives in a row by microtasks, before timers and other sources have their turn. */
@@ -55,6 +59,8 @@ export class RingCore implements AsyncIterable<Completion> {
   /** Completions of requests that name no other queue: queue 0. */
   readonly completions: RingQueue;
   readonly memory: RingMemory;
+  /** Number among the rings of the runtime: messages name it by that, those of programs too (`ctx->ring` there). */
+  readonly number: number;
   /** What stopped a program last: its fault, or what a function threw. The user's queue has a completion for each. */
   get lastFault(): unknown {
     return this.#driver.lastFault;
@@ -81,6 +87,7 @@ export class RingCore implements AsyncIterable<Completion> {
   /** Nothing is staged any more. */
   #refuses = false;
   #ended = false;
+  #numbered = true;
   /** What ended the ring's thread. */
   #failure: Error | undefined;
   #streak = 0;
@@ -98,6 +105,8 @@ export class RingCore implements AsyncIterable<Completion> {
     this.completions = this.#queue(this.#plane.ring_queue_create(this.address, 256, QUEUE_VISIBLE), 256);
     // Programs of 2021 name queues from 1.
     this.#promises = this.#queue(this.#plane.ring_queue_create(this.address, 256, QUEUE_VISIBLE | QUEUE_LAST), 256);
+    this.number = takeNumber(this.#words, backend.fd ?? EBADF);
+    this.#view.setUint32(this.address + RING_CONTEXT + RING_CTX_RING, this.number, true);
     this.#driver = this.#startDriver();
   }
 
@@ -252,6 +261,7 @@ export class RingCore implements AsyncIterable<Completion> {
     const stops = [...this.#closers].flatMap((closer) => closer.stop?.() ?? []);
     if (stops.length > 0) await Promise.allSettled(stops);
     this.#refuses = true;
+    this.#giveNumber();
     if (this.#failure === undefined) this.#driver.drive();
     await this.#driver.finish();
     // A thread that failed: only then is the kernel done with what was under way.
@@ -265,6 +275,12 @@ export class RingCore implements AsyncIterable<Completion> {
     for (const closer of this.#closers) closer.release?.();
     this.memory.close();
     this.#plane.ring_free(this.address);
+  }
+
+  /** Once: another ring may have it next. */
+  #giveNumber(): void {
+    if (this.#numbered) giveNumber(this.#words, this.number);
+    this.#numbered = false;
   }
 
   /** Address of the next staged SQE, zeroed. Makes room by handing over what is there. */
@@ -419,6 +435,7 @@ export class RingCore implements AsyncIterable<Completion> {
     thread.start(this.address, this.#promises.index);
     thread.onFailure((error) => {
       this.#failure = error;
+      this.#giveNumber();
       this.#refuses = true;
       this.#reject(error);
     });

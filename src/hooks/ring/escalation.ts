@@ -3,6 +3,7 @@ import {
   ESCALATE_DEPTH,
   ESCALATE_FAULT,
   ESCALATE_INSTRUCTIONS,
+  ESCALATE_MESSAGE,
   ESCALATE_PROGRAM,
   ESCALATE_REQUESTS,
 } from '../../plane/layout/ring.ts';
@@ -13,6 +14,7 @@ const reasons: ReadonlyMap<number, string> = new Map([
   [ESCALATE_INSTRUCTIONS, 'more instructions in one run than its budget'],
   [ESCALATE_FAULT, 'a fault in the program'],
   [ESCALATE_PROGRAM, 'the program itself'],
+  [ESCALATE_MESSAGE, 'a message for a program or a queue that the ring does not have'],
 ]);
 
 /** What an escalation was about, in words. */

@@ -3,6 +3,7 @@ import { InputError } from '../../errors.ts';
 import {
   REGION_END,
   REGION_START,
+  RING_MESSAGES,
   RING_PROGRAM_COUNT,
   RING_PROGRAM_ENTRY,
   RING_PROGRAM_FUNCTION,
@@ -81,6 +82,15 @@ export class RingPrograms {
       throw new InputError('SLUICE_NO_PROGRAM', `no program ${name} on the ring; attached: ${known}`);
     }
     return number;
+  }
+
+  /** Program that messages run which name none, files of other rings among them: by number or name; 0: none, and they are posted to queue 0 (default). */
+  onMessage(program: number | string): void {
+    const number = typeof program === 'string' ? this.number(program) : program;
+    const view = this.#runtime.view();
+    if (!(Number.isInteger(number) && number >= 0 && number <= view.getUint32(this.#ring + RING_PROGRAM_COUNT, true)))
+      throw new InputError('SLUICE_NO_PROGRAM', `no program ${number} on the ring`);
+    view.setUint32(this.#ring + RING_MESSAGES, number, true);
   }
 
   get names(): readonly string[] {

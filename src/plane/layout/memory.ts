@@ -91,6 +91,9 @@ export const META_DEPOT = 0x2_1000;
 export const TRAIT_TABLE = 0x2_2000;
 /** Fields of traits of layout TRAITS_STATIC: TRAIT_FIELDS_* in trait.ts, 260 bytes. */
 export const TRAIT_FIELDS = 0x2_2200;
+/** Rings by number: u32 descriptor of each plus 1, 0: there is none. Programs send to rings by number, and need no descriptors. */
+export const RING_TABLE = 0x2_4000;
+export const MAX_RINGS = 1024;
 /** u32: layout and placement of the traits of packets (trait.ts), written once, at the creation of the memory. */
 export const ROOT_TRAIT_LAYOUT = 384;
 export const ROOT_TRAIT_PLACEMENT = 388;

@@ -131,6 +131,12 @@ export const RING_SCRATCH = 448;
 export const RING_PAUSE = 512;
 /** 1: requests are to be cancelled (SLOT_CANCEL_WANTED) for which no slot was free to ask the kernel with. */
 export const RING_CANCELS_WANTED = 528;
+/** Program (from 1) that messages run which name none, 0: they are posted to queue 0. Queue of messages that found no free slot (address, 0: none yet). */
+export const RING_MESSAGES = 540;
+export const RING_HELD = 544;
+/** First queue whose completions go on to a shared one (address; the next by QUEUE_NEXT); 1 while such completions found no room there. */
+export const RING_FORWARDS = 548;
+export const RING_BACKLOG = 552;
 export const RING_CONTROL_SIZE = 576;
 
 /** struct io_uring_bpf_ctx: what programs see. The first three fields are those of the 2021 patches. */
@@ -147,6 +153,8 @@ export const RING_CTX_CHAIN = 28;
 export const RING_CTX_REQUEST = 32;
 export const RING_CTX_PROGRAM = 40;
 export const RING_CTX_QUEUE = 44;
+/** Number of the ring among those of its memory (RING_TABLE of memory.ts); written once. */
+export const RING_CTX_RING = 48;
 export const RING_CTX_SIZE = 64;
 
 /**
@@ -246,6 +254,19 @@ export const RING_FINALLY = 1;
 export const RING_QUIET_CANCEL = 2;
 /** The completion is not posted at all (a chain's later programs can read it). */
 export const RING_HIDDEN = 4;
+/** Of msg_ring: the descriptor is the number of a ring of this memory, and SQE_FILE_INDEX of a message without a file says what becomes of it there (MESSAGE_). */
+export const RING_TO_RING = 8;
+
+/**
+ * Flags of a message between rings of one memory, in the completion that the kernel brings: this bit, what the upper half is the number of, and what the sender
+ * passes on: bits below MESSAGE_FLAGS, without CQE_F_MORE. To a queue: it is posted there. To a program: that runs. Cancel: the request with this user_data ends.
+ */
+export const CQE_F_MESSAGE = 0x2000;
+export const MESSAGE_TO_QUEUE = 0;
+export const MESSAGE_TO_PROGRAM = 0x800;
+export const MESSAGE_CANCEL = 0x1000;
+export const MESSAGE_KINDS = 0x1800;
+export const MESSAGE_FLAGS = 0x800;
 
 /** What a program returns: bits. 0 (IORING_BPF_OK): the completion ends here. */
 /** A program request is armed again, to run when queue wait_idx holds wait_nr completions (IORING_BPF_WAIT of the third version). */
@@ -274,7 +295,26 @@ export const QUEUE_LAST = 2;
 export const QUEUE_WAITING = 16;
 /** Most entries that programs make it hold; for completions of the kernel it grows. */
 export const QUEUE_LIMIT = 20;
+/** Of a queue whose completions go on: address of the shared queue (0: they stay), next such queue of the ring. */
+export const QUEUE_TO = 24;
+export const QUEUE_NEXT = 28;
 export const QUEUE_SIZE = 32;
+
+/**
+ * A queue that several rings post to, for one consumer: a bounded queue with a sequence an entry, on a line of the cache each what producers and what the consumer write.
+ * Head, tail, mask (of positions); SHARED_STARVED: 1 once a ring found no room; SHARED_POSTED counts turns that have posted, and the consumer sleeps on it.
+ */
+export const SHARED_TAIL = 0;
+export const SHARED_HEAD = 64;
+export const SHARED_MASK = 128;
+export const SHARED_STARVED = 192;
+export const SHARED_POSTED = 196;
+export const SHARED_ENTRIES = 256;
+/** u32 sequence (position: free; position + 1: filled), u32 number of the ring; then a CQE. */
+export const SHARED_ENTRY_SEQUENCE = 0;
+export const SHARED_ENTRY_RING = 4;
+export const SHARED_ENTRY_CQE = 8;
+export const SHARED_ENTRY_SIZE = 32;
 
 /** A block: mask of positions, the block before, its bytes; then CQEs. */
 export const QUEUE_BLOCK_MASK = 0;
@@ -309,3 +349,5 @@ export const ESCALATE_DEPTH = 3;
 export const ESCALATE_INSTRUCTIONS = 4;
 export const ESCALATE_FAULT = 5;
 export const ESCALATE_PROGRAM = 6;
+/** A message for a program, or a queue, that the ring does not have. */
+export const ESCALATE_MESSAGE = 7;

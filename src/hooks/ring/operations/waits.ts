@@ -1,6 +1,9 @@
 /** Operations that wait, and those that are about requests and rings themselves. */
 import { FUTEX_BITSET_MATCH_ANY, futexFlags, waitIdTypes, waitOptions } from '../../../abi/io-uring/call-flags.ts';
+import { InputError } from '../../../errors.ts';
+import { RING_TO_RING } from '../../../plane/layout/ring.ts';
 import type { Completion } from '../completion.ts';
+import type { RingCore } from '../core.ts';
 import * as prep from '../prep/index.ts';
 import { RequestError } from '../request-error.ts';
 import type { OperationOptions } from './lending.ts';
@@ -13,6 +16,22 @@ const SI_CODE = 8;
 const SI_PID = 16;
 const SI_STATUS = 24;
 const ETIME = -62;
+
+function descriptorOf(ring: number | RingCore, options: prep.RingMessageOptions): number {
+  if (
+    options.program !== undefined ||
+    options.toQueue !== undefined ||
+    options.cancels === true ||
+    options.flags !== undefined
+  )
+    throw new InputError(
+      'SLUICE_RING_RUNTIME',
+      'a message for a program or a queue goes to a ring of the same runtime: Ring.create({ runtime: ring.runtime })',
+    );
+  const fd = typeof ring === 'number' ? ring : ring.backend.fd;
+  if (fd === undefined) throw new InputError('SLUICE_RING_FD', 'the ring has no descriptor that messages could go to');
+  return fd;
+}
 
 export interface ChildEnd {
   readonly pid: number;
@@ -65,13 +84,46 @@ export class WaitRing extends SocketRing {
     return this.request('async_cancel', (view, at) => prep.cancel(view, at, target, options), options);
   }
 
-  /** A completion for the user of another ring: `data` (63 bits) as its user_data, `result` as its result. */
-  message(ring: number, result: number, data: prep.Word64, options: OperationOptions = {}): Promise<number> {
+  /**
+   * A message to a ring: it runs a program there, or is posted to one of its queues (default: 0) with `data` as user_data and `result` as result. Settles once it is
+   * on its way; messages from one ring to another arrive once each, in order. A ring of another runtime, or a descriptor of one (`backend.fd`), takes messages for
+   * queue 0 alone, with 63 bits of data. Rejects with EBADF where the ring is closed.
+   */
+  message(
+    ring: number | RingCore,
+    result: number,
+    data: prep.Word64,
+    options: OperationOptions & prep.RingMessageOptions = {},
+  ): Promise<number> {
     return this.request(
       'msg_ring',
-      (view, at) => prep.messageData(view, at, ring, result, data, undefined, options),
+      typeof ring === 'object' && ring.runtime === this.runtime
+        ? (view, at) => prep.messageToRing(view, at, ring.number, result, data, options)
+        : (view, at) => prep.messageData(view, at, descriptorOf(ring, options), result, data, undefined, options),
       options,
     );
+  }
+
+  /**
+   * The file in `slot` of this ring's registered files becomes that of a slot of the other ring's as well (default: any that is free there): the number of that one.
+   * That ring is told, by its program for messages or its queue 0, with the number as result and `data` (63 bits) as user_data, unless `silent`.
+   */
+  async passFile(
+    ring: RingCore,
+    slot: number,
+    options: OperationOptions &
+      prep.RequestOptions & { readonly to?: prep.Slot; readonly data?: prep.Word64; readonly silent?: boolean } = {},
+  ): Promise<number> {
+    const { to = 'alloc', data = 0 } = options;
+    const own = ring.runtime === this.runtime;
+    const target = own ? ring.number : descriptorOf(ring, {});
+    const how = own ? { ...options, extra: (options.extra ?? 0) | RING_TO_RING } : options;
+    const got = await this.request(
+      'msg_ring',
+      (view, at) => prep.messageFile(view, at, target, slot, to, data, how),
+      options,
+    );
+    return to === 'alloc' ? got : to;
   }
 
   /** Waits while the u32 at `address` of the ring's memory is `value`: for wakeups by `futexWake` or futex(2), not by Atomics. */

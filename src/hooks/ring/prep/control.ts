@@ -9,7 +9,22 @@ import {
   nopFlags,
 } from '../../../abi/io-uring/request-flags.ts';
 import { InputError } from '../../../errors.ts';
-import { SQE_ADDR, SQE_ADDR3, SQE_BUF_INDEX, SQE_FILE_INDEX, SQE_LEN, SQE_OFF } from '../../../plane/layout/sqe.ts';
+import {
+  MESSAGE_CANCEL,
+  MESSAGE_FLAGS,
+  MESSAGE_TO_PROGRAM,
+  MESSAGE_TO_QUEUE,
+  RING_TO_RING,
+} from '../../../plane/layout/ring.ts';
+import {
+  CQE_F_MORE,
+  SQE_ADDR,
+  SQE_ADDR3,
+  SQE_BUF_INDEX,
+  SQE_FILE_INDEX,
+  SQE_LEN,
+  SQE_OFF,
+} from '../../../plane/layout/sqe.ts';
 import {
   type Address,
   begin,
@@ -92,6 +107,40 @@ export function messageData(
   begin(view, at, 'msg_ring', ring, result >>> 0, flags === undefined ? 0 : msgRingFlags.FLAGS_PASS, options);
   writeWord(view, at + SQE_OFF, data, 'data');
   if (flags !== undefined) view.setUint32(at + SQE_FILE_INDEX, checked(flags, 0xffff_ffff, 'flags'), true);
+}
+
+/** What becomes of a message in the other ring: a program of that one runs (by its number from 1; 0: the one for messages), or it goes to a queue (default: 0). */
+export interface RingMessageOptions extends RequestOptions {
+  readonly program?: number;
+  readonly toQueue?: number;
+  /** The request of that ring with `data` as user_data ends. */
+  readonly cancels?: boolean;
+  /** Of the completion there, below 0x800, without CQE_F_MORE. */
+  readonly flags?: number;
+}
+
+/** A message to a ring of this memory, `number`: its result and all 64 bits of `data`. */
+export function messageToRing(
+  view: DataView,
+  at: number,
+  number: number,
+  result: number,
+  data: Word64,
+  options: RingMessageOptions = {},
+): void {
+  const { program, toQueue, cancels = false, flags = 0, extra = 0 } = options;
+  refuseIf(
+    Number(program !== undefined) + Number(toQueue !== undefined) + Number(cancels) > 1,
+    'msg_ring',
+    'one of program, toQueue, cancels',
+  );
+  if (checked(flags, MESSAGE_FLAGS - 1, 'flags') & CQE_F_MORE)
+    throw new InputError('SLUICE_RING_OPTION', 'flags: CQE_F_MORE is not for messages');
+  const kind = program !== undefined ? MESSAGE_TO_PROGRAM : cancels ? MESSAGE_CANCEL : MESSAGE_TO_QUEUE;
+  const target = checked(program ?? toQueue ?? 0, 0xffff, program === undefined ? 'toQueue' : 'program');
+  begin(view, at, 'msg_ring', number, result >>> 0, 0, { ...options, extra: extra | RING_TO_RING });
+  writeWord(view, at + SQE_OFF, data, 'data');
+  view.setUint32(at + SQE_FILE_INDEX, ((target << 16) | kind | flags) >>> 0, true);
 }
 
 /** A registered file goes to another ring, into `slot` of its files, with a completion there unless `silent`. */

@@ -70,6 +70,7 @@ export class SimulatedBackend implements RingBackend {
   /** Enters that handed something over. */
   #submissions = 0;
   #closed = false;
+  readonly #tell = () => this.#changed();
 
   /** Throws InputError (SLUICE_RING_ENTRIES) for queue sizes that are no powers of two in range. */
   constructor(runtime: Runtime, options: SimulationOptions = {}) {
@@ -102,7 +103,9 @@ export class SimulatedBackend implements RingBackend {
     const faults = { ...noFaults, ...options.faults };
     this.#kernel = new Kernel(this.world, this.#memory, this.addresses, random(this.seed), faults, this.#latency);
     if (options.replay !== undefined) this.#kernel.replay = new Replay(this.#kernel, options.replay);
-    this.world.clock.onChange = () => this.#changed();
+    this.world.clock.onChange.add(this.#tell);
+    // By another ring of the world, or as that one takes the world on.
+    this.#kernel.onPost = this.#tell;
   }
 
   /** ns of virtual time since the world began. */
@@ -191,6 +194,7 @@ export class SimulatedBackend implements RingBackend {
     if (this.#closed) return;
     this.#closed = true;
     this.#kernel.stop();
+    this.world.clock.onChange.delete(this.#tell);
     this.#runtime.freePages(this.#pages.address, this.#pages.size);
     this.#release();
   }

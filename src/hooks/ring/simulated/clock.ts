@@ -11,7 +11,7 @@ export class Clock {
   /** ns since the world began. */
   now = 0;
   /** Called when something new is due; rings whose users sleep want to know. */
-  onChange: (() => void) | undefined;
+  readonly onChange = new Set<() => void>();
   readonly #heap: Timer[] = [];
   #order = 0;
   #work: (() => void)[] = [];
@@ -29,14 +29,14 @@ export class Clock {
       index = parent;
     }
     heap[index] = timer;
-    this.onChange?.();
+    for (const tell of this.onChange) tell();
     return timer;
   }
 
   /** As the kernel's task work: after what runs now, in order. */
   soon(action: () => void): void {
     this.#work.push(action);
-    this.onChange?.();
+    for (const tell of this.onChange) tell();
   }
 
   /** Time of the next timer that is not cancelled; Infinity: there is none. */

@@ -28,7 +28,7 @@ import {
 import { Resources } from './resources.ts';
 import { Submission } from './submission.ts';
 import type { World, WorldRing } from './world/index.ts';
-import type { MessageTarget } from './world/open-file.ts';
+import type { MessageTarget, OpenFile } from './world/open-file.ts';
 
 const INLINE: Range = { min: 0, max: 0, inline: 1 };
 const OPCODES = 64;
@@ -57,6 +57,8 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
   /** TIMEOUTs that end after a number of completions. */
   readonly counting: Request[] = [];
   dead = false;
+  /** Called with each completion. */
+  onPost: (() => void) | undefined;
   /** Results come from a record, not from the world. */
   replay: Replay | undefined;
   readonly #times: readonly Range[];
@@ -217,6 +219,10 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
     if (this.dead) return false;
     this.#post(userLow, userHigh, result, flags, undefined);
     return true;
+  }
+
+  receive(file: OpenFile, index: number): number {
+    return this.dead ? -EBADF : this.resources.installDirect(file, index);
   }
 
   /** The buffer of a zero-copy send is free again. */
@@ -450,6 +456,7 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
 
   #post(userLow: number, userHigh: number, result: number, flags: number, request: Request | undefined): void {
     this.history.completion(request, userLow, userHigh, result, flags, false);
+    this.onPost?.();
     this.queue.post(userLow, userHigh, result, flags, this.happens(this.faults.overflow));
     if (request?.opcode === OP_TIMEOUT) return;
     this.queue.posted++;

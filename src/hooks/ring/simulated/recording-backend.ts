@@ -52,6 +52,10 @@ export class RecordingBackend implements RingBackend {
     return this.#backend.addresses;
   }
 
+  get fd(): number | undefined {
+    return this.#backend.fd;
+  }
+
   get base(): bigint {
     return this.#backend.base;
   }

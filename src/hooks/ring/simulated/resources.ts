@@ -59,7 +59,7 @@ export class Resources {
   /** Puts a file into a slot, `index` as SQEs have it: counted from 1, or FILE_INDEX_ALLOC. 0 or the slot that was picked, or a negated errno. */
   installDirect(file: OpenFile, index: number): number {
     const { files } = this;
-    if (files === undefined) return -ENXIO;
+    if (files === undefined) return index === FILE_INDEX_ALLOC ? -ENFILE : -ENXIO;
     if (index !== FILE_INDEX_ALLOC) {
       if (index > files.length) return -EINVAL;
       this.setFile(index - 1, file);

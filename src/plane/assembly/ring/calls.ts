@@ -3,7 +3,7 @@
 import {
   CQE_F_ESCALATED, EDGE_NEXT, EDGE_TO, ESCALATE_PROGRAM, LINK_MASK, QUEUE_FLAGS, QUEUE_VISIBLE, QUEUE_WAITING, REGION_END, REGION_START, RING_BUDGET_REQUESTS, RING_CONTEXT, RING_QUIET_CANCEL,
   RING_RUN_DEPTH, RING_RUN_EXCEEDED, RING_RUN_FIRST, RING_RUN_LINK, RING_RUN_REQUESTS,
-  RING_RUNNING, RING_SLOT_COUNT, SLOT_CHAIN_ENDED, SLOT_COMPOUND, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP, SLOT_ISSUED, SLOT_PENDING, SLOT_RES,
+  RING_RUNNING, RING_SCRATCH, RING_SLOT_COUNT, SLOT_CHAIN_ENDED, SLOT_COMPOUND, SLOT_CQE_FLAGS, SLOT_EDGES, SLOT_ENDED, SLOT_FLAGS, SLOT_GROUP, SLOT_ISSUED, SLOT_PENDING, SLOT_RES,
   SLOT_SQE, SLOT_STATE, SLOT_WAITS,
 } from '../../layout/ring';
 import { TRACE_EMIT, TRACE_REAP, TRACE_REQUEST } from '../../layout/ring-trace';
@@ -13,6 +13,7 @@ import { E2BIG, EBUSY, ECANCELED, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '
 import { cancelHere, cancelSlot } from './cancel';
 import { copySqe } from './copying';
 import { chainOf, connect, disconnect, endedMember, LINKED, newRequest, NO_GROUP } from './chains';
+import { writeMessage } from './messages';
 import { memoryAllowed } from './opcodes';
 import { startPlain, withdrawEmitted } from './plain';
 import { WORKER_RING } from '../../layout/worker';
@@ -291,6 +292,14 @@ export function bpf_ring_write(ctx: u64, address: u64, from: u64, size: u64): i6
   if (!covers(ringOf(ctx), address, <u64><u32>size)) return EFAULT;
   memory.copy(<usize>address, <usize>from, <usize><u32>size);
   return 0;
+}
+
+/** A message to ring `to`; `what`: MESSAGE_ kind, what it is the number of, and flags. Its handle; a failure is told to queue 0, with the data as user_data. */
+export function bpf_ring_message(ctx: u64, to: u64, what: u64, data: u64, res: u64): i64 {
+  const ring = ringOf(ctx);
+  const sqe = ring + RING_SCRATCH;
+  writeMessage(sqe, <u32>to, <u32>what, data, <i32>res);
+  return bpf_ring_submit(ctx, <u64>sqe, SQE_SIZE);
 }
 
 /** Tells the user, with a reason of the program's own. */

@@ -1,6 +1,6 @@
 // A completion of the kernel: which request it is of, whether that goes on, what runs, who is told.
 import {
-  LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST, RING_SHARED, RING_WATCHED,
+  CQE_F_MESSAGE, LINK_EOF_OK, LINK_MASK, LINK_RETRY_REST, RING_AGAIN, RING_BREAK, RING_CLOSING, RING_FLAGS, RING_HIDDEN, RING_ISSUED, RING_POST, RING_SHARED, RING_WATCHED,
   SLOT_CANCELLING, SLOT_CHAIN_ENDED, SLOT_COMPOUND, SLOT_CQE_FLAGS, SLOT_DONE, SLOT_FLAGS, SLOT_INTERNAL, SLOT_ISSUED, SLOT_LEFT, SLOT_RES, SLOT_SQE, SLOT_STATE, SLOT_TIMEOUT,
   SLOT_VECTOR_BYTES, RING_SLOT_COUNT, VECTORS_UNKNOWN,
 } from '../../layout/ring';
@@ -14,6 +14,7 @@ import { askAgain } from './cancel';
 import { chainOf } from './chains';
 import { end } from './finish';
 import { issue, MESSAGE, WAKE } from './issue';
+import { deliver, deliverMarked } from './messages';
 import { advance, isTransfer, isVectored, namesRequest } from './opcodes';
 import { post } from './posting';
 import { runProgram } from './programs';
@@ -60,6 +61,10 @@ function lengthOf(slot: usize): u32 {
 }
 
 export function complete(ring: usize, userData: u64, res: i32, flags: u32): void {
+  if ((flags & CQE_F_MESSAGE) != 0) {
+    deliver(ring, userData, res, flags);
+    return;
+  }
   const slot = slotOfHandle(ring, userData, load<u32>(ring, RING_SLOT_COUNT));
   if (slot == 0 || load<u32>(slot, SLOT_STATE) != SLOT_ISSUED) {
     // From another ring, by MSG_RING; or of what ring_cancel_all asked.
@@ -68,7 +73,7 @@ export function complete(ring: usize, userData: u64, res: i32, flags: u32): void
       if ((flags & CQE_F_MORE) == 0) store<u32>(ring, 0, RING_WATCHED);
       return;
     }
-    post(ring, queueAt(ring, 0), userData & ~MESSAGE, res, flags, false);
+    deliverMarked(ring, userData & ~MESSAGE, res, flags);
     return;
   }
   const given = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);

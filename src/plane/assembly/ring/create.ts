@@ -2,7 +2,7 @@
 // This file: a ring's memory, from creation to the end.
 import {
   EDGE_NEXT, RING_BUDGET_DEPTH, RING_BUDGET_FUEL, RING_BUDGET_REQUESTS, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTROL_SIZE, RING_EDGE_COUNT, RING_EDGE_FREE,
-  RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_PAGES, RING_PAUSE, RING_PROGRAM_SIZE,
+  RING_EDGE_SIZE, RING_EDGES, RING_FLAGS, RING_GROUP_COUNT, RING_GROUP_PARALLEL, RING_GROUP_SIZE, RING_GROUPS, RING_HELD, RING_PAGES, RING_PAUSE, RING_PROGRAM_SIZE,
   RING_PROGRAMS, RING_QUEUE_COUNT, RING_QUEUES, RING_REGION_SIZE, RING_REGIONS, RING_RUNNING, RING_SCRATCH, RING_SLOT_COUNT, RING_SLOT_SIZE, RING_SLOT_STACK, RING_SLOTS,
   RING_STAGE, RING_STAGE_MASK, SLOT_GENERATION, SLOT_INDEX,
 } from '../../layout/ring';
@@ -17,7 +17,7 @@ import { OP_ASYNC_CANCEL } from './opcodes';
 import { withdrawEmitted } from './plain';
 import { edgeAt, makeAlone, slotAt } from './slots';
 import { startAll } from './start';
-import { queueAt, giveQueue } from './queues';
+import { endQueue, queueAt, giveQueue } from './queues';
 
 const DEFAULT_RUNS: u32 = 65536;
 const DEFAULT_REQUESTS: u32 = 1024;
@@ -100,6 +100,7 @@ export function ring_cancel_all(ring: usize): u32 {
 export function ring_free(ring: usize): void {
   const queues = load<u32>(ring, RING_QUEUE_COUNT);
   for (let i: u32 = 0; i < queues; i++) if (queueAt(ring, i) != 0) giveQueue(ring, i);
+  if (load<u32>(ring, RING_HELD) != 0) endQueue(ring, load<u32>(ring, RING_HELD));
   giveAllBlocks(ring);
   pages_free(ring, load<u32>(ring, RING_PAGES));
 }

@@ -5,16 +5,17 @@ import {
 } from '../../layout/ring';
 import { TRACE_ISSUE } from '../../layout/ring-trace';
 import {
-  IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_CQ, SQE_FLAGS, SQE_OFF, SQE_OPCODE, SQE_SIZE,
+  IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, SQE_CQ, SQE_EXTRA, SQE_FLAGS, SQE_OPCODE, SQE_SIZE,
   SQE_USER_DATA,
 } from '../../layout/sqe';
 import { copySqe } from './copying';
+import { seal } from './messages';
 import { isVectored, OP_MSG_RING, translate, vectorBytes } from './opcodes';
 import { appendSlot, handleOf, shiftSlot, slotAt } from './slots';
 import { trace } from './trace';
 
 const OURS: u32 = IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
-/** Of a message to a ring, in its user_data there: it names no request of that ring. */
+/** Of a file, or a message to a descriptor, in its user_data there: it names no request of that ring. */
 export const MESSAGE: u64 = 0x8000_0000_0000_0000;
 
 /** Of the poll of the eventfd that wakes the ring's thread (thread.ts): the user_data of no request. */
@@ -34,7 +35,7 @@ function put(ring: usize, slot: usize, link: u32): void {
   store<u64>(sqe, handle, SQE_USER_DATA);
   store<u64>(sqe, 0, SQE_CQ);
   store<u8>(sqe, <u8>((<u32>load<u8>(sqe, SQE_FLAGS) & ~OURS) | link), SQE_FLAGS);
-  if (load<u8>(sqe, SQE_OPCODE) == <u8>OP_MSG_RING) store<u64>(sqe, load<u64>(sqe, SQE_OFF) | MESSAGE, SQE_OFF);
+  if (load<u8>(sqe, SQE_OPCODE) == <u8>OP_MSG_RING) seal(sqe, load<u8>(slot, SLOT_SQE + SQE_EXTRA));
   const base = load<u64>(ring, RING_BASE);
   translate(sqe, base);
   if (isVectored(<u32>load<u8>(sqe, SQE_OPCODE))) store<u32>(slot, vectorBytes(sqe, base), SLOT_VECTOR_BYTES);

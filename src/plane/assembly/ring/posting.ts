@@ -77,8 +77,12 @@ export function waitOn(ring: usize, queue: usize, slot: usize): void {
 
 /** Tells the user that something did not go as the program had it. Never lost: queue 0 grows. */
 export function escalate(ring: usize, slot: usize, reason: u32, res: i32): void {
+  escalateTo(ring, load<u64>(slot, SLOT_SQE + SQE_USER_DATA), reason, res);
+}
+
+/** The same of what has no slot. */
+export function escalateTo(ring: usize, userData: u64, reason: u32, res: i32): void {
   count(ring, STAT_ESCALATED);
-  const userData = load<u64>(slot, SLOT_SQE + SQE_USER_DATA);
   trace(ring, TRACE_ESCALATE, userData, res, reason, 0);
   post(ring, queueAt(ring, 0), userData, res, CQE_F_ESCALATED | (reason << 16), false);
 }

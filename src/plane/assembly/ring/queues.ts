@@ -67,18 +67,25 @@ export function ring_queue_create(ring: usize, entries: u32, how: u32): i32 {
   const capacity = max<u32>(4, entries == 1 ? 1 : <u32>1 << (32 - <u32>clz<u32>(entries - 1)));
   const index = (how & QUEUE_LAST) != 0 ? lastIndex(ring) : freeIndex(ring);
   if (index == 0xffff_ffff) return <i32>ENOMEM;
-  const queue = takeBlock(ring, QUEUE_SIZE);
+  const queue = newQueue(ring, capacity, how & QUEUE_VISIBLE);
   if (queue == 0) return <i32>ENOMEM;
+  store<u32>(<usize>load<u32>(ring, RING_QUEUES) + <usize>index * 4, <u32>queue);
+  return <i32>index;
+}
+
+/** A queue without a number, 0 if there is no memory. `capacity` is a power of two. */
+export function newQueue(ring: usize, capacity: u32, flags: u32): usize {
+  const queue = takeBlock(ring, QUEUE_SIZE);
+  if (queue == 0) return 0;
   const block = blockOf(ring, capacity, 0);
   if (block == 0) {
     giveBlock(ring, queue, QUEUE_SIZE);
-    return <i32>ENOMEM;
+    return 0;
   }
   store<u32>(queue, <u32>block, QUEUE_BLOCK);
   store<u32>(queue, capacity, QUEUE_LIMIT);
-  store<u32>(queue, how & QUEUE_VISIBLE, QUEUE_FLAGS);
-  store<u32>(<usize>load<u32>(ring, RING_QUEUES) + <usize>index * 4, <u32>queue);
-  return <i32>index;
+  store<u32>(queue, flags, QUEUE_FLAGS);
+  return queue;
 }
 
 function giveBlocks(ring: usize, queue: usize): void {
@@ -94,6 +101,10 @@ function giveBlocks(ring: usize, queue: usize): void {
 export function giveQueue(ring: usize, index: u32): void {
   const queue = queueAt(ring, index);
   store<u32>(<usize>load<u32>(ring, RING_QUEUES) + <usize>index * 4, 0);
+  endQueue(ring, queue);
+}
+
+export function endQueue(ring: usize, queue: usize): void {
   giveBlocks(ring, queue);
   giveBlock(ring, queue, QUEUE_SIZE);
 }
@@ -145,9 +156,13 @@ export function reapCompletion(ring: usize, index: u32, to: usize): i64 {
     memory.fill(to, 0, CQE_SIZE);
     return queue == 0 ? EINVAL : ENOENT;
   }
+  shiftCompletion(queue, to);
+  return 0;
+}
+
+/** Takes the oldest completion of a queue that is not empty, and that user space does not read. */
+export function shiftCompletion(queue: usize, to: usize): void {
   const head = load<u32>(queue, QUEUE_HEAD);
   copyCqe(to, entryOf(<usize>load<u32>(queue, QUEUE_BLOCK), head));
-  // Programs reap what user space does not read.
   store<u32>(queue, head + 1, QUEUE_HEAD);
-  return 0;
 }

@@ -1,7 +1,7 @@
 // One turn of a ring: the kernel's completions, what the user staged, programs that are due; then the kernel's SQ is full of what there is to do.
 import {
-  ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
-  RING_CANCELS_WANTED, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
+  CQE_F_MESSAGE, ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
+  RING_CANCELS_WANTED, RING_HELD, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
   RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_SQ_HEAD, RING_SQ_LIMIT, RING_SQ_MASK, RING_SQ_OWN_TAIL, RING_SQES, RING_STAGE, RING_STAGE_HEAD,
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_TRACING, RING_WAIT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
@@ -21,7 +21,8 @@ import { clear64 } from './copying';
 import { end, endUnissued } from './finish';
 import { admit, enterAlone, isGroup } from './groups';
 import { issueReady, publish } from './issue';
-import { isOpcode, OP_LINK_TIMEOUT } from './opcodes';
+import { deliverHeld, isMessage } from './messages';
+import { isOpcode, OP_LINK_TIMEOUT, OP_MSG_RING } from './opcodes';
 import { completePlain, startPlain, withdrawEmitted } from './plain';
 import { count, escalate, post, STAT_COMPLETIONS, STAT_REQUESTS, STAT_RUNS } from './posting';
 import { runProgram } from './programs';
@@ -56,7 +57,7 @@ function reap(ring: usize): void {
 function completeOne(ring: usize, userData: u64, res: i32, flags: u32): void {
   const index = <u32>userData;
   const slot = slotAt(ring, index + 1);
-  const apart = (flags & CQE_F_MORE) | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING));
+  const apart = (flags & (CQE_F_MORE | CQE_F_MESSAGE)) | (load<u32>(ring, RING_FLAGS) & (RING_TRACING | RING_CLOSING));
   // Issued, and with no flags: plain.
   const plain = index < load<u32>(ring, RING_SLOT_COUNT) && handleOf(slot) == userData && load<u64>(slot, SLOT_STATE) == SLOT_ISSUED;
   if (plain && apart == 0) completePlain(ring, slot, res, flags);
@@ -78,6 +79,7 @@ export function isValid(ring: usize, sqe: usize): bool {
   const opcode = <u32>load<u8>(sqe, SQE_OPCODE);
   if (!isOpcode(opcode) || !isGroup(ring, load<u16>(sqe, SQE_GROUP))) return false;
   if (queueAt(ring, load<u16>(sqe, SQE_CQ)) == 0 || <u32>load<u16>(sqe, SQE_CALLBACK) > load<u32>(ring, RING_PROGRAM_COUNT)) return false;
+  if (opcode == OP_MSG_RING && !isMessage(sqe)) return false;
   return opcode != IORING_OP_BPF || load<u64>(sqe, SQE_OFF) < <u64>load<u32>(ring, RING_PROGRAM_COUNT);
 }
 
@@ -240,6 +242,7 @@ function settle(ring: usize): void {
   for (;;) {
     if (load<u32>(ring, RING_START_FIRST) != 0) startAll(ring);
     if (load<u32>(ring, RING_RUNS_LEFT) == 0) return;
+    if (load<u32>(ring, RING_HELD) != 0) deliverHeld(ring);
     const slot = shiftSlot(ring, ring + RING_DUE_FIRST);
     if (slot == 0) return;
     runDue(ring, slot);

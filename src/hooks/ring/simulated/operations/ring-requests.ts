@@ -6,6 +6,7 @@ import { E2BIG, EAGAIN, EBADF, EBADFD, EFAULT, EINVAL, ENOENT, ENXIO, EOVERFLOW 
 import type { Kernel } from '../kernel.ts';
 import { type Operation, PENDING } from '../operation.ts';
 import { type Request, RUNNING } from '../request.ts';
+import type { MessageTarget } from '../world/open-file.ts';
 
 const NOP_FLAGS = nopFlags.INJECT_RESULT | nopFlags.FILE | nopFlags.FIXED_FILE | nopFlags.TW;
 
@@ -26,16 +27,39 @@ function executeNop(kernel: Kernel, request: Request): number {
   return PENDING;
 }
 
-function executeMessage(_kernel: Kernel, request: Request): number {
+function prepareMessage(_kernel: Kernel, request: Request): number {
+  return (request.opFlags & ~(msgRingFlags.CQE_SKIP | msgRingFlags.FLAGS_PASS)) !== 0 ? -EINVAL : 0;
+}
+
+function executeMessage(kernel: Kernel, request: Request): number {
   const { is } = request.file!;
   if (is.kind !== 'ring') return -EBADFD;
-  if ((request.opFlags & ~(msgRingFlags.CQE_SKIP | msgRingFlags.FLAGS_PASS)) !== 0) return -EINVAL;
-  // Files are passed between rings of one process by number here; a ring has no other to pass to.
-  if (request.addrLow !== msgRingCommands.DATA || request.addrHigh !== 0) return -EINVAL;
+  if (request.addrHigh !== 0) return -EINVAL;
+  if (request.addrLow === msgRingCommands.SEND_FD) return sendFile(kernel, request, is.ring);
+  if (request.addrLow !== msgRingCommands.DATA) return -EINVAL;
   const passes = (request.opFlags & msgRingFlags.FLAGS_PASS) !== 0;
+  if ((request.opFlags & msgRingFlags.CQE_SKIP) !== 0 || request.addr3Low !== 0) return -EINVAL;
   if (!passes && request.fileIndex !== 0) return -EINVAL;
   const sent = is.ring.message(request.offLow, request.offHigh, request.len | 0, passes ? request.fileIndex : 0);
   return sent ? 0 : -EOVERFLOW;
+}
+
+/** A direct descriptor of this ring becomes one of the other, too: by its task, and with a completion there. */
+function sendFile(kernel: Kernel, request: Request, to: MessageTarget): number {
+  if (request.len !== 0 || to === kernel) return -EINVAL;
+  const file = kernel.resources.file(request.addr3Low);
+  if (file === undefined) return -EBADF;
+  const { fileIndex, offLow, offHigh, opFlags } = request;
+  // Until it has arrived it is the request's.
+  file.users++;
+  kernel.clock.soon(() => {
+    const result = to.receive(file, fileIndex);
+    kernel.world.release(file);
+    const silent = result < 0 || (opFlags & msgRingFlags.CQE_SKIP) !== 0;
+    const told = silent || to.message(offLow, offHigh, result, 0);
+    kernel.complete(request, told ? result : -EOVERFLOW);
+  });
+  return PENDING;
 }
 
 /** Writes descriptors into slots, or lets the ring pick slots and writes their numbers back. */
@@ -138,7 +162,7 @@ function prepareFutex(_kernel: Kernel, request: Request): number {
 
 export const ringOperations: Readonly<Record<number, Operation>> = {
   [opcodes.nop.number]: { prepare: prepareNop, execute: executeNop },
-  [opcodes.msg_ring.number]: { file: true, execute: executeMessage },
+  [opcodes.msg_ring.number]: { file: true, prepare: prepareMessage, execute: executeMessage },
   [opcodes.files_update.number]: { execute: executeFilesUpdate },
   [opcodes.fixed_fd_install.number]: { file: true, execute: executeInstall },
   [opcodes.provide_buffers.number]: { execute: executeProvide },

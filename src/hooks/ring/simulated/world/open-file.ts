@@ -11,6 +11,8 @@ export interface Terminal {
 /** Another ring, or this one: where MSG_RING sends to. */
 export interface MessageTarget {
   message(userLow: number, userHigh: number, result: number, flags: number): boolean;
+  /** Puts a file into a slot of its direct descriptors, as SQEs number them; 0, the slot that was picked, or a negated errno. */
+  receive(file: OpenFile, index: number): number;
 }
 
 export type OpenKind =
