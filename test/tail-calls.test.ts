@@ -1,6 +1,6 @@
 // Tail calls out of functions: what was called goes on in another program, and its caller gets the result. The count is one for all of them.
 import { describe, expect, it } from 'vitest';
-import { load } from '../src/index.ts';
+import { load, type ProgramHandle, type Runtime, type UserObject } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { clangs, compileBpf, noClang, prelude } from './clang.ts';
 
@@ -95,4 +95,42 @@ describe.skipIf(clangs.length === 0)(`tail calls out of functions${noClang}`, ()
       object.close();
     }
   });
+
+  it.each(targets)(
+    '%s: a program stays while an element of a prog array has it, and goes with the element',
+    async (target) => {
+      const bytes = compileBpf(`${prelude}
+static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
+struct { __uint(type, 3); __uint(max_entries, 1); __uint(key_size, 4); __uint(value_size, 4); } next SEC(".maps");
+struct { __uint(type, 2); __uint(max_entries, 1); __type(key, u32); __type(value, u32); } kept SEC(".maps");
+SEC("tc") int jump(void *ctx) { bpf_tail_call(ctx, &next, 0); return 5; }
+SEC("tc") int counts(void *ctx) { u32 key = 0; u32 *n = bpf_map_lookup_elem(&kept, &key); return n ? 100 + ++*n : -1; }
+char _license[] SEC("license") = "GPL";
+`);
+      const open = async (runtime?: Runtime) =>
+        target === 'linux'
+          ? await load(bytes, { target })
+          : await load(bytes, { engine: target, ...(runtime === undefined ? {} : { runtime }) });
+      const caller = await open();
+      const runtime = (caller as Partial<UserObject>).runtime;
+      const callee = await open(runtime);
+      try {
+        const run = () => caller.programs['jump']!.run({ data: new Uint8Array(64) }).returnValue;
+        expect(run()).toBe(5);
+        const next = caller.maps['next'] as unknown as { put(index: number, program: ProgramHandle): void };
+        next.put(0, callee.programs['counts']!);
+        expect(run()).toBe(101);
+        callee.close();
+        // With the map that it uses.
+        expect(run()).toBe(102);
+        expect(run()).toBe(103);
+        caller.maps['next']!.raw.delete(new Uint8Array(4));
+        expect(run()).toBe(5);
+        const modules = runtime === undefined ? [] : [...runtime.modules];
+        if (target === 'jit') expect(modules.length).toBe(1);
+      } finally {
+        caller.close();
+      }
+    },
+  );
 });

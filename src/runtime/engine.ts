@@ -9,10 +9,14 @@ export interface EngineProgram extends Executable {
   readonly tailEntry: number;
 }
 
-/** Programs of one object on one engine. `close` gives table entries and images back; the executables are dead afterwards. */
+/** Programs of one object on one engine. */
 export interface LoadedPrograms {
   readonly programs: ReadonlyMap<string, EngineProgram>;
-  close(): void;
+  /**
+   * The object needs its programs no more. Once nothing else holds them, and every run of them has ended on all CPUs, table entries and images go back, and `gone` is called: at
+   * once where that is so.
+   */
+  close(gone?: () => void): void;
 }
 
 export type LoadPrograms = (programs: readonly ResolvedProgram[]) => Promise<LoadedPrograms>;

@@ -84,7 +84,7 @@ export async function loadIntoInterpreter(
   const interpreter = interpreterOf(runtime);
   const base = runtime.reserveEntries(programs.length);
   const images: LoadedImage[] = [];
-  const close = () => {
+  const end = () => {
     for (const [i, image] of images.entries()) {
       interpreter.setTailTarget(base + i, undefined);
       interpreter.unload(image);
@@ -105,9 +105,20 @@ export async function loadIntoInterpreter(
         new InterpretedExecutable(runtime, interpreter, image, base + i, declaration !== undefined, options.budget),
       );
     }
-    return { programs: loaded, close };
+    let closed = () => {};
+    const release = runtime.lives.add(base, programs.length, () => {
+      end();
+      closed();
+    });
+    return {
+      programs: loaded,
+      close: (gone = () => {}) => {
+        closed = gone;
+        release();
+      },
+    };
   } catch (error) {
-    close();
+    end();
     throw error;
   }
 }

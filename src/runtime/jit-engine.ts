@@ -37,8 +37,9 @@ export async function loadIntoJit(
     traits: traitConfiguration(runtime.view()),
   });
   const base = runtime.reserveEntries(tableSize);
+  let added: ProgramModule | undefined;
   try {
-    const module = {
+    const module: ProgramModule = {
       module: await WebAssembly.compile(bytes),
       base,
       size: tableSize,
@@ -46,16 +47,22 @@ export async function loadIntoJit(
       fuel: options.fuel,
     };
     const loaded = instantiateModule(runtime, module);
+    added = module;
     await runtime.addModule(module);
+    let closed = () => {};
+    const release = runtime.lives.add(base, tableSize, () => {
+      plane.exports.timers_forget(BigInt(base), tableSize);
+      runtime.removeModule(module, closed);
+    });
     return {
       programs: loaded,
-      close: () => {
-        plane.exports.timers_forget(BigInt(base), tableSize);
-        runtime.removeModule(base);
+      close: (gone = () => {}) => {
+        closed = gone;
+        release();
       },
     };
   } catch (error) {
-    if (!runtime.removeModule(base)) runtime.releaseEntries(base, tableSize);
+    if (added === undefined || !runtime.removeModule(added, () => {})) runtime.releaseEntries(base, tableSize);
     throw error;
   }
 }

@@ -116,12 +116,17 @@ async function loadNamed(
   const allocators = allocatorsOf(runtime.plane);
   const admitted: number[] = [];
   let loaded: LoadedPrograms | undefined;
-  const close = () => {
+  // Programs that something else holds run on, with the maps that they use.
+  const gone = () => {
     for (const { tailEntry } of loaded?.programs.values() ?? []) tails.remove(tailEntry);
-    loaded?.close();
     for (const id of admitted) allocators.leave(id);
     maps.close();
     releaseTraits();
+  };
+  const close = () => {
+    maps.deleteOwnPrograms();
+    if (loaded === undefined) gone();
+    else loaded.close(gone);
   };
   try {
     const exports = new Set(Object.keys(runtime.functions));

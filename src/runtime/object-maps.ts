@@ -1,4 +1,5 @@
 /** The maps of one object in the user-space target: created, filled with their initial contents, addressed for programs. */
+
 import { mapFlags } from '../abi/map-rules.ts';
 import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
@@ -13,6 +14,7 @@ import type { PlacedMap } from './allocators/program-facts.ts';
 import { type AllocatorRule, ownAllocator, Settlement, settleAllocators } from './allocators/reload.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigContents } from './kconfig.ts';
+import { deleteElementPrograms } from './maps/element-programs.ts';
 import { openMap } from './maps/open.ts';
 import { pinsOf } from './maps/pins.ts';
 import { createMap, PlaneMap } from './maps/plane-map.ts';
@@ -36,6 +38,8 @@ export interface ObjectMaps {
   progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
   connectPrograms(entry: (program: string) => number | undefined): void;
+  /** Elements with programs go from maps that user space reaches by no other handle, as in the kernel when a prog array is closed. */
+  deleteOwnPrograms(): void;
   close(): void;
 }
 
@@ -132,6 +136,9 @@ export function createObjectMaps(
           if (value !== undefined) map.update(u32(index), u32(value));
         }
       }
+    },
+    deleteOwnPrograms() {
+      for (const { map } of created.values()) if (map.isOnlyHandle) deleteElementPrograms(map);
     },
     close,
   };

@@ -18,6 +18,7 @@ import { createSockets } from './network-sockets.ts';
 import type { ModelledObject } from './objects.ts';
 import { createPlane, type PlaneInstance } from './plane.ts';
 import { collectPrintk, createPrintkRing } from './printk.ts';
+import { ProgramLives } from './program-lives.ts';
 import { type Clock, setClock, setStack, setTask, steppingClock, type Task } from './surroundings.ts';
 import { Timers } from './timers.ts';
 import { registryFor } from './trait-table.ts';
@@ -92,6 +93,8 @@ export class Runtime {
   readonly plane: PlaneInstance;
   readonly cpus: number;
   readonly timers: Timers;
+  /** Who holds which programs. */
+  readonly lives = new ProgramLives();
   /** Names of packets' traits. */
   readonly traits: TraitRegistry;
   /** Sockets of the network by name. */
@@ -105,10 +108,11 @@ export class Runtime {
   /** Inboxes by CPU: kept, as another CPU may be about to put something in. */
   readonly #inboxes: (number | undefined)[] = [];
   readonly #takenCpus = new Set<number>();
-  readonly #modules = new Map<number, ProgramModule>();
+  readonly #modules = new Set<ProgramModule>();
   readonly #replicas = new Set<ProgramReplica>();
   readonly #freeEntries: { index: number; count: number }[] = [];
-  #leaving: Promise<unknown> = Promise.resolve();
+  /** Ends of modules that runs may still be in. */
+  readonly #leaving: Promise<void>[] = [];
 
   constructor(options: RuntimeOptions = {}) {
     if (options.joins !== undefined) {
@@ -282,28 +286,37 @@ export class Runtime {
 
   /** For the engine: all threads have the programs in their tables when this has ended, this one before. */
   async addModule(module: ProgramModule): Promise<void> {
-    this.#modules.set(module.base, module);
+    this.#modules.add(module);
     await Promise.all([...this.#replicas].map((replica) => replica.load(module)));
   }
 
-  /** For the engine: nothing leads to the programs any more. What runs them ends first; then their part of the table is free. False: there is no such module. */
-  removeModule(base: number): boolean {
-    const module = this.#modules.get(base);
-    if (module === undefined) return false;
-    this.#modules.delete(base);
-    if (this.#replicas.size === 0) this.releaseEntries(base, module.size);
-    else this.#leaving = Promise.all([this.#leaving, this.#unload(module)]);
+  /**
+   * For the engine: nothing leads to the programs any more. What runs them ends first; then their part of the table is free, and `gone` is called. False: there is no such
+   * module.
+   */
+  removeModule(module: ProgramModule, gone: () => void): boolean {
+    if (!this.#modules.delete(module)) return false;
+    if (this.#replicas.size === 0) {
+      this.releaseEntries(module.base, module.size);
+      gone();
+    } else {
+      const end = this.#unload(module).then(gone);
+      // `settled` tells.
+      end.catch(() => {});
+      this.#leaving.push(end);
+    }
     return true;
   }
 
   /** Modules whose programs are in the table. */
   get modules(): Iterable<ProgramModule> {
-    return this.#modules.values();
+    return this.#modules;
   }
 
-  /** Ends when all that `removeModule` was called for has gone. */
+  /** Ends when all programs are gone whose objects are closed and that nothing holds. Throws what went wrong with one. */
   async settled(): Promise<void> {
-    await this.#leaving;
+    const outcomes = await Promise.allSettled(this.#leaving.splice(0));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async #unload(module: ProgramModule): Promise<void> {
@@ -315,7 +328,7 @@ export class Runtime {
   /** Keeps a thread's programs as this runtime's: those that are there, and those that come. Returns what ends that. */
   async replicate(replica: ProgramReplica): Promise<() => void> {
     // What is added meanwhile goes to both.
-    const before = [...this.#modules.values()];
+    const before = [...this.#modules];
     this.#replicas.add(replica);
     try {
       for (const module of before) await replica.load(module);

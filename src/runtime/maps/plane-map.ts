@@ -24,10 +24,11 @@ import { allocatorsOf } from '../allocators/store.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import { damageError } from '../memory-fault.ts';
 import type { PlaneInstance } from '../plane.ts';
+import { setElementProgram } from './element-programs.ts';
 import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM, mapError } from './errno.ts';
 import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
 import { pinsOf } from './pins.ts';
-import { isElementProgram } from './redirect-map.ts';
+import { elementProgram, isElementProgram } from './redirect-map.ts';
 import { tailTargetsOf } from './tail-targets.ts';
 
 /** What a map is made from: the attributes of BPF_MAP_CREATE. */
@@ -137,13 +138,19 @@ export class PlaneMap implements TargetMap {
   readonly flags: number;
   /** Called before the memory goes back. */
   readonly #closing: (() => void)[] = [];
-  /** Called when the last reference goes; known to all handles that come from one. */
-  readonly #releasing: (() => void)[];
+  /** Known to all handles that come from one: their number, and what is called when the last reference goes. */
+  readonly #family: { handles: number; readonly releasing: (() => void)[] };
   #open = true;
 
   /** Takes over one reference to the map at `address`. */
-  constructor(plane: PlaneInstance, address: number, attributes: MapAttributes, releasing: (() => void)[] = []) {
-    this.#releasing = releasing;
+  constructor(
+    plane: PlaneInstance,
+    address: number,
+    attributes: MapAttributes,
+    family: { handles: number; readonly releasing: (() => void)[] } = { handles: 0, releasing: [] },
+  ) {
+    this.#family = family;
+    family.handles++;
     const { prototype: _, ...kept } = attributes;
     this.plane = plane;
     this.attributes = kept;
@@ -205,6 +212,8 @@ export class PlaneMap implements TargetMap {
     );
     if (result !== 0) throw this.#error(result === -EBADF && refused === 'EINVAL' ? -EINVAL : result, 'update');
     if (tail !== undefined) tailTargetsOf(this.plane).settle(this, tail);
+    const program = tail ?? elementProgram(this, value);
+    if (program !== undefined) setElementProgram(this, key, program);
   }
 
   delete(key: Uint8Array): boolean {
@@ -212,6 +221,7 @@ export class PlaneMap implements TargetMap {
     const result = this.#whole('delete', (exports) => exports.map_delete_user(this.address, at));
     if (result === -ENOENT) return false;
     if (result !== 0) throw this.#error(result, 'delete');
+    setElementProgram(this, key, 0);
     return true;
   }
 
@@ -333,7 +343,12 @@ export class PlaneMap implements TargetMap {
   /** Another handle of the same map, with a reference of its own. */
   hold(): PlaneMap {
     this.plane.exports.map_hold(this.#live());
-    return new PlaneMap(this.plane, this.address, this.attributes, this.#releasing);
+    return new PlaneMap(this.plane, this.address, this.attributes, this.#family);
+  }
+
+  /** No other handle of the map is open. */
+  get isOnlyHandle(): boolean {
+    return this.#family.handles === 1;
   }
 
   get isOpen(): boolean {
@@ -347,17 +362,18 @@ export class PlaneMap implements TargetMap {
 
   /** Has `listener` called once the map is gone: when the last of its handles is closed and no program or map holds it. */
   onRelease(listener: () => void): void {
-    this.#releasing.push(listener);
+    this.#family.releasing.push(listener);
   }
 
   /** Gives the reference back; the handle is dead afterwards. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#family.handles--;
     for (const listener of this.#closing) listener();
     const last = this.plane.view().getUint32(this.address + MAP_REFERENCES, true) === 1;
     this.#whole('close', (exports) => exports.map_destroy(this.address));
-    if (last) for (const listener of this.#releasing.splice(0)) listener();
+    if (last) for (const listener of this.#family.releasing.splice(0)) listener();
   }
 
   /** What ends elements walks what their values own, which may not be whole: throws InputError `SLUICE_MAP_DAMAGED`. */

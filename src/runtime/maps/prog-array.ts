@@ -21,7 +21,7 @@ export class ProgArrayMap extends TypedMap {
     this.#tableIndex = tableIndex;
   }
 
-  /** The program must outlive its place in the array. Throws InputError `SLUICE_MAP_PROGRAM` for one that cannot be called here. */
+  /** The program stays while the element has it, even where its object is closed. Throws InputError `SLUICE_MAP_PROGRAM` for one that cannot be called here. */
   put(index: number, program: ProgramHandle): void {
     const entry = this.#tableIndex(program);
     if (entry === undefined) {

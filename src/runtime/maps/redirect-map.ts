@@ -46,12 +46,17 @@ function programRefusal(type: string, { name, spec }: UserProgram): string | und
   return `program ${name} is not one of section ${wanted.replace('xdp_', 'xdp/')}: EINVAL`;
 }
 
-/** False: the element's program, by its index in the function table, is none that such a map may have. An element of 4 bytes, and number 0 or below, has none. */
-export function isElementProgram(map: PlaneMap, value: Uint8Array): boolean {
-  if (!Object.hasOwn(attachTypes, map.type) || value.length < 8) return true;
+/** Index in the function table of the program that an element with this value has, 0: none; undefined: elements of the map never have one. */
+export function elementProgram({ type }: PlaneMap, value: Uint8Array): number | undefined {
+  if (!Object.hasOwn(attachTypes, type) || value.length < 8) return undefined;
   const view = new DataView(value.buffer, value.byteOffset);
-  const index = view.getInt32(4, true);
-  if (index <= 0 || view.getUint32(0, true) === 0) return true;
+  return view.getUint32(0, true) === 0 ? 0 : Math.max(0, view.getInt32(4, true));
+}
+
+/** False: the element's program is none that such a map may have. */
+export function isElementProgram(map: PlaneMap, value: Uint8Array): boolean {
+  const index = elementProgram(map, value) ?? 0;
+  if (index === 0) return true;
   const program = callableAt(map.plane, index);
   return program !== undefined && programRefusal(map.type, program) === undefined;
 }
