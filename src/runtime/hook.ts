@@ -14,6 +14,8 @@ export interface Executable {
    * programs are reached through `run` only.
    */
   readonly entry: number;
+  /** Loop rounds and calls that a run by `entry` may take, which its caller puts into WORKER_FUEL; undefined: any number. */
+  readonly fuel?: number | undefined;
   /**
    * Runs once; returns r0. The arguments become r1, r2, …: the address of the context, or for raw programs of their memory, and its
    * length. Throws ProgramFault where the engine stopped the program.

@@ -104,7 +104,7 @@ class JitProgram implements EngineProgram {
   readonly #name: string;
   readonly #runtime: Runtime;
   readonly #call: (...args: bigint[]) => bigint;
-  readonly #fuel: number | undefined;
+  readonly fuel: number | undefined;
 
   constructor(
     runtime: Runtime,
@@ -120,7 +120,7 @@ class JitProgram implements EngineProgram {
     const exported = instance.exports[compiled.entry];
     if (typeof exported !== 'function') throw new InternalError(`the module of ${compiled.name} does not export it`);
     this.#call = exported as (...args: bigint[]) => bigint; // entries take and return i64
-    this.#fuel = fuel;
+    this.fuel = fuel;
   }
 
   run(...args: number[]): bigint {
@@ -130,7 +130,7 @@ class JitProgram implements EngineProgram {
   enter<T>(call: () => T): T {
     const { worker, exports } = this.#runtime.plane;
     const view = this.#runtime.view();
-    if (this.#fuel !== undefined) view.setUint32(worker + WORKER_FUEL, this.#fuel, true);
+    if (this.fuel !== undefined) view.setUint32(worker + WORKER_FUEL, this.fuel, true);
     const stackTop = view.getUint32(worker + WORKER_STACK_TOP, true);
     const depth = view.getUint32(worker + WORKER_EPOCH_DEPTH, true);
     try {
@@ -147,12 +147,12 @@ class JitProgram implements EngineProgram {
       const now = this.#runtime.view();
       now.setUint32(worker + WORKER_STACK_TOP, stackTop, true);
       if (memory !== undefined) throw memory;
-      const exhausted = this.#fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
+      const exhausted = this.fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
       throw exhausted
         ? new ProgramFault(
             'SLUICE_FAULT_BUDGET',
             this.#name,
-            `did not end within ${this.#fuel} loop rounds and calls`,
+            `did not end within ${this.fuel} loop rounds and calls`,
             { cause: error },
           )
         : new ProgramFault(

@@ -68,7 +68,7 @@ export function* runCapture(
       let frame = 0;
       for (const entry of waiting) {
         if (entry.kind === 'refused') yield entry;
-        else yield result(runtime, pool, frame++, entry.index, entry.packet);
+        else yield frameResult(runtime, pool, frame++, entry.index, entry.packet);
       }
       waiting = [];
       filled = 0;
@@ -109,7 +109,14 @@ function runBatch(runtime: Runtime, program: Executable, pool: FramePool, count:
   }
 }
 
-function result(runtime: Runtime, pool: FramePool, frame: number, index: number, packet: CapturedPacket): FrameResult {
+/** What a program left of a frame. */
+export function frameResult(
+  runtime: Runtime,
+  pool: FramePool,
+  frame: number,
+  index: number,
+  packet: CapturedPacket,
+): Extract<FrameResult, { kind: 'ran' }> {
   const data = pool.read(frame);
   const whole = pool.read(frame, true);
   return {

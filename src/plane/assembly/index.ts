@@ -4,6 +4,8 @@
 
 export { cpu_send, cpu_sleeps, cpu_wakes, inbox_init } from './cpus/inbox';
 export { cpu_stopped, cpu_turn } from './cpus/turn';
+export { frames_run } from './cpus/frames';
+export { spread, spread_collect, spread_flush, spread_free, spread_take } from './cpus/spread';
 export * from './objects';
 export * from './pages';
 export { fields_free, object_drop } from './fields/free';

@@ -28,6 +28,8 @@ export const ITEM_D = 20;
 
 /** A run of a program: ITEM_A is the address of a run block. */
 export const CPU_RUN = 1;
+/** Frames: ITEM_A is the address of a lot (frames.ts). */
+export const CPU_FRAMES = 2;
 
 /** Run blocks belong to who sends them, until RUN_STATE says that the run has ended (it is notified then). u32: RUN_ state, why it was stopped. */
 export const RUN_STATE = 0;

@@ -1,9 +1,10 @@
 // What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
 import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { WORKER } from '../worker';
-import { CPU_RUN, ITEM_A, ITEM_KIND } from '../../layout/cpu';
+import { CPU_FRAMES, CPU_RUN, ITEM_A, ITEM_KIND } from '../../layout/cpu';
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
+import { frames_run, frames_stopped } from './frames';
 import { run_block, run_stopped } from './run';
 
 /** Does up to `most` items; returns how many. A trap leaves the item that it came from as WORKER_ITEM: cpu_stopped. */
@@ -17,6 +18,9 @@ export function cpu_turn(most: u32): u32 {
     switch (load<u32>(item, ITEM_KIND)) {
       case CPU_RUN:
         run_block(load<u32>(item, ITEM_A));
+        break;
+      case CPU_FRAMES:
+        frames_run(load<u32>(item, ITEM_A));
         break;
     }
     epoch_exit();
@@ -35,6 +39,9 @@ export function cpu_stopped(why: u32): u32 {
     case CPU_RUN:
       run_stopped(load<u32>(item, ITEM_A), why);
       break;
+    case CPU_FRAMES:
+      // The frames behind it follow: the item stays.
+      return frames_stopped(load<u32>(item, ITEM_A));
   }
   item_done();
   return 1;
