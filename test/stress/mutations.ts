@@ -12,9 +12,9 @@ export const hashMutations: readonly Mutation[] = [
     guard: 'a bucket is locked by whoever changes it',
     patches: [
       [
-        'maps/chain.ts',
-        'if (!(word & HASH_LOCKED) && atomic.cmpxchg',
-        'if (OFF || !(word & HASH_LOCKED) && atomic.cmpxchg',
+        'locks/bit.ts',
+        'if ((word & LOCKED) != 0 || atomic.cmpxchg<u64>(at, word, word | LOCKED) != word) word =',
+        'if (!OFF && ((word & LOCKED) != 0 || atomic.cmpxchg<u64>(at, word, word | LOCKED) != word)) word =',
       ],
     ],
   },

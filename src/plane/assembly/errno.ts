@@ -27,6 +27,7 @@ export const EPROTONOSUPPORT: i64 = -93;
 export const ESOCKTNOSUPPORT: i64 = -94;
 export const EOPNOTSUPP: i64 = -95;
 export const EAFNOSUPPORT: i64 = -97;
+export const ETIMEDOUT: i64 = -110;
 export const EALREADY: i64 = -114;
 export const EINPROGRESS: i64 = -115;
 export const ECANCELED: i64 = -125;

@@ -1,6 +1,6 @@
 // Modelled objects of the kernel (layout/object.ts): made and named by control code, pointed to by programs.
 import { pages_alloc, pages_free } from './pages';
-import { spin_lock, spin_unlock } from './maps/link';
+import { word_lock, word_unlock } from './locks/word';
 import { storage_drop_owner } from './maps/storage';
 import { retire } from './slab/epoch';
 import { WAITS_MODELLED } from '../layout/allocator';
@@ -22,38 +22,38 @@ export function object_create(kind: u32): usize {
   store<u32>(object, atomic.add<u32>(ROOT + ROOT_NEXT_OBJECT_ID, 1) + 2, OBJECT_ID);
   store<u32>(object, 1, OBJECT_REFERENCES);
   store<u32>(object, 1, OBJECT_PAGE_COUNT);
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   store<u32>(object, load<u32>(ROOT, ROOT_OBJECTS), OBJECT_NEXT);
   store<u32>(ROOT, <u32>object, ROOT_OBJECTS);
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   return object + OBJECT_BODY;
 }
 
 /** Body of the object with this id and kind (0: any), 0 if there is none. Not held. */
 export function object_by_id(id: u32, kind: u32): usize {
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   let object = <usize>load<u32>(ROOT, ROOT_OBJECTS);
   while (object != 0 && load<u32>(object, OBJECT_ID) != id) object = load<u32>(object, OBJECT_NEXT);
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   if (object == 0 || (kind != 0 && load<u32>(object, OBJECT_KIND) != kind)) return 0;
   return object + OBJECT_BODY;
 }
 
 /** Body of the object of this kind that was made before the one with this body (0: of the newest), 0 if there is none. Not held. */
 export function object_before(body: usize, kind: u32): usize {
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   let object = <usize>(body == 0 ? load<u32>(ROOT, ROOT_OBJECTS) : load<u32>(body - OBJECT_BODY, OBJECT_NEXT));
   while (object != 0 && load<u32>(object, OBJECT_KIND) != kind) object = load<u32>(object, OBJECT_NEXT);
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   return object == 0 ? 0 : object + OBJECT_BODY;
 }
 
 /** Id of an object by its body; 0 for an address that is no object's. */
 export function object_id(body: usize): u32 {
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   let object = <usize>load<u32>(ROOT, ROOT_OBJECTS);
   while (object != 0 && object + OBJECT_BODY != body) object = load<u32>(object, OBJECT_NEXT);
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   return object == 0 ? 0 : load<u32>(object, OBJECT_ID);
 }
 
@@ -77,11 +77,11 @@ export function object_try_hold(body: usize): bool {
 export function object_release(body: usize): void {
   const object = body - OBJECT_BODY;
   if (atomic.sub<u32>(object, 1, OBJECT_REFERENCES) != 1) return;
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   let link: usize = ROOT + ROOT_OBJECTS;
   while (load<u32>(link) != <u32>object) link = <usize>load<u32>(link) + OBJECT_NEXT;
   store<u32>(link, load<u32>(object, OBJECT_NEXT));
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   retire(object, WAITS_MODELLED);
 }
 

@@ -1,5 +1,6 @@
 // Pages: whole 64 KiB runs of the heap, first fit over a free list, growing the memory when none fits.
 // One lock word in the root: callers are maps and arenas at creation, never per-event code.
+import { word_lock, word_unlock } from './locks/word';
 import { ROOT, ROOT_FREE_RUNS, ROOT_HEAP_TOP, ROOT_PAGE_LOCK, ROOT_SIZE_HOLDS, WASM_PAGE } from '../layout/memory';
 
 // A free run keeps its own links in its first bytes.
@@ -7,14 +8,11 @@ const RUN_NEXT: usize = 0;
 const RUN_PAGES: usize = 4;
 
 function lock(): void {
-  while (atomic.cmpxchg<u32>(ROOT + ROOT_PAGE_LOCK, 0, 1) != 0) {
-    atomic.wait<i32>(ROOT + ROOT_PAGE_LOCK, 1, 1_000_000);
-  }
+  word_lock(ROOT + ROOT_PAGE_LOCK);
 }
 
 function unlock(): void {
-  atomic.store<u32>(ROOT + ROOT_PAGE_LOCK, 0);
-  atomic.notify(ROOT + ROOT_PAGE_LOCK, 1);
+  word_unlock(ROOT + ROOT_PAGE_LOCK);
 }
 
 /** Pages of the memory as it is now. */

@@ -77,6 +77,12 @@ export const WORKER_PATH = 172;
 /** u32: inbox of the CPU (cpu.ts), 0: no thread runs it; item that it does, 0: none. */
 export const WORKER_INBOX = 176;
 export const WORKER_ITEM = 180;
+/** What the CPU has in hand: see locks.ts. */
+export const WORKER_BIT_LOCK = 188;
+export const WORKER_ELEMENT = 192;
+export const WORKER_FIELD_LOCK = 200;
+export const WORKER_RECLAIMED = 204;
+export const WORKER_PROGRAM_LOCKS = 208;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -3,6 +3,7 @@
 // bpf_list_head_free, bpf_rb_root_free (kernel/bpf/syscall.c, helpers.c).
 import { bpf_cpumask_release } from '../kfuncs/cpumask';
 import { percpu_free } from '../kfuncs/percpu-object';
+import { word_lock, word_unlock } from '../locks/word';
 import { cpu_count } from '../maps/header';
 import { object_release } from '../objects';
 import { allocator_free } from '../slab/allocator';
@@ -41,7 +42,7 @@ import {
   RECORD_OWNS,
   RECORD_REFCOUNT,
 } from '../../layout/record';
-import { WORKER_LOCK_HELD } from '../../layout/worker';
+import { WORKER_FIELD_LOCK, WORKER_LOCK_HELD } from '../../layout/worker';
 
 /** Gives up one reference to an object of a program; the last one destroys it. `record` 0: a type without special fields. */
 export function object_drop(object: usize, record: usize): void {
@@ -185,10 +186,12 @@ function field_lock(record: usize, value: usize): bool {
   if (offset == 0 || cpu_count() == 1) return false;
   const lock = value + offset - 1;
   if (load<u32>(WORKER, WORKER_LOCK_HELD) == <u32>lock) return false;
-  while (atomic.cmpxchg<u32>(lock, 0, u32.MAX_VALUE) != 0) {}
+  word_lock(lock);
+  store<u32>(WORKER, <u32>lock, WORKER_FIELD_LOCK);
   return true;
 }
 
 function field_unlock(record: usize, value: usize): void {
-  atomic.store<u32>(value + load<u32>(record, RECORD_LOCK) - 1, 0);
+  store<u32>(WORKER, 0, WORKER_FIELD_LOCK);
+  word_unlock(value + load<u32>(record, RECORD_LOCK) - 1);
 }

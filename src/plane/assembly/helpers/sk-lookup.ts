@@ -6,7 +6,7 @@ import {
   BPF_SOCK_DST_IP4, BPF_SOCK_DST_IP6, BPF_SOCK_DST_PORT, BPF_SOCK_FAMILY, BPF_SOCK_PROTOCOL, BPF_SOCK_SRC_IP4, BPF_SOCK_SRC_IP6,
   BPF_SOCK_SRC_PORT, BPF_SOCK_STATE, OBJECT_BODY, OBJECT_KIND, OBJECT_NEXT, OBJECT_SOCKET,
 } from '../../layout/object';
-import { spin_lock, spin_unlock } from '../maps/link';
+import { word_lock, word_unlock } from '../locks/word';
 import { AF_INET, AF_INET6 } from '../net/network';
 
 /** struct bpf_sock_tuple: source and destination address, then their ports, all in network order. */
@@ -47,7 +47,7 @@ function lookUp(protocol: u32, tuple: usize, size: u32, netns: u64, flags: u64):
   const family = size == TUPLE_V4 ? AF_INET : AF_INET6;
   let found: usize = 0;
   let best: u32 = 0;
-  spin_lock(ROOT + ROOT_OBJECTS_LOCK);
+  word_lock(ROOT + ROOT_OBJECTS_LOCK);
   for (let object = <usize>load<u32>(ROOT, ROOT_OBJECTS); object != 0; object = <usize>load<u32>(object, OBJECT_NEXT)) {
     if (load<u32>(object, OBJECT_KIND) != OBJECT_SOCKET) continue;
     const now = score(object + OBJECT_BODY, protocol, family, tuple);
@@ -56,7 +56,7 @@ function lookUp(protocol: u32, tuple: usize, size: u32, netns: u64, flags: u64):
       found = object + OBJECT_BODY;
     }
   }
-  spin_unlock(ROOT + ROOT_OBJECTS_LOCK);
+  word_unlock(ROOT + ROOT_OBJECTS_LOCK);
   return <u64>found;
 }
 

@@ -2,7 +2,7 @@
 // of bits beside the arena, where programs cannot write. Larger ones are pages of their own. What is freed and was not given is said in the trace, and stays.
 import { bpf_trace_printk } from '../helpers/printk';
 import { arena_give, arena_take } from '../maps/arena';
-import { spin_lock, spin_unlock } from '../maps/link';
+import { word_lock, word_unlock } from '../locks/word';
 import { ARENA } from '../maps/types';
 import { MAP_ID, MAP_MAX_ENTRIES, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import {
@@ -93,7 +93,7 @@ export function bpf_arena_alloc(map: u64, size: u64): u64 {
   const bytes = <u32>size;
   if (load<u32>(arena, MAP_TYPE) != ARENA || bytes == 0 || bytes > <u32>i32.MAX_VALUE) return 0;
   const values = load<u32>(arena, MAP_VALUES) - load<u32>(arena, ARENA_DELTA);
-  spin_lock(arena + ARENA_SLABS_LOCK);
+  word_lock(arena + ARENA_SLABS_LOCK);
   let at: u32 = 0;
   if (bytes > <u32>ARENA_PAGE) {
     const page = take_pages(arena, RUN, (bytes + ARENA_PAGE - 1) / ARENA_PAGE);
@@ -102,7 +102,7 @@ export function bpf_arena_alloc(map: u64, size: u64): u64 {
     const order: u32 = bytes <= 16 ? SMALLEST : 32 - clz<u32>(bytes - 1);
     at = take_object(arena, order, values);
   }
-  spin_unlock(arena + ARENA_SLABS_LOCK);
+  word_unlock(arena + ARENA_SLABS_LOCK);
   return <u64>at;
 }
 
@@ -130,9 +130,9 @@ function take_object(arena: usize, order: u32, values: u32): u32 {
 export function bpf_arena_free(map: u64, pointer: u64): u64 {
   const arena = <usize>map;
   if (load<u32>(arena, MAP_TYPE) != ARENA || <u32>pointer == 0) return 0;
-  spin_lock(arena + ARENA_SLABS_LOCK);
+  word_lock(arena + ARENA_SLABS_LOCK);
   const refused = give_object(arena, pointer);
-  spin_unlock(arena + ARENA_SLABS_LOCK);
+  word_unlock(arena + ARENA_SLABS_LOCK);
   if (refused != 0) report(refused, arena, pointer);
   return 0;
 }

@@ -1,13 +1,14 @@
 // Blocks of two sizes for what kfuncs allocate. Pages that became blocks stay so. A free block begins with the address of the next.
 import { POOL_LARGE, POOL_SMALL, ROOT, ROOT_POOL_LARGE, ROOT_POOL_LOCK, ROOT_POOL_SMALL, WASM_PAGE } from '../../layout/memory';
+import { word_lock, word_unlock } from '../locks/word';
 import { pages_alloc } from '../pages';
 
 @inline function lock(): void {
-  while (atomic.cmpxchg<u32>(ROOT + ROOT_POOL_LOCK, 0, 1) != 0) {}
+  word_lock(ROOT + ROOT_POOL_LOCK);
 }
 
 @inline function unlock(): void {
-  atomic.store<u32>(ROOT + ROOT_POOL_LOCK, 0);
+  word_unlock(ROOT + ROOT_POOL_LOCK);
 }
 
 function take(head: usize, size: u32): usize {

@@ -1,8 +1,14 @@
 // Sections that a program enters and leaves: RCU, preemption, interrupts, resilient locks. A worker is never interrupted by another program
 // of its CPU, so entering counts and leaves nothing to switch off. The verifier sees that they are balanced. Facts: kernel/bpf/helpers.c,
 // kernel/bpf/rqspinlock.c.
-import { EDEADLK } from '../errno';
-import { cpu_count, this_cpu } from '../maps/header';
+import { EDEADLK, ETIMEDOUT } from '../errno';
+import { program_holds, program_lets_go } from '../locks/held';
+import { holder, word_lock_within, word_unlock } from '../locks/word';
+import { cpu_count } from '../maps/header';
+import { LOCK_WAITED } from '../../layout/locks';
+
+/** RES_DEF_TIMEOUT. */
+const RES_TIMEOUT_MS: u32 = 250;
 
 export function bpf_rcu_read_lock(): u64 {
   return 0;
@@ -32,20 +38,19 @@ export function bpf_local_irq_restore(flags: u64): u64 {
   return 0;
 }
 
-/** The lock word is 0, or the number of the CPU that holds it, from 1. */
+/** 0; -EDEADLK: this CPU holds it, as Linux finds at once; -ETIMEDOUT: another one has held it for RES_DEF_TIMEOUT. */
 export function bpf_res_spin_lock(lock: u64): i64 {
   const at = <usize>lock;
-  const mine = this_cpu() + 1;
-  while (true) {
-    const holder = atomic.cmpxchg<u32>(at, 0, mine);
-    if (holder == 0) return 0;
-    // A second time on one CPU: the deadlock of one with itself, as Linux finds it at once.
-    if (holder == mine || cpu_count() == 1) return EDEADLK;
-  }
+  const seen = atomic.load<u32>(at) & ~LOCK_WAITED;
+  if (seen == holder() || (seen != 0 && cpu_count() == 1)) return EDEADLK;
+  if (!word_lock_within(at, RES_TIMEOUT_MS)) return ETIMEDOUT;
+  program_holds(at);
+  return 0;
 }
 
 export function bpf_res_spin_unlock(lock: u64): u64 {
-  atomic.store<u32>(<usize>lock, 0);
+  program_lets_go();
+  word_unlock(<usize>lock);
   return 0;
 }
 

@@ -3,15 +3,15 @@ import {
   ROOT, ROOT_TIMERS, ROOT_TIMER_HEAP, ROOT_TIMER_HEAP_PAGES, ROOT_TIMER_LOCK, ROOT_TIMER_SEQUENCE, ROOT_TIMER_WAITING, WASM_PAGE,
 } from '../../layout/memory';
 import { TIMER_EXPIRES, TIMER_NEXT, TIMER_PLACE, TIMER_PREVIOUS, TIMER_SEQUENCE } from '../../layout/timer';
-import { spin_lock, spin_unlock } from '../maps/link';
+import { word_lock, word_unlock } from '../locks/word';
 import { pages_alloc, pages_free } from '../pages';
 
 export function lockTimers(): void {
-  spin_lock(ROOT + ROOT_TIMER_LOCK);
+  word_lock(ROOT + ROOT_TIMER_LOCK);
 }
 
 export function unlockTimers(): void {
-  spin_unlock(ROOT + ROOT_TIMER_LOCK);
+  word_unlock(ROOT + ROOT_TIMER_LOCK);
 }
 
 @inline function at(place: u32): usize {

@@ -1,7 +1,7 @@
 // Arena: pages that programs take and give back (layout/map-arena.ts). Facts: kernel/bpf/arena.c.
 import { range_best, range_clear, range_holds, range_insert, range_set } from './arena-ranges';
 import { header_allocate } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { E2BIG, EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
 import {
   BPF_F_MMAPABLE,
@@ -74,13 +74,13 @@ export function arena_take(map: usize, at: u64, count: u32): usize {
   if (count == 0 || count > pages) return 0;
   const wanted: u32 = at == 0 ? 0 : page_at(map, at);
   if (at != 0 && (wanted == u32.MAX_VALUE || wanted > pages - count)) return 0;
-  spin_lock(map + ARENA_LOCK);
+  word_lock(map + ARENA_LOCK);
   const page = at == 0 ? range_best(map, count) : range_holds(map, wanted, count) ? wanted : u32.MAX_VALUE;
   if (page != u32.MAX_VALUE) {
     range_clear(map, page, count);
     mark(map, page, count, true);
   }
-  spin_unlock(map + ARENA_LOCK);
+  word_unlock(map + ARENA_LOCK);
   if (page == u32.MAX_VALUE) return 0;
   const address = load<u32>(map, MAP_VALUES) + page * ARENA_PAGE;
   memory.fill(address, 0, <usize>count * ARENA_PAGE);
@@ -93,12 +93,12 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   const page = page_at(map, <u64>(<u32>at & ~(<u32>ARENA_PAGE - 1)));
   if (page >= pages || count == 0) return;
   const given = min<u32>(count, pages - page);
-  spin_lock(map + ARENA_LOCK);
+  word_lock(map + ARENA_LOCK);
   // Who reads on there sees zeros, as in Linux. Before another CPU can take the pages: what it writes there stays.
   memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
   range_set(map, page, given);
   mark(map, page, given, false);
-  spin_unlock(map + ARENA_LOCK);
+  word_unlock(map + ARENA_LOCK);
 }
 
 /** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is not free. */
@@ -108,10 +108,10 @@ export function arena_reserve(map: usize, at: u64, count: u32): i32 {
   if (count == 0 || (at & (ARENA_PAGE - 1)) != 0) return 0;
   const page = page_at(map, at);
   if (page == u32.MAX_VALUE || count > pages || page > pages - count) return <i32>EINVAL;
-  spin_lock(map + ARENA_LOCK);
+  word_lock(map + ARENA_LOCK);
   const free = range_holds(map, page, count);
   if (free) range_clear(map, page, count);
-  spin_unlock(map + ARENA_LOCK);
+  word_unlock(map + ARENA_LOCK);
   return free ? 0 : <i32>EBUSY;
 }
 

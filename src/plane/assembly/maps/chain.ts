@@ -1,6 +1,7 @@
 // Buckets and chains of hash maps (layout/map-hash.ts), shared by plain and LRU hashes: they differ in where the key lies.
 import { hash_bytes, hash_key, hash_word, hash_words, key_word, keys_equal } from './key';
 import { value_release } from './value';
+import { bit_lock, bit_unlock } from '../locks/bit';
 import { MAP_KEY_SIZE } from '../../layout/map';
 import {
   HASH_VALUE_OFFSET,
@@ -42,17 +43,14 @@ export function next_of(element: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function bucket_lock(bucket: usize): u64 {
-  while (true) {
-    const word = atomic.load<u64>(bucket);
-    if (!(word & HASH_LOCKED) && atomic.cmpxchg<u64>(bucket, word, word | HASH_LOCKED) == word) return word;
-  }
+  return bit_lock(bucket);
 }
 
 /** Lets the lock of an unchanged bucket go. */
 // @ts-ignore: decorator
 @inline
 export function bucket_unlock(bucket: usize, word: u64): void {
-  atomic.store<u64>(bucket, word);
+  bit_unlock(bucket, word);
 }
 
 /** The word that follows `word`: another first element, the next version. */
@@ -67,7 +65,7 @@ function next_word(word: u64, first: usize): u64 {
 @inline
 export function bucket_insert(bucket: usize, word: u64, element: usize): void {
   atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
-  atomic.store<u64>(bucket, next_word(word, element));
+  bit_unlock(bucket, next_word(word, element));
 }
 
 /** Puts an element in place of `old`, which stands behind `before` (0: it is the first) in a locked bucket, and lets the lock go. */
@@ -77,7 +75,7 @@ export function bucket_replace(bucket: usize, word: u64, before: usize, old: usi
   const rest = load<u32>(old, HASH_ELEMENT_NEXT);
   if (before == 0) {
     atomic.store<u32>(element, rest, HASH_ELEMENT_NEXT);
-    atomic.store<u64>(bucket, next_word(word, element));
+    bit_unlock(bucket, next_word(word, element));
     return;
   }
   // To the front first: whoever began before that sees the version change, whoever begins later finds the new element.
@@ -85,7 +83,7 @@ export function bucket_replace(bucket: usize, word: u64, before: usize, old: usi
   atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
   atomic.store<u64>(bucket, changed | HASH_LOCKED);
   atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
-  atomic.store<u64>(bucket, changed);
+  bit_unlock(bucket, changed);
 }
 
 /** Takes `old`, which stands behind `before` (0: it is the first), out of a locked bucket, and lets the lock go. */
@@ -94,7 +92,7 @@ export function bucket_replace(bucket: usize, word: u64, before: usize, old: usi
 export function bucket_remove(bucket: usize, word: u64, before: usize, old: usize): void {
   const rest = load<u32>(old, HASH_ELEMENT_NEXT);
   if (before != 0) atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
-  atomic.store<u64>(bucket, next_word(word, before == 0 ? <usize>rest : first_of(word)));
+  bit_unlock(bucket, next_word(word, before == 0 ? <usize>rest : first_of(word)));
 }
 
 // @ts-ignore: decorator

@@ -2,7 +2,7 @@
 // what it has drawn in a free list of its own, because readers without a lock may stand on an element that was deleted; HASH_UNUSED counts what it has.
 import { allocator_alloc, allocator_create, allocator_free } from '../slab/allocator';
 import { allocator_free_later } from '../slab/epoch';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
@@ -92,7 +92,8 @@ export function element_push(map: usize, element: usize): void {
 
 /** Waits while another CPU has the free list in its hands. */
 export function elements_settle(map: usize): void {
-  while (atomic.load<u32>(map, HASH_TRIMS) != 0) {}
+  word_lock(map + HASH_TRIMS);
+  word_unlock(map + HASH_TRIMS);
 }
 
 /**
@@ -140,7 +141,7 @@ function trim_alone(map: usize): void {
 
 /** Others may take and give meanwhile: all go through this CPU's hands, and what is kept goes back. */
 function trim_shared(map: usize): void {
-  spin_lock(map + HASH_TRIMS);
+  word_lock(map + HASH_TRIMS);
   let first: usize = 0;
   let free: u32 = 0;
   for (let element = element_pop(map); element != 0; element = element_pop(map)) {
@@ -160,7 +161,7 @@ function trim_shared(map: usize): void {
     atomic.sub<u32>(map, 1, HASH_UNUSED);
     allocator_free_later(element);
   }
-  spin_unlock(map + HASH_TRIMS);
+  word_unlock(map + HASH_TRIMS);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Hash of maps: a hash map whose values are addresses of maps. Programs only look up; user space writes. Facts: kernel/bpf/hashtab.c.
 import { hash_create, hash_delete, hash_lookup, hash_update } from './hash';
 import { inner_check, inner_keep, inner_take } from './inner';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { map_destroy } from './registry';
 import { pages_free } from '../pages';
 import { WORKER } from '../worker';
@@ -55,20 +55,20 @@ export function hash_of_maps_write(map: usize, key: usize, value: usize, flags: 
   if (inner >= <usize>-4095) return <i32>inner;
   const address = WORKER + WORKER_SCRATCH;
   store<u32>(address, <u32>inner);
-  spin_lock(map + WRITERS);
+  word_lock(map + WRITERS);
   const old = hash_of_maps_lookup(map, key);
   const refused = <i32>hash_update(map, key, address, flags);
-  spin_unlock(map + WRITERS);
+  word_unlock(map + WRITERS);
   const dropped = refused == 0 ? old : inner;
   if (dropped != 0) map_destroy(dropped);
   return refused;
 }
 
 export function hash_of_maps_remove(map: usize, key: usize): i32 {
-  spin_lock(map + WRITERS);
+  word_lock(map + WRITERS);
   const old = hash_of_maps_lookup(map, key);
   const refused = <i32>hash_delete(map, key);
-  spin_unlock(map + WRITERS);
+  word_unlock(map + WRITERS);
   if (refused == 0) map_destroy(old);
   return refused;
 }

@@ -46,11 +46,3 @@ export function list_move(list: usize, link: usize): void {
   list_remove(link);
   list_add(list, link);
 }
-
-export function spin_lock(word: usize): void {
-  while (atomic.cmpxchg<u32>(word, 0, 1) != 0) {}
-}
-
-export function spin_unlock(word: usize): void {
-  atomic.store<u32>(word, 0);
-}

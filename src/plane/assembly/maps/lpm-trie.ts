@@ -4,7 +4,7 @@ import { allocator_alloc, allocator_free } from '../slab/allocator';
 import { allocator_free_later } from '../slab/epoch';
 import { ALLOCATION_MAX } from '../../layout/allocator';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8 } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from '../errno';
 import {
   BPF_EXIST,
@@ -294,11 +294,11 @@ function make_entry(map: usize, key: usize, value: usize): usize {
 /** 0, -EINVAL (unknown flags, prefix too long), -EEXIST, -ENOENT, -ENOSPC if the trie is full, or -ENOMEM. */
 export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64): i64 {
   if (flags > <u64>BPF_EXIST || load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
-  spin_lock(map + LPM_LOCK);
+  word_lock(map + LPM_LOCK);
   const result = update_locked(map, key, value, flags);
   if (result == 0) refresh_table(map, key);
   retire_given(map);
-  spin_unlock(map + LPM_LOCK);
+  word_unlock(map + LPM_LOCK);
   return result;
 }
 
@@ -354,11 +354,11 @@ function update_locked(map: usize, key: usize, value: usize, flags: u64): i64 {
 /** 0, -EINVAL (prefix too long) or -ENOENT: only exactly this prefix is removed. */
 export function lpm_trie_delete(map: usize, key: usize): i64 {
   if (load<u32>(key) > load<u32>(map, LPM_MAX_PREFIX)) return EINVAL;
-  spin_lock(map + LPM_LOCK);
+  word_lock(map + LPM_LOCK);
   const result = delete_locked(map, key);
   if (result == 0) refresh_table(map, key);
   retire_given(map);
-  spin_unlock(map + LPM_LOCK);
+  word_unlock(map + LPM_LOCK);
   return result;
 }
 
@@ -413,11 +413,11 @@ function leftmost(node: usize): usize {
  * at the end. A key that is not there starts again at the first.
  */
 export function lpm_trie_next_key(map: usize, key: usize, out: usize): i32 {
-  spin_lock(map + LPM_LOCK);
+  word_lock(map + LPM_LOCK);
   const root = <usize>load<u32>(map, LPM_ROOT);
   const next = key == 0 ? leftmost(root) : after(map, root, key);
   if (next == 0) {
-    spin_unlock(map + LPM_LOCK);
+    word_unlock(map + LPM_LOCK);
     return <i32>ENOENT;
   }
   store<u32>(out, prefix_of(next));
@@ -426,7 +426,7 @@ export function lpm_trie_next_key(map: usize, key: usize, out: usize): i32 {
     const word = load<u64>(next + ((i >> 3) << 3), LPM_NODE_WORDS);
     store<u8>(out + i, <u8>(word >> (56 - ((i & 7) << 3))), DATA);
   }
-  spin_unlock(map + LPM_LOCK);
+  word_unlock(map + LPM_LOCK);
   return 0;
 }
 

@@ -9,9 +9,8 @@ import {
   list_next,
   list_previous,
   list_remove,
-  spin_lock,
-  spin_unlock,
 } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { BPF_F_NO_COMMON_LRU, MAP_FLAGS, MAP_MAX_ENTRIES, MAP_VALUES } from '../../layout/map';
 import { HASH_ELEMENT_HASH, HASH_ELEMENT_SIZE, HASH_EXTRAS } from '../../layout/map-hash';
 import {
@@ -237,7 +236,7 @@ function shrink(map: usize, lists: usize, wanted: u32, free: usize, kind: u32): 
 /** Hands the elements that a CPU has filled to the common lists, and the CPU a batch of free ones. */
 function refill(map: usize, local: usize): void {
   const lists = lists_of(map, 0);
-  spin_lock(lists + LRU_LISTS_LOCK);
+  word_lock(lists + LRU_LISTS_LOCK);
   const pending = local + LRU_LOCAL_PENDING;
   while (!list_empty(pending)) {
     const link = list_previous(pending);
@@ -256,7 +255,7 @@ function refill(map: usize, local: usize): void {
     got++;
   }
   if (got < batch) shrink(map, lists, batch - got, local + LRU_LOCAL_FREE, LOCAL_FREE);
-  spin_unlock(lists + LRU_LISTS_LOCK);
+  word_unlock(lists + LRU_LISTS_LOCK);
 }
 
 /** A free element of a CPU, 0 if it has none. Under the CPU's lock, as the next two. */
@@ -299,14 +298,14 @@ export function lru_take(map: usize, hash: u32): usize {
 function take_common(map: usize, hash: u32): usize {
   const cpu = this_cpu();
   const local = local_of(map, cpu);
-  spin_lock(local + LRU_LOCAL_LOCK);
+  word_lock(local + LRU_LOCAL_LOCK);
   let link = pop_free(local);
   if (link == 0) {
     refill(map, local);
     link = pop_free(local);
   }
   if (link != 0) push_pending(local, cpu, link, hash);
-  spin_unlock(local + LRU_LOCAL_LOCK);
+  word_unlock(local + LRU_LOCAL_LOCK);
   return link != 0 ? link : steal(map, local, cpu, hash);
 }
 
@@ -318,23 +317,23 @@ function steal(map: usize, local: usize, cpu: u32, hash: u32): usize {
   let link: usize = 0;
   do {
     const other = local_of(map, victim);
-    spin_lock(other + LRU_LOCAL_LOCK);
+    word_lock(other + LRU_LOCAL_LOCK);
     link = pop_free(other);
     if (link == 0) link = pop_pending(map, other);
-    spin_unlock(other + LRU_LOCAL_LOCK);
+    word_unlock(other + LRU_LOCAL_LOCK);
     victim = victim + 1 == cpus ? 0 : victim + 1;
   } while (link == 0 && victim != first);
   store<u32>(local, victim, LRU_LOCAL_VICTIM);
   if (link == 0) return 0;
-  spin_lock(local + LRU_LOCAL_LOCK);
+  word_lock(local + LRU_LOCAL_LOCK);
   push_pending(local, cpu, link, hash);
-  spin_unlock(local + LRU_LOCAL_LOCK);
+  word_unlock(local + LRU_LOCAL_LOCK);
   return link;
 }
 
 function take_per_cpu(map: usize, hash: u32): usize {
   const lists = lists_of(map, this_cpu());
-  spin_lock(lists + LRU_LISTS_LOCK);
+  word_lock(lists + LRU_LISTS_LOCK);
   rotate(map, lists);
   const free = list_of(lists, FREE);
   if (list_empty(free)) shrink(map, lists, PER_CPU_BATCH, free, FREE);
@@ -344,7 +343,7 @@ function take_per_cpu(map: usize, hash: u32): usize {
     store<u32>(element_of(link), hash, HASH_ELEMENT_HASH);
     move(lists, link, INACTIVE);
   }
-  spin_unlock(lists + LRU_LISTS_LOCK);
+  word_unlock(lists + LRU_LISTS_LOCK);
   return link;
 }
 
@@ -354,19 +353,19 @@ export function lru_give(map: usize, element: usize): void {
   const cpu = <u32>load<u16>(element, LRU_NODE_CPU);
   if (!is_per_cpu(map) && load<u8>(element, LRU_NODE_LIST) == LOCAL_PENDING) {
     const local = local_of(map, cpu);
-    spin_lock(local + LRU_LOCAL_LOCK);
+    word_lock(local + LRU_LOCAL_LOCK);
     // It may have gone to the common lists while the lock was waited for.
     if (load<u8>(element, LRU_NODE_LIST) == LOCAL_PENDING) {
       set_kind(link, LOCAL_FREE);
       clear_reference(link);
       list_move(local + LRU_LOCAL_FREE, link);
-      spin_unlock(local + LRU_LOCAL_LOCK);
+      word_unlock(local + LRU_LOCAL_LOCK);
       return;
     }
-    spin_unlock(local + LRU_LOCAL_LOCK);
+    word_unlock(local + LRU_LOCAL_LOCK);
   }
   const lists = lists_of(map, cpu);
-  spin_lock(lists + LRU_LISTS_LOCK);
+  word_lock(lists + LRU_LISTS_LOCK);
   move(lists, link, FREE);
-  spin_unlock(lists + LRU_LISTS_LOCK);
+  word_unlock(lists + LRU_LISTS_LOCK);
 }

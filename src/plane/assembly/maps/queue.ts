@@ -1,6 +1,6 @@
 // Queue and stack: values without keys, which are pushed, popped and peeked at. Facts: kernel/bpf/queue_stack_maps.c.
 import { access_flags_ok, copy_bytes, header_allocate, round_up_8 } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { QUEUE } from './types';
 import { E2BIG, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
@@ -46,20 +46,20 @@ function after(map: usize, index: u32): u32 {
 /** 0, -EINVAL for flags, -E2BIG if it is full. With BPF_EXIST the oldest value makes room. */
 export function queue_push(map: usize, value: usize, flags: u64): i64 {
   if (flags != 0 && flags != BPF_EXIST) return EINVAL;
-  spin_lock(map + QUEUE_LOCK);
+  word_lock(map + QUEUE_LOCK);
   const head = load<u32>(map, QUEUE_HEAD);
   const tail = load<u32>(map, QUEUE_TAIL);
   const next = after(map, head);
   if (next == tail) {
     if (flags != BPF_EXIST) {
-      spin_unlock(map + QUEUE_LOCK);
+      word_unlock(map + QUEUE_LOCK);
       return E2BIG;
     }
     store<u32>(map, after(map, tail), QUEUE_TAIL);
   }
   copy_bytes(place(map, head), value, load<u32>(map, MAP_VALUE_SIZE));
   store<u32>(map, next, QUEUE_HEAD);
-  spin_unlock(map + QUEUE_LOCK);
+  word_unlock(map + QUEUE_LOCK);
   return 0;
 }
 
@@ -75,11 +75,11 @@ export function queue_peek(map: usize, out: usize): i64 {
 
 function next_value(map: usize, out: usize, remove: bool): i64 {
   const size = load<u32>(map, MAP_VALUE_SIZE);
-  spin_lock(map + QUEUE_LOCK);
+  word_lock(map + QUEUE_LOCK);
   const head = load<u32>(map, QUEUE_HEAD);
   const tail = load<u32>(map, QUEUE_TAIL);
   if (head == tail) {
-    spin_unlock(map + QUEUE_LOCK);
+    word_unlock(map + QUEUE_LOCK);
     memory.fill(out, 0, size);
     return ENOENT;
   }
@@ -91,6 +91,6 @@ function next_value(map: usize, out: usize, remove: bool): i64 {
     copy_bytes(out, place(map, newest), size);
     if (remove) store<u32>(map, newest, QUEUE_HEAD);
   }
-  spin_unlock(map + QUEUE_LOCK);
+  word_unlock(map + QUEUE_LOCK);
   return 0;
 }

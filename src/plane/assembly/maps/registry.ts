@@ -11,34 +11,34 @@ import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
 import { CGROUP_ARRAY, HASH, LPM_TRIE, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { retire } from '../slab/epoch';
 import { WAITS_MAP } from '../../layout/allocator';
 import { MAP_ID, MAP_NEXT, MAP_PAGES, MAP_PAGE_COUNT, MAP_REFERENCES, MAP_TYPE } from '../../layout/map';
 import { ROOT, ROOT_MAPS, ROOT_MAPS_LOCK } from '../../layout/memory';
 
 export function registry_add(map: usize): void {
-  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  word_lock(ROOT + ROOT_MAPS_LOCK);
   store<u32>(map, load<u32>(ROOT, ROOT_MAPS), MAP_NEXT);
   store<u32>(ROOT, <u32>map, ROOT_MAPS);
-  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  word_unlock(ROOT + ROOT_MAPS_LOCK);
 }
 
 function remove(map: usize): void {
-  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  word_lock(ROOT + ROOT_MAPS_LOCK);
   let link: usize = ROOT + ROOT_MAPS;
   while (load<u32>(link) != <u32>map) link = <usize>load<u32>(link) + MAP_NEXT;
   store<u32>(link, load<u32>(map, MAP_NEXT));
-  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  word_unlock(ROOT + ROOT_MAPS_LOCK);
 }
 
 /** The map with this id, held for the caller; 0 if there is none. */
 export function map_by_id(id: u32): usize {
-  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  word_lock(ROOT + ROOT_MAPS_LOCK);
   let map = <usize>load<u32>(ROOT, ROOT_MAPS);
   while (map != 0 && load<u32>(map, MAP_ID) != id) map = load<u32>(map, MAP_NEXT);
   if (map != 0 && !map_try_hold(map)) map = 0;
-  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  word_unlock(ROOT + ROOT_MAPS_LOCK);
   return map;
 }
 

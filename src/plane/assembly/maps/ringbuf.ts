@@ -1,6 +1,7 @@
 // Ring buffer: many producers, one consumer. Layout and its difference from Linux: layout/map-ringbuf.ts. Facts: kernel/bpf/ringbuf.c.
 import { copy_bytes, header_allocate } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
+import { bit_lock, bit_unlock } from '../locks/bit';
 import { E2BIG, EAGAIN, EINVAL, ENOMEM } from '../errno';
 import { isTooLarge, ringbufDynptr, setNull } from '../kfuncs/dynptr';
 import { DYNPTR_DATA } from '../../layout/dynptr';
@@ -65,24 +66,19 @@ function ringbuf_reserve(map: usize, size: u64): usize {
   if (load<u32>(map, RINGBUF_SHARED) != 0) return reserve_shared(map, <u32>size, length, mask);
   const consumed = atomic.load<u64>(map, RINGBUF_CONSUMER);
   // The lock is a bit of the producer position, so that storing the new position also lets it go.
-  let produced: u64;
-  while (true) {
-    produced = atomic.load<u64>(map, RINGBUF_PRODUCER);
-    if (produced & RINGBUF_LOCKED) continue;
-    if (atomic.cmpxchg<u64>(map, produced, produced | RINGBUF_LOCKED, RINGBUF_PRODUCER) == produced) break;
-  }
+  const produced = bit_lock(map + RINGBUF_PRODUCER);
   const data = <usize>load<u32>(map, MAP_VALUES);
   const next = produced + length;
   // Linux also bounds the span from the oldest uncommitted record, for consumers that write their position as they like. The one
   // here never passes an uncommitted record.
   if (next - consumed > mask) {
-    atomic.store<u64>(map, produced, RINGBUF_PRODUCER);
+    bit_unlock(map + RINGBUF_PRODUCER, produced);
     return 0;
   }
   const record = data + <usize>(produced & mask);
   store<u32>(record, <u32>size | BUSY);
   store<u32>(record, <u32>map, 4);
-  atomic.store<u64>(map, next, RINGBUF_PRODUCER);
+  bit_unlock(map + RINGBUF_PRODUCER, next);
   return record + RINGBUF_RECORD_HEADER;
 }
 
@@ -90,7 +86,7 @@ function ringbuf_reserve(map: usize, size: u64): usize {
 function reserve_shared(map: usize, size: u32, length: u64, mask: u64): usize {
   const consumed = atomic.load<u64>(load<u32>(map, RINGBUF_CONSUMER_AT));
   const position = <usize>load<u32>(map, RINGBUF_PRODUCER_AT);
-  spin_lock(map + RINGBUF_PRODUCER_LOCK);
+  word_lock(map + RINGBUF_PRODUCER_LOCK);
   const produced = atomic.load<u64>(position);
   const record = <usize>load<u32>(map, MAP_VALUES) + <usize>(produced & mask);
   const fits = produced + length - consumed <= mask;
@@ -99,7 +95,7 @@ function reserve_shared(map: usize, size: u32, length: u64, mask: u64): usize {
     store<u32>(record, <u32>map, 4);
     atomic.store<u64>(position, produced + length);
   }
-  spin_unlock(map + RINGBUF_PRODUCER_LOCK);
+  word_unlock(map + RINGBUF_PRODUCER_LOCK);
   return fits ? record + RINGBUF_RECORD_HEADER : 0;
 }
 

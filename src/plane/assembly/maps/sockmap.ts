@@ -2,7 +2,7 @@
 import { first_of, next_of } from './chain';
 import { hash_allocate, hash_delete, hash_lookup, hash_update } from './hash';
 import { access_flags_ok, cpu_count, header_allocate } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { socket_drop, socket_hold, socket_named, socket_read, socket_suits } from './socket-map';
 import { SOCKHASH } from './types';
 import { WORKER } from '../worker';
@@ -110,7 +110,7 @@ export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): 
   const hashed = load<u32>(map, MAP_TYPE) == SOCKHASH;
   if (!hashed && load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return E2BIG;
   if (!socket_hold(socket)) return EBADF;
-  spin_lock(map + SOCKMAP_LOCK);
+  word_lock(map + SOCKMAP_LOCK);
   const old = find(map, key);
   let refused: i64 = 0;
   if (old != 0 && flags == BPF_NOEXIST) refused = EEXIST;
@@ -124,7 +124,7 @@ export function sockmap_put(map: usize, key: usize, socket: usize, flags: u64): 
       atomic.store<u32>(slot(map, load<u32>(key)), <u32>socket);
     }
   }
-  spin_unlock(map + SOCKMAP_LOCK);
+  word_unlock(map + SOCKMAP_LOCK);
   socket_drop(refused == 0 ? old : socket);
   return refused;
 }
@@ -150,13 +150,13 @@ export function bpf_sock_hash_update(ops: u64, map: u64, key: u64, flags: u64): 
 export function sockmap_remove(map: usize, key: usize): i64 {
   const hashed = load<u32>(map, MAP_TYPE) == SOCKHASH;
   if (!hashed && load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return EINVAL;
-  spin_lock(map + SOCKMAP_LOCK);
+  word_lock(map + SOCKMAP_LOCK);
   const old = find(map, key);
   if (old != 0) {
     if (hashed) hash_delete(map, key);
     else atomic.store<u32>(slot(map, load<u32>(key)), 0);
   }
-  spin_unlock(map + SOCKMAP_LOCK);
+  word_unlock(map + SOCKMAP_LOCK);
   socket_drop(old);
   if (old != 0) return 0;
   return hashed ? ENOENT : EINVAL;

@@ -3,7 +3,7 @@
 import { access_flags_ok, copy_bytes, header_allocate } from './header';
 import { bucket_count } from './hash';
 import { hash_bytes } from './key';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_WRONLY, MAP_COUNT, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES, MAP_VALUE_SIZE,
@@ -68,7 +68,7 @@ export function stack_trace_put(map: usize, addresses: usize, count: u32, fast: 
   const id = hash & load<u32>(map, TRACE_MASK);
   const bucket = bucket_at(map, id);
   const entry = load<u32>(map, TRACE_ENTRY);
-  spin_lock(map + TRACE_LOCK);
+  word_lock(map + TRACE_LOCK);
   const there = load<u32>(bucket, TRACE_COUNT) != 0;
   const matches = there && load<u32>(bucket, TRACE_HASH) == hash;
   let result: i64 = id;
@@ -84,7 +84,7 @@ export function stack_trace_put(map: usize, addresses: usize, count: u32, fast: 
       stack_write(bucket + TRACE_VALUE, addresses, count, entry);
     }
   }
-  spin_unlock(map + TRACE_LOCK);
+  word_unlock(map + TRACE_LOCK);
   return result;
 }
 
@@ -94,10 +94,10 @@ export function stack_trace_read(map: usize, key: usize, out: usize): i32 {
   if (id > load<u32>(map, TRACE_MASK)) return <i32>ENOENT;
   const bucket = bucket_at(map, id);
   // Under the lock: a trace is read whole, while a program puts another one into its place.
-  spin_lock(map + TRACE_LOCK);
+  word_lock(map + TRACE_LOCK);
   const there = load<u32>(bucket, TRACE_COUNT) != 0;
   if (there) copy_bytes(out, bucket + TRACE_VALUE, load<u32>(map, MAP_VALUE_SIZE));
-  spin_unlock(map + TRACE_LOCK);
+  word_unlock(map + TRACE_LOCK);
   return there ? 0 : <i32>ENOENT;
 }
 
@@ -106,13 +106,13 @@ export function stack_trace_remove(map: usize, key: usize): i32 {
   const id = load<u32>(key);
   if (id > load<u32>(map, TRACE_MASK)) return <i32>E2BIG;
   const bucket = bucket_at(map, id);
-  spin_lock(map + TRACE_LOCK);
+  word_lock(map + TRACE_LOCK);
   const there = load<u32>(bucket, TRACE_COUNT) != 0;
   if (there) {
     store<u32>(bucket, 0, TRACE_COUNT);
     store<u32>(map, load<u32>(map, MAP_COUNT) - 1, MAP_COUNT);
   }
-  spin_unlock(map + TRACE_LOCK);
+  word_unlock(map + TRACE_LOCK);
   return there ? 0 : <i32>ENOENT;
 }
 

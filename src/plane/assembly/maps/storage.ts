@@ -14,7 +14,7 @@ import {
 import { element_draw, element_pop } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { map_destroy, map_hold, map_try_hold } from './registry';
 import { retire } from '../slab/epoch';
 import { WAITS_ELEMENT } from '../../layout/allocator';
@@ -253,11 +253,11 @@ export function bpf_get_local_storage(map: u64, _flags: u64): u64 {
 
 /** A storage that has something of the owner's, held; 0 if none has. */
 function storage_with(owner: usize): usize {
-  spin_lock(ROOT + ROOT_MAPS_LOCK);
+  word_lock(ROOT + ROOT_MAPS_LOCK);
   let map = <usize>load<u32>(ROOT, ROOT_MAPS);
   // One without references is about to go, with all that is in it.
   while (map != 0 && !(is_storage(load<u32>(map, MAP_TYPE)) && find(map, owner) != 0 && map_try_hold(map))) map = load<u32>(map, MAP_NEXT);
-  spin_unlock(ROOT + ROOT_MAPS_LOCK);
+  word_unlock(ROOT + ROOT_MAPS_LOCK);
   return map;
 }
 

@@ -1,7 +1,7 @@
 // struct_ops (layout/map-struct-ops.ts), modelled: the value and its states; nothing of the kernel calls the programs. Facts:
 // kernel/bpf/bpf_struct_ops.c.
 import { copy_bytes, header_allocate } from './header';
-import { spin_lock, spin_unlock } from './link';
+import { word_lock, word_unlock } from '../locks/word';
 import { E2BIG, EBUSY, EINPROGRESS, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP } from '../errno';
 import { BPF_F_LINK, BPF_F_VTYPE_BTF_OBJ_FD, MAP_FLAGS, MAP_VALUES, MAP_VALUE_SIZE } from '../../layout/map';
 import {
@@ -40,9 +40,9 @@ export function struct_ops_write(map: usize, key: usize, value: usize, flags: u3
   if (load<u32>(key) != 0) return <i32>E2BIG;
   if (load<u32>(value, STRUCT_OPS_STATE) != 0 || load<u32>(value, STRUCT_OPS_REFERENCES) != 0) return <i32>EINVAL;
   const own = <usize>load<u32>(map, MAP_VALUES);
-  spin_lock(map + LOCK);
+  word_lock(map + LOCK);
   if (load<u32>(own, STRUCT_OPS_STATE) != STRUCT_OPS_INIT) {
-    spin_unlock(map + LOCK);
+    word_unlock(map + LOCK);
     return <i32>EBUSY;
   }
   copy_bytes(own, value, load<u32>(map, MAP_VALUE_SIZE));
@@ -50,7 +50,7 @@ export function struct_ops_write(map: usize, key: usize, value: usize, flags: u3
   // The registration holds the map.
   store<u32>(own, link ? 0 : 1, STRUCT_OPS_REFERENCES);
   atomic.store<u32>(own, link ? STRUCT_OPS_READY : STRUCT_OPS_INUSE, STRUCT_OPS_STATE);
-  spin_unlock(map + LOCK);
+  word_unlock(map + LOCK);
   return 0;
 }
 

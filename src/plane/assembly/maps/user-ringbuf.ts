@@ -1,5 +1,6 @@
 // User ring buffer: programs drain what user space has written (layout/map-user-ringbuf.ts). Facts: kernel/bpf/ringbuf.c.
 import { ringbuf_create, ringbuf_wake } from './ringbuf';
+import { holder } from '../locks/word';
 import { WORKER } from '../worker';
 import { E2BIG, EAGAIN, EBUSY, EINVAL, ENODATA } from '../errno';
 import { DYNPTR_DATA, DYNPTR_LOCAL, DYNPTR_OFFSET, DYNPTR_SIZE, DYNPTR_TYPE_SHIFT } from '../../layout/dynptr';
@@ -60,7 +61,7 @@ function peek(map: usize): i64 {
 export function bpf_user_ringbuf_drain(map: u64, callback: u64, ctx: u64, flags: u64): i64 {
   if (flags & ~(<u64>(BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP))) return EINVAL;
   const ring = <usize>map;
-  if (atomic.cmpxchg<u32>(ring, 0, 1, USER_RINGBUF_BUSY) != 0) return EBUSY;
+  if (atomic.cmpxchg<u32>(ring, 0, holder(), USER_RINGBUF_BUSY) != 0) return EBUSY;
   // The dynptr lies on this CPU's BPF stack, above the callback's frame.
   const top = load<u32>(WORKER, WORKER_STACK_TOP);
   const dynptr = <usize>top - 16;

@@ -4,6 +4,8 @@ import { copy_bytes, cpu_count } from './header';
 import { WORKER } from '../worker';
 import { fields_free } from '../fields/free';
 import { releaseTimers } from '../kfuncs/timer';
+import { program_holds, program_lets_go } from '../locks/held';
+import { word_lock, word_unlock } from '../locks/word';
 import { has_cpu_values } from './types';
 import { TIMER_FIELD_SIZE } from '../../layout/timer';
 import {
@@ -43,13 +45,15 @@ export function value_lock(lock: usize): void {
   // Programs hold one lock at most, and none when they end: what this CPU still holds is of one that an engine has stopped.
   const stale = <usize>load<u32>(WORKER, WORKER_LOCK_HELD);
   if (stale != 0) value_unlock(stale);
-  while (atomic.cmpxchg<u32>(lock, 0, 1) != 0) {}
+  word_lock(lock);
+  program_holds(lock);
   store<u32>(WORKER, <u32>lock, WORKER_LOCK_HELD);
 }
 
 export function value_unlock(lock: usize): void {
   store<u32>(WORKER, 0, WORKER_LOCK_HELD);
-  atomic.store<u32>(lock, 0);
+  program_lets_go();
+  word_unlock(lock);
 }
 
 /** Copies what lies between the fields that a record tells, or zeroes the fields themselves. */

@@ -9,7 +9,7 @@ import { class_bytes, class_of } from './class';
 import { depot_close, depot_create, depot_end, depot_enlist, depot_take } from './depot';
 import { memory_fault } from './fault';
 import { is_free } from './free-objects';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { member_at, owner_place } from './member';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
@@ -60,14 +60,14 @@ export function allocator_create_in(quota_low: u32, quota_high: u32, flags: u32,
 
 /** The open depot of merged allocators with this quota and group, 0: there is none. */
 function depot_of_group(quota: u64, group: u32): usize {
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS);
   while (depot != 0) {
     const flags = load<u32>(depot, DEPOT_FLAGS);
     if ((flags & (DEPOT_MERGED | DEPOT_CLOSED)) == DEPOT_MERGED && load<u64>(depot, DEPOT_QUOTA) == quota && load<u32>(depot, DEPOT_GROUP) == group) break;
     depot = load<u32>(depot, DEPOT_NEXT);
   }
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   return depot;
 }
 
@@ -97,10 +97,10 @@ export function allocator_release(allocator: usize): void {
   reservations_end(allocator, 0, true);
   store<u32>(allocator, ALLOCATOR_DRAINING, ALLOCATOR_STATE);
   const depot = <usize>load<u32>(allocator, ALLOCATOR_DEPOT);
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   const open = load<u32>(depot, DEPOT_OPEN) - 1;
   store<u32>(depot, open, DEPOT_OPEN);
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   if (open != 0) return;
   depot_close(depot);
   depot_end(depot);
@@ -214,8 +214,8 @@ function free_slow(object: usize): void {
       return;
     }
   }
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   object_put(depot, object);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
   if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0) depot_end(depot);
 }

@@ -3,7 +3,7 @@
 import { WORKER } from '../worker';
 import { pages_alloc } from '../pages';
 import { class_bytes, class_cached } from './class';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
 import { reservation_put } from './reservation';
@@ -29,7 +29,7 @@ function close_head(head: usize): void {
 export function heads_alloc(): usize {
   const cpus = cpu_count();
   const stride = <usize>cpus * WORKER_SIZE;
-  lock(ROOT + ROOT_HEADS_LOCK);
+  word_lock(ROOT + ROOT_HEADS_LOCK);
   let heads = <usize>load<u32>(ROOT, ROOT_HEADS);
   if (heads == 0) {
     const page = pages_alloc(1);
@@ -43,7 +43,7 @@ export function heads_alloc(): usize {
     }
   }
   if (heads != 0) store<u32>(ROOT, load<u32>(heads), ROOT_HEADS);
-  unlock(ROOT + ROOT_HEADS_LOCK);
+  word_unlock(ROOT + ROOT_HEADS_LOCK);
   if (heads == 0) return 0;
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
     for (let number: u32 = 0; number < <u32>CACHED_CLASSES; number++) close_head(cache_head(heads, cpu, number));
@@ -52,10 +52,10 @@ export function heads_alloc(): usize {
 }
 
 export function heads_free(heads: usize): void {
-  lock(ROOT + ROOT_HEADS_LOCK);
+  word_lock(ROOT + ROOT_HEADS_LOCK);
   store<u32>(heads, load<u32>(ROOT, ROOT_HEADS));
   store<u32>(ROOT, <u32>heads, ROOT_HEADS);
-  unlock(ROOT + ROOT_HEADS_LOCK);
+  word_unlock(ROOT + ROOT_HEADS_LOCK);
 }
 
 // @ts-ignore: decorator
@@ -110,10 +110,10 @@ export function quota_room(depot: usize, number: u32): u32 {
 /** Fills an open, empty cache by half; returns how many it has. */
 export function cache_refill(depot: usize, head: usize, number: u32): u32 {
   const array = cache_array(head, number);
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   const most = min<u32>((class_cached(number) + 1) >> 1, quota_room(depot, number));
   const taken = objects_take(depot, number, array + 4, most);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
   store<u32>(head, <u32>array + (taken << 2), CACHE_TOP);
   return taken;
 }
@@ -132,9 +132,9 @@ export function objects_give(from: usize, count: u32): void {
       given = 0;
       // Depots that merge hold the locks of both: what is read under a depot's lock stays.
       while (<usize>load<u32>(entry, SLAB_DEPOT) != depot) {
-        if (depot != 0) unlock(depot + DEPOT_LOCK);
+        if (depot != 0) word_unlock(depot + DEPOT_LOCK);
         depot = load<u32>(entry, SLAB_DEPOT);
-        lock(depot + DEPOT_LOCK);
+        word_lock(depot + DEPOT_LOCK);
       }
       number = load<u8>(entry, SLAB_CLASS);
     }
@@ -146,7 +146,7 @@ export function objects_give(from: usize, count: u32): void {
     slab_return(depot, entry, object);
   }
   if (given != 0) count_out(depot, number, -given);
-  if (depot != 0) unlock(depot + DEPOT_LOCK);
+  if (depot != 0) word_unlock(depot + DEPOT_LOCK);
 }
 
 /** Gives the half of a full cache back that has been there longest. */

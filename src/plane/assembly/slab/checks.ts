@@ -2,7 +2,7 @@
 // and what finds the pattern changed ends the run. Caches stay closed, so that every allocation and free comes by here.
 import { memory_fault } from './fault';
 import { first_entry, is_slab, last_entry } from './heap';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { meta_alloc } from './meta';
 import { entry_of } from './piece';
 import { free_key, object_put } from './slab';
@@ -83,7 +83,7 @@ export function check_freed(object: usize): void {
 
 /** Puts an object into the ring of those that are kept; returns the one that it pushes out, or itself where there is no ring. */
 function keep(object: usize): usize {
-  lock(ROOT + ROOT_QUARANTINE_LOCK);
+  word_lock(ROOT + ROOT_QUARANTINE_LOCK);
   let ring = <usize>load<u32>(ROOT, ROOT_QUARANTINE);
   if (ring == 0) {
     ring = meta_alloc(QUARANTINE_OBJECTS + (QUARANTINE_ROOM << 2));
@@ -102,7 +102,7 @@ function keep(object: usize): usize {
     }
     store<u32>(ring + (<usize>((first + count) & (QUARANTINE_ROOM - 1)) << 2), <u32>object, QUARANTINE_OBJECTS);
   }
-  unlock(ROOT + ROOT_QUARANTINE_LOCK);
+  word_unlock(ROOT + ROOT_QUARANTINE_LOCK);
   return oldest;
 }
 
@@ -111,9 +111,9 @@ function give_back(object: usize): void {
   const place = state_place(object);
   store<u16>(place, (load<u16>(place) & ~STATE_MASK) | STATE_FREE);
   const depot = <usize>load<u32>(entry_of(object), SLAB_DEPOT);
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   object_put(depot, object);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
 }
 
 /** Gives back all that is kept of a depot; whether there was anything. */
@@ -122,7 +122,7 @@ export function quarantine_empty(depot: usize): bool {
   if (ring == 0) return false;
   let any = false;
   for (let left = load<u32>(ring, QUARANTINE_COUNT); left != 0; left--) {
-    lock(ROOT + ROOT_QUARANTINE_LOCK);
+    word_lock(ROOT + ROOT_QUARANTINE_LOCK);
     const first = load<u32>(ring, QUARANTINE_FIRST);
     const count = load<u32>(ring, QUARANTINE_COUNT);
     const object = count == 0 ? <usize>0 : load<u32>(ring + (<usize>first << 2), QUARANTINE_OBJECTS);
@@ -132,7 +132,7 @@ export function quarantine_empty(depot: usize): bool {
       if (of_depot) store<u32>(ring, count - 1, QUARANTINE_COUNT);
       else store<u32>(ring + (<usize>((first + count) & (QUARANTINE_ROOM - 1)) << 2), <u32>object, QUARANTINE_OBJECTS);
     }
-    unlock(ROOT + ROOT_QUARANTINE_LOCK);
+    word_unlock(ROOT + ROOT_QUARANTINE_LOCK);
     if (!of_depot) continue;
     any = true;
     give_back(object);

@@ -3,7 +3,7 @@ import { WORKER } from '../worker';
 import { cache_head, cache_open, cache_refill, caches_flush, heads_alloc, heads_free, is_open, own_head, quota_room } from './cache';
 import { has_checks, quarantine_empty } from './checks';
 import { cpu_resume, cpu_stop } from './epoch';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { member_add, member_remove } from './member';
 import { meta_alloc, meta_free, meta_trim } from './meta';
 import { objects_take, slabs_trim } from './slab';
@@ -36,10 +36,10 @@ export function depot_create(flags: u32, quota: u64, group: u32): usize {
   store<u32>(depot, flags | (cached ? DEPOT_CACHED : 0), DEPOT_FLAGS);
   store<u64>(depot, quota, DEPOT_QUOTA);
   store<u32>(depot, group, DEPOT_GROUP);
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   store<u32>(depot, load<u32>(ROOT, ROOT_DEPOTS), DEPOT_NEXT);
   store<u32>(ROOT, <u32>depot, ROOT_DEPOTS);
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   return depot;
 }
 
@@ -71,9 +71,9 @@ export function depot_take(depot: usize, number: u32): usize {
 
 function take_one(depot: usize, number: u32): usize {
   let object: usize = 0;
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   if (quota_room(depot, number) != 0) object = object_take(depot, number);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
   return object;
 }
 
@@ -93,9 +93,9 @@ function flush_own(depot: usize): bool {
   if (!refills && load<u64>(depot, DEPOT_QUOTA) == 0) return false;
   caches_flush(depot, load<u32>(WORKER, WORKER_CPU), false);
   if (!refills) return true;
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   slabs_trim(depot);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
   return true;
 }
 
@@ -104,9 +104,9 @@ export function depot_close(depot: usize): void {
   store<u32>(depot, load<u32>(depot, DEPOT_FLAGS) | DEPOT_CLOSED, DEPOT_FLAGS);
   caches_close(depot);
   if (has_checks()) quarantine_empty(depot);
-  lock(depot + DEPOT_LOCK);
+  word_lock(depot + DEPOT_LOCK);
   slabs_trim(depot);
-  unlock(depot + DEPOT_LOCK);
+  word_unlock(depot + DEPOT_LOCK);
 }
 
 function caches_close(depot: usize): void {
@@ -135,7 +135,7 @@ function unlink(head: usize, next: usize, one: usize): bool {
 
 /** Enters an allocator; false: no memory. */
 export function depot_enlist(depot: usize, allocator: usize): bool {
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   const fits = (load<u32>(depot, DEPOT_FLAGS) & DEPOT_MERGED) == 0 || member_add(depot, allocator);
   if (fits) {
     const id = load<u32>(ROOT, ROOT_NEXT_ALLOCATOR_ID) + 1;
@@ -148,7 +148,7 @@ export function depot_enlist(depot: usize, allocator: usize): bool {
     depot_adopt(depot, allocator);
     store<u32>(depot, load<u32>(depot, DEPOT_OPEN) + 1, DEPOT_OPEN);
   }
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   return fits;
 }
 
@@ -170,19 +170,19 @@ export function depot_dismiss(depot: usize, allocator: usize): void {
 
 /** If the last object of a closed depot has gone, so does all that stands for it, its allocators as well. */
 export function depot_end(depot: usize): void {
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   // Another CPU may have been quicker.
   let at = <usize>load<u32>(ROOT, ROOT_DEPOTS);
   while (at != 0 && at != depot) at = load<u32>(at, DEPOT_NEXT);
   let over = at != 0 && (load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0 && !has_open_caches(depot);
   if (over) {
     // And the lock of who gave the last object back may be held still.
-    lock(depot + DEPOT_LOCK);
+    word_lock(depot + DEPOT_LOCK);
     over = load<u64>(depot, DEPOT_SLAB_BYTES) == 0;
-    unlock(depot + DEPOT_LOCK);
+    word_unlock(depot + DEPOT_LOCK);
   }
   if (!over) {
-    unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+    word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
     return;
   }
   unlink(ROOT + ROOT_DEPOTS, DEPOT_NEXT, depot);
@@ -190,7 +190,7 @@ export function depot_end(depot: usize): void {
     depot_dismiss(depot, member);
     allocator_discard(member);
   }
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   depot_discard(depot);
 }
 

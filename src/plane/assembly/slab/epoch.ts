@@ -7,7 +7,7 @@ import { caches_flush } from './cache';
 import { check_kept, check_waited, check_waits, has_checks } from './checks';
 import { depot_end, has_caches_on } from './depot';
 import { memory_fault } from './fault';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
 import { retired_end } from './retired';
@@ -238,10 +238,10 @@ function close_caches(): void {
   const cpu = load<u32>(WORKER, WORKER_CPU);
   for (;;) {
     // A depot with a cache that is open stays: it is there after the lock.
-    lock(ROOT + ROOT_ALLOCATORS_LOCK);
+    word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
     let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS);
     while (depot != 0 && !((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0 && has_caches_on(depot, cpu))) depot = load<u32>(depot, DEPOT_NEXT);
-    unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+    word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
     if (depot == 0) return;
     caches_flush(depot, cpu, true);
     depot_end(depot);

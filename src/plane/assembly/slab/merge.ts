@@ -7,7 +7,7 @@ import { caches_flush, heads_alloc } from './cache';
 import { allocator_discard, depot_adopt, depot_discard, depot_dismiss } from './depot';
 import { cpu_resume, cpu_stop } from './epoch';
 import { first_entry, heap_mark, heap_mark_pages, is_marked, is_slab, last_entry } from './heap';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import { member_add, owner_place } from './member';
 import { meta_alloc, meta_free, meta_trim } from './meta';
 import { entry_link, entry_unlink } from './piece';
@@ -61,9 +61,9 @@ export function allocator_merge(into: usize, from: usize): i32 {
   if (quota != 0 && (load<u32>(to, DEPOT_GROUP) == 0 || load<u64>(to, DEPOT_CHARGED) + load<u64>(of_from, DEPOT_CHARGED) > quota)) return <i32>EINVAL;
   if (((load<u32>(to, DEPOT_FLAGS) | load<u32>(of_from, DEPOT_FLAGS)) & DEPOT_CLOSED) != 0) return <i32>EINVAL;
   if (!stop_others()) return <i32>EBUSY;
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   const done = merge(to, of_from);
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   resume_others(load<u32>(ROOT, ROOT_CPU_COUNT));
   if (done) depot_discard(of_from);
   return done ? 0 : <i32>ENOMEM;
@@ -219,7 +219,7 @@ export function allocators_settle(): u32 {
   const pages = heap_mark_pages();
   const bits = pages_alloc(pages);
   if (bits == 0) return 0;
-  lock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   for (let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS); depot != 0; depot = load<u32>(depot, DEPOT_NEXT)) {
     if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_MERGED) == 0 || load<u32>(depot, DEPOT_MEMBER_COUNT) == load<u32>(depot, DEPOT_OPEN)) continue;
     const seen = meta_alloc(load<u32>(depot, DEPOT_MEMBER_ROOM));
@@ -237,7 +237,7 @@ export function allocators_settle(): u32 {
     }
     meta_free(seen);
   }
-  unlock(ROOT + ROOT_ALLOCATORS_LOCK);
+  word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   pages_free(bits, pages);
   if (settled != 0) meta_trim();
   return settled;

@@ -1,6 +1,6 @@
 // Pieces: pages cut in four, for slabs of small objects. A free piece stands in a list through its entry of the side table; four free ones are a page again.
 import { pages_alloc, pages_free } from '../pages';
-import { lock, unlock } from './lock';
+import { word_lock, word_unlock } from '../locks/word';
 import {
   SLAB_BYTES, SLAB_ENTRY, SLAB_ENTRY_SHIFT, SLAB_FLAGS, SLAB_NEXT, SLAB_PIECE_FREE, SLAB_PREVIOUS, SLAB_SHIFT,
 } from '../../layout/allocator';
@@ -43,7 +43,7 @@ function put(entry: usize): void {
 
 /** A piece with an entry of zeros; 0: no memory. */
 export function piece_alloc(): usize {
-  lock(ROOT + ROOT_PIECES_LOCK);
+  word_lock(ROOT + ROOT_PIECES_LOCK);
   const entry = <usize>load<u32>(ROOT, ROOT_PIECES);
   let piece: usize = 0;
   if (entry != 0) {
@@ -56,14 +56,14 @@ export function piece_alloc(): usize {
       for (let at = piece + WASM_PAGE - SLAB_BYTES; at > piece; at -= SLAB_BYTES) put(entry_of(at));
     }
   }
-  unlock(ROOT + ROOT_PIECES_LOCK);
+  word_unlock(ROOT + ROOT_PIECES_LOCK);
   return piece;
 }
 
 export function piece_free(piece: usize): void {
   const page = piece & ~<usize>(WASM_PAGE - 1);
   const first = entry_of(page);
-  lock(ROOT + ROOT_PIECES_LOCK);
+  word_lock(ROOT + ROOT_PIECES_LOCK);
   put(entry_of(piece));
   let free = true;
   for (let i: usize = 0; i < 4; i++) free = free && (load<u8>(first + i * SLAB_ENTRY, SLAB_FLAGS) & SLAB_PIECE_FREE) != 0;
@@ -73,6 +73,6 @@ export function piece_free(piece: usize): void {
       store<u8>(first + i * SLAB_ENTRY, 0, SLAB_FLAGS);
     }
   }
-  unlock(ROOT + ROOT_PIECES_LOCK);
+  word_unlock(ROOT + ROOT_PIECES_LOCK);
   if (free) pages_free(page, 1);
 }
