@@ -10,14 +10,14 @@ import { roomForLinkHeader } from './skb-buffer';
 const TC_ACT_REDIRECT: u32 = 7;
 
 /** Says which frame runs, for helpers without a context argument. */
-export function skb_begin(frame: usize): void {
+@inline export function skb_begin(frame: usize): void {
   store<u32>(WORKER, <u32>frame, WORKER_FRAME);
   store<u32>(WORKER, HOOK_SKB, WORKER_HOOK);
   if (load<u32>(frame, SKB_TRAITS_STATE) != 0) skb_forget_freed(frame);
 }
 
 /** Ends what skb_begin began, after a fault as well: keeps the verdict and where a redirect goes. */
-export function skb_finish(frame: usize, r0: u32): void {
+@inline export function skb_finish(frame: usize, r0: u32): void {
   store<u32>(WORKER, HOOK_XDP, WORKER_HOOK);
   store<u32>(WORKER, 0, WORKER_FRAME);
   storage_end_run();

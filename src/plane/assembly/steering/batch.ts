@@ -2,7 +2,7 @@
 import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
 import { skb_begin, skb_finish } from '../hooks/skb';
 import {
-  SKB_CB, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_END, SKB_HASH, SKB_HASH_VALID, SKB_HEAD, SKB_IFINDEX, SKB_LEN, SKB_MAC_HEADER,
+  SKB_CB, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_END, SKB_HASH_VALID, SKB_HEAD, SKB_IFINDEX, SKB_LEN, SKB_MAC_HEADER,
   SKB_NETWORK_HEADER, SKB_PACKET_ID, SKB_PROTOCOL, SKB_STEER_CONFIGURATION, SKB_TRAITS_STATE, SKB_TRANSPORT_HEADER, SKB_VNET_HASH, SKB_VNET_QUEUE,
   SKB_VNET_REPORT, SKB_WIRE_LEN,
 } from '../../layout/skb';
@@ -28,8 +28,8 @@ const FALLBACK: u32 = 0xffff_ffff;
   return <usize>load<u32>(device, STEER_CONFIGURATIONS);
 }
 
-/** Makes the device's sk_buff that of the frame, as the transmit path of Linux shows it: data at the link header, control block cleared. Returns it. */
-export function steer_begin(device: usize, frame: usize): usize {
+// The device's sk_buff becomes that of the frame.
+@inline function begin(device: usize, frame: usize): usize {
   const skb = device + STEER_SKB;
   const data = load<u32>(frame, STEER_FRAME_DATA);
   const length = load<u32>(frame, STEER_FRAME_LENGTH);
@@ -37,10 +37,10 @@ export function steer_begin(device: usize, frame: usize): usize {
   store<u32>(skb, length, SKB_LEN);
   store<u32>(skb, whole ? <u32>load<u16>(data, 12) : 0, SKB_PROTOCOL);
   store<u32>(skb, load<u32>(device, STEER_IFINDEX), SKB_IFINDEX);
+  // 20 bytes of control block, and the hash behind them.
   store<u64>(skb, 0, SKB_CB);
   store<u64>(skb, 0, SKB_CB + 8);
-  store<u32>(skb, 0, SKB_CB + 16);
-  store<u32>(skb, 0, SKB_HASH);
+  store<u64>(skb, 0, SKB_CB + 16);
   store<u32>(skb, 0, SKB_HASH_VALID);
   store<u32>(skb, data, SKB_DATA);
   store<u32>(skb, data + length, SKB_DATA_END);
@@ -53,15 +53,15 @@ export function steer_begin(device: usize, frame: usize): usize {
   store<u32>(skb, 0, SKB_TRANSPORT_HEADER);
   store<u32>(skb, 0, SKB_TRAITS_STATE);
   store<u64>(skb, 0, SKB_PACKET_ID);
-  store<u32>(skb, 0, SKB_VNET_HASH);
-  store<u32>(skb, 0, SKB_VNET_REPORT);
+  // Hash, report and queue.
+  store<u64>(skb, 0, SKB_VNET_HASH);
   store<u32>(skb, <u32>configurationOf(device, frame), SKB_STEER_CONFIGURATION);
   skb_begin(skb);
   return skb;
 }
 
-/** Takes what the program left. `r0` its return value. */
-export function steer_end(device: usize, frame: usize, r0: u32): void {
+// Takes what the program left.
+@inline function end(device: usize, frame: usize, r0: u32): void {
   const skb = device + STEER_SKB;
   skb_finish(skb, r0);
   const flags = load<u32>(device, STEER_FLAGS);
@@ -91,12 +91,22 @@ export function steer_end(device: usize, frame: usize, r0: u32): void {
   if (header != 0) vnetHeader(header, <u32>hash, report);
 }
 
+/** Makes the device's sk_buff that of the frame, as the transmit path of Linux shows it: data at the link header, control block cleared. Returns it. */
+export function steer_begin(device: usize, frame: usize): usize {
+  return begin(device, frame);
+}
+
+/** Takes what the program left. `r0` its return value. */
+export function steer_end(device: usize, frame: usize, r0: u32): void {
+  end(device, frame, r0);
+}
+
 /** Steers `count` frames, whose records lie in a row. */
 export function steer_batch(device: usize, frames: usize, count: u32): void {
   const program = load<u32>(device, STEER_PROGRAM);
-  const end = frames + <usize>count * STEER_FRAME_SIZE;
+  const behind = frames + <usize>count * STEER_FRAME_SIZE;
   if (program == 0) {
-    for (; frames < end; frames += STEER_FRAME_SIZE) {
+    for (; frames < behind; frames += STEER_FRAME_SIZE) {
       const configuration = configurationOf(device, frames);
       const data = <usize>load<u32>(frames, STEER_FRAME_DATA);
       const hash = packetHash(configuration, data, data + load<u32>(frames, STEER_FRAME_LENGTH));
@@ -104,9 +114,9 @@ export function steer_batch(device: usize, frames: usize, count: u32): void {
     }
     return;
   }
-  for (; frames < end; frames += STEER_FRAME_SIZE) {
-    const skb = steer_begin(device, frames);
-    steer_end(device, frames, <u32>call_indirect<u64>(program, <u64>skb));
+  for (; frames < behind; frames += STEER_FRAME_SIZE) {
+    const skb = begin(device, frames);
+    end(device, frames, <u32>call_indirect<u64>(program, <u64>skb));
     if (epoch_is_urgent()) epoch_pass();
   }
 }
