@@ -233,6 +233,20 @@ describe('a capture over many CPUs', () => {
     await attachment.close();
   });
 
+  it('an attachment keeps its program, whose object may be closed', async () => {
+    const runtime = new Runtime({ cpus: 2, seed: 1n });
+    const cpus = await start(runtime);
+    const object = await assembled('main:\n r0 = 1\n exit\n', runtime);
+    const attachment = new XdpAttachment(runtime, object.programs['main']);
+    object.close();
+    await runtime.settled();
+    expect([...runtime.modules].length).toBe(1);
+    for await (const result of spreadCapture(cpus, attachment, traffic(3, 100, 4))) expect(ran(result).verdict).toBe(1);
+    await attachment.close();
+    await runtime.settled();
+    expect([...runtime.modules]).toEqual([]);
+  });
+
   it('a program that is stopped ends its packet, and the others go on', async () => {
     const runtime = new Runtime({ cpus: 3, seed: 1n });
     const faults: string[] = [];

@@ -54,7 +54,7 @@ export class XdpAttachment {
 
   /**
    * From the next lot of each CPU on frames go through this program; undefined: through none, and pass. No frame is lost, and each goes through one of the two. When the
-   * promise resolves, none is in the one before, which may be closed. Throws as the constructor does, at once.
+   * promise resolves, none is in the one before. Throws as the constructor does, at once.
    */
   replace(program: ProgramHandle | undefined): Promise<void> {
     this.#attach(program === undefined ? undefined : this.#own(program));
@@ -91,12 +91,18 @@ export class XdpAttachment {
     this.runtime.freePages(this.address, layout.FRAMES_ATTACHMENT_SIZE);
   }
 
+  /** Holds the program as long as frames go through it: closing its object does not take it away. */
   #attach(program: UserProgram | undefined): void {
+    const { lives } = this.runtime;
+    const before = this.#program;
     this.#program = program;
     const entry = program?.executable.entry ?? 0;
+    if (entry !== 0) lives.hold(entry);
     if (program !== undefined) this.#names.set(entry, program.name);
     const words = new BigUint64Array(this.runtime.plane.memory.buffer, this.address + layout.FRAMES_ENTRY, 1);
     Atomics.store(words, 0, BigInt(entry) | (BigInt(program?.executable.fuel ?? 0) << 32n));
+    // What is under way ends in it: it goes after a grace period.
+    if (before !== undefined) lives.release(before.executable.entry);
   }
 
   #own(program: ProgramHandle): UserProgram {
