@@ -1,7 +1,8 @@
 // Batches: many elements in one call, as BPF_MAP_LOOKUP_BATCH and its like. Keys lie side by side, values map_user_value_size
 // apart. Where a lookup goes on: in hashes a bucket, in others the last key. Facts: generic_map_*_batch in kernel/bpf/syscall.c,
 // __htab_map_lookup_and_delete_batch in kernel/bpf/hashtab.c.
-import { chain_remove, first_of, next_of } from './chain';
+import { bucket_lock, bucket_take, bucket_unlock, first_of, next_of } from './chain';
+import { copy_element } from './element-copy';
 import { hash_give } from './hash';
 import { copy_bytes } from './header';
 import { lru_give } from './lru-list';
@@ -13,7 +14,6 @@ import {
   PERCPU_ARRAY,
 } from './types';
 import {
-  copy_element,
   is_lru,
   is_plain_hash,
   map_delete_user,
@@ -24,6 +24,7 @@ import {
   may_read,
   may_write,
 } from './user';
+import { value_release } from './value';
 import { ENOENT, ENOSPC, ENOTSUPP, EPERM } from '../errno';
 import { MAP_ID, MAP_KEY_SIZE, MAP_TYPE } from '../../layout/map';
 import { HASH_BUCKETS, HASH_ELEMENT_KEY, HASH_MASK, HASH_VALUE_OFFSET } from '../../layout/map-hash';
@@ -88,30 +89,35 @@ function buckets(
   const last = load<u32>(map, HASH_MASK);
   let bucket = load<u32>(position);
   let got: u32 = 0;
-  for (; bucket <= last; bucket++) {
-    const at = table + (bucket << 3);
+  // As in Linux a bucket is shown as it is at one moment, all of it or nothing.
+  for (let at = table + (bucket << 3); bucket <= last; bucket++, at += 8) {
+    if (first_of(atomic.load<u64>(at)) == 0) continue;
+    const word = bucket_lock(at);
     let in_bucket: u32 = 0;
-    for (let e = first_of(atomic.load<u64>(at)); e != 0; e = next_of(e)) in_bucket++;
-    if (in_bucket > count - got) break;
-    let element = first_of(atomic.load<u64>(at));
-    // Bounded by the space, should the chain grow meanwhile.
-    while (element != 0 && got < count) {
+    for (let e = first_of(word); e != 0; e = next_of(e)) in_bucket++;
+    if (in_bucket > count - got) {
+      bucket_unlock(at, word);
+      break;
+    }
+    // What was taken out is this CPU's alone: it is copied without the lock.
+    let element = remove ? bucket_take(at, word) : first_of(word);
+    while (element != 0) {
       const next = next_of(element);
-      if (!remove || chain_remove(map, element)) {
-        copy_bytes(keys + got * key_size, element + key_offset, key_size);
-        if (type == HASH_OF_MAPS) {
-          store<u32>(values + got * value_size, load<u32>(load<u32>(element + load<u32>(map, HASH_VALUE_OFFSET)), MAP_ID));
-        } else {
-          copy_element(map, element, values + got * value_size);
-        }
-        if (remove) {
-          if (is_lru(type)) lru_give(map, element);
-          else hash_give(map, element);
-        }
-        got++;
+      copy_bytes(keys + got * key_size, element + key_offset, key_size);
+      if (type == HASH_OF_MAPS) {
+        store<u32>(values + got * value_size, load<u32>(load<u32>(element + load<u32>(map, HASH_VALUE_OFFSET)), MAP_ID));
+      } else {
+        copy_element(map, element, values + got * value_size, 0);
       }
+      if (remove) {
+        value_release(map, element + load<u32>(map, HASH_VALUE_OFFSET));
+        if (is_lru(type)) lru_give(map, element);
+        else hash_give(map, element);
+      }
+      got++;
       element = next;
     }
+    if (!remove) bucket_unlock(at, word);
   }
   store<u32>(position, bucket);
   store<u32>(done, got);

@@ -1,4 +1,5 @@
 // Buckets and chains of hash maps (layout/map-hash.ts), shared by plain and LRU hashes: they differ in where the key lies.
+import { copy_bytes } from './header';
 import { hash_bytes, hash_key, hash_word, hash_words, key_word, keys_equal } from './key';
 import { value_release } from './value';
 import { bit_lock, bit_unlock } from '../locks/bit';
@@ -29,7 +30,7 @@ export function first_of(word: u64): usize {
 /** True if the bucket has changed since its word was `word`. */
 // @ts-ignore: decorator
 @inline
-function has_changed(bucket: usize, word: u64): bool {
+export function has_changed(bucket: usize, word: u64): bool {
   return atomic.load<u64>(bucket) >> 32 != word >> 32;
 }
 
@@ -72,18 +73,10 @@ export function bucket_insert(bucket: usize, word: u64, element: usize): void {
 // @ts-ignore: decorator
 @inline
 export function bucket_replace(bucket: usize, word: u64, before: usize, old: usize, element: usize): void {
-  const rest = load<u32>(old, HASH_ELEMENT_NEXT);
-  if (before == 0) {
-    atomic.store<u32>(element, rest, HASH_ELEMENT_NEXT);
-    bit_unlock(bucket, next_word(word, element));
-    return;
-  }
-  // To the front first: whoever began before that sees the version change, whoever begins later finds the new element.
-  const changed = next_word(word, element);
-  atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
-  atomic.store<u64>(bucket, changed | HASH_LOCKED);
-  atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
-  bit_unlock(bucket, changed);
+  // Readers find one of the two. In the same place, so that who walks the chain meanwhile sees the key once.
+  atomic.store<u32>(element, load<u32>(old, HASH_ELEMENT_NEXT), HASH_ELEMENT_NEXT);
+  if (before != 0) atomic.store<u32>(before, <u32>element, HASH_ELEMENT_NEXT);
+  bit_unlock(bucket, next_word(word, before == 0 ? element : first_of(word)));
 }
 
 /** Takes `old`, which stands behind `before` (0: it is the first), out of a locked bucket, and lets the lock go. */
@@ -111,11 +104,8 @@ export function find_4(map: usize, key: usize, key_offset: usize): usize {
   while (true) {
     const word = atomic.load<u64>(bucket);
     let element = first_of(word);
-    while (element != 0) {
-      if (load<u32>(element + key_offset) == wanted) return element;
-      element = next_of(element);
-    }
-    if (!has_changed(bucket, word)) return 0;
+    while (element != 0 && load<u32>(element + key_offset) != wanted) element = next_of(element);
+    if (!has_changed(bucket, word)) return element;
   }
 }
 
@@ -129,11 +119,8 @@ export function find_8(map: usize, key: usize, key_offset: usize): usize {
   while (true) {
     const word = atomic.load<u64>(bucket);
     let element = first_of(word);
-    while (element != 0) {
-      if (load<u64>(element + key_offset) == wanted) return element;
-      element = next_of(element);
-    }
-    if (!has_changed(bucket, word)) return 0;
+    while (element != 0 && load<u64>(element + key_offset) != wanted) element = next_of(element);
+    if (!has_changed(bucket, word)) return element;
   }
 }
 
@@ -148,11 +135,8 @@ export function find_12(map: usize, key: usize, key_offset: usize): usize {
   while (true) {
     const word = atomic.load<u64>(bucket);
     let element = first_of(word);
-    while (element != 0) {
-      if (load<u64>(element + key_offset) == first && load<u32>(element + key_offset, 8) == second) return element;
-      element = next_of(element);
-    }
-    if (!has_changed(bucket, word)) return 0;
+    while (element != 0 && !(load<u64>(element + key_offset) == first && load<u32>(element + key_offset, 8) == second)) element = next_of(element);
+    if (!has_changed(bucket, word)) return element;
   }
 }
 
@@ -167,11 +151,8 @@ export function find_16(map: usize, key: usize, key_offset: usize): usize {
   while (true) {
     const word = atomic.load<u64>(bucket);
     let element = first_of(word);
-    while (element != 0) {
-      if (load<u64>(element + key_offset) == first && load<u64>(element + key_offset, 8) == second) return element;
-      element = next_of(element);
-    }
-    if (!has_changed(bucket, word)) return 0;
+    while (element != 0 && !(load<u64>(element + key_offset) == first && load<u64>(element + key_offset, 8) == second)) element = next_of(element);
+    if (!has_changed(bucket, word)) return element;
   }
 }
 
@@ -183,11 +164,8 @@ export function find_any(map: usize, key: usize, key_offset: usize): usize {
   while (true) {
     const word = atomic.load<u64>(bucket);
     let element = first_of(word);
-    while (element != 0) {
-      if (load<u32>(element, HASH_ELEMENT_HASH) == hash && keys_equal(element + key_offset, key, size)) return element;
-      element = next_of(element);
-    }
-    if (!has_changed(bucket, word)) return 0;
+    while (element != 0 && !(load<u32>(element, HASH_ELEMENT_HASH) == hash && keys_equal(element + key_offset, key, size))) element = next_of(element);
+    if (!has_changed(bucket, word)) return element;
   }
 }
 
@@ -269,6 +247,12 @@ export function chain_take(map: usize, key: usize, key_offset: usize): usize {
   return element;
 }
 
+/** Takes all elements out of a locked bucket, and lets the lock go; the first, whose next words lead to the others. */
+export function bucket_take(bucket: usize, word: u64): usize {
+  bit_unlock(bucket, next_word(word, 0));
+  return first_of(word);
+}
+
 /** Takes an element out of its bucket; false if it is not in it. */
 export function chain_remove(map: usize, element: usize): bool {
   const bucket = bucket_of(map, load<u32>(element, HASH_ELEMENT_HASH));
@@ -288,22 +272,31 @@ export function chain_remove(map: usize, element: usize): bool {
   return true;
 }
 
-/** Element that follows the one with `key` in bucket order, the first of all for key 0 or a key that is not there; 0 at the end. */
-export function element_after(map: usize, key: usize, key_offset: usize): usize {
+/**
+ * Key of the element that follows the one with `key` in bucket order to `out`, of the first of all for key 0 or a key that is not there; false at the end. Who goes on from
+ * key to key sees all that is there throughout.
+ */
+export function chain_next_key(map: usize, key: usize, key_offset: usize, out: usize): bool {
   let bucket: u32 = 0;
   if (key != 0) {
-    const element = find(map, key, key_offset);
-    if (element != 0) {
-      const next = next_of(element);
-      if (next != 0) return next;
-      bucket = (hash_of(map, key) & load<u32>(map, HASH_MASK)) + 1;
-    }
+    const hash = hash_of(map, key);
+    const at = bucket_of(map, hash);
+    const word = bucket_lock(at);
+    const element = element_behind(word, find_before(word, hash, key, load<u32>(map, MAP_KEY_SIZE), key_offset));
+    const next = element == 0 ? 0 : <usize>load<u32>(element, HASH_ELEMENT_NEXT);
+    if (next != 0) copy_bytes(out, next + key_offset, load<u32>(map, MAP_KEY_SIZE));
+    bucket_unlock(at, word);
+    if (next != 0) return true;
+    if (element != 0) bucket = (hash & load<u32>(map, HASH_MASK)) + 1;
   }
-  const buckets = load<u32>(map, HASH_BUCKETS);
   const last = load<u32>(map, HASH_MASK);
-  for (; bucket <= last; bucket++) {
-    const element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
-    if (element != 0) return element;
+  for (let at: usize = load<u32>(map, HASH_BUCKETS) + (bucket << 3); bucket <= last; bucket++, at += 8) {
+    if (first_of(atomic.load<u64>(at)) == 0) continue;
+    const word = bucket_lock(at);
+    const element = first_of(word);
+    if (element != 0) copy_bytes(out, element + key_offset, load<u32>(map, MAP_KEY_SIZE));
+    bucket_unlock(at, word);
+    if (element != 0) return true;
   }
-  return 0;
+  return false;
 }

@@ -6,13 +6,14 @@ import { word_lock, word_unlock } from '../locks/word';
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
-import { value_release } from './value';
+import { has_fields, value_release } from './value';
 import { HASH } from './types';
 import { WORKER } from '../worker';
 import { ENOMEM } from '../errno';
 import { MAP_ELEM_ALLOCATOR, MAP_ID, MAP_RECORD, MAP_TYPE } from '../../layout/map';
 import {
   HASH_BUCKETS,
+  HASH_CAPACITY,
   HASH_ELEMENT_HASH,
   HASH_ELEMENT_NEXT,
   HASH_ELEMENT_SIZE,
@@ -53,7 +54,7 @@ export function element_draw(map: usize): usize {
   const element = allocator_alloc(load<u32>(map, MAP_ELEM_ALLOCATOR), load<u32>(map, HASH_ELEMENT_SIZE), 0);
   if (element == 0) return 0;
   store<u64>(element, 0, HASH_ELEMENT_NEXT);
-  if (load<u32>(map, MAP_RECORD) != 0) {
+  if (has_fields(map)) {
     const offset = load<u32>(map, HASH_VALUE_OFFSET);
     memory.fill(element + offset, 0, load<u32>(map, HASH_ELEMENT_SIZE) - offset);
   }
@@ -90,10 +91,22 @@ export function element_push(map: usize, element: usize): void {
   }
 }
 
-/** Waits while another CPU has the free list in its hands. */
-export function elements_settle(map: usize): void {
-  word_lock(map + HASH_TRIMS);
-  word_unlock(map + HASH_TRIMS);
+/**
+ * Whether the map has no element left: none in the free list, and as many drawn or begun as it may have. Waits while another CPU has the free list in its hands. Exact: there
+ * was a moment at which all of them were in use.
+ */
+export function elements_exhausted(map: usize): bool {
+  while (true) {
+    const free = atomic.load<u64>(map, HASH_FREE);
+    if (<u32>free != 0 || atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY)) return false;
+    if (atomic.load<u32>(map, HASH_TRIMS) != 0) {
+      word_lock(map + HASH_TRIMS);
+      word_unlock(map + HASH_TRIMS);
+    } else if (atomic.load<u64>(map, HASH_FREE) == free) {
+      // Whatever had been taken or given meanwhile would have counted up.
+      return true;
+    }
+  }
 }
 
 /**

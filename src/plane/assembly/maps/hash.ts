@@ -6,8 +6,8 @@ import {
   bucket_of,
   bucket_replace,
   bucket_unlock,
+  chain_next_key,
   chain_take,
-  element_after,
   element_behind,
   find,
   find_16,
@@ -27,11 +27,12 @@ import {
   element_given,
   element_pop,
   element_push,
+  elements_exhausted,
   elements_release,
-  elements_settle,
 } from './element';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
+import { WORKER } from '../worker';
 import { HASH, PERCPU_HASH } from './types';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
@@ -67,6 +68,7 @@ import {
   HASH_UNUSED,
   HASH_VALUE_OFFSET,
 } from '../../layout/map-hash';
+import { WORKER_STACK_TOP } from '../../layout/worker';
 
 // Size of struct htab_elem, which counts in Linux's bound of key and value.
 const KERNEL_ELEMENT_SIZE: u64 = 48;
@@ -190,10 +192,8 @@ export function hash_take(map: usize): usize {
   while (true) {
     const used = atomic.load<u32>(map, HASH_UNUSED);
     if (used >= load<u32>(map, HASH_CAPACITY)) {
-      if (draws_elements(map)) elements_settle(map);
       // Another CPU may have given one back since.
-      if (<u32>atomic.load<u64>(map, HASH_FREE) == 0 && atomic.load<u32>(map, HASH_UNUSED) >= load<u32>(map, HASH_CAPACITY)) return 0;
-      return hash_take(map);
+      return elements_exhausted(map) ? 0 : hash_take(map);
     }
     if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) != used) continue;
     if (!draws_elements(map)) return element_at(map, used);
@@ -292,24 +292,46 @@ export function hash_delete(map: usize, key: usize): i64 {
 
 /** Key after the one at `key` (0: the first) to `out`, or -ENOENT at the end; a key that is not there starts again at the first. */
 export function hash_next_key(map: usize, key: usize, out: usize): i32 {
-  const element = element_after(map, key, HASH_ELEMENT_KEY);
-  if (element == 0) return <i32>ENOENT;
-  copy_bytes(out, element + HASH_ELEMENT_KEY, load<u32>(map, MAP_KEY_SIZE));
-  return 0;
+  return chain_next_key(map, key, HASH_ELEMENT_KEY, out) ? 0 : <i32>ENOENT;
 }
 
-/** Calls back for every element, with its value `shift` bytes behind the first; the callback may delete it. Returns the number of calls. */
+/** Elements of one bucket that hash_each remembers. */
+const REMEMBERED: u32 = 16;
+
+/**
+ * Calls back for every element, with its value `shift` bytes behind the first; the callback may delete it. Returns the number of calls. What is there throughout is seen, and
+ * what was deleted a moment ago may still be.
+ */
 export function hash_each(map: usize, key_offset: usize, shift: u32, callback: u32, ctx: u64): i64 {
   const buckets = load<u32>(map, HASH_BUCKETS);
   const last = load<u32>(map, HASH_MASK);
   const value_offset = load<u32>(map, HASH_VALUE_OFFSET) + shift;
+  const shared = cpu_count() != 1;
+  // On this CPU's BPF stack, above the callback's frame.
+  const top = load<u32>(WORKER, WORKER_STACK_TOP);
+  const seen = <usize>(shared ? top - REMEMBERED * 4 : top);
+  store<u32>(WORKER, <u32>seen, WORKER_STACK_TOP);
   let calls: i64 = 0;
-  for (let bucket: u32 = 0; bucket <= last; bucket++) {
+  let stop: i64 = 0;
+  for (let bucket: u32 = 0; bucket <= last && stop == 0; bucket++) {
+    const first = calls;
     let element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
-    while (element != 0) {
+    while (element != 0 && stop == 0) {
       const next = next_of(element);
+      if (shared) {
+        if ((atomic.load<u32>(element, HASH_ELEMENT_HASH) & last) != bucket) {
+          // Taken out, and maybe into another bucket, where its next word leads: this bucket begins again.
+          element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
+          continue;
+        }
+        if (was_seen(seen, <u32>(calls - first), element)) {
+          element = next;
+          continue;
+        }
+        if (calls - first < <i64>REMEMBERED) store<u32>(seen + (<usize>(calls - first) << 2), <u32>element);
+      }
       calls++;
-      const stop = call_indirect<i64>(
+      stop = call_indirect<i64>(
         callback,
         <i64>map,
         <i64>(element + key_offset),
@@ -317,9 +339,15 @@ export function hash_each(map: usize, key_offset: usize, shift: u32, callback: u
         <i64>ctx,
         <i64>0,
       );
-      if (stop != 0) return calls;
       element = next;
     }
   }
+  store<u32>(WORKER, top, WORKER_STACK_TOP);
   return calls;
+}
+
+function was_seen(seen: usize, count: u32, element: usize): bool {
+  const known = min<u32>(count, REMEMBERED);
+  for (let i: u32 = 0; i < known; i++) if (load<u32>(seen + (i << 2)) == <u32>element) return true;
+  return false;
 }

@@ -5,8 +5,8 @@ import {
   bucket_of,
   bucket_replace,
   bucket_unlock,
+  chain_next_key,
   chain_take,
-  element_after,
   element_behind,
   find,
   find_before,
@@ -126,8 +126,5 @@ export function lru_hash_delete(map: usize, key: usize): i64 {
 
 /** As hash_next_key. */
 export function lru_hash_next_key(map: usize, key: usize, out: usize): i32 {
-  const element = element_after(map, key, LRU_ELEMENT_KEY);
-  if (element == 0) return <i32>ENOENT;
-  copy_bytes(out, element + LRU_ELEMENT_KEY, load<u32>(map, MAP_KEY_SIZE));
-  return 0;
+  return chain_next_key(map, key, LRU_ELEMENT_KEY, out) ? 0 : <i32>ENOENT;
 }

@@ -7,17 +7,17 @@ import { cgroup_array_remove, cgroup_array_write } from './cgroup-array';
 import { chain_take } from './chain';
 import { cpumap_lookup, cpumap_write } from './cpumap';
 import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
-import { hash_delete, hash_give, hash_lookup, hash_next_key, hash_update } from './hash';
+import { copy_element, hash_read } from './element-copy';
+import { hash_delete, hash_give, hash_next_key, hash_update } from './hash';
 import { hash_of_maps_read, hash_of_maps_remove, hash_of_maps_write } from './hash-of-maps';
 import { cpu_count } from './header';
 import { insn_array_read, insn_array_write } from './insn-array';
 import { lpm_trie_delete, lpm_trie_lookup, lpm_trie_next_key, lpm_trie_update } from './lpm-trie';
-import { lru_hash_delete, lru_hash_next_key, lru_hash_peek, lru_hash_update } from './lru-hash';
+import { lru_hash_delete, lru_hash_next_key, lru_hash_update } from './lru-hash';
 import { lru_give } from './lru-list';
 import { lru_percpu_hash_write } from './lru-percpu-hash';
 import { percpu_array_read, percpu_array_write } from './percpu-array';
-import { percpu_hash_values, percpu_hash_write } from './percpu-hash';
-import { percpu_read } from './percpu-value';
+import { percpu_hash_write } from './percpu-hash';
 import { prog_array_read, prog_array_remove, prog_array_write } from './prog-array';
 import { queue_peek, queue_pop, queue_push } from './queue';
 import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
@@ -40,7 +40,7 @@ import {
   MAP_TYPE,
   MAP_VALUE_SIZE,
 } from '../../layout/map';
-import { HASH_ELEMENT_KEY, HASH_VALUE_OFFSET } from '../../layout/map-hash';
+import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
 import { LRU_ELEMENT_KEY } from '../../layout/map-lru';
 import {
   ARENA,
@@ -99,12 +99,6 @@ function copy_out(map: usize, value: usize, out: usize, flags: u32): i32 {
   return 0;
 }
 
-function copy_all(map: usize, values: usize, out: usize): i32 {
-  if (values == 0) return <i32>ENOENT;
-  percpu_read(map, out, values);
-  return 0;
-}
-
 /** `flags`: 0 or BPF_F_LOCK. A bloom filter is asked for the value at `out`. */
 export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32): i32 {
   if (!may_read(map)) return <i32>EPERM;
@@ -112,19 +106,17 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
     case DEVMAP_HASH:
-      return copy_out(map, hash_lookup(map, key), out, flags);
+    case PERCPU_HASH:
+      return hash_read(map, key, HASH_ELEMENT_KEY, out, flags);
+    case LRU_HASH:
+    case LRU_PERCPU_HASH:
+      return hash_read(map, key, LRU_ELEMENT_KEY, out, flags);
     case ARRAY:
       return copy_out(map, array_lookup(map, key), out, flags);
     case LPM_TRIE:
       return copy_out(map, lpm_trie_lookup(map, key), out, 0);
-    case LRU_HASH:
-      return copy_out(map, lru_hash_peek(map, key), out, 0);
     case PERCPU_ARRAY:
       return percpu_array_read(map, key, out);
-    case PERCPU_HASH:
-      return copy_all(map, percpu_hash_values(map, key), out);
-    case LRU_PERCPU_HASH:
-      return copy_all(map, lru_hash_peek(map, key), out);
     case QUEUE:
     case STACK:
       return <i32>queue_peek(map, out);
@@ -292,15 +284,8 @@ export function is_lru(type: u32): bool {
   return type == LRU_HASH || type == LRU_PERCPU_HASH;
 }
 
-/** Copies what a lookup would give of an element of a hash. */
-export function copy_element(map: usize, element: usize, out: usize): void {
-  const value = element + load<u32>(map, HASH_VALUE_OFFSET);
-  if (has_cpu_values(load<u32>(map, MAP_TYPE))) percpu_read(map, out, value);
-  else value_read(map, out, value);
-}
-
 function take_value(map: usize, element: usize, out: usize): void {
-  copy_element(map, element, out);
+  copy_element(map, element, out, 0);
   if (is_lru(load<u32>(map, MAP_TYPE))) lru_give(map, element);
   else hash_give(map, element);
 }

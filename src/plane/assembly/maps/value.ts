@@ -18,7 +18,7 @@ import {
   MAP_WORK,
   SPIN_LOCK_SIZE,
 } from '../../layout/map';
-import { FIELD_BYTES, FIELD_OFFSET, FIELD_SIZE, RECORD_COUNT, RECORD_FIELDS, RECORD_FLAGS, RECORD_OWNS } from '../../layout/record';
+import { FIELD_BYTES, FIELD_OFFSET, FIELD_SIZE, RECORD_COUNT, RECORD_FIELDS, RECORD_FLAGS, RECORD_LOCK, RECORD_OWNS } from '../../layout/record';
 import { WORKER_LOCK_HELD } from '../../layout/worker';
 
 // @ts-ignore: decorator
@@ -69,10 +69,12 @@ function copy_around_record(record: usize, to: usize, from: usize, size: u32): v
   if (size > done) copy_bytes(to + done, from + done, size - done);
 }
 
-function clear_record(record: usize, value: usize): void {
+function clear_record(record: usize, value: usize, keep_lock: bool): void {
+  const lock = keep_lock ? load<u32>(record, RECORD_LOCK) : 0;
   let field = record + RECORD_FIELDS;
   for (let i = load<u32>(record, RECORD_COUNT); i != 0; i--) {
-    memory.fill(value + load<u32>(field, FIELD_OFFSET), 0, load<u32>(field, FIELD_SIZE));
+    const offset = load<u32>(field, FIELD_OFFSET);
+    if (offset + 1 != lock) memory.fill(value + offset, 0, load<u32>(field, FIELD_SIZE));
     field += FIELD_BYTES;
   }
 }
@@ -102,14 +104,14 @@ function copy_around_fields(map: usize, to: usize, from: usize): void {
   else copy_around_words(map, to, from);
 }
 
-function clear_fields(map: usize, value: usize): void {
+function clear_fields(map: usize, value: usize, keep_lock: bool): void {
   const record = <usize>load<u32>(map, MAP_RECORD);
   if (record != 0) {
-    clear_record(record, value);
+    clear_record(record, value, keep_lock);
     return;
   }
   const lock = load<u32>(map, MAP_SPIN_LOCK);
-  if (lock != 0) memory.fill(value + lock - 1, 0, SPIN_LOCK_SIZE);
+  if (lock != 0 && !keep_lock) memory.fill(value + lock - 1, 0, SPIN_LOCK_SIZE);
   for (let i: usize = 0; i < 2; i++) {
     const offset = load<u32>(map + (i == 0 ? MAP_TIMER : MAP_WORK));
     if (offset != 0) memory.fill(value + offset - 1, 0, TIMER_FIELD_SIZE);
@@ -156,7 +158,8 @@ function begin(map: usize, to: usize, from: usize): void {
   const record = <usize>load<u32>(map, MAP_RECORD);
   if (record != 0 && load<u32>(record, RECORD_FLAGS) & RECORD_OWNS) fields_free(record, to);
   copy_around_fields(map, to, from);
-  clear_fields(map, to);
+  // The lock stays as it is, as in Linux: a CPU that has the element's address from before may hold it.
+  clear_fields(map, to, true);
 }
 
 /** Copies a value into an element that is taken into use: fields begin empty. */
@@ -169,7 +172,7 @@ export function value_init(map: usize, to: usize, from: usize): void {
 
 function read(map: usize, out: usize, from: usize): void {
   copy_around_fields(map, out, from);
-  clear_fields(map, out);
+  clear_fields(map, out, false);
 }
 
 /** Copies a value out to user space, which sees zeros for fields. */
@@ -197,7 +200,7 @@ export function value_copy_locked(map: usize, to: usize, from: usize, owner: usi
 /** The same out to user space. */
 export function value_read_locked(map: usize, out: usize, from: usize): void {
   value_copy_locked(map, out, from, from);
-  clear_fields(map, out);
+  clear_fields(map, out, false);
 }
 
 export function bpf_spin_lock(lock: u64): u64 {
