@@ -27,10 +27,11 @@ describe.each(names)('%s', (name) => {
   it.skipIf(refusal !== undefined)(`linux${refusal === undefined ? '' : ` (skipped: ${refusal})`}`, async () => {
     // What the kernel cannot be told (its clock), or does not keep (traits), is skipped, and nothing else.
     const odd = (await runTestFile(file, 'linux')).filter(({ status }) => status !== 'passed');
-    const beyond = /^(the kernel's (clock|metadata|hints)( |,).*cannot be set|the kernel keeps neither traits)/;
+    const beyond =
+      /^(the kernel's (clock|metadata|hints|steering)( |,).*cannot be set|the kernel keeps neither traits)/;
     expect(odd.filter(({ status, problems }) => status !== 'skipped' || !beyond.test(problems[0] ?? ''))).toEqual([]);
     const traits = file.cases.some(
-      ({ traits, hints, expect: { traits: left, stored } }) => traits ?? hints ?? left ?? stored,
+      ({ traits, hints, steering, expect: { traits: left, stored } }) => traits ?? hints ?? steering ?? left ?? stored,
     );
     expect(odd.length === 0 || file.clock !== undefined || traits).toBe(true);
   });

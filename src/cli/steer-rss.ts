@@ -1,56 +1,9 @@
-/** `--rss FILE`: receive-side scaling as JSON. What a file leaves out is as drivers begin with: all hash types, a table that goes round, the well-known key. */
-import { InputError } from '../errors.ts';
-import { checkConfiguration, type RssConfiguration, verificationKey } from '../net/rss/configuration.ts';
-import { HASH_TYPES_ALL, hashType, TUNNEL_TYPES_ALL, tunnelType } from '../net/rss/hash-types.ts';
+/** `--rss FILE`: receive-side scaling as JSON. */
+import type { RssConfiguration } from '../net/rss/configuration.ts';
+import { rssFromJson } from '../net/rss/json.ts';
 import { readJson } from './selector.ts';
-
-const TABLE_ENTRIES = 128;
-const fields = ['hashTypes', 'tunnelTypes', 'table', 'unclassifiedQueue', 'key'] as const;
 
 /** Throws InputError `SLUICE_STEER_RSS`, `SLUICE_RSS_CONFIGURATION`, and those of reading. */
 export function readRssConfiguration(path: string, queues: number): RssConfiguration {
-  const json = readJson(path);
-  const refuse = (text: string): never => {
-    throw new InputError('SLUICE_STEER_RSS', text, { input: path });
-  };
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return refuse('must be an object');
-  const given: Readonly<Record<string, unknown>> = { ...json };
-  for (const name of Object.keys(given))
-    if (!fields.some((field) => field === name)) refuse(`has no field ${name}; there are ${fields.join(', ')}`);
-
-  const bits = (name: string, names: Readonly<Record<string, number>>, all: number, otherwise: number): number => {
-    const value = given[name];
-    if (value === undefined) return otherwise;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
-    const words = value === 'all' ? Object.keys(names) : value;
-    if (!Array.isArray(words)) return refuse(`${name}: a number, "all", or a list of ${Object.keys(names).join(', ')}`);
-    let sum = 0;
-    for (const word of words as readonly unknown[]) {
-      const bit = typeof word === 'string' ? names[word] : undefined;
-      if (bit === undefined)
-        return refuse(`${name}: no ${JSON.stringify(word)}; there are ${Object.keys(names).join(', ')}`);
-      sum |= bit;
-    }
-    return sum & all;
-  };
-  const queue = (value: unknown, name: string): number =>
-    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0x7fff
-      ? value
-      : refuse(`${name}: ${JSON.stringify(value)} is no number of a queue`);
-  const { table, key, unclassifiedQueue = 0 } = given;
-  if (table !== undefined && !Array.isArray(table)) return refuse('table: a list of queues, a power of two of them');
-  if (key !== undefined && !(typeof key === 'string' && /^([0-9a-fA-F]{2}[: ]?)*$/.test(key)))
-    return refuse('key: bytes as hexadecimal digits');
-  const configuration: RssConfiguration = {
-    hashTypes: bits('hashTypes', hashType, HASH_TYPES_ALL, HASH_TYPES_ALL),
-    tunnelTypes: bits('tunnelTypes', tunnelType, TUNNEL_TYPES_ALL, 0),
-    table:
-      table === undefined
-        ? Array.from({ length: TABLE_ENTRIES }, (_, i) => i % queues)
-        : (table as readonly unknown[]).map((each) => queue(each, 'table')),
-    unclassifiedQueue: queue(unclassifiedQueue, 'unclassifiedQueue'),
-    key: typeof key === 'string' ? Uint8Array.from(Buffer.from(key.replace(/[: ]/g, ''), 'hex')) : verificationKey,
-  };
-  checkConfiguration(configuration);
-  return configuration;
+  return rssFromJson(readJson(path), path, queues);
 }

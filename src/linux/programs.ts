@@ -56,6 +56,8 @@ export class KernelProgram implements ProgramHandle {
         'hints of a test run',
         'a test run of the kernel has no driver that knows of the packet',
       );
+    if (input.steering !== undefined)
+      throw new UnsupportedError('steering of a test run', 'the kernel has no kfuncs that ask a steering device');
     const { data } = input;
     // A copy: a syscall program's context is written in place, where others have an output buffer.
     const context = input.context?.slice();

@@ -7,6 +7,7 @@
 import type { MapTypeName } from '../abi/map-types.ts';
 import type { ProgramTypeName } from '../abi/program-types.ts';
 import type { Value } from '../btf/codec.ts';
+import type { RssConfiguration } from '../net/rss/configuration.ts';
 import type { MapSpec, ProgramSpec } from '../object/spec.ts';
 import type { AllocatorStats } from './allocators/stats.ts';
 import type { OwnedField } from './maps/owned.ts';
@@ -25,6 +26,11 @@ export interface RunInput {
   readonly hints?: XdpHints;
   /** Traits that the packet has before the run, by key (`metadata` of the runtime says which lengths there are). Only the user-space target takes them. */
   readonly traits?: ReadonlyMap<number, Uint8Array>;
+  /**
+   * The device that asks a steering program (socket_filter, vnet_hash) for a queue, as it is configured: bpf_vnet_rss and bpf_vnet_toeplitz compute by it, and
+   * `reported` of the result says what the program set. Without, those kfuncs fail with EOPNOTSUPP. User space only.
+   */
+  readonly steering?: RssConfiguration;
   /** How often to run over the same input (default 1). With more than 1 the packet changes add up, as in the kernel. */
   readonly repeat?: number;
   /**
@@ -56,6 +62,8 @@ export interface RunResult {
   readonly traits?: ReadonlyMap<number, Uint8Array>;
   /** What the program stored of an XDP packet (bpf_xdp_store_rx_*); undefined without any. */
   readonly stored?: XdpHints;
+  /** With `steering`: hash and `hash_report` that the program set by bpf_vnet_set_hash or in its context; report 0: none. */
+  readonly reported?: { readonly hash: number; readonly report: number };
   /** Number that the program gave the packet (well-known trait packet_id); undefined without any. */
   readonly packetId?: bigint;
   /** Mean time of one run in ns, as the target measures it. */

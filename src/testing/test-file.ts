@@ -4,6 +4,8 @@ import { dirname, resolve } from 'node:path';
 import type { Value } from '../btf/codec.ts';
 import { InputError } from '../errors.ts';
 import { readCapture } from '../net/capture.ts';
+import type { RssConfiguration } from '../net/rss/configuration.ts';
+import { rssFromJson } from '../net/rss/json.ts';
 import type { XdpHints } from '../runtime/handles.ts';
 import { type HelperResults, helperResultsFromJson } from '../runtime/helper-results.ts';
 import { hintsFromJson } from '../runtime/hints.ts';
@@ -50,6 +52,8 @@ export interface TestCase {
   readonly hints: XdpHints | undefined;
   /** Traits that the packet has before. */
   readonly traits: ReadonlyMap<number, Uint8Array> | undefined;
+  /** The device that asks a steering program for a queue. */
+  readonly steering: RssConfiguration | undefined;
   readonly repeat: number;
   readonly expect: Expectation;
 }
@@ -62,12 +66,17 @@ export interface Expectation {
   readonly traits: ReadonlyMap<number, Uint8Array> | undefined;
   /** All that the program stored (bpf_xdp_store_rx_*). */
   readonly stored: XdpHints | undefined;
+  /** What a steering program set: hash and `hash_report`. */
+  readonly reported: { readonly hash: number; readonly report: number } | undefined;
   /** Entries by map: undefined value: there is no such key. A map that is one value (globals) has the key 0. */
   readonly maps: ReadonlyMap<string, readonly (readonly [Value, Value | undefined])[]>;
   /** All records by ring buffer. */
   readonly events: ReadonlyMap<string, readonly Value[]>;
   readonly printk: readonly string[] | undefined;
 }
+
+/** Of a steering device whose table is left out. */
+const STEERING_QUEUES = 4;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -85,8 +94,8 @@ const fileMembers = [
   'cases',
   '$schema',
 ];
-const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'hints', 'traits', 'repeat', 'expect'];
-const expectMembers = ['verdict', 'packet', 'context', 'traits', 'stored', 'maps', 'events', 'printk'];
+const caseMembers = ['name', 'maps', 'before', 'packet', 'context', 'hints', 'traits', 'steering', 'repeat', 'expect'];
+const expectMembers = ['verdict', 'packet', 'context', 'traits', 'stored', 'reported', 'maps', 'events', 'printk'];
 
 /** Throws InputError `SLUICE_TEST_FILE` (or of the packet, the capture, the JSON) with the place in the file. */
 export function readTestFile(path: string): TestFile {
@@ -138,6 +147,8 @@ function caseFromJson(json: unknown, path: string, captures: Captures): TestCase
     context: test['context'] === undefined ? undefined : fieldsFromJson(test['context'], `${path}.context`),
     hints: test['hints'] === undefined ? undefined : hintsFromJson(test['hints'], `${path}.hints`),
     traits: test['traits'] === undefined ? undefined : traitsFromJson(test['traits'], `${path}.traits`),
+    steering:
+      test['steering'] === undefined ? undefined : rssFromJson(test['steering'], `${path}.steering`, STEERING_QUEUES),
     repeat: optional(test['repeat'], 'number', `${path}.repeat`) ?? 1,
     expect: expectationFromJson(test['expect'], `${path}.expect`, packet),
   };
@@ -162,6 +173,8 @@ function expectationFromJson(
     context: fieldsFromJson(expected['context'] ?? {}, `${path}.context`),
     traits: expected['traits'] === undefined ? undefined : traitsFromJson(expected['traits'], `${path}.traits`),
     stored: expected['stored'] === undefined ? undefined : hintsFromJson(expected['stored'], `${path}.stored`),
+    reported:
+      expected['reported'] === undefined ? undefined : reportedFromJson(expected['reported'], `${path}.reported`),
     maps: new Map(
       Object.entries(object(expected['maps'] ?? {}, `${path}.maps`)).map(([map, content]) => [
         map,
@@ -179,6 +192,16 @@ function expectationFromJson(
 }
 
 /** `{"5": "0a000001", "9": ""}`: hex by key. */
+function reportedFromJson(json: unknown, path: string): { hash: number; report: number } {
+  const { hash, report } = members(json, ['hash', 'report'], path);
+  const value = typeof hash === 'string' ? Number(hash) : hash;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xffff_ffff)
+    throw bad(path, 'hash is a number of 32 bits, or "0x…"');
+  if (typeof report !== 'number' || !Number.isInteger(report) || report < 0 || report > 9)
+    throw bad(path, 'report is a number from 0 (none) to 9');
+  return { hash: value, report };
+}
+
 function traitsFromJson(json: unknown, path: string): Map<number, Uint8Array> {
   return new Map(
     Object.entries(object(json, path)).map(([key, hex]) => {

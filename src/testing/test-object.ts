@@ -42,7 +42,7 @@ export interface TestRun extends RunResult {
   readonly input: Uint8Array | undefined;
 }
 
-export interface TestInput extends Pick<RunInput, 'repeat' | 'hints' | 'traits'> {
+export interface TestInput extends Pick<RunInput, 'repeat' | 'hints' | 'traits' | 'steering'> {
   readonly data?: Uint8Array;
   /** Fields by name, or bytes in the UAPI layout. */
   readonly context?: ContextValues | Uint8Array;
@@ -101,6 +101,7 @@ export async function loadForTest(
         ...(context === undefined ? {} : { context }),
         ...(input.hints === undefined ? {} : { hints: input.hints }),
         ...(input.traits === undefined ? {} : { traits: input.traits }),
+        ...(input.steering === undefined ? {} : { steering: input.steering }),
       });
       return {
         ...result,

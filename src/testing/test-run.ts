@@ -66,6 +66,7 @@ async function runCase(
       (each) => file[each] !== undefined,
     );
     if (set.length > 0) return result('skipped', [`the kernel's ${set.join(', ')} cannot be set`]);
+    if (test.steering !== undefined) return result('skipped', ["the kernel's steering device cannot be set"]);
     if (test.expect.traits !== undefined || test.expect.stored !== undefined)
       return result('skipped', ['the kernel keeps neither traits nor what bpf_xdp_store_rx_* store']);
     if (test.expect.printk !== undefined) return result('skipped', ["the kernel's trace pipe is everybody's"]);
@@ -93,6 +94,7 @@ async function runCase(
       ...(test.context === undefined ? {} : { context: test.context }),
       ...(test.hints === undefined ? {} : { hints: test.hints }),
       ...(test.traits === undefined ? {} : { traits: test.traits }),
+      ...(test.steering === undefined ? {} : { steering: test.steering }),
     });
     const problems = check(test, object, run);
     return result(problems.length === 0 ? 'passed' : 'failed', problems);
@@ -123,6 +125,7 @@ function check({ expect }: TestCase, object: TestObject, run: TestRun): string[]
   }
   if (expect.traits !== undefined) note('traits', different(traitTexts(expect.traits), traitTexts(run.traits)));
   if (expect.stored !== undefined) note('stored', different(hintsToText(expect.stored), hintsToText(run.stored ?? {})));
+  if (expect.reported !== undefined) note('reported', different(reportText(expect.reported), reportText(run.reported)));
   for (const [name, entries] of expect.maps) {
     const map = object.maps[name];
     if (map === undefined) {
@@ -144,6 +147,10 @@ function check({ expect }: TestCase, object: TestObject, run: TestRun): string[]
 }
 
 /** `1=01000000 5=`: hex by key, in the order of keys. */
+function reportText(reported: RunResult['reported']): string {
+  return reported === undefined ? 'nothing' : `hash 0x${reported.hash.toString(16)}, report ${reported.report}`;
+}
+
 function traitTexts(traits: RunResult['traits']): string {
   const texts = [...(traits ?? [])]
     .sort(([a], [b]) => a - b)

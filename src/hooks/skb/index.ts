@@ -7,5 +7,6 @@ import { testRunSkb } from './test-run.ts';
 export type { Layer } from './frames.ts';
 
 export function skbHook(declaration: ProgramDeclaration, layer: Layer): Hook {
-  return { declaration, testRun: testRunSkb(layer, declaration.context.size) };
+  const steers = declaration.type === 'socket_filter' || declaration.type === 'vnet_hash';
+  return { declaration, testRun: testRunSkb(layer, declaration.context.size, steers) };
 }

@@ -1,9 +1,17 @@
 /** BPF_PROG_TEST_RUN for programs over sk_buffs: bpf_prog_test_run_skb in net/bpf/test_run.c (Linux 6.18). */
-import { SKB_CONTEXT_SIZE, SKB_PACKET_ID, SKB_TEST_RUN_MAX } from '../../plane/layout/skb.ts';
+import {
+  SKB_CONTEXT_SIZE,
+  SKB_PACKET_ID,
+  SKB_STEER_CONFIGURATION,
+  SKB_TEST_RUN_MAX,
+  SKB_VNET_HASH,
+  SKB_VNET_REPORT,
+} from '../../plane/layout/skb.ts';
 import { WORKER_REDIRECT_MAP } from '../../plane/layout/worker.ts';
 import type { RunInput, RunResult } from '../../runtime/handles.ts';
 import type { Executable } from '../../runtime/hook.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { RssBlock } from '../../runtime/steering/rss-block.ts';
 import { invalid, mustBeZero, repeatOf, wholeStruct } from '../input.ts';
 import { packetIdAt, setTraits, traitsAfter, traitsOf } from '../traits.ts';
 import { checkDevice, contextAfter, originOf } from './context.ts';
@@ -13,11 +21,13 @@ import { redirectsOf } from './redirect.ts';
 
 /**
  * A test run for programs whose data begins at that layer. A context of more than struct __sk_buff has fields behind it that only the program writes: such a
- * program says something by its context, which a run gives back always.
+ * program says something by its context, which a run gives back always. `steers`: a device may ask such programs for a queue.
  */
-export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE) {
+export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE, steers = false) {
   return (runtime: Runtime, program: Executable, input: RunInput): RunResult => {
     const { data } = input;
+    if (input.steering !== undefined && !steers)
+      throw invalid('only programs of types socket_filter and vnet_hash are asked by a steering device');
     if (data === undefined) throw invalid('a program over sk_buffs takes a packet');
     checkLength(data.length, SKB_TEST_RUN_MAX);
     const repeat = repeatOf(input);
@@ -32,8 +42,17 @@ export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE) {
     const pool = poolOf(runtime);
     pool.fill(0, data, layer, origin);
     if (input.traits !== undefined) setTraits(runtime, 'skb', pool.descriptor(0), input.traits);
-    const start = performance.now();
-    const r0 = runSkb(runtime, program, pool.descriptor(0), repeat);
+    const device = input.steering === undefined ? undefined : new RssBlock(runtime, input.steering);
+    const skb = pool.descriptor(0);
+    runtime.view().setUint32(skb + SKB_STEER_CONFIGURATION, device?.address ?? 0, true);
+    let start = 0;
+    let r0 = 0n;
+    try {
+      start = performance.now();
+      r0 = runSkb(runtime, program, skb, repeat);
+    } finally {
+      device?.free();
+    }
     const durationNs = ((performance.now() - start) * 1e6) / repeat;
     if (layer === 'network' && skbPlane(runtime).skb_room_for_link_header(pool.descriptor(0)) === 0)
       throw invalid('no room for the link header: the program made the packet grow too often', 'ENOMEM');
@@ -43,10 +62,18 @@ export function testRunSkb(layer: Layer, contextSize = SKB_CONTEXT_SIZE) {
       data: output(pool, layer),
       context: given === undefined ? undefined : contextAfter(given, pool.bytes(0)),
       durationNs,
+      ...(device === undefined ? {} : { reported: reportedIn(runtime.view(), skb) }),
       ...packetIdAt(runtime.view(), pool.descriptor(0) + SKB_PACKET_ID),
       ...traitsAfter(traitsOf(runtime, 'skb', pool.descriptor(0))),
       ...redirectsOf(pool, 0),
     };
+  };
+}
+
+function reportedIn(view: DataView, skb: number) {
+  return {
+    hash: view.getUint32(skb + SKB_VNET_HASH, true),
+    report: view.getUint16(skb + SKB_VNET_REPORT, true),
   };
 }
 

@@ -17,6 +17,7 @@ export * from './control.ts';
 export { type RssFields, rssFields } from './fields.ts';
 export * from './hash-types.ts';
 export type { IpHeaders } from './headers.ts';
+export { rssFromJson } from './json.ts';
 export {
   assessKey,
   type Flow,
