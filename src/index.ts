@@ -53,6 +53,8 @@ export * as patterns from './hooks/ring/patterns/index.ts';
 export { type Callback, type CallbackSide, placeCallback } from './hooks/ring/placement.ts';
 export * as prep from './hooks/ring/prep/index.ts';
 export { RequestError } from './hooks/ring/request-error.ts';
+export { RingSet, type RingSetCounters, type RingSetOptions } from './hooks/ring/ring-set.ts';
+export { type SharedCompletion, SharedQueue } from './hooks/ring/shared-queue.ts';
 export * as simulation from './hooks/ring/simulated/index.ts';
 export { effectOf, firstDifference, RingTrace } from './hooks/ring/trace.ts';
 export {
@@ -95,6 +97,7 @@ export { readObject } from './object/index.ts';
 export { type Need, needsOf } from './object/needs.ts';
 export type * from './object/spec.ts';
 export { Ring, type RingOptions } from './ring.ts';
+export { Rings, type RingsOptions } from './rings.ts';
 export type { CpuCrash, CpusOptions } from './runtime/cpus/cpu-set.ts';
 export { ProgramFault } from './runtime/fault.ts';
 export type * from './runtime/handles.ts';

@@ -12,6 +12,8 @@ export const MAIL_RESULT = 6;
 export const MAIL_ENDED = 7;
 /** 1: the process ends, and the thread is to return at once. */
 export const MAIL_STOP = 8;
+/** 1: the thread closes its descriptors itself. */
+export const MAIL_CLOSES = 9;
 export const MAIL_WORDS = 16;
 
 export const CALL_START = 1;

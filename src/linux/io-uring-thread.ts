@@ -3,6 +3,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { InputError } from '../errors.ts';
 import {
   QUEUE_TAIL,
+  RING_BACKLOG,
   RING_CQ_HEAD,
   RING_CQ_TAIL,
   RING_IDLE,
@@ -38,6 +39,7 @@ interface ThreadPlane {
   ring_cancel(ring: number, low: number, high: number): number;
   ring_close(ring: number): void;
   ring_cancel_all(ring: number): number;
+  ring_forward(ring: number): number;
 }
 
 const EFD_CLOEXEC = 0o2000000;
@@ -180,6 +182,8 @@ class RingLoop {
     Atomics.store(this.#words, sleeping, 1);
     const isDue =
       this.#word(RING_STAGE_TAIL) !== staged || this.#isAsked() || Atomics.load(this.#mail, mail.MAIL_STOP) !== 0;
+    // Whoever takes from a shared queue that was full wakes those that sleep.
+    if (this.#word(RING_BACKLOG) !== 0) this.#calls.ring_forward(this.#ring);
     const ns = isDue ? 0 : this.#timers.fire();
     if (!isDue || submit > 0) this.#enter(submit, ns === 0 ? 0 : 1, Math.min(ns, LONGEST_NS));
     Atomics.store(this.#words, sleeping, 0);
@@ -310,6 +314,7 @@ async function main(data: mail.RingThreadData): Promise<void> {
   Atomics.store(data.mail, mail.MAIL_ENDED, 1);
   Atomics.notify(data.mail, mail.MAIL_ANSWERED);
   if (stopped) return;
+  Atomics.store(data.mail, mail.MAIL_CLOSES, 1);
   await backend?.close();
   if (eventfd >= 0) close(eventfd);
   plane.exports.pages_free(plane.scratch(1), 1);

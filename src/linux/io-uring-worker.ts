@@ -11,7 +11,7 @@ import { receivedError } from '../runtime/cpus/sent-error.ts';
 import { planeModule } from '../runtime/plane.ts';
 import type { RingAddresses, RingBackend, RingThread } from '../runtime/ring-backend.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { addressOf } from './ffi.ts';
+import { addressOf, close } from './ffi.ts';
 import type { LinuxRingOptions } from './io-uring.ts';
 import * as mail from './io-uring-mailbox.ts';
 
@@ -130,7 +130,8 @@ export class WorkerRing implements RingBackend, RingThread {
     worker.on('exit', () => {
       threads.delete(this);
       this.#stopReplicas();
-      if (!this.#finishing) this.#fail(new InternalError("the ring's thread has ended"));
+      if (Atomics.load(this.#mail, mail.MAIL_CLOSES) === 0) this.#closeFor();
+      if (!this.#finishing) this.#fail(new InternalError("the ring's thread has ended: what was under way is lost"));
       this.#finished?.();
     });
     worker.unref();
@@ -221,6 +222,23 @@ export class WorkerRing implements RingBackend, RingThread {
   onFailure(failed: (error: Error) => void): void {
     this.#failed = failed;
     if (this.failure !== undefined) failed(this.failure);
+  }
+
+  async kill(): Promise<void> {
+    const killed = this.#worker.terminate();
+    // Out of the kernel, where it cannot be ended.
+    writeSync(this.#eventfd, ONE);
+    await killed;
+    await this.#exited;
+  }
+
+  /**
+   * Of a thread that has ended without closing anything. The kernel has cancelled what it had of it before that was seen (io_uring_files_cancel, in do_exit); it may yet
+   * write to the rings, whose pages stay taken: only the ring's own thread could learn when it is done with them.
+   */
+  #closeFor(): void {
+    close(this.fd);
+    close(this.#eventfd);
   }
 
   async close(): Promise<void> {

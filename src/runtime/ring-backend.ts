@@ -39,6 +39,8 @@ export interface RingThread {
   /** What ended the thread before its time. Calls throw it. */
   readonly failure: Error | undefined;
   onFailure(failed: (error: Error) => void): void;
+  /** Ends the thread where it stands, as a crash would: what is under way is lost. Resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
 /** How often a plain call was taken, and how often it would have waited and a request was made. */

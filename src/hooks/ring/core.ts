@@ -9,9 +9,12 @@ import { errnoName } from '../../abi/errno.ts';
 import { InputError } from '../../errors.ts';
 import {
   QUEUE_LAST,
+  QUEUE_NEXT,
+  QUEUE_TO,
   QUEUE_VISIBLE,
   RING_CONTEXT,
   RING_CTX_RING,
+  RING_FORWARDS,
   RING_GROUP_PARALLEL,
   RING_GROUP_SIZE,
   RING_GROUPS,
@@ -90,6 +93,7 @@ export class RingCore implements AsyncIterable<Completion> {
   #numbered = true;
   /** What ended the ring's thread. */
   #failure: Error | undefined;
+  readonly #failed: ((error: Error) => void)[] = [];
   #streak = 0;
 
   constructor(runtime: Runtime, backend: RingBackend, options: RingCoreOptions = {}) {
@@ -143,6 +147,37 @@ export class RingCore implements AsyncIterable<Completion> {
     return (
       this.live === 0 && this.#stageTail === this.#words[(this.address + RING_STAGE_HEAD) / 4]! >>> 0 && !this.closed
     );
+  }
+
+  /** What ended the ring's thread before its time; undefined: nothing has. Requests that were under way are lost, and rejected with it. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Called once the ring's thread has ended before its time. */
+  onFailure(failed: (error: Error) => void): void {
+    if (this.#failure === undefined) this.#failed.push(failed);
+    else failed(this.#failure);
+  }
+
+  /** Requests that have not ended, those that are staged included. */
+  get inFlight(): number {
+    return this.live + ((this.#stageTail - Atomics.load(this.#words, (this.address + RING_STAGE_HEAD) / 4)) >>> 0);
+  }
+
+  /**
+   * Completions of the queue that is returned go on to `shared`, the address of a shared queue of the runtime (shared-queue.ts), which must outlive the ring.
+   * Programs may wait for it, nobody else reads it.
+   */
+  forward(shared: number): number {
+    const { index, address } = this.createQueue({ visible: false });
+    // The memory may have grown.
+    const view = this.runtime.view();
+    view.setUint32(address + QUEUE_TO, shared, true);
+    const first = (this.address + RING_FORWARDS) / 4;
+    view.setUint32(address + QUEUE_NEXT, Atomics.load(this.#words, first), true);
+    Atomics.store(this.#words, first, address);
+    return index;
   }
 
   get closed(): boolean {
@@ -438,6 +473,7 @@ export class RingCore implements AsyncIterable<Completion> {
       this.#giveNumber();
       this.#refuses = true;
       this.#reject(error);
+      for (const failed of this.#failed.splice(0)) failed(error);
     });
     return new ThreadDriver(thread, host);
   }

@@ -14,6 +14,9 @@ export interface RingPlane {
   ring_close(ring: number): void;
   ring_cancel_all(ring: number): number;
   ring_free(ring: number): void;
+  /** Address of a shared queue of so many entries (a power of two), 0 without memory. */
+  ring_shared_create(entries: number): number;
+  ring_shared_free(queue: number): void;
   ring_loop_step(ring: number, entry: number): number;
 }
 

@@ -24,6 +24,8 @@ export class RingQueue implements AsyncIterable<Completion> {
   /** Its bytes; a number, as typed arrays of shared memory are slow to tell. */
   #size: number;
   readonly #words: Int32Array;
+  /** Address. */
+  readonly address: number;
   readonly #queue: number;
   /** Another thread fills it. */
   readonly #shared: boolean;
@@ -38,7 +40,8 @@ export class RingQueue implements AsyncIterable<Completion> {
     this.#blocks = this.#words;
     this.#size = this.#words.byteLength;
     const view = new DataView(this.#words.buffer);
-    this.#queue = view.getUint32(view.getUint32(ring + RING_QUEUES, true) + index * 4, true);
+    this.address = view.getUint32(view.getUint32(ring + RING_QUEUES, true) + index * 4, true);
+    this.#queue = this.address;
   }
 
   get length(): number {

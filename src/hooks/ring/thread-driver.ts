@@ -3,16 +3,7 @@ import { RING_IDLE, RING_POSTED, RING_SETTLED, RING_STAGE_TAIL, RING_STATS } fro
 import type { RingThread } from '../../runtime/ring-backend.ts';
 import type { RingDriver, RingDriverHost } from './driver.ts';
 import { later } from './later.ts';
-
-const waitAsync = (
-  Atomics as unknown as {
-    waitAsync(
-      words: Int32Array,
-      index: number,
-      value: number,
-    ): { readonly async: false } | { readonly async: true; readonly value: Promise<string> };
-  }
-).waitAsync; // ES2024, which Node 20 has
+import { waitAsync } from './wait-async.ts';
 
 export class ThreadDriver implements RingDriver {
   /** The plane is at work elsewhere. */

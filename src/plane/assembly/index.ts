@@ -116,6 +116,7 @@ export { ring_watch } from './ring/thread';
 export { ring_cancel, ring_cancel_all, ring_close, ring_create, ring_free } from './ring/create';
 export * from './ring/loop';
 export { ring_queue_create } from './ring/queues';
+export { ring_forward, ring_shared_create, ring_shared_free } from './ring/shared-queue';
 export { ring_answer, ring_stopped, ring_turn } from './ring/turn';
 export { guest_physical, guest_user } from './virtio/memory';
 export { vnet_collect, vnet_deliver } from './virtio/net';

@@ -338,7 +338,11 @@ export class Kernel implements RequestOwner, WorldRing, MessageTarget {
       const range = this.#times[opcode]!;
       if (range.inline === undefined || (range.inline < 1 && !this.happens(range.inline))) delay = this.between(range);
     }
-    if (worker || (request.flags & sqeFlags.ASYNC) !== 0 || this.happens(this.faults.punt))
+    if (
+      worker ||
+      (request.flags & sqeFlags.ASYNC) !== 0 ||
+      (operation.inline !== true && this.happens(this.faults.punt))
+    )
       delay = Math.max(0, delay) + this.between(this.#worker);
     if (delay > 0 && this.happens(this.faults.reorder)) delay *= 1 + this.random.below(20);
     return delay;

@@ -21,6 +21,8 @@ export interface Operation {
   readonly file?: boolean;
   /** It takes time: always, or where the file is one of a file system. */
   readonly timed?: 'always' | 'files';
+  /** Nothing makes the kernel hand it to a worker but the request's own flag. */
+  readonly inline?: boolean;
   /** `short`: less than its length breaks a chain; `never`: not even an error does (the kernel's requests on names and sync). Default: errors do. */
   readonly breaks?: 'short' | 'never';
   /** It can take a buffer of a group. */

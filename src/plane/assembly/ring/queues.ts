@@ -161,6 +161,8 @@ export function reapCompletion(ring: usize, index: u32, to: usize): i64 {
 }
 
 /** Takes the oldest completion of a queue that is not empty, and that user space does not read. */
+// @ts-ignore: decorator
+@inline
 export function shiftCompletion(queue: usize, to: usize): void {
   const head = load<u32>(queue, QUEUE_HEAD);
   copyCqe(to, entryOf(<usize>load<u32>(queue, QUEUE_BLOCK), head));

@@ -1,7 +1,7 @@
 // One turn of a ring: the kernel's completions, what the user staged, programs that are due; then the kernel's SQ is full of what there is to do.
 import {
   CQE_F_MESSAGE, ESCALATE_DEPTH, ESCALATE_FAULT, ESCALATE_INSTRUCTIONS, IORING_OP_BPF, RING_BREAK, RING_BUDGET_DEPTH, RING_BUDGET_RUNS, RING_CLOSING, RING_CONTEXT,
-  RING_CANCELS_WANTED, RING_HELD, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_HIDDEN,
+  RING_CANCELS_WANTED, RING_HELD, RING_CQ_HEAD, RING_CQ_MASK, RING_CQ_OWN_HEAD, RING_CQ_TAIL, RING_CQES, RING_CTX_FLAGS, RING_CTX_WAIT_IDX, RING_CTX_WAIT_NR, RING_DUE_FIRST, RING_FLAGS, RING_FORWARDS, RING_HIDDEN,
   RING_PROGRAM_COUNT, RING_READY_FIRST, RING_RUN_FIRST, RING_RUNNING, RING_RUNS_LEFT, RING_SLOT_COUNT, RING_SLOTS_USED, RING_SQ_HEAD, RING_SQ_LIMIT, RING_SQ_MASK, RING_SQ_OWN_TAIL, RING_SQES, RING_STAGE, RING_STAGE_HEAD,
   RING_STAGE_MASK, RING_STAGE_TAIL, RING_START_FIRST, RING_TRACING, RING_WAIT, SLOT_CHAIN_ENDED, SLOT_DEPTH, SLOT_ISSUED, SLOT_PENDING, SLOT_SQE,
   SLOT_STATE, SLOT_TIMEOUT, SLOT_WAIT_IDX, SLOT_WAIT_NR,
@@ -27,6 +27,7 @@ import { completePlain, startPlain, withdrawEmitted } from './plain';
 import { count, escalate, post, STAT_COMPLETIONS, STAT_REQUESTS, STAT_RUNS } from './posting';
 import { runProgram } from './programs';
 import { queueAt } from './queues';
+import { ring_forward } from './shared-queue';
 import { handleOf, numberOf, shiftSlot, slotAt } from './slots';
 import { arm, begin, startAll } from './start';
 import { trace } from './trace';
@@ -229,6 +230,7 @@ function finishTurn(ring: usize): u32 {
   store<u32>(WORKER, 0, WORKER_RING);
   countRuns(ring);
   if (load<u32>(ring, RING_READY_FIRST) != 0) issueReady(ring);
+  if (load<u32>(ring, RING_FORWARDS) != 0) ring_forward(ring);
   const queued = publish(ring);
   epoch_exit();
   return queued;

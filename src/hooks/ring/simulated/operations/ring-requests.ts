@@ -162,7 +162,7 @@ function prepareFutex(_kernel: Kernel, request: Request): number {
 
 export const ringOperations: Readonly<Record<number, Operation>> = {
   [opcodes.nop.number]: { prepare: prepareNop, execute: executeNop },
-  [opcodes.msg_ring.number]: { file: true, prepare: prepareMessage, execute: executeMessage },
+  [opcodes.msg_ring.number]: { file: true, inline: true, prepare: prepareMessage, execute: executeMessage },
   [opcodes.files_update.number]: { execute: executeFilesUpdate },
   [opcodes.fixed_fd_install.number]: { file: true, execute: executeInstall },
   [opcodes.provide_buffers.number]: { execute: executeProvide },
