@@ -5,6 +5,7 @@ import { arenaOf, type ResolvedProgram } from '../object/resolved.ts';
 import {
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY_PROG,
+  MAP_CPU_STRIDE,
   MAP_FLAGS,
   MAP_MAX_ENTRIES,
   MAP_RECORD,
@@ -219,21 +220,27 @@ function regionsOf(program: ResolvedProgram, view: DataView): Region[] {
   for (const { address } of program.mapsAt.values()) {
     const type = view.getUint32(address + MAP_TYPE, true);
     if (type !== mapTypes.array && type !== mapTypes.percpu_array) continue;
-    const cpus = type === mapTypes.array ? 1 : view.getUint32(ROOT + ROOT_CPU_COUNT, true);
+    const perCpu = type === mapTypes.percpu_array;
+    const cpus = perCpu ? view.getUint32(ROOT + ROOT_CPU_COUNT, true) : 1;
+    const cpuStride = perCpu ? view.getUint32(address + MAP_CPU_STRIDE, true) : 0;
     const stride = view.getUint32(address + MAP_STRIDE, true);
     const flags = view.getUint32(address + MAP_FLAGS, true);
-    add({
-      tag:
-        layout.KIND_MAP_VALUE |
-        ((flags & BPF_F_RDONLY_PROG) !== 0 ? layout.TAG_READ_ONLY : 0) |
-        ((flags & BPF_F_WRONLY_PROG) !== 0 ? layout.TAG_WRITE_ONLY : 0) |
-        (view.getUint32(address + MAP_RECORD, true) !== 0 ? layout.TAG_FIELDS : 0),
-      base: view.getUint32(address + MAP_VALUES, true),
-      extent: cpus * stride * view.getUint32(address + MAP_MAX_ENTRIES, true),
-      stride,
-      element: view.getUint32(address + MAP_VALUE_SIZE, true),
-      aux: address,
-    });
+    const tag =
+      layout.KIND_MAP_VALUE |
+      ((flags & BPF_F_RDONLY_PROG) !== 0 ? layout.TAG_READ_ONLY : 0) |
+      ((flags & BPF_F_WRONLY_PROG) !== 0 ? layout.TAG_WRITE_ONLY : 0) |
+      (view.getUint32(address + MAP_RECORD, true) !== 0 ? layout.TAG_FIELDS : 0);
+    const extent = stride * view.getUint32(address + MAP_MAX_ENTRIES, true);
+    const element = view.getUint32(address + MAP_VALUE_SIZE, true);
+    for (let cpu = 0; cpu < cpus; cpu++)
+      add({
+        tag,
+        base: view.getUint32(address + MAP_VALUES, true) + cpu * cpuStride,
+        extent,
+        stride,
+        element,
+        aux: address,
+      });
   }
   return regions;
 }

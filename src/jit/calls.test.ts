@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { helpers } from '../abi/helpers/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { MapFacts, ResolvedProgram } from '../object/resolved.ts';
-import { MAP_MAX_ENTRIES, MAP_VALUES } from '../plane/layout/map.ts';
+import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_VALUES } from '../plane/layout/map.ts';
 import { STACK_AREA_SIZE, STACKS, WORKERS } from '../plane/layout/memory.ts';
 import { MAX_TAIL_CALLS, WORKER_CPU, WORKER_STACK_TOP, WORKER_TAIL_CALLS } from '../plane/layout/worker.ts';
 import { compileModule } from './index.ts';
@@ -250,11 +250,14 @@ describe('maps', () => {
 
   it('per-CPU array lookups give the value of the own CPU', () => {
     const bed = new Testbed();
-    const map = array({ type: 'percpu_array' });
-    place(bed, map);
     bed.view.setUint32(WORKERS + WORKER_CPU, 3, true);
-    const { entry } = bed.load([program(lookup, {}, [map])]);
-    expect(entry!(2n, 0n)).toBe(0x45_1000n + BigInt((3 * 8 + 2) * 16));
+    for (const known of [{ cpuStride: 192 }, {}]) {
+      const map = array({ type: 'percpu_array', ...known });
+      place(bed, map);
+      bed.view.setUint32(map.address + MAP_CPU_STRIDE, 192, true);
+      const { entry } = bed.load([program(lookup, {}, [map])]);
+      expect(entry!(2n, 0n)).toBe(0x45_1000n + BigInt(3 * 192 + 2 * 16));
+    }
   });
 
   it('a constant key needs no memory', () => {

@@ -1,5 +1,5 @@
 /** bpf_map_lookup_elem in an array, per-CPU array or array of maps, expanded (plane/layout/map.ts, map-inner.ts). */
-import { MAP_VALUES } from '../plane/layout/map.ts';
+import { MAP_CPU_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
 import { WORKER_CPU } from '../plane/layout/worker.ts';
 import type { Emitter } from './emitter.ts';
 import { isBelow } from './fact.ts';
@@ -113,7 +113,11 @@ function pushValues(e: Emitter, { map }: ArrayLookup): void {
   }
   if (map.type !== 'percpu_array') return;
   e.loadWorker(WORKER_CPU);
-  code.i32(map.maxEntries * ((map.valueSize + 7) & ~7));
+  if (map.cpuStride !== undefined) code.i32(map.cpuStride);
+  else {
+    code.i32(map.address);
+    code.memory(wasm.i32Load, MAP_CPU_STRIDE);
+  }
   code.op(wasm.i32Mul);
   code.op(wasm.i32Add);
 }

@@ -69,6 +69,8 @@ export interface MapFacts {
   readonly flags: number;
   /** Content of MAP_VALUES of an array, per-CPU array or prog array, which never changes; without it programs load it from the header. */
   readonly valuesAddress?: number;
+  /** Content of MAP_CPU_STRIDE of a per-CPU array. */
+  readonly cpuStride?: number;
   /** Of a prog array: names of the object's programs that its elements hold at first. They may be others by the time of a call. */
   readonly programs?: ReadonlyMap<number, string>;
 }

@@ -5,7 +5,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import { MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
+import { MAP_CPU_STRIDE, MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
 import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { Claim } from './allocators/facts.ts';
@@ -328,6 +328,7 @@ function addressOf(runtime: Runtime, map: PlaneMap, spec: MapSpec): MapAddress {
     maxEntries: map.maxEntries,
     flags: map.flags,
     ...(fixedValues.has(map.type) ? { valuesAddress: values } : {}),
+    ...(map.type === 'percpu_array' ? { cpuStride: view.getUint32(map.address + MAP_CPU_STRIDE, true) } : {}),
     ...(map.type === 'prog_array' && contents.kind === 'references' ? { programs: contents.targets } : {}),
   };
   return {

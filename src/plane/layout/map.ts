@@ -21,7 +21,7 @@ export const MAP_EXTRA = 32;
 export const MAP_STRIDE = 40;
 /**
  * u32: address of the values. Arrays: value i at MAP_VALUES + i * MAP_STRIDE. Per-CPU arrays: value i of CPU c at
- * MAP_VALUES + (c * max_entries + i) * MAP_STRIDE. Prog arrays: element i at MAP_VALUES + i * PROG_ARRAY_STRIDE, a u32 index into
+ * MAP_VALUES + c * MAP_CPU_STRIDE + i * MAP_STRIDE. Prog arrays: element i at MAP_VALUES + i * PROG_ARRAY_STRIDE, a u32 index into
  * the function table, 0 if empty. Others: their element storage, 0 if none.
  */
 export const MAP_VALUES = 44;
@@ -34,6 +34,12 @@ export const MAP_PAGE_COUNT = 56;
 export const MAP_NEXT = 60;
 /** First byte of a type's own fields. */
 export const MAP_PRIVATE = 64;
+/**
+ * u32, of per-CPU types: bytes from one CPU's value to the next one's; of a per-CPU array from its row of values. With several CPUs a multiple of CACHE_LINE where that costs
+ * little, so that CPUs that count do not take the line from each other.
+ */
+export const MAP_CPU_STRIDE = 192;
+export const CACHE_LINE = 64;
 /**
  * u32: allocator that elements are drawn from, 0 where they stand in the map's own pages; allocator of what the fields of its values own, which programs reach by
  * the map's name, or 0. Of a map of type `allocator` the latter is the allocator that it is a handle of. The map holds both.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
-import { MAP_VALUES } from '../../plane/layout/map.ts';
+import { MAP_CPU_STRIDE, MAP_VALUES } from '../../plane/layout/map.ts';
 import { createMemory } from '../memory.ts';
 import { createPlane } from '../plane.ts';
 import { createMap, type MapAttributes } from './plane-map.ts';
@@ -60,6 +60,42 @@ describe('creation', () => {
     expect(second.address).toBe(first.address);
     expect(second.bytesAt(999)).toEqual(new Uint8Array(8));
     second.close();
+  });
+
+  const perCpu = ['percpu_array', 'percpu_hash', 'lru_percpu_hash'] as const;
+  it.each(perCpu)('%s: no two CPUs have values in one cache line, and user space sees all in order', (type) => {
+    const cpus = 4;
+    const four = createPlane(createMemory(cpus, 1n), { hashSeed: 42n });
+    const map = createMap(four, { type, keySize: 4, valueSize: 12, maxEntries: 8 });
+    const room = four.scratch(64);
+    const lines = new Map<number, number>();
+    for (const key of [0, 5]) {
+      const bytes = new Uint8Array(Uint32Array.of(key).buffer);
+      const values = Uint8Array.from({ length: cpus * 16 }, (_, i) => (i % 16 < 12 ? key + i : 0));
+      map.update(bytes, values);
+      expect(map.lookup(bytes)).toEqual(values);
+      four.bytes().set(bytes, room);
+      for (let cpu = 0; cpu < cpus; cpu++) {
+        const value = (four.exports[`${type}_lookup_cpu`] as (map: number, key: number, cpu: number) => number)(
+          map.address,
+          room,
+          cpu,
+        );
+        expect([...four.bytes().subarray(value, value + 12)]).toEqual([...values.subarray(cpu * 16, cpu * 16 + 12)]);
+        for (const line of [value >> 6, (value + 11) >> 6]) {
+          expect(lines.get(line) ?? cpu).toBe(cpu);
+          lines.set(line, cpu);
+        }
+      }
+    }
+    map.close();
+  });
+
+  it('tables of many elements keep the values of CPUs side by side', () => {
+    const four = createPlane(createMemory(4, 1n), { hashSeed: 42n });
+    const map = createMap(four, { type: 'percpu_hash', keySize: 4, valueSize: 8, maxEntries: 100_000 });
+    expect(four.view().getUint32(map.address + MAP_CPU_STRIDE, true)).toBe(8);
+    map.close();
   });
 
   it('numbers maps', () => {

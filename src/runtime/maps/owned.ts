@@ -4,6 +4,7 @@
  */
 import { mapTypes } from '../../abi/map-types.ts';
 import {
+  MAP_CPU_STRIDE,
   MAP_ELEM_ALLOCATOR,
   MAP_MAX_ENTRIES,
   MAP_NEXT,
@@ -125,12 +126,9 @@ export function copiesOf(plane: PlaneInstance, map: number): number {
   return perCpu ? plane.view().getUint32(ROOT + ROOT_CPU_COUNT, true) : 1;
 }
 
-/** Bytes from the value of one CPU to the next one's. */
+/** Bytes from the value of one CPU to the next one's, of per-CPU types. */
 export function cpuStride(plane: PlaneInstance, map: number): number {
-  const view = plane.view();
-  const stride = view.getUint32(map + MAP_STRIDE, true);
-  const rows = view.getUint32(map + MAP_TYPE, true) === mapTypes.percpu_array;
-  return rows ? stride * view.getUint32(map + MAP_MAX_ENTRIES, true) : stride;
+  return plane.view().getUint32(map + MAP_CPU_STRIDE, true);
 }
 
 class Walk {

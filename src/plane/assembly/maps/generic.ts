@@ -23,7 +23,7 @@ import { queue_peek, queue_pop, queue_push } from './queue';
 import { sockhash_lookup, sockmap_lookup, sockmap_put, sockmap_remove } from './sockmap';
 import { xskmap_lookup } from './xskmap';
 import { EINVAL, EOPNOTSUPP } from '../errno';
-import { MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
+import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
 import { LRU_ELEMENT_KEY } from '../../layout/map-lru';
 import { WORKER_STACK_TOP } from '../../layout/worker';
@@ -190,15 +190,18 @@ export function bpf_for_each_map_elem(map: u64, callback: u64, ctx: u64, flags: 
     case LRU_HASH:
       return hash_each(<usize>map, LRU_ELEMENT_KEY, 0, <u32>callback, ctx);
     case PERCPU_HASH:
-      return hash_each(<usize>map, HASH_ELEMENT_KEY, this_cpu() * load<u32>(<usize>map, MAP_STRIDE), <u32>callback, ctx);
+      return hash_each(<usize>map, HASH_ELEMENT_KEY, this_cpu() * load<u32>(<usize>map, MAP_CPU_STRIDE), <u32>callback, ctx);
     case LRU_PERCPU_HASH:
-      return hash_each(<usize>map, LRU_ELEMENT_KEY, this_cpu() * load<u32>(<usize>map, MAP_STRIDE), <u32>callback, ctx);
+      return hash_each(<usize>map, LRU_ELEMENT_KEY, this_cpu() * load<u32>(<usize>map, MAP_CPU_STRIDE), <u32>callback, ctx);
     case ARRAY:
       return array_each(<usize>map, load<u32>(<usize>map, MAP_VALUES), <u32>callback, ctx);
-    case PERCPU_ARRAY: {
-      const cpu_size = load<u32>(<usize>map, MAP_MAX_ENTRIES) * load<u32>(<usize>map, MAP_STRIDE);
-      return array_each(<usize>map, load<u32>(<usize>map, MAP_VALUES) + this_cpu() * cpu_size, <u32>callback, ctx);
-    }
+    case PERCPU_ARRAY:
+      return array_each(
+        <usize>map,
+        load<u32>(<usize>map, MAP_VALUES) + this_cpu() * load<u32>(<usize>map, MAP_CPU_STRIDE),
+        <u32>callback,
+        ctx,
+      );
     default:
       return EINVAL;
   }

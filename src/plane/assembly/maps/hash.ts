@@ -32,6 +32,7 @@ import {
 } from './element';
 import { access_flags_ok, copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { has_spin_lock, value_copy_locked, value_init, value_release } from './value';
+import { round_up_line } from './percpu-value';
 import { WORKER } from '../worker';
 import { HASH, PERCPU_HASH } from './types';
 import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
@@ -47,6 +48,7 @@ import {
   BPF_F_ZERO_SEED,
   BPF_NOEXIST,
   KMALLOC_MAX_SIZE,
+  MAP_CPU_STRIDE,
   MAP_ELEM_ALLOCATOR,
   MAP_HEADER_SIZE,
   MAP_KEY_SIZE,
@@ -73,6 +75,9 @@ import { WORKER_STACK_TOP } from '../../layout/worker';
 // Size of struct htab_elem, which counts in Linux's bound of key and value.
 const KERNEL_ELEMENT_SIZE: u64 = 48;
 
+/** Most memory of a map whose elements keep the values of CPUs in lines of their own: hot counters are few, and tables of flows would grow by their eightfold. */
+const MOST_APART: u64 = 0x40_0000;
+
 /** 0, or the negated errno with which Linux refuses such flags of a hash map; `allowed` are those of the type besides the common ones. */
 export function hash_check_flags(flags: u32, allowed: u32): i32 {
   const access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
@@ -96,7 +101,7 @@ export function bucket_count(count: u32): u32 {
 
 /**
  * Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset` and that
- * have `copies` values, MAP_STRIDE bytes apart. Capacity 0: there is no bound, and all elements are drawn.
+ * have `copies` values, one or one a CPU. Capacity 0: there is no bound, and all elements are drawn.
  */
 export function hash_allocate(
   type: u32,
@@ -111,8 +116,15 @@ export function hash_allocate(
   copies: u32,
 ): usize {
   const buckets = bucket_count(max_entries);
-  const value_offset = key_offset + round_up_8(key_size);
-  const element_size = value_offset + round_up_8(value_size) * copies;
+  let value_offset = key_offset + round_up_8(key_size);
+  let cpu_stride = round_up_8(value_size);
+  // Values of CPUs in cache lines of their own, and none beside the key, which all read.
+  const apart = round_up_line(value_offset) + <u64>round_up_line(cpu_stride) * copies;
+  if (copies != 1 && capacity != 0 && apart * capacity <= MOST_APART) {
+    value_offset = round_up_line(value_offset);
+    cpu_stride = round_up_line(cpu_stride);
+  }
+  const element_size = value_offset + cpu_stride * copies;
   const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
   const plain = type == HASH || type == PERCPU_HASH;
   const draws = (plain && (flags & BPF_F_NO_PREALLOC) != 0) || capacity == 0;
@@ -130,6 +142,7 @@ export function hash_allocate(
   store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
   store<u32>(map, <u32>(body + before), MAP_VALUES);
   store<u32>(map, capacity, HASH_CAPACITY);
+  store<u32>(map, cpu_stride, MAP_CPU_STRIDE);
   store<u32>(map, <u32>allocator, MAP_ELEM_ALLOCATOR);
   return map;
 }

@@ -1,10 +1,12 @@
-// Per-CPU array: one array a CPU, in order of CPUs. Programs see their own CPU's value, user space all of them.
+// Per-CPU array: one array a CPU, in order of CPUs, each in cache lines of its own. Programs see their own CPU's value, user space all of them.
 import { array_check, array_update_check } from './array';
 import { copy_bytes, cpu_count, header_allocate, round_up_8, this_cpu } from './header';
 import { value_copy, value_read, value_release_one } from './value';
 import { E2BIG, EINVAL, ENOENT, ENOMEM } from '../errno';
 import {
   BPF_F_NUMA_NODE,
+  CACHE_LINE,
+  MAP_CPU_STRIDE,
   MAP_MAX_ENTRIES,
   MAP_RECORD,
   MAP_STRIDE,
@@ -18,17 +20,19 @@ export function percpu_array_create(type: u32, key_size: u32, value_size: u32, m
   const refused = array_check(key_size, value_size, max_entries, flags, 0);
   if (refused != 0) return <usize>refused;
   if (round_up_8(value_size) > <u32>PCPU_MIN_UNIT_SIZE) return <usize>E2BIG;
-  const body = <u64>round_up_8(value_size) * max_entries * cpu_count();
-  const map = header_allocate(type, key_size, value_size, max_entries, flags, body);
-  return map == 0 ? <usize>ENOMEM : map;
+  const cpus = <u64>cpu_count();
+  let row = <u64>round_up_8(value_size) * max_entries;
+  if (cpus != 1) row = (row + (CACHE_LINE - 1)) & ~(<u64>(CACHE_LINE - 1));
+  const map = header_allocate(type, key_size, value_size, max_entries, flags, row * cpus);
+  if (map == 0) return <usize>ENOMEM;
+  store<u32>(map, <u32>row, MAP_CPU_STRIDE);
+  return map;
 }
 
 // @ts-ignore: decorator
 @inline
 function value_of(map: usize, index: u32, cpu: u32): usize {
-  return (
-    load<u32>(map, MAP_VALUES) + (cpu * load<u32>(map, MAP_MAX_ENTRIES) + index) * load<u32>(map, MAP_STRIDE)
-  );
+  return load<u32>(map, MAP_VALUES) + cpu * load<u32>(map, MAP_CPU_STRIDE) + index * load<u32>(map, MAP_STRIDE);
 }
 
 /** Address of this CPU's value, 0 for an index out of range. */

@@ -6,7 +6,7 @@ import { cpu_count } from './header';
 import { ARRAY, HASH, LRU_HASH, LRU_PERCPU_HASH, PERCPU_ARRAY, PERCPU_HASH } from './types';
 import { draws_elements } from './element';
 import { first_of } from './chain';
-import { MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
+import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
@@ -33,8 +33,9 @@ export function map_set_record(map: usize, record: usize): void {
   }
 }
 
-function release_row(map: usize, count: u32): void {
-  let value = <usize>load<u32>(map, MAP_VALUES);
+/** Values of an array, or those of one CPU. */
+function release_row(map: usize, count: u32, cpu: u32): void {
+  let value = <usize>load<u32>(map, MAP_VALUES) + cpu * load<u32>(map, MAP_CPU_STRIDE);
   for (let i: u32 = 0; i < count; i++) {
     value_release_one(map, value);
     value += load<u32>(map, MAP_STRIDE);
@@ -83,8 +84,8 @@ export function record_end(map: usize): void {
   const type = load<u32>(map, MAP_TYPE);
   const entries = load<u32>(map, MAP_MAX_ENTRIES);
   if (draws_elements(map)) release_drawn(map);
-  else if (type == ARRAY) release_row(map, entries);
-  else if (type == PERCPU_ARRAY) release_row(map, entries * cpu_count());
+  else if (type == ARRAY) release_row(map, entries, 0);
+  else if (type == PERCPU_ARRAY) for (let cpu: u32 = 0; cpu < cpu_count(); cpu++) release_row(map, entries, cpu);
   else if (type == HASH || type == PERCPU_HASH) release_elements(map, load<u32>(map, HASH_UNUSED));
   else if (type == LRU_HASH || type == LRU_PERCPU_HASH) release_elements(map, entries);
   store<u32>(map, 0, MAP_RECORD);

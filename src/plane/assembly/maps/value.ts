@@ -11,7 +11,7 @@ import { TIMER_FIELD_SIZE } from '../../layout/timer';
 import {
   MAP_RECORD,
   MAP_SPIN_LOCK,
-  MAP_STRIDE,
+  MAP_CPU_STRIDE,
   MAP_TIMER,
   MAP_TYPE,
   MAP_VALUE_SIZE,
@@ -127,7 +127,7 @@ function release_fields(map: usize, value: usize): void {
 
 function release_element(map: usize, values: usize): void {
   const copies = has_cpu_values(load<u32>(map, MAP_TYPE)) ? cpu_count() : 1;
-  const stride = load<u32>(map, MAP_STRIDE);
+  const stride = copies == 1 ? 0 : load<u32>(map, MAP_CPU_STRIDE);
   for (let i: u32 = 0; i < copies; i++) release_fields(map, values + i * stride);
 }
 
