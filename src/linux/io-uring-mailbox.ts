@@ -60,4 +60,6 @@ export type RingThreadMessage =
       readonly eventfd: number;
     }
   | { readonly kind: 'failed'; readonly error: import('../runtime/cpus/sent-error.ts').SentError }
+  /** Timers that only the owner's thread can fire wait for it. */
+  | { readonly kind: 'timers' }
   | { readonly kind: 'finished' };

@@ -21,13 +21,13 @@ import {
   RING_WATCHED,
 } from '../plane/layout/ring.ts';
 import { WORKER_FUEL, WORKER_STACK_TOP } from '../plane/layout/worker.ts';
+import { CpuTimers } from '../runtime/cpu-timers.ts';
 import { sentError } from '../runtime/cpus/sent-error.ts';
 import { dropPrograms, instantiatePrograms } from '../runtime/jit-engine.ts';
 import { createPlane, type PlaneInstance } from '../runtime/plane.ts';
 import { close, syscall } from './ffi.ts';
 import { LinuxRing } from './io-uring.ts';
 import * as mail from './io-uring-mailbox.ts';
-import { ThreadTimers } from './io-uring-thread-timers.ts';
 import { SyscallError } from './syscall-error.ts';
 
 /** Functions of the plane, with u32 and i32. */
@@ -61,7 +61,7 @@ class RingLoop {
   readonly #calls: ThreadPlane;
   readonly #backend: LinuxRing;
   readonly #eventfd: number;
-  readonly #timers: ThreadTimers;
+  readonly #timers: CpuTimers;
   /** The memory as it is when the ring begins, which lies in it. */
   #words: Int32Array;
   #view: DataView;
@@ -79,7 +79,10 @@ class RingLoop {
     this.#calls = plane.exports as unknown as ThreadPlane; // what the module exports is fixed by its sources
     this.#backend = backend;
     this.#eventfd = eventfd;
-    this.#timers = new ThreadTimers(plane, (fault) => data.port.postMessage(fault));
+    this.#timers = new CpuTimers(plane, {
+      onFault: ({ message }) => data.port.postMessage({ message: `of a timer: ${message}` } satisfies mail.RingFault),
+      onPassed: () => post({ kind: 'timers' }),
+    });
     this.#words = new Int32Array(data.memory.buffer);
     this.#view = new DataView(data.memory.buffer);
   }

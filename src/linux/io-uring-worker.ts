@@ -94,6 +94,9 @@ export class WorkerRing implements RingBackend, RingThread {
       });
     });
     const ring = new WorkerRing(worker, port1, runtime.plane.memory, words, ready, exited);
+    worker.on('message', ({ kind }: mail.RingThreadMessage) => {
+      if (kind === 'timers') runtime.timers.arm();
+    });
     ring.#stopReplicas = await runtime.replicate({
       load: (module) => ring.#send({ kind: 'load', module }),
       unload: (module) => ring.#send({ kind: 'unload', module }),

@@ -149,12 +149,9 @@ class JitProgram implements EngineProgram {
       if (memory !== undefined) throw memory;
       const exhausted = this.fuel !== undefined && now.getUint32(worker + WORKER_FUEL, true) === 0;
       throw exhausted
-        ? new ProgramFault(
-            'SLUICE_FAULT_BUDGET',
-            this.#name,
-            `did not end within ${this.fuel} loop rounds and calls`,
-            { cause: error },
-          )
+        ? new ProgramFault('SLUICE_FAULT_BUDGET', this.#name, `did not end within ${this.fuel} loop rounds and calls`, {
+            cause: error,
+          })
         : new ProgramFault(
             'SLUICE_FAULT_TRAP',
             this.#name,

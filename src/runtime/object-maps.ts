@@ -5,7 +5,7 @@ import type { Btf } from '../btf/types.ts';
 import { InputError, InternalError, UnsupportedError } from '../errors.ts';
 import type { MapFacts } from '../object/resolved.ts';
 import type { MapSpec, ObjectSpec, ProgramSpec } from '../object/spec.ts';
-import { MAP_CPU_STRIDE, MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_VALUES, MAP_WORK } from '../plane/layout/map.ts';
+import { MAP_CPU_STRIDE, MAP_RECORD, MAP_STRIDE, MAP_VALUES } from '../plane/layout/map.ts';
 import { ARENA_DELTA, ARENA_PAGE } from '../plane/layout/map-arena.ts';
 import { INSN_ARRAY_VALUE_SIZE } from '../plane/layout/map-insn-array.ts';
 import type { Claim } from './allocators/facts.ts';
@@ -285,8 +285,9 @@ const timed: ReadonlySet<string> = new Set(['hash', 'lru_hash', 'array']);
 function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): void {
   const timer = fieldOffset(btf, spec.valueTypeId, 'bpf_timer', spec.valueSize);
   const work = fieldOffset(btf, spec.valueTypeId, 'bpf_wq', spec.valueSize);
-  if (timer !== undefined) runtime.view().setUint32(map.address + MAP_TIMER, timer + 1, true);
-  if (work !== undefined) runtime.view().setUint32(map.address + MAP_WORK, work + 1, true);
+  const place = (offset: number | undefined) => (offset === undefined ? 0 : offset + 1);
+  if (timer !== undefined || work !== undefined)
+    runtime.plane.exports.map_set_timers(map.address, place(timer), place(work));
 }
 
 /** Sizes and flags of a map where they are not those of the definition. */

@@ -72,6 +72,13 @@ export interface PlaneExports {
   ringbuf_release(map: number, record: number): void;
   ringbuf_wake(map: number): void;
   /** Timers: see plane/assembly/kfuncs/timer.ts. */
+  map_set_timers(map: number, timer: number, work: number): void;
+  timers_begin(): void;
+  timers_move(cpu: number): boolean;
+  timers_recover(cpu: number): void;
+  timers_pass(cpu: number): number;
+  timers_first(until: bigint): number;
+  timers_holding(first: bigint, count: number): number;
   timers_next(): bigint;
   timers_run(until: bigint, most: number, how: number, fuel: number): number;
   timers_key(room: number): number;

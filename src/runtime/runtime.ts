@@ -8,6 +8,7 @@ import {
   ROOT_MEMORY_CHECKS,
   ROOT_NEXT_PROGRAM_ID,
   ROOT_SIZE_HOLDS,
+  ROOT_TIMER_CPU,
   WASM_PAGE,
 } from '../plane/layout/memory.ts';
 import { TraitRegistry } from '../traits/registry.ts';
@@ -150,6 +151,7 @@ export class Runtime {
     this.sockets = createSockets(this, options.network?.sockets ?? []);
     this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);
+    this.view().setUint32(ROOT + ROOT_TIMER_CPU, cpu, true);
     this.#printk[cpu] = createPrintkRing(this.plane);
     this.#takenCpus.add(cpu);
     this.singleThread =
@@ -280,8 +282,11 @@ export class Runtime {
     return inbox;
   }
 
+  /** Its thread has ended: timers that wait for it fire on this one. */
   giveCpu(cpu: number): void {
     this.#takenCpus.delete(cpu);
+    this.plane.exports.timers_move(cpu);
+    this.timers.arm();
   }
 
   /** For the engine: all threads have the programs in their tables when this has ended, this one before. */

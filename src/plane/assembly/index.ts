@@ -59,7 +59,10 @@ export { bpf_per_cpu_ptr, bpf_percpu_obj_drop_impl, bpf_percpu_obj_new_impl, bpf
 export * from './kfuncs/rbtree';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
-export * from './kfuncs/timer';
+export {
+  bpf_timer_cancel, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_wq_init, bpf_wq_set_callback_impl, bpf_wq_start, timers_forget, timers_holding,
+} from './kfuncs/timer';
+export * from './kfuncs/timer-firing';
 export * from './kfuncs/vnet';
 export * from './kfuncs/xdp-metadata';
 export * from './kfuncs/xdp-rx-meta';
@@ -85,7 +88,7 @@ export * from './maps/percpu-array';
 export * from './maps/percpu-hash';
 export * from './maps/perf-event-array';
 export * from './maps/prog-array';
-export { map_set_record } from './maps/record';
+export { map_set_record, map_set_timers } from './maps/record';
 export * from './maps/redirect-map';
 export { map_by_id, map_hold } from './maps/registry';
 export * from './maps/reuseport-sockarray';

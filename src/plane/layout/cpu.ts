@@ -31,6 +31,12 @@ export const CPU_RUN = 1;
 /** Frames: ITEM_A is the address of a lot (frames.ts). */
 export const CPU_FRAMES = 2;
 
+/**
+ * Fires the timer of this CPU that is due first, if it is at the time in ITEM_B (lower half) and ITEM_C, while the clock stands. ITEM_A: worker block of who waits for the answer
+ * (WORKER_TIMER_TURN); 0: the CPU wakes, and looks at its timers as it does in any case.
+ */
+export const CPU_TIMERS = 4;
+
 /** Run blocks belong to who sends them, until RUN_STATE says that the run has ended (it is notified then). u32: RUN_ state, why it was stopped. */
 export const RUN_STATE = 0;
 export const RUN_FAULT = 4;

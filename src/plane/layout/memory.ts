@@ -42,12 +42,8 @@ export const ROOT_SYNCOOKIE_SECRETS = 128;
 export const ROOT_POOL_LOCK = 256;
 export const ROOT_POOL_SMALL = 260;
 export const ROOT_POOL_LARGE = 264;
-/** u32: lock word of the timers, newest of them, heap of those that wait (address, pages), their number, number of the last start. */
-export const ROOT_TIMER_LOCK = 320;
-export const ROOT_TIMERS = 324;
-export const ROOT_TIMER_HEAP = 328;
-export const ROOT_TIMER_HEAP_PAGES = 332;
-export const ROOT_TIMER_WAITING = 336;
+/** u32: the CPU that fires timers of CPUs without a thread that does (worker.ts, WORKER_TIMER_FIRES); number of the last start of a timer. */
+export const ROOT_TIMER_CPU = 320;
 export const ROOT_TIMER_SEQUENCE = 340;
 export const POOL_SMALL = 64;
 export const POOL_LARGE = 4096;

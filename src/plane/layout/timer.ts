@@ -1,9 +1,12 @@
 /**
  * A timer or work item: a small block of the pool (kfuncs/pool.ts) that a bpf_timer or bpf_wq field of a map value points to by its first
- * eight bytes; 0 there: not initialised. The timers that wait stand in a heap, earliest first, those of one time in the order of their start.
+ * eight bytes; 0 there: not initialised. The timers that wait for a CPU stand in its heap (WORKER_TIMER_HEAP), earliest first, those of one time in the order of their start.
+ *
+ * What a timer has is written under the lock of TIMER_CPU alone, which itself changes under the locks of both CPUs, and never while its callback runs: no callback runs beside
+ * itself. A field that points to a timer is cleared under that lock too: who has the lock and still reads the timer in the field has a timer that lives.
  */
 
-/** u32: previous and next in the list of all timers (ROOT_TIMERS), 0 at the ends. */
+/** u32: previous and next in the list of timers that were initialised on TIMER_HOME (WORKER_TIMER_LIST), 0 at the ends; under the lock of that list. */
 export const TIMER_PREVIOUS = 0;
 export const TIMER_NEXT = 4;
 /** u64: when it is due, in ns of the clock of the programs. */
@@ -23,12 +26,30 @@ export const TIMER_CALLBACK = 32;
 export const TIMER_KIND = 40;
 export const TIMER_IS_TIMER = 1;
 export const TIMER_IS_WORK = 2;
-/** u32: CPUs that run its callback at this moment. */
+/** u32: CPU that runs its callback at this moment, plus 1; 0: none. Who waits for its end waits at this word. */
 export const TIMER_RUNNING = 44;
+/** u32: CPU in whose heap it waits, or last waited; CPU in whose list it is. */
+export const TIMER_CPU = 48;
+export const TIMER_HOME = 52;
+/** u32: callbacks of other timers that are in bpf_timer_cancel of this one. */
+export const TIMER_CANCELLING = 56;
+/** u32: CPUs that hold it while they wait; the block goes with the last. */
+export const TIMER_HOLDERS = 60;
 
-/** How timers_run fires them: a frozen clock shows each the time that it was due at; functions of the interpreter are left to others. */
+/**
+ * How timers_run fires them: a frozen clock shows each the time that it was due at, and one of another CPU that is due before comes first; functions of the interpreter are given to
+ * ROOT_TIMER_CPU.
+ */
 export const TIMERS_FOLLOW = 1;
 export const TIMERS_COMPILED = 2;
+
+/** WORKER_TIMER_TURN. */
+export const TURN_WAITS = 0;
+export const TURN_DONE = 1;
+export const TURN_STOPPED = 2;
+
+/** Loop rounds and calls that a callback may take. */
+export const TIMER_FUEL = 1_000_000_000;
 
 /** Bytes of struct bpf_timer and struct bpf_wq. */
 export const TIMER_FIELD_SIZE = 16;

@@ -83,6 +83,32 @@ export const WORKER_ELEMENT = 192;
 export const WORKER_FIELD_LOCK = 200;
 export const WORKER_RECLAIMED = 204;
 export const WORKER_PROGRAM_LOCKS = 208;
+/**
+ * The timers that wait for this CPU, which other CPUs put there as well: u32 lock word of the heap, its address, pages, and number of timers; lock word and newest of the timers that were
+ * initialised on this CPU, wherever they wait.
+ */
+export const WORKER_TIMER_LOCK = 400;
+export const WORKER_TIMER_HEAP = 404;
+export const WORKER_TIMER_HEAP_PAGES = 408;
+export const WORKER_TIMER_WAITING = 412;
+export const WORKER_TIMER_LIST_LOCK = 416;
+export const WORKER_TIMER_LIST = 420;
+/** u32: 1 while a thread of this CPU fires its timers; 0: they go to ROOT_TIMER_CPU. */
+export const WORKER_TIMER_FIRES = 424;
+/** u32: timer whose callback this CPU's bpf_timer_cancel waits for, which it holds, 0: none; 1 if it does so in a callback itself and counts in TIMER_CANCELLING. */
+export const WORKER_TIMER_AWAITED = 428;
+export const WORKER_TIMER_COUNTED = 432;
+/** u32: timers that this CPU met whose callback it cannot run, and gave to ROOT_TIMER_CPU. */
+export const WORKER_TIMER_PASSED = 436;
+/** u32: timer that last got another place in the heap: where the CPU that moved it was ended on the way, it may stand nowhere. */
+export const WORKER_TIMER_MOVING = 444;
+/** u32: map and value that the callback is about; u64: the callback, as TIMER_CALLBACK was when it was taken. */
+export const WORKER_TIMER_MAP = 440;
+export const WORKER_TIMER_VALUE = 448;
+export const WORKER_TIMER_CALLBACK = 456;
+/** u32: what became of the timer that this CPU has asked another one to fire: TURN_ (timer.ts), which is notified; how many fired. */
+export const WORKER_TIMER_TURN = 464;
+export const WORKER_TIMER_TURN_FIRED = 468;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -139,6 +139,7 @@ export class CpuSet {
       this.#ending.set(cpu, () => reject(new InternalError(`the thread of CPU ${cpu} ended before it began`)));
       worker.onMessage((message) => {
         if (message.kind === 'ready') resolve();
+        else if (message.kind === 'timers') runtime.timers.arm();
         else if (message.kind === 'fault') this.#options.onFault?.(receivedError(message.error), cpu);
         else thread.answered(message);
       });

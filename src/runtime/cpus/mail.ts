@@ -30,7 +30,9 @@ export type CpuMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly number: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly number: number; readonly error: SentError }
-  /** What stopped an item of the inbox. */
+  /** Timers that only the owner's thread can fire wait for it. */
+  | { readonly kind: 'timers' }
+  /** What stopped an item of the inbox, or a callback of a timer. */
   | { readonly kind: 'fault'; readonly error: SentError };
 
 /** The thread's end of the messages. */

@@ -2,6 +2,7 @@
 import { InputError, InternalError } from '../../errors.ts';
 import { INBOX_DOORBELL, INBOX_MAIL, STOPPED_BUDGET, STOPPED_MEMORY, STOPPED_TRAP } from '../../plane/layout/cpu.ts';
 import { WORKER_FUEL, WORKER_INBOX, WORKER_STACK_TOP } from '../../plane/layout/worker.ts';
+import { CpuTimers } from '../cpu-timers.ts';
 import type { EngineProgram } from '../engine.ts';
 import type { Hook } from '../hook.ts';
 import { dropPrograms, instantiateModule } from '../jit-engine.ts';
@@ -24,6 +25,7 @@ export class CpuThread {
   /** The memory as it is when the thread begins: the inbox lies in it. */
   readonly #words: Int32Array;
   readonly #inbox: number;
+  readonly #timers: CpuTimers;
   /** INBOX_MAIL when the messages were last read. */
   #mail = -1;
 
@@ -39,6 +41,10 @@ export class CpuThread {
     this.#hooks = hooks;
     this.#inbox = this.#plane.view().getUint32(this.#plane.worker + WORKER_INBOX, true);
     this.#words = new Int32Array(memory.buffer);
+    this.#timers = new CpuTimers(this.#plane, {
+      onFault: (fault) => port.post({ kind: 'fault', error: sentError(fault) }),
+      onPassed: () => port.post({ kind: 'timers' }),
+    });
   }
 
   /** Until the owner ends it. */
@@ -46,7 +52,9 @@ export class CpuThread {
     this.#port.post({ kind: 'ready' });
     for (;;) {
       if (this.#hasMail() && this.#readMail()) return;
-      if (this.#turn() === 0) this.#sleep();
+      const done = this.#turn();
+      const ns = this.#timers.fire();
+      if (done === 0 && ns !== 0) this.#sleep(ns / 1e6);
     }
   }
 
@@ -58,10 +66,11 @@ export class CpuThread {
     return this.#word(INBOX_MAIL) !== this.#mail;
   }
 
-  #sleep(): void {
+  /** @param ms for so long at most. */
+  #sleep(ms: number): void {
     const doorbell = this.#word(INBOX_DOORBELL);
     if (this.#calls.cpu_sleeps() !== 0 && !this.#hasMail())
-      Atomics.wait(this.#words, (this.#inbox + INBOX_DOORBELL) / 4, doorbell);
+      Atomics.wait(this.#words, (this.#inbox + INBOX_DOORBELL) / 4, doorbell, ms);
     this.#calls.cpu_wakes();
   }
 

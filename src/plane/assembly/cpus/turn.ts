@@ -1,11 +1,12 @@
 // What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
 import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { WORKER } from '../worker';
-import { CPU_FRAMES, CPU_RUN, ITEM_A, ITEM_KIND } from '../../layout/cpu';
+import { CPU_FRAMES, CPU_RUN, CPU_TIMERS, ITEM_A, ITEM_KIND } from '../../layout/cpu';
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
 import { frames_run, frames_stopped } from './frames';
 import { run_block, run_stopped } from './run';
+import { timers_stopped, timers_turn } from './timers';
 
 /** Does up to `most` items; returns how many. A trap leaves the item that it came from as WORKER_ITEM: cpu_stopped. */
 export function cpu_turn(most: u32): u32 {
@@ -21,6 +22,9 @@ export function cpu_turn(most: u32): u32 {
         break;
       case CPU_FRAMES:
         frames_run(load<u32>(item, ITEM_A));
+        break;
+      case CPU_TIMERS:
+        timers_turn(item);
         break;
     }
     epoch_exit();
@@ -42,6 +46,9 @@ export function cpu_stopped(why: u32): u32 {
     case CPU_FRAMES:
       // The frames behind it follow: the item stays.
       return frames_stopped(load<u32>(item, ITEM_A));
+    case CPU_TIMERS:
+      timers_stopped(item);
+      break;
   }
   item_done();
   return 1;

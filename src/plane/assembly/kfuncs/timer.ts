@@ -1,233 +1,291 @@
-// bpf_timer (helpers 169 to 172) and bpf_wq: what a program does with them, and how they fire. The runtime says when: timers_run is called
-// once the clock has moved. Work is due at once. Facts: kernel/bpf/helpers.c.
+// bpf_timer (helpers 169 to 172) and bpf_wq: what programs do with them, from any CPU, and what ends them. timer-firing.ts: how they fire. Facts: kernel/bpf/helpers.c.
 import { EBUSY, EDEADLK, EINVAL, ENOMEM } from '../errno';
 import { bpf_ktime_get_ns } from '../helpers/clock';
+import { cpu_count } from '../maps/header';
 import { WORKER } from '../worker';
-import { round_up_8 } from '../maps/header';
-import { ARRAY } from '../maps/types';
 import { giveSmall, takeSmall } from './pool';
-import { addTimer, dequeue, enqueue, firstTimer, lockTimers, removeTimer, unlockTimers } from './timer-queue';
-import { MAP_KEY_SIZE, MAP_STRIDE, MAP_TIMER, MAP_TYPE, MAP_VALUES, MAP_WORK } from '../../layout/map';
-import { ROOT, ROOT_CLOCK_FROZEN, ROOT_TIMERS } from '../../layout/memory';
 import {
-  BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, TIMER_CALLBACK, TIMER_EXPIRES, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP, TIMER_NEXT,
-  TIMER_PLACE, TIMER_RUNNING, TIMER_VALUE, TIMERS_COMPILED, TIMERS_FOLLOW,
+  addTimer, baseOf, baseOfTimer, dequeue, enqueue, lockBoth, lockField, lockList, lockTimer, removeTimer, reserve, unlink, unlockBase, unlockList,
+} from './timer-queue';
+import { MAP_TIMER, MAP_WORK } from '../../layout/map';
+import { ROOT, ROOT_TIMER_CPU } from '../../layout/memory';
+import {
+  BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, TIMER_CALLBACK, TIMER_CANCELLING, TIMER_CPU, TIMER_HOLDERS, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP,
+  TIMER_NEXT, TIMER_PLACE, TIMER_RUNNING, TIMER_VALUE,
 } from '../../layout/timer';
-import { WORKER_FUEL, WORKER_STACK_TOP, WORKER_TIMER } from '../../layout/worker';
+import { WORKER_CPU, WORKER_TIMER, WORKER_TIMER_AWAITED, WORKER_TIMER_COUNTED, WORKER_TIMER_FIRES } from '../../layout/worker';
 
 const MAX_CLOCKS: u64 = 16;
 const CLOCK_REALTIME: u64 = 0;
 const CLOCK_MONOTONIC: u64 = 1;
 const CLOCK_BOOTTIME: u64 = 7;
+/** How often who waits for a callback looks before it sleeps, and how long it sleeps at most before it looks again. */
+const SPINS = 256;
+const WAIT_NS: i64 = 1_000_000;
 
-@inline function timerOf(field: u64): usize {
-  return <usize>load<u32>(<usize>field);
+/** The CPU that fires what is started on this one. */
+@inline function firingCpu(): u32 {
+  return load<u32>(WORKER, WORKER_TIMER_FIRES) != 0 ? load<u32>(WORKER, WORKER_CPU) : load<u32>(ROOT, ROOT_TIMER_CPU);
 }
 
-function create(field: u64, map: usize, offset: u32, kind: u32): i64 {
-  lockTimers();
-  if (timerOf(field) != 0) {
-    unlockTimers();
-    return EBUSY;
-  }
+function create(field: usize, map: usize, offset: u32, kind: u32): i64 {
+  if (atomic.load<u32>(field) != 0) return EBUSY;
   const timer = takeSmall();
-  if (timer == 0) {
-    unlockTimers();
-    return ENOMEM;
-  }
+  if (timer == 0) return ENOMEM;
   store<u32>(timer, <u32>map, TIMER_MAP);
   store<u32>(timer, <u32>field - offset, TIMER_VALUE);
   store<u32>(timer, kind, TIMER_KIND);
+  store<u32>(timer, firingCpu(), TIMER_CPU);
   addTimer(timer);
-  store<u32>(<usize>field, <u32>timer);
-  unlockTimers();
-  return 0;
+  if (atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0) return 0;
+  // Another CPU was first.
+  free(timer);
+  return EBUSY;
 }
 
 export function bpf_timer_init(field: u64, map: u64, flags: u64): i64 {
   const clock = flags & (MAX_CLOCKS - 1);
   if (flags >= MAX_CLOCKS || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME && clock != CLOCK_BOOTTIME)) return EINVAL;
   const offset = load<u32>(<usize>map, MAP_TIMER);
-  return offset == 0 ? EINVAL : create(field, <usize>map, offset - 1, TIMER_IS_TIMER);
+  return offset == 0 ? EINVAL : create(<usize>field, <usize>map, offset - 1, TIMER_IS_TIMER);
 }
 
 export function bpf_timer_set_callback(field: u64, callback: u64): i64 {
-  const timer = timerOf(field);
+  const timer = lockField(<usize>field);
   if (timer == 0) return EINVAL;
   store<u64>(timer, callback, TIMER_CALLBACK);
+  unlockBase(baseOfTimer(timer));
   return 0;
+}
+
+/**
+ * Lets it wait until `expires` for the CPU that fires what this one starts; but while its callback runs it stays where that is, as in the kernel (switch_hrtimer_base,
+ * __queue_work), and so never runs twice at a time. Work that waits is not scheduled a second time.
+ */
+function start(field: usize, expires: u64, isWork: bool): i64 {
+  while (true) {
+    const timer = lockField(field);
+    if (timer == 0) return EINVAL;
+    const from = baseOfTimer(timer);
+    if (load<u64>(timer, TIMER_CALLBACK) == 0) {
+      unlockBase(from);
+      return EINVAL;
+    }
+    if (isWork && load<u32>(timer, TIMER_PLACE) != 0) {
+      unlockBase(from);
+      return 0;
+    }
+    const cpu = load<u32>(timer, TIMER_RUNNING) != 0 ? load<u32>(timer, TIMER_CPU) : firingCpu();
+    const to = baseOf(cpu);
+    if (from != to) {
+      unlockBase(from);
+      lockBoth(from, to);
+      const stays = atomic.load<u32>(field) == <u32>timer && baseOfTimer(timer) == from && load<u32>(timer, TIMER_RUNNING) == 0
+        && load<u64>(timer, TIMER_CALLBACK) != 0 && !(isWork && load<u32>(timer, TIMER_PLACE) != 0);
+      if (!stays) {
+        unlockBase(from);
+        unlockBase(to);
+        continue;
+      }
+    }
+    const room = reserve(to);
+    if (room) {
+      dequeue(from, timer);
+      atomic.store<u32>(timer, cpu, TIMER_CPU);
+      enqueue(to, timer, expires);
+    }
+    if (from != to) unlockBase(from);
+    unlockBase(to);
+    return room ? 0 : ENOMEM;
+  }
 }
 
 export function bpf_timer_start(field: u64, nsecs: u64, flags: u64): i64 {
   if ((flags & ~(<u64>(BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN))) != 0) return EINVAL;
-  const timer = timerOf(field);
-  if (timer == 0 || load<u64>(timer, TIMER_CALLBACK) == 0) return EINVAL;
   let expires = nsecs;
   if ((flags & BPF_F_TIMER_ABS) == 0) {
     const now = bpf_ktime_get_ns();
     // KTIME_MAX, where the sum is beyond it.
     expires = nsecs > <u64>i64.MAX_VALUE - now ? <u64>i64.MAX_VALUE : now + nsecs;
   }
-  lockTimers();
-  dequeue(timer);
-  const queued = enqueue(timer, expires);
-  unlockTimers();
-  return queued ? 0 : ENOMEM;
+  return start(<usize>field, expires, false);
 }
 
-/** 1 if it waited; after this it has no callback. */
+/** The timer, not the work, whose callback this CPU runs. */
+function runningTimer(): usize {
+  const timer = <usize>load<u32>(WORKER, WORKER_TIMER);
+  return timer != 0 && load<u32>(timer, TIMER_KIND) == TIMER_IS_TIMER ? timer : 0;
+}
+
+/** With its base, where its callback runs on another CPU, given free until that has ended. Returns its base, locked. */
+function awaitEnd(timer: usize, base: usize): usize {
+  while (load<u32>(timer, TIMER_RUNNING) != 0) {
+    const running = load<u32>(timer, TIMER_RUNNING);
+    unlockBase(base);
+    let spins = 0;
+    while (atomic.load<u32>(timer, TIMER_RUNNING) == running && ++spins < SPINS) {}
+    if (spins == SPINS) atomic.wait<i32>(timer + TIMER_RUNNING, <i32>running, WAIT_NS);
+    base = lockTimer(timer);
+  }
+  return base;
+}
+
+/**
+ * 1 if it waited; after this it has no callback, and none runs on another CPU. -EDEADLK from its own callback, and from the callback of a timer that another callback is
+ * cancelling: the two might wait for each other.
+ */
 export function bpf_timer_cancel(field: u64): i64 {
-  const timer = timerOf(field);
+  const timer = lockField(<usize>field);
   if (timer == 0) return EINVAL;
-  if (load<u32>(WORKER, WORKER_TIMER) == <u32>timer) return EDEADLK;
-  lockTimers();
-  store<u64>(timer, 0, TIMER_CALLBACK);
-  const waited = dequeue(timer);
-  unlockTimers();
-  return waited ? 1 : 0;
+  let base = baseOfTimer(timer);
+  const running = runningTimer();
+  if (running == timer) {
+    unlockBase(base);
+    return EDEADLK;
+  }
+  // Held, and so noted that it can be let go where this CPU ends on the way.
+  store<u32>(timer, load<u32>(timer, TIMER_HOLDERS) + 1, TIMER_HOLDERS);
+  store<u32>(WORKER, <u32>timer, WORKER_TIMER_AWAITED);
+  if (running != 0) {
+    atomic.add<u32>(timer, 1, TIMER_CANCELLING);
+    store<u32>(WORKER, 1, WORKER_TIMER_COUNTED);
+  }
+  let result: i64 = EDEADLK;
+  if (running == 0 || atomic.load<u32>(running, TIMER_CANCELLING) == 0) {
+    store<u64>(timer, 0, TIMER_CALLBACK);
+    let waited = dequeue(base, timer);
+    base = awaitEnd(timer, base);
+    // Another CPU may have started it meanwhile.
+    if (dequeue(base, timer)) waited = true;
+    result = waited ? 1 : 0;
+  }
+  const last = letGo(timer, WORKER);
+  unlockBase(base);
+  if (last) free(timer);
+  return result;
+}
+
+/** What the CPU with this worker block holds by WORKER_TIMER_AWAITED; true: it was the last thing that kept the block. */
+export function letGo(timer: usize, worker: usize): bool {
+  if (load<u32>(worker, WORKER_TIMER_COUNTED) != 0) {
+    atomic.sub<u32>(timer, 1, TIMER_CANCELLING);
+    store<u32>(worker, 0, WORKER_TIMER_COUNTED);
+  }
+  store<u32>(timer, load<u32>(timer, TIMER_HOLDERS) - 1, TIMER_HOLDERS);
+  store<u32>(worker, 0, WORKER_TIMER_AWAITED);
+  return isOver(timer);
 }
 
 export function bpf_wq_init(field: u64, map: u64, flags: u64): i64 {
   const offset = load<u32>(<usize>map, MAP_WORK);
   if (<u32>flags != 0 || offset == 0) return EINVAL;
-  return create(field, <usize>map, offset - 1, TIMER_IS_WORK);
+  return create(<usize>field, <usize>map, offset - 1, TIMER_IS_WORK);
 }
 
 export function bpf_wq_set_callback_impl(field: u64, callback: u64, flags: u64, program: u64): i64 {
   return <u32>flags != 0 ? EINVAL : bpf_timer_set_callback(field, callback);
 }
 
-/** Work that waits already is not scheduled a second time. */
 export function bpf_wq_start(field: u64, flags: u64): i64 {
-  const timer = timerOf(field);
-  if (<u32>flags != 0 || timer == 0 || load<u64>(timer, TIMER_CALLBACK) == 0) return EINVAL;
-  lockTimers();
-  const queued = load<u32>(timer, TIMER_PLACE) != 0 || enqueue(timer, 0);
-  unlockTimers();
-  return queued ? 0 : ENOMEM;
+  return <u32>flags != 0 ? EINVAL : start(<usize>field, 0, true);
 }
 
-/** With the lock held. One whose callback runs goes once that has ended. */
-function end(timer: usize): void {
-  dequeue(timer);
-  store<u64>(timer, 0, TIMER_CALLBACK);
-  store<u32>(timer, 0, TIMER_VALUE);
-  if (load<u32>(timer, TIMER_RUNNING) != 0) return;
+/** Nothing leads to the block any more. */
+export function isOver(timer: usize): bool {
+  return load<u32>(timer, TIMER_VALUE) == 0 && load<u32>(timer, TIMER_RUNNING) == 0 && load<u32>(timer, TIMER_HOLDERS) == 0;
+}
+
+export function free(timer: usize): void {
   removeTimer(timer);
   giveSmall(timer);
 }
 
-/** Ends the timer and the work of a value that goes, or is written over. */
+/** With the lock held. What its callback or a cancellation still needs of it goes with them. */
+function end(base: usize, timer: usize): bool {
+  dequeue(base, timer);
+  store<u64>(timer, 0, TIMER_CALLBACK);
+  store<u32>(timer, 0, TIMER_VALUE);
+  return isOver(timer);
+}
+
+/**
+ * Ends the timer and the work of a value that goes, or is written over. A callback that runs on another CPU is not waited for, as the caller may hold what it needs: the value
+ * stays readable until it ends.
+ */
 export function releaseTimers(map: usize, value: usize): void {
-  lockTimers();
   for (let i: usize = 0; i < 2; i++) {
     const offset = load<u32>(map + (i == 0 ? MAP_TIMER : MAP_WORK));
     if (offset == 0) continue;
     const field = value + offset - 1;
-    const timer = <usize>load<u32>(field);
-    if (timer != 0) end(timer);
-    store<u64>(field, 0);
-    store<u64>(field, 0, 8);
+    const timer = lockField(field);
+    if (timer == 0) continue;
+    const base = baseOfTimer(timer);
+    const over = end(base, timer);
+    atomic.store<u32>(field, 0);
+    unlockBase(base);
+    if (over) free(timer);
   }
-  unlockTimers();
 }
 
-/** Ends all timers of a map that goes. */
+/** The field that a timer stands in forgets it. */
+function clear(timer: usize): void {
+  const map = <usize>load<u32>(timer, TIMER_MAP);
+  const offset = load<u32>(map + (load<u32>(timer, TIMER_KIND) == TIMER_IS_TIMER ? MAP_TIMER : MAP_WORK));
+  atomic.cmpxchg<u32>(<usize>load<u32>(timer, TIMER_VALUE) + offset - 1, <u32>timer, 0);
+}
+
+/** Ends all timers of a map that goes. Callbacks that run on other CPUs end within their epochs, which the map's memory waits for. */
 export function releaseTimersOf(map: usize): void {
-  lockTimers();
-  let timer = <usize>load<u32>(ROOT, ROOT_TIMERS);
-  while (timer != 0) {
-    const next = <usize>load<u32>(timer, TIMER_NEXT);
-    if (load<u32>(timer, TIMER_MAP) == <u32>map) end(timer);
-    timer = next;
+  const cpus = cpu_count();
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    let timer = lockList(cpu);
+    while (timer != 0) {
+      const next = <usize>load<u32>(timer, TIMER_NEXT);
+      if (load<u32>(timer, TIMER_MAP) == <u32>map) {
+        const base = lockTimer(timer);
+        // One that is over already is about to be taken out by who has ended it.
+        let over = false;
+        if (load<u32>(timer, TIMER_VALUE) != 0) {
+          clear(timer);
+          over = end(base, timer);
+        }
+        unlockBase(base);
+        if (over) {
+          unlink(timer);
+          giveSmall(timer);
+        }
+      }
+      timer = next;
+    }
+    unlockList(cpu);
   }
-  unlockTimers();
+}
+
+/** How many timers have one of `count` callbacks from `first` on: they keep the program that these belong to. */
+export function timers_holding(first: u64, count: u32): u32 {
+  let holding: u32 = 0;
+  const cpus = cpu_count();
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    for (let timer = lockList(cpu); timer != 0; timer = <usize>load<u32>(timer, TIMER_NEXT)) {
+      if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) holding++;
+    }
+    unlockList(cpu);
+  }
+  return holding;
 }
 
 /** Takes the callbacks from `first` on, `count` of them, off all timers: the program that they belong to goes. */
 export function timers_forget(first: u64, count: u32): void {
-  lockTimers();
-  let timer = <usize>load<u32>(ROOT, ROOT_TIMERS);
-  while (timer != 0) {
-    if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) {
-      dequeue(timer);
-      store<u64>(timer, 0, TIMER_CALLBACK);
+  const cpus = cpu_count();
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    for (let timer = lockList(cpu); timer != 0; timer = <usize>load<u32>(timer, TIMER_NEXT)) {
+      const base = lockTimer(timer);
+      if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) {
+        dequeue(base, timer);
+        store<u64>(timer, 0, TIMER_CALLBACK);
+      }
+      unlockBase(base);
     }
-    timer = <usize>load<u32>(timer, TIMER_NEXT);
+    unlockList(cpu);
   }
-  unlockTimers();
-}
-
-/** When the first timer is due, in ns; u64.MAX_VALUE if none waits. */
-export function timers_next(): u64 {
-  lockTimers();
-  const timer = firstTimer();
-  const expires = timer == 0 ? u64.MAX_VALUE : load<u64>(timer, TIMER_EXPIRES);
-  unlockTimers();
-  return expires;
-}
-
-/** Address of the key of the value that the timer stands in; for an array, whose keys are nowhere, at `room`. */
-function keyOf(map: usize, value: usize, room: usize): usize {
-  if (load<u32>(map, MAP_TYPE) != ARRAY) return value - round_up_8(load<u32>(map, MAP_KEY_SIZE));
-  store<u32>(room, <u32>(value - load<u32>(map, MAP_VALUES)) / load<u32>(map, MAP_STRIDE));
-  return room;
-}
-
-/**
- * Fires timers that are due at `until`, at most `most`, earliest first; `how`: TIMERS_FOLLOW, TIMERS_COMPILED. Returns how many fired; or,
- * where one is a function of the interpreter, u32.MAX_VALUE: WORKER_TIMER then says which, and the caller runs it and calls timers_done.
- */
-export function timers_run(until: u64, most: u32, how: u32, fuel: u32): u32 {
-  let fired: u32 = 0;
-  while (fired < most) {
-    lockTimers();
-    const timer = firstTimer();
-    const others = (how & TIMERS_COMPILED) != 0 && timer != 0 && load<u64>(timer, TIMER_CALLBACK) >> 32 != 0;
-    if (timer == 0 || others || load<u64>(timer, TIMER_EXPIRES) > until) {
-      unlockTimers();
-      break;
-    }
-    dequeue(timer);
-    store<u32>(timer, load<u32>(timer, TIMER_RUNNING) + 1, TIMER_RUNNING);
-    const expires = load<u64>(timer, TIMER_EXPIRES);
-    unlockTimers();
-    if ((how & TIMERS_FOLLOW) != 0 && expires > load<u64>(ROOT, ROOT_CLOCK_FROZEN)) store<u64>(ROOT, expires, ROOT_CLOCK_FROZEN);
-    store<u32>(WORKER, <u32>timer, WORKER_TIMER);
-    const callback = load<u64>(timer, TIMER_CALLBACK);
-    if (callback >> 32 != 0) return u32.MAX_VALUE;
-    if (callback != 0) {
-      const map = <usize>load<u32>(timer, TIMER_MAP);
-      const value = <usize>load<u32>(timer, TIMER_VALUE);
-      const top = load<u32>(WORKER, WORKER_STACK_TOP);
-      store<u32>(WORKER, top - 16, WORKER_STACK_TOP);
-      store<u32>(WORKER, fuel, WORKER_FUEL);
-      call_indirect<u64>(<u32>callback, <u64>map, <u64>keyOf(map, value, <usize>(top - 16)), <u64>value, <u64>0, <u64>0);
-      store<u32>(WORKER, top, WORKER_STACK_TOP);
-    }
-    timers_done();
-    fired++;
-  }
-  return fired;
-}
-
-/** Key of the timer in WORKER_TIMER, for a caller that runs its callback; of an array's at `room`. */
-export function timers_key(room: usize): usize {
-  const timer = <usize>load<u32>(WORKER, WORKER_TIMER);
-  return keyOf(<usize>load<u32>(timer, TIMER_MAP), <usize>load<u32>(timer, TIMER_VALUE), room);
-}
-
-/** The callback of the timer in WORKER_TIMER has ended. */
-export function timers_done(): void {
-  const timer = <usize>load<u32>(WORKER, WORKER_TIMER);
-  store<u32>(WORKER, 0, WORKER_TIMER);
-  if (timer == 0) return;
-  lockTimers();
-  const running = load<u32>(timer, TIMER_RUNNING) - 1;
-  store<u32>(timer, running, TIMER_RUNNING);
-  if (running == 0 && load<u32>(timer, TIMER_VALUE) == 0) {
-    removeTimer(timer);
-    giveSmall(timer);
-  }
-  unlockTimers();
 }

@@ -6,7 +6,7 @@ import { word_lock, word_unlock } from '../locks/word';
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
-import { has_fields, value_release } from './value';
+import { has_fields, has_timers, value_release } from './value';
 import { HASH } from './types';
 import { WORKER } from '../worker';
 import { ENOMEM } from '../errno';
@@ -122,7 +122,7 @@ export function elements_trim(): void {
   store<u32>(map, 0, HASH_GIVEN);
   if (cpu_count() == 1) trim_alone(map);
   // A program of another CPU may still put something into an element of values that own: it stays, to be looked at once more.
-  else if (load<u32>(map, MAP_RECORD) == 0) trim_shared(map);
+  else if (load<u32>(map, MAP_RECORD) == 0 && !has_timers(map)) trim_shared(map);
   map_destroy(map);
 }
 

@@ -6,7 +6,7 @@ import { cpu_count } from './header';
 import { ARRAY, HASH, LRU_HASH, LRU_PERCPU_HASH, PERCPU_ARRAY, PERCPU_HASH } from './types';
 import { draws_elements } from './element';
 import { first_of } from './chain';
-import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
+import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_TYPE, MAP_VALUES, MAP_WORK } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
@@ -23,8 +23,19 @@ import {
 export function map_set_record(map: usize, record: usize): void {
   record_hold(record);
   store<u32>(map, <u32>record, MAP_RECORD);
+  clear_spares(map);
+}
+
+/** Of a map that was just created: where its values have a timer and work, plus 1; 0: nowhere. */
+export function map_set_timers(map: usize, timer: u32, work: u32): void {
+  store<u32>(map, timer, MAP_TIMER);
+  store<u32>(map, work, MAP_WORK);
+  clear_spares(map);
+}
+
+/** The spare elements were drawn before it was known that their values have fields. */
+function clear_spares(map: usize): void {
   if (!draws_elements(map) || load<u32>(map, MAP_TYPE) != HASH) return;
-  // The spare elements were drawn before it was known that their values have fields.
   const cpus = cpu_count();
   const offset = load<u32>(map, HASH_VALUE_OFFSET);
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {

@@ -157,6 +157,7 @@ function begin(map: usize, to: usize, from: usize): void {
   // What a program has put into the element after it was deleted, by a pointer that it still had.
   const record = <usize>load<u32>(map, MAP_RECORD);
   if (record != 0 && load<u32>(record, RECORD_FLAGS) & RECORD_OWNS) fields_free(record, to);
+  if (has_timers(map)) releaseTimers(map, to);
   copy_around_fields(map, to, from);
   // The lock stays as it is, as in Linux: a CPU that has the element's address from before may hold it.
   clear_fields(map, to, true);
