@@ -31,6 +31,9 @@ export const ARENA_SLABS = 88;
 export const ARENA_SLABS_LOCK = 92;
 export const ARENA_CLASSES = 96;
 export const ARENA_SLAB_SIZE = 48;
+/** u32: first page and number of those that who holds the lock has in hand (arena-ranges.ts), 0: none. */
+export const ARENA_HAND = 136;
+export const ARENA_HAND_COUNT = 140;
 export const ARENA_SLAB_NEXT = 0;
 export const ARENA_SLAB_PREVIOUS = 4;
 export const ARENA_SLAB_COUNT = 8;

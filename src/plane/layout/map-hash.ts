@@ -32,6 +32,8 @@ export const HASH_EXTRA_STRIDE = 64;
 export const HASH_GIVEN = 120;
 /** u32: lock word of who has the free list in its hands to give elements back to the allocator. */
 export const HASH_TRIMS = 124;
+/** u32: first of the elements in the hands of who holds HASH_TRIMS, linked as free ones. */
+export const HASH_TRIMMED = 128;
 
 /** Bit of a bucket. */
 export const HASH_LOCKED = 1;

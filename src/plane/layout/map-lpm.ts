@@ -30,6 +30,8 @@ export const LPM_CAPACITY = 100;
 export const LPM_TABLE = 104;
 export const LPM_TABLE_BITS = 8;
 export const LPM_TABLE_SIZE = 2048;
+/** Two u32: nodes that who holds the lock has in hand, 0: none. */
+export const LPM_HAND = 112;
 
 /** Node: u32 children by the next bit, 0 if there is none. */
 export const LPM_NODE_CHILDREN = 0;

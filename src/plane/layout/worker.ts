@@ -82,6 +82,7 @@ export const WORKER_BIT_LOCK = 188;
 export const WORKER_ELEMENT = 192;
 export const WORKER_FIELD_LOCK = 200;
 export const WORKER_RECLAIMED = 204;
+export const WORKER_DEPOT = 184;
 export const WORKER_PROGRAM_LOCKS = 208;
 /**
  * The timers that wait for this CPU, which other CPUs put there as well: u32 lock word of the heap, its address, pages, and number of timers; lock word and newest of the timers that were

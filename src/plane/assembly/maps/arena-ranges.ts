@@ -2,6 +2,8 @@
 // smallest that has room, of equal ones the one that changed last; a range that is cut changes, its left part first. Facts: kernel/bpf/range_tree.c, which
 // finds them in trees; here it is a walk over the ranges. All under the arena's lock.
 import {
+  ARENA_HAND,
+  ARENA_HAND_COUNT,
   ARENA_NEWEST,
   ARENA_NODES,
   ARENA_NODE_NEWER,
@@ -69,6 +71,24 @@ export function range_holds(map: usize, page: u32, count: u32): bool {
   return first <= page && first + load<u32>(node(map, first)) >= page + count;
 }
 
+/** Notes which pages are in hand, all of them free before the change or after it: they are free if the CPU ends in the middle. */
+function hold(map: usize, start: u32, end: u32): void {
+  store<u32>(map, start, ARENA_HAND);
+  store<u32>(map, end - start, ARENA_HAND_COUNT);
+}
+
+/** The change is made, and what follows from it too. */
+export function range_settled(map: usize): void {
+  store<u32>(map, 0, ARENA_HAND_COUNT);
+}
+
+/** None of these pages, all of which one range has, is free any more. */
+export function range_cut(map: usize, page: u32, count: u32): void {
+  const start = overlapping(map, page, count);
+  hold(map, start, start + load<u32>(node(map, start)));
+  range_clear(map, page, count);
+}
+
 /** None of these pages is free any more. */
 export function range_clear(map: usize, page: u32, count: u32): void {
   const end = page + count;
@@ -85,11 +105,14 @@ export function range_clear(map: usize, page: u32, count: u32): void {
 /** All of these pages are free; with those beside them they are one range. */
 export function range_set(map: usize, page: u32, count: u32): void {
   if (range_holds(map, page, count)) return;
-  range_clear(map, page, count);
   let start = page;
   let end = page + count;
-  const left = page == 0 ? u32.MAX_VALUE : overlapping(map, page - 1, 1);
-  const right = overlapping(map, end, 1);
+  let left = page == 0 ? u32.MAX_VALUE : overlapping(map, page - 1, 1);
+  let right = overlapping(map, end, 1);
+  hold(map, left == u32.MAX_VALUE ? start : left, right == u32.MAX_VALUE ? end : right + load<u32>(node(map, right)));
+  range_clear(map, page, count);
+  left = page == 0 ? u32.MAX_VALUE : overlapping(map, page - 1, 1);
+  right = overlapping(map, end, 1);
   if (left != u32.MAX_VALUE) {
     start = left;
     remove(map, left);

@@ -1,5 +1,5 @@
 // Arena: pages that programs take and give back (layout/map-arena.ts). Facts: kernel/bpf/arena.c.
-import { range_best, range_clear, range_holds, range_insert, range_set } from './arena-ranges';
+import { range_best, range_cut, range_holds, range_insert, range_set, range_settled } from './arena-ranges';
 import { header_allocate } from './header';
 import { word_lock, word_unlock } from '../locks/word';
 import { E2BIG, EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
@@ -77,8 +77,9 @@ export function arena_take(map: usize, at: u64, count: u32): usize {
   word_lock(map + ARENA_LOCK);
   const page = at == 0 ? range_best(map, count) : range_holds(map, wanted, count) ? wanted : u32.MAX_VALUE;
   if (page != u32.MAX_VALUE) {
-    range_clear(map, page, count);
+    range_cut(map, page, count);
     mark(map, page, count, true);
+    range_settled(map);
   }
   word_unlock(map + ARENA_LOCK);
   if (page == u32.MAX_VALUE) return 0;
@@ -98,6 +99,7 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
   range_set(map, page, given);
   mark(map, page, given, false);
+  range_settled(map);
   word_unlock(map + ARENA_LOCK);
 }
 
@@ -110,7 +112,10 @@ export function arena_reserve(map: usize, at: u64, count: u32): i32 {
   if (page == u32.MAX_VALUE || count > pages || page > pages - count) return <i32>EINVAL;
   word_lock(map + ARENA_LOCK);
   const free = range_holds(map, page, count);
-  if (free) range_clear(map, page, count);
+  if (free) {
+    range_cut(map, page, count);
+    range_settled(map);
+  }
   word_unlock(map + ARENA_LOCK);
   return free ? 0 : <i32>EBUSY;
 }

@@ -3,6 +3,7 @@ import { copy_bytes } from './header';
 import { hash_bytes, hash_key, hash_word, hash_words, key_word, keys_equal } from './key';
 import { value_release } from './value';
 import { bit_lock, bit_unlock } from '../locks/bit';
+import { carry, carry_nothing } from '../locks/held';
 import { MAP_KEY_SIZE } from '../../layout/map';
 import {
   HASH_VALUE_OFFSET,
@@ -67,6 +68,7 @@ function next_word(word: u64, first: usize): u64 {
 export function bucket_insert(bucket: usize, word: u64, element: usize): void {
   atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);
   bit_unlock(bucket, next_word(word, element));
+  carry_nothing();
 }
 
 /** Puts an element in place of `old`, which stands behind `before` (0: it is the first) in a locked bucket, and lets the lock go. */
@@ -79,10 +81,11 @@ export function bucket_replace(bucket: usize, word: u64, before: usize, old: usi
   bit_unlock(bucket, next_word(word, before == 0 ? element : first_of(word)));
 }
 
-/** Takes `old`, which stands behind `before` (0: it is the first), out of a locked bucket, and lets the lock go. */
+/** Takes `old`, which stands behind `before` (0: it is the first), out of a locked bucket, and lets the lock go: the CPU has it in hand. */
 // @ts-ignore: decorator
 @inline
-export function bucket_remove(bucket: usize, word: u64, before: usize, old: usize): void {
+function bucket_remove(map: usize, bucket: usize, word: u64, before: usize, old: usize): void {
+  carry(map, old);
   const rest = load<u32>(old, HASH_ELEMENT_NEXT);
   if (before != 0) atomic.store<u32>(before, rest, HASH_ELEMENT_NEXT);
   bit_unlock(bucket, next_word(word, before == 0 ? <usize>rest : first_of(word)));
@@ -231,7 +234,7 @@ export function element_behind(word: u64, before: usize): usize {
   return before == 0 ? first_of(word) : <usize>load<u32>(before, HASH_ELEMENT_NEXT);
 }
 
-/** Takes the element with `key` out of the map and returns it, 0 if there is none. */
+/** Takes the element with `key` out of the map and returns it, 0 if there is none. The caller gives it back, as after chain_remove. */
 export function chain_take(map: usize, key: usize, key_offset: usize): usize {
   const hash = hash_of(map, key);
   const bucket = bucket_of(map, hash);
@@ -242,7 +245,7 @@ export function chain_take(map: usize, key: usize, key_offset: usize): usize {
     bucket_unlock(bucket, word);
     return 0;
   }
-  bucket_remove(bucket, word, before, element);
+  bucket_remove(map, bucket, word, before, element);
   value_release(map, element + load<u32>(map, HASH_VALUE_OFFSET));
   return element;
 }
@@ -267,7 +270,7 @@ export function chain_remove(map: usize, element: usize): bool {
     bucket_unlock(bucket, word);
     return false;
   }
-  bucket_remove(bucket, word, before, at);
+  bucket_remove(map, bucket, word, before, at);
   value_release(map, at + load<u32>(map, HASH_VALUE_OFFSET));
   return true;
 }

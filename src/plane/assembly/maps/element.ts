@@ -3,6 +3,7 @@
 import { allocator_alloc, allocator_create, allocator_free } from '../slab/allocator';
 import { allocator_free_later } from '../slab/epoch';
 import { word_lock, word_unlock } from '../locks/word';
+import { carry, carry_nothing } from '../locks/held';
 import { cpu_count } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
@@ -21,12 +22,13 @@ import {
   HASH_EXTRA_STRIDE,
   HASH_FREE,
   HASH_GIVEN,
+  HASH_TRIMMED,
   HASH_TRIMS,
   HASH_UNUSED,
   HASH_VALUE_OFFSET,
 } from '../../layout/map-hash';
 import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../layout/memory';
-import { WORKER_EPOCH_DEPTH, WORKER_TRIM } from '../../layout/worker';
+import { WORKER_EPOCH_DEPTH, WORKER_RECLAIMED, WORKER_TRIM } from '../../layout/worker';
 
 /** Free elements that a map may keep however few are in use. */
 const KEPT_FREE: u32 = 64;
@@ -70,14 +72,17 @@ export function element_given(map: usize): void {
   if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> KEPT_SHIFT) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
 }
 
-/** An element off the free list, 0 if there is none. */
+/** An element off the free list, which the CPU has in hand then; 0 if there is none. */
 export function element_pop(map: usize): usize {
   while (true) {
     const free = atomic.load<u64>(map, HASH_FREE);
     const element = <usize>(<u32>free);
     if (element == 0) return 0;
     const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
-    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) return element;
+    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) {
+      carry(map, element);
+      return element;
+    }
   }
 }
 
@@ -87,7 +92,10 @@ export function element_push(map: usize, element: usize): void {
     const free = atomic.load<u64>(map, HASH_FREE);
     store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
     const list = (((free >> 32) + 1) << 32) | element;
-    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) return;
+    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) {
+      carry_nothing();
+      return;
+    }
   }
 }
 
@@ -155,26 +163,33 @@ function trim_alone(map: usize): void {
 /** Others may take and give meanwhile: all go through this CPU's hands, and what is kept goes back. */
 function trim_shared(map: usize): void {
   word_lock(map + HASH_TRIMS);
-  let first: usize = 0;
   let free: u32 = 0;
   for (let element = element_pop(map); element != 0; element = element_pop(map)) {
-    store<u32>(element, <u32>first, HASH_ELEMENT_HASH);
-    first = element;
+    store<u32>(element, load<u32>(map, HASH_TRIMMED), HASH_ELEMENT_HASH);
+    store<u32>(map, <u32>element, HASH_TRIMMED);
+    carry_nothing();
     free++;
   }
-  let kept = kept_of(map, free);
-  while (first != 0) {
-    const element = first;
-    first = load<u32>(element, HASH_ELEMENT_HASH);
+  trimmed_give(map, kept_of(map, free));
+  word_unlock(map + HASH_TRIMS);
+}
+
+/** What is in the hands of who holds HASH_TRIMS goes back to the free list, up to `kept` elements, and else to the allocator. */
+export function trimmed_give(map: usize, kept: u32): void {
+  for (let element = <usize>load<u32>(map, HASH_TRIMMED); element != 0; element = load<u32>(map, HASH_TRIMMED)) {
+    carry(map, element);
+    store<u32>(map, load<u32>(element, HASH_ELEMENT_HASH), HASH_TRIMMED);
     if (kept != 0) {
       element_push(map, element);
       kept--;
       continue;
     }
+    store<u32>(WORKER, <u32>element, WORKER_RECLAIMED);
+    carry_nothing();
     atomic.sub<u32>(map, 1, HASH_UNUSED);
     allocator_free_later(element);
+    store<u32>(WORKER, 0, WORKER_RECLAIMED);
   }
-  word_unlock(map + HASH_TRIMS);
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   hash_of,
   next_of,
 } from './chain';
+import { carry } from '../locks/held';
 import { key_copy } from './key';
 import { pages_free } from '../pages';
 import {
@@ -56,6 +57,7 @@ import {
   MAP_PAGE_COUNT,
   MAP_VALUES,
 } from '../../layout/map';
+import { CARRIES_COUNT } from '../../layout/locks';
 import {
   HASH_BUCKETS,
   HASH_CAPACITY,
@@ -198,7 +200,7 @@ export function hash_refusal(map: usize): i64 {
   return atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY) ? ENOMEM : E2BIG;
 }
 
-/** A free element, 0 if all are in use or the allocator has no memory. */
+/** A free element, which the CPU has in hand then; 0 if all are in use or the allocator has no memory. */
 export function hash_take(map: usize): usize {
   const free = element_pop(map);
   if (free != 0) return free;
@@ -209,9 +211,14 @@ export function hash_take(map: usize): usize {
       return elements_exhausted(map) ? 0 : hash_take(map);
     }
     if (atomic.cmpxchg<u32>(map, used, used + 1, HASH_UNUSED) != used) continue;
-    if (!draws_elements(map)) return element_at(map, used);
+    if (!draws_elements(map)) {
+      carry(map, element_at(map, used));
+      return element_at(map, used);
+    }
+    carry(map, CARRIES_COUNT);
     const element = element_draw(map);
     if (element == 0) atomic.sub<u32>(map, 1, HASH_UNUSED);
+    carry(map, element);
     return element;
   }
 }
@@ -278,7 +285,6 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   } else {
     const extra = load<u32>(map, HASH_EXTRAS) + this_cpu() * HASH_EXTRA_STRIDE;
     element = load<u32>(extra);
-    store<u32>(extra, <u32>old);
   }
   if (refused != 0) {
     bucket_unlock(bucket, word);
@@ -290,6 +296,8 @@ export function hash_update(map: usize, key: usize, value: usize, flags: u64): i
   if (old == 0) bucket_insert(bucket, word, element);
   else {
     bucket_replace(bucket, word, before, old, element);
+    // In one step with what takes it out: the spare element is one that no chain has.
+    store<u32>(load<u32>(map, HASH_EXTRAS) + this_cpu() * HASH_EXTRA_STRIDE, <u32>old);
     value_release(map, old + value_offset);
   }
   return 0;

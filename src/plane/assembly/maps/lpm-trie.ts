@@ -28,6 +28,7 @@ import {
   LPM_DATA_SIZE_MAX,
   LPM_FREE,
   LPM_GENERATION,
+  LPM_HAND,
   LPM_LOCK,
   LPM_MAX_PREFIX,
   LPM_NODE_CHILDREN,
@@ -187,10 +188,14 @@ function longest(map: usize, key: usize, length: u32, node: usize, found: usize)
 
 /** Brings the table up to date for the first bytes that the first `length` bits of the key's data allow. */
 function refresh_table(map: usize, key: usize): void {
-  const length = load<u32>(key);
+  refresh_bytes(map, load<u32>(key), load<u8>(key, DATA));
+}
+
+/** The same for the first byte alone; with 0 bits, for all. */
+export function refresh_bytes(map: usize, length: u32, byte_of: u32): void {
   const table = load<u32>(map, LPM_TABLE);
   const open = length < <u32>LPM_TABLE_BITS ? LPM_TABLE_BITS - length : 0;
-  const first = (<u32>load<u8>(key, DATA) >> open) << open;
+  const first = (byte_of >> open) << open;
   const end = first + (<u32>1 << open);
   for (let byte = first; byte < end; byte++) {
     let found: usize = 0;
@@ -210,11 +215,19 @@ function refresh_table(map: usize, key: usize): void {
   }
 }
 
+/** Notes which nodes, two at most, an operation has in hand, for the case that its CPU ends in the middle. */
+// @ts-ignore: decorator
+@inline
+function hold(map: usize, node: usize): void {
+  store<u32>(map + (load<u32>(map, LPM_HAND) == 0 ? 0 : 4), <u32>node, LPM_HAND);
+}
+
 /** A node without children. Only under the lock, and only where the capacity allows it. */
 function take(map: usize): usize {
   let node = <usize>load<u32>(map, LPM_FREE);
   if (node != 0) {
     store<u32>(map, load<u32>(node, LPM_NODE_LINK), LPM_FREE);
+    hold(map, node);
     // Readers may still stand on it: they look again once it changes.
     atomic.add<u32>(map, 1, LPM_GENERATION);
   } else {
@@ -222,6 +235,7 @@ function take(map: usize): usize {
     if (used == load<u32>(map, LPM_CAPACITY)) return 0;
     node = allocator_alloc(load<u32>(map, MAP_ELEM_ALLOCATOR), load<u32>(map, LPM_NODE_SIZE), 0);
     if (node == 0) return 0;
+    hold(map, node);
     store<u32>(map, used + 1, LPM_USED);
   }
   store<u64>(node, 0, LPM_NODE_CHILDREN);
@@ -242,12 +256,12 @@ function retire_given(map: usize): void {
   if (cpu_count() == 1) return;
   let node = <usize>load<u32>(map, LPM_FREE);
   if (node == 0) return;
-  store<u32>(map, 0, LPM_FREE);
-  while (node != 0) {
-    const next = <usize>load<u32>(node, LPM_NODE_LINK);
+  for (; node != 0; node = load<u32>(map, LPM_FREE)) {
+    hold(map, node);
+    store<u32>(map, load<u32>(node, LPM_NODE_LINK), LPM_FREE);
     store<u32>(map, load<u32>(map, LPM_USED) - 1, LPM_USED);
     allocator_free_later(node);
-    node = next;
+    store<u64>(map, 0, LPM_HAND);
   }
 }
 
@@ -297,6 +311,7 @@ export function lpm_trie_update(map: usize, key: usize, value: usize, flags: u64
   word_lock(map + LPM_LOCK);
   const result = update_locked(map, key, value, flags);
   if (result == 0) refresh_table(map, key);
+  store<u64>(map, 0, LPM_HAND);
   retire_given(map);
   word_unlock(map + LPM_LOCK);
   return result;
@@ -357,6 +372,7 @@ export function lpm_trie_delete(map: usize, key: usize): i64 {
   word_lock(map + LPM_LOCK);
   const result = delete_locked(map, key);
   if (result == 0) refresh_table(map, key);
+  store<u64>(map, 0, LPM_HAND);
   retire_given(map);
   word_unlock(map + LPM_LOCK);
   return result;

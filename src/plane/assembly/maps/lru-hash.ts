@@ -14,6 +14,7 @@ import {
 } from './chain';
 import { hash_allocate, hash_check_flags, hash_check_sizes } from './hash';
 import { copy_bytes, cpu_count } from './header';
+import { carry } from '../locks/held';
 import { lru_give, lru_init, lru_lists_bytes, lru_take } from './lru-list';
 import { value_init, value_release } from './value';
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
@@ -111,6 +112,7 @@ export function lru_hash_update(map: usize, key: usize, value: usize, flags: u64
   }
   store<u8>(element, 1, LRU_NODE_REFERENCED);
   bucket_replace(bucket, word, before, old, element);
+  carry(map, old);
   value_release(map, old + value_offset);
   lru_give(map, old);
   return 0;

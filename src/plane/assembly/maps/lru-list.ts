@@ -10,6 +10,7 @@ import {
   list_previous,
   list_remove,
 } from './link';
+import { carry, carry_nothing } from '../locks/held';
 import { word_lock, word_unlock } from '../locks/word';
 import { BPF_F_NO_COMMON_LRU, MAP_FLAGS, MAP_MAX_ENTRIES, MAP_VALUES } from '../../layout/map';
 import { HASH_ELEMENT_HASH, HASH_ELEMENT_SIZE, HASH_EXTRAS } from '../../layout/map-hash';
@@ -31,11 +32,13 @@ import {
 } from '../../layout/map-lru';
 
 // Lists that an element can be in. The first two are counted.
-const ACTIVE: u32 = 0;
-const INACTIVE: u32 = 1;
-const FREE: u32 = 2;
-const LOCAL_FREE: u32 = 3;
-const LOCAL_PENDING: u32 = 4;
+export const ACTIVE: u32 = 0;
+export const INACTIVE: u32 = 1;
+export const FREE: u32 = 2;
+export const LOCAL_FREE: u32 = 3;
+export const LOCAL_PENDING: u32 = 4;
+/** In none: a CPU has it in hand. */
+const TAKEN: u32 = 5;
 
 /** Most elements that a CPU is handed at a time, and that one rotation looks at; with lists a CPU, both are smaller. */
 const COMMON_BATCH: u32 = 128;
@@ -49,7 +52,7 @@ function element_of(link: usize): usize {
 
 // @ts-ignore: decorator
 @inline
-function list_of(lists: usize, kind: u32): usize {
+export function list_of(lists: usize, kind: u32): usize {
   return lists + (kind << 3);
 }
 
@@ -73,7 +76,7 @@ function clear_reference(link: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function count(lists: usize, kind: u32, change: i32): void {
+export function count(lists: usize, kind: u32, change: i32): void {
   if (kind > INACTIVE) return;
   const at = lists + (kind << 2);
   store<u32>(at, load<u32>(at, LRU_LISTS_COUNTS) + change, LRU_LISTS_COUNTS);
@@ -81,20 +84,20 @@ function count(lists: usize, kind: u32, change: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function is_per_cpu(map: usize): bool {
+export function is_per_cpu(map: usize): bool {
   return (load<u32>(map, MAP_FLAGS) & BPF_F_NO_COMMON_LRU) != 0;
 }
 
 /** The common lists, or with BPF_F_NO_COMMON_LRU those of a CPU. */
 // @ts-ignore: decorator
 @inline
-function lists_of(map: usize, cpu: u32): usize {
+export function lists_of(map: usize, cpu: u32): usize {
   return load<u32>(map, HASH_EXTRAS) + (is_per_cpu(map) ? cpu * LRU_LISTS_SIZE : 0);
 }
 
 // @ts-ignore: decorator
 @inline
-function local_of(map: usize, cpu: u32): usize {
+export function local_of(map: usize, cpu: u32): usize {
   return load<u32>(map, HASH_EXTRAS) + (cpu + 1) * LRU_LISTS_SIZE;
 }
 
@@ -148,7 +151,10 @@ function release(lists: usize, link: usize, free: usize, kind: u32): void {
   leave_rotation(lists, link);
   count(lists, load<u8>(element_of(link), LRU_NODE_LIST), -1);
   set_kind(link, kind);
+  // A CPU's list is rebuilt from the elements that name it.
+  if (kind == LOCAL_FREE) store<u16>(element_of(link), <u16>this_cpu(), LRU_NODE_CPU);
   list_move(free, link);
+  carry_nothing();
 }
 
 /** Between or within `lists`; clears the bit. */
@@ -259,12 +265,21 @@ function refill(map: usize, local: usize): void {
 }
 
 /** A free element of a CPU, 0 if it has none. Under the CPU's lock, as the next two. */
-function pop_free(local: usize): usize {
+function pop_free(map: usize, local: usize): usize {
   const free = local + LRU_LOCAL_FREE;
   if (list_empty(free)) return 0;
   const link = list_next(free);
-  list_remove(link);
+  list_leave(map, link);
   return link;
+}
+
+/** Out of its list, into this CPU's hands. */
+function list_leave(map: usize, link: usize): void {
+  carry(map, element_of(link));
+  set_kind(link, TAKEN);
+  list_remove(link);
+  // So that it can be taken out of nothing once more.
+  list_init(link);
 }
 
 /** An element that a CPU has filled lately, taken out of the map: the oldest that was not referenced, else the oldest. */
@@ -273,7 +288,7 @@ function pop_pending(map: usize, local: usize): usize {
   for (let force = 0; force < 2; force++) {
     for (let link = list_previous(pending); link != pending; link = list_previous(link)) {
       if ((force == 0 && is_referenced(link)) || !chain_remove(map, element_of(link))) continue;
-      list_remove(link);
+      list_leave(map, link);
       return link;
     }
   }
@@ -289,7 +304,7 @@ function push_pending(local: usize, cpu: u32, link: usize, hash: u32): void {
   list_add(local + LRU_LOCAL_PENDING, link);
 }
 
-/** An element for a key with this hash, taken from another key if none is free; 0 if not even that can be. */
+/** An element for a key with this hash, which the CPU has in hand then, taken from another key if none is free; 0 if not even that can be. */
 export function lru_take(map: usize, hash: u32): usize {
   const link = is_per_cpu(map) ? take_per_cpu(map, hash) : take_common(map, hash);
   return link == 0 ? 0 : element_of(link);
@@ -299,10 +314,10 @@ function take_common(map: usize, hash: u32): usize {
   const cpu = this_cpu();
   const local = local_of(map, cpu);
   word_lock(local + LRU_LOCAL_LOCK);
-  let link = pop_free(local);
+  let link = pop_free(map, local);
   if (link == 0) {
     refill(map, local);
-    link = pop_free(local);
+    link = pop_free(map, local);
   }
   if (link != 0) push_pending(local, cpu, link, hash);
   word_unlock(local + LRU_LOCAL_LOCK);
@@ -318,7 +333,7 @@ function steal(map: usize, local: usize, cpu: u32, hash: u32): usize {
   do {
     const other = local_of(map, victim);
     word_lock(other + LRU_LOCAL_LOCK);
-    link = pop_free(other);
+    link = pop_free(map, other);
     if (link == 0) link = pop_pending(map, other);
     word_unlock(other + LRU_LOCAL_LOCK);
     victim = victim + 1 == cpus ? 0 : victim + 1;
@@ -340,6 +355,7 @@ function take_per_cpu(map: usize, hash: u32): usize {
   let link: usize = 0;
   if (!list_empty(free)) {
     link = list_next(free);
+    carry(map, element_of(link));
     store<u32>(element_of(link), hash, HASH_ELEMENT_HASH);
     move(lists, link, INACTIVE);
   }
@@ -359,6 +375,7 @@ export function lru_give(map: usize, element: usize): void {
       set_kind(link, LOCAL_FREE);
       clear_reference(link);
       list_move(local + LRU_LOCAL_FREE, link);
+      carry_nothing();
       word_unlock(local + LRU_LOCAL_LOCK);
       return;
     }
@@ -367,5 +384,6 @@ export function lru_give(map: usize, element: usize): void {
   const lists = lists_of(map, cpu);
   word_lock(lists + LRU_LISTS_LOCK);
   move(lists, link, FREE);
+  carry_nothing();
   word_unlock(lists + LRU_LISTS_LOCK);
 }

@@ -14,6 +14,7 @@ import {
 import { element_draw, element_pop } from './element';
 import { hash_allocate, hash_give } from './hash';
 import { access_flags_ok, cpu_count, this_cpu } from './header';
+import { carry, carry_nothing } from '../locks/held';
 import { word_lock, word_unlock } from '../locks/word';
 import { map_destroy, map_hold, map_try_hold } from './registry';
 import { retire } from '../slab/epoch';
@@ -105,7 +106,9 @@ function take(map: usize): usize {
   const free = element_pop(map);
   if (free != 0) return free;
   const element = element_draw(map);
-  if (element != 0) atomic.add<u32>(map, 1, HASH_UNUSED);
+  if (element == 0) return 0;
+  atomic.add<u32>(map, 1, HASH_UNUSED);
+  carry(map, element);
   return element;
 }
 
@@ -166,6 +169,7 @@ function remove(map: usize, owner: usize): i64 {
   }
   // A run of another CPU may have the value: it stays this owner's, and the map with it, until that has ended.
   map_hold(map);
+  carry_nothing();
   atomic.sub<u32>(map, 1, HASH_UNUSED);
   store<u32>(element, <u32>map, HASH_ELEMENT_HASH);
   retire(element, WAITS_ELEMENT);

@@ -10,6 +10,7 @@ import { depot_close, depot_create, depot_end, depot_enlist, depot_take } from '
 import { memory_fault } from './fault';
 import { is_free } from './free-objects';
 import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { member_at, owner_place } from './member';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
@@ -18,7 +19,7 @@ import { free_key, object_put } from './slab';
 import {
   ALLOCATION_MAX, ALLOCATOR_CACHES, ALLOCATOR_DEPOT, ALLOCATOR_DRAINING, ALLOCATOR_FLAGS, ALLOCATOR_GROUP, ALLOCATOR_MEMBER, ALLOCATOR_MERGE, ALLOCATOR_QUOTA,
   ALLOCATOR_REFERENCES, ALLOCATOR_SIZE, ALLOCATOR_STATE, CACHED_CLASSES, CACHE_HEAD, CACHE_LIMIT, CACHE_TOP, CLASS_COUNT, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_GROUP,
-  DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MERGED, DEPOT_NEXT, DEPOT_OPEN, DEPOT_QUOTA, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT, OBJECT_KEY, SLAB_BYTES,
+  DEPOT_HEADS, DEPOT_MEMBERS, DEPOT_MERGED, DEPOT_NEXT, DEPOT_OPEN, DEPOT_QUOTA, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_NO_OBJECT, OBJECT_KEY, SLAB_BYTES,
   SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_RECIPROCAL, SLAB_START,
 } from '../../layout/allocator';
 import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_DEPOTS, ROOT_GLOBAL_ALLOCATOR, WORKERS } from '../../layout/memory';
@@ -214,8 +215,8 @@ function free_slow(object: usize): void {
       return;
     }
   }
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   object_put(depot, object);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0) depot_end(depot);
 }

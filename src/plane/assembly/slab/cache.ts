@@ -4,12 +4,13 @@ import { WORKER } from '../worker';
 import { pages_alloc } from '../pages';
 import { class_bytes, class_cached } from './class';
 import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { meta_alloc, meta_free } from './meta';
 import { entry_of } from './piece';
 import { reservation_put } from './reservation';
 import { count_out, objects_take, slab_return } from './slab';
 import {
-  CACHED_CLASSES, CACHE_HEAD, CACHE_HEADS, CACHE_LIMIT, CACHE_TOP, DEPOT_CHARGED, DEPOT_HEADS, DEPOT_LOCK, DEPOT_QUOTA, SLAB_CLASS, SLAB_DEPOT, SLAB_RESERVATION,
+  CACHED_CLASSES, CACHE_HEAD, CACHE_HEADS, CACHE_LIMIT, CACHE_TOP, DEPOT_CHARGED, DEPOT_HEADS, DEPOT_QUOTA, SLAB_CLASS, SLAB_DEPOT, SLAB_RESERVATION,
 } from '../../layout/allocator';
 import { ROOT, ROOT_CPU_COUNT, ROOT_HEADS, ROOT_HEADS_LOCK, ROOT_NO_OBJECT, WASM_PAGE, WORKERS, WORKER_SIZE } from '../../layout/memory';
 
@@ -110,10 +111,10 @@ export function quota_room(depot: usize, number: u32): u32 {
 /** Fills an open, empty cache by half; returns how many it has. */
 export function cache_refill(depot: usize, head: usize, number: u32): u32 {
   const array = cache_array(head, number);
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   const most = min<u32>((class_cached(number) + 1) >> 1, quota_room(depot, number));
   const taken = objects_take(depot, number, array + 4, most);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   store<u32>(head, <u32>array + (taken << 2), CACHE_TOP);
   return taken;
 }
@@ -132,9 +133,9 @@ export function objects_give(from: usize, count: u32): void {
       given = 0;
       // Depots that merge hold the locks of both: what is read under a depot's lock stays.
       while (<usize>load<u32>(entry, SLAB_DEPOT) != depot) {
-        if (depot != 0) word_unlock(depot + DEPOT_LOCK);
+        if (depot != 0) depot_unlock(depot);
         depot = load<u32>(entry, SLAB_DEPOT);
-        word_lock(depot + DEPOT_LOCK);
+        depot_lock(depot);
       }
       number = load<u8>(entry, SLAB_CLASS);
     }
@@ -146,7 +147,7 @@ export function objects_give(from: usize, count: u32): void {
     slab_return(depot, entry, object);
   }
   if (given != 0) count_out(depot, number, -given);
-  if (depot != 0) word_unlock(depot + DEPOT_LOCK);
+  if (depot != 0) depot_unlock(depot);
 }
 
 /** Gives the half of a full cache back that has been there longest. */

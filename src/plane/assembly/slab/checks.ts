@@ -3,11 +3,12 @@
 import { memory_fault } from './fault';
 import { first_entry, is_slab, last_entry } from './heap';
 import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { meta_alloc } from './meta';
 import { entry_of } from './piece';
 import { free_key, object_put } from './slab';
 import {
-  DEPOT_LOCK, MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_WRITTEN, OBJECT_KEY, QUARANTINE_COUNT, QUARANTINE_FIRST, QUARANTINE_OBJECTS, QUARANTINE_ROOM, SLAB_DEPOT,
+  MEMORY_FAULT_DOUBLE_FREE, MEMORY_FAULT_WRITTEN, OBJECT_KEY, QUARANTINE_COUNT, QUARANTINE_FIRST, QUARANTINE_OBJECTS, QUARANTINE_ROOM, SLAB_DEPOT,
   SLAB_ENTRY, SLAB_FRESH, SLAB_INDEX_SHIFT, SLAB_OBJECT_SIZE, SLAB_START, SLAB_STATES, STATE_FREE, STATE_KEPT, STATE_LIVE, STATE_MASK, STATE_SHIFT, STATE_WAITING,
 } from '../../layout/allocator';
 import { ROOT, ROOT_MEMORY_CHECKS, ROOT_QUARANTINE, ROOT_QUARANTINE_LOCK } from '../../layout/memory';
@@ -111,9 +112,9 @@ function give_back(object: usize): void {
   const place = state_place(object);
   store<u16>(place, (load<u16>(place) & ~STATE_MASK) | STATE_FREE);
   const depot = <usize>load<u32>(entry_of(object), SLAB_DEPOT);
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   object_put(depot, object);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
 }
 
 /** Gives back all that is kept of a depot; whether there was anything. */

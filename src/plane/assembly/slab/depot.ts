@@ -4,12 +4,13 @@ import { cache_head, cache_open, cache_refill, caches_flush, heads_alloc, heads_
 import { has_checks, quarantine_empty } from './checks';
 import { cpu_resume, cpu_stop } from './epoch';
 import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { member_add, member_remove } from './member';
 import { meta_alloc, meta_free, meta_trim } from './meta';
 import { objects_take, slabs_trim } from './slab';
 import {
   ALLOCATOR_DEPOT, ALLOCATOR_ID, ALLOCATOR_MEMBER, ALLOCATOR_NEXT, ALLOCATOR_NEXT_MEMBER, ALLOCATOR_OLD_HEADS, ALLOCATOR_OPEN, ALLOCATOR_REFERENCES, ALLOCATOR_STATE,
-  CACHED_CLASSES, CACHE_TOP, DEPOT_CACHED, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_GROUP, DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBERS, DEPOT_MEMBER_COUNT, DEPOT_MEMBER_TABLE,
+  CACHED_CLASSES, CACHE_TOP, DEPOT_CACHED, DEPOT_CLOSED, DEPOT_FLAGS, DEPOT_GROUP, DEPOT_HEADS, DEPOT_MEMBERS, DEPOT_MEMBER_COUNT, DEPOT_MEMBER_TABLE,
   DEPOT_MERGED, DEPOT_NEXT, DEPOT_OBJECT, DEPOT_OPEN, DEPOT_QUOTA, DEPOT_SIZE, DEPOT_SLAB_BYTES,
 } from '../../layout/allocator';
 import {
@@ -71,9 +72,9 @@ export function depot_take(depot: usize, number: u32): usize {
 
 function take_one(depot: usize, number: u32): usize {
   let object: usize = 0;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   if (quota_room(depot, number) != 0) object = object_take(depot, number);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   return object;
 }
 
@@ -93,9 +94,9 @@ function flush_own(depot: usize): bool {
   if (!refills && load<u64>(depot, DEPOT_QUOTA) == 0) return false;
   caches_flush(depot, load<u32>(WORKER, WORKER_CPU), false);
   if (!refills) return true;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   slabs_trim(depot);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   return true;
 }
 
@@ -104,9 +105,9 @@ export function depot_close(depot: usize): void {
   store<u32>(depot, load<u32>(depot, DEPOT_FLAGS) | DEPOT_CLOSED, DEPOT_FLAGS);
   caches_close(depot);
   if (has_checks()) quarantine_empty(depot);
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   slabs_trim(depot);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
 }
 
 function caches_close(depot: usize): void {
@@ -177,9 +178,9 @@ export function depot_end(depot: usize): void {
   let over = at != 0 && (load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0 && !has_open_caches(depot);
   if (over) {
     // And the lock of who gave the last object back may be held still.
-    word_lock(depot + DEPOT_LOCK);
+    depot_lock(depot);
     over = load<u64>(depot, DEPOT_SLAB_BYTES) == 0;
-    word_unlock(depot + DEPOT_LOCK);
+    depot_unlock(depot);
   }
   if (!over) {
     word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);

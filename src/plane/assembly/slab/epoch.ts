@@ -19,7 +19,8 @@ import {
   POOL_SMALL, ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CLOSINGS, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_EPOCH, WORKERS, WORKER_SIZE,
 } from '../../layout/memory';
 import {
-  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_OPERATION, WORKER_TRIM,
+  WORKER_CLOSINGS, WORKER_CPU, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_LIMBO_BYTES, WORKER_LIMBO_NEWEST, WORKER_LIMBO_OLDEST, WORKER_OPERATION,
+  WORKER_RECLAIMED, WORKER_TRIM,
 } from '../../layout/worker';
 
 /** How often, and how long each time, a CPU with much that waits waits itself for one that does not leave: 50 ms in all. */
@@ -161,16 +162,20 @@ function limbo_reclaim(epoch: u32): void {
     // One at a time from its end: what stops the run here is not met again.
     for (let count = load<u32>(chunk, LIMBO_COUNT); count != 0; count = load<u32>(chunk, LIMBO_COUNT)) {
       count--;
-      store<u32>(chunk, count, LIMBO_COUNT);
       const object = <usize>load<u32>(chunk + (<usize>count << 2), LIMBO_OBJECTS);
+      store<u32>(WORKER, <u32>object, WORKER_RECLAIMED);
+      store<u32>(chunk, count, LIMBO_COUNT);
       store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - waiting_bytes(object), WORKER_LIMBO_BYTES);
       if ((object & WAITS_MASK) != WAITS_OBJECT) {
         // What it held may be put into this very chunk.
+        // Its end has several steps, which are not taken twice.
+        store<u32>(WORKER, 0, WORKER_RECLAIMED);
         retired_end(object & ~(<usize>WAITS_MASK), <u32>object & WAITS_MASK);
         continue;
       }
       if (has_checks()) check_waited(object);
       allocator_free(object);
+      store<u32>(WORKER, 0, WORKER_RECLAIMED);
     }
     const next = <usize>load<u32>(chunk, LIMBO_NEXT);
     store<u32>(WORKER, <u32>next, WORKER_LIMBO_OLDEST);

@@ -1,8 +1,8 @@
 // Whether an object is free: asked where it bears the mark of free objects, which a live one may by chance, and by who looks at the whole heap.
 import { cache_array, cache_head, is_open } from './cache';
-import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { entry_of } from './piece';
-import { CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, DEPOT_LOCK, SLAB_CLASS, SLAB_DEPOT, SLAB_FREE, SLAB_FRESH, SLAB_START } from '../../layout/allocator';
+import { CACHED_CLASSES, CACHE_TOP, DEPOT_HEADS, SLAB_CLASS, SLAB_DEPOT, SLAB_FREE, SLAB_FRESH, SLAB_START } from '../../layout/allocator';
 import { ROOT, ROOT_CPU_COUNT } from '../../layout/memory';
 
 /** Whether an object lies in a cache or in its slab's list; it bears the mark of free objects. */
@@ -12,9 +12,9 @@ export function is_free(object: usize): bool {
   if (object >= <usize>load<u32>(entry, SLAB_FRESH)) return true;
   const number = <u32>load<u8>(entry, SLAB_CLASS);
   let found = false;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   for (let at = <usize>load<u32>(entry, SLAB_FREE); at != 0 && !found; at = load<u32>(at)) found = at == object;
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   const heads = <usize>load<u32>(depot, DEPOT_HEADS);
   if (found || heads == 0 || number >= <u32>CACHED_CLASSES) return found;
   const cpus = load<u32>(ROOT, ROOT_CPU_COUNT);

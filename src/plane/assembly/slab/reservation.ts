@@ -3,12 +3,12 @@
 import { ENOMEM } from '../errno';
 import { class_bytes } from './class';
 import { gather } from './depot';
-import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { meta_alloc, meta_free } from './meta';
 import { entry_link, entry_unlink } from './piece';
 import { class_at, slab_assign, slab_create, slab_destroy, slab_list, slab_put, slab_take } from './slab';
 import {
-  ALLOCATOR_DEPOT, CLASS_OUT, DEPOT_CHARGED, DEPOT_LOCK, DEPOT_QUOTA, DEPOT_RESERVATIONS, RESERVATION_ALLOCATOR, RESERVATION_BYTES, RESERVATION_CLASS, RESERVATION_COUNT,
+  ALLOCATOR_DEPOT, CLASS_OUT, DEPOT_CHARGED, DEPOT_QUOTA, DEPOT_RESERVATIONS, RESERVATION_ALLOCATOR, RESERVATION_BYTES, RESERVATION_CLASS, RESERVATION_COUNT,
   RESERVATION_HOLDER, RESERVATION_NEXT, RESERVATION_OUT, RESERVATION_ROOM, RESERVATION_SLABS, SLAB_END, SLAB_FREE, SLAB_FRESH, SLAB_NEXT, SLAB_OUT, SLAB_RESERVATION,
 } from '../../layout/allocator';
 
@@ -32,7 +32,7 @@ export function reservation_add(allocator: usize, number: u32, count: u32, holde
 function add(depot: usize, allocator: usize, number: u32, count: u32, holder: u32): i32 {
   const fresh = meta_alloc(RESERVATION_BYTES);
   if (fresh == 0) return <i32>ENOMEM;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   const found = find(depot, allocator, number, holder);
   const reservation = found == 0 ? fresh : found;
   const bytes = <u64>count * class_bytes(number);
@@ -68,7 +68,7 @@ function add(depot: usize, allocator: usize, number: u32, count: u32, holder: u3
     }
     store<u32>(reservation, room, RESERVATION_ROOM);
   }
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   if (!done || found != 0) meta_free(fresh);
   return done ? 0 : <i32>ENOMEM;
 }
@@ -77,10 +77,10 @@ function add(depot: usize, allocator: usize, number: u32, count: u32, holder: u3
 export function reservation_take(allocator: usize, number: u32, holder: u32): usize {
   const depot = <usize>load<u32>(allocator, ALLOCATOR_DEPOT);
   if (load<u32>(depot, DEPOT_RESERVATIONS) == 0) return 0;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   let object = holder == 0 ? <usize>0 : take(find(depot, allocator, number, holder));
   if (object == 0) object = take(find(depot, allocator, number, 0));
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   return object;
 }
 
@@ -116,7 +116,7 @@ export function reservation_put(entry: usize, object: usize): void {
 export function reservations_end(allocator: usize, holder: u32, all: bool): void {
   const depot = <usize>load<u32>(allocator, ALLOCATOR_DEPOT);
   let ended: usize = 0;
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   let link = depot + DEPOT_RESERVATIONS;
   for (let at = <usize>load<u32>(link); at != 0; at = load<u32>(link)) {
     if (load<u32>(at, RESERVATION_ALLOCATOR) != <u32>allocator || (!all && load<u32>(at, RESERVATION_HOLDER) != holder)) {
@@ -128,7 +128,7 @@ export function reservations_end(allocator: usize, holder: u32, all: bool): void
     store<u32>(at, <u32>ended, RESERVATION_NEXT);
     ended = at;
   }
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   while (ended != 0) {
     const next = <usize>load<u32>(ended, RESERVATION_NEXT);
     meta_free(ended);

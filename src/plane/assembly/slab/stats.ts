@@ -6,13 +6,13 @@ import { cache_count, cache_head } from './cache';
 import { quarantine_at, quarantine_count } from './checks';
 import { class_bytes } from './class';
 import { first_entry, heap_mark, heap_mark_pages, is_marked, is_slab, last_entry } from './heap';
-import { word_lock, word_unlock } from '../locks/word';
+import { depot_lock, depot_unlock } from './depot-lock';
 import { owner_place } from './member';
 import { entry_of } from './piece';
 import { class_at } from './slab';
 import {
   ALLOCATOR_DEPOT, ALLOCATOR_MEMBER, ALLOCATOR_REFERENCES, ALLOCATOR_STATE, CACHED_CLASSES, CLASS_COUNT, CLASS_OBJECTS, CLASS_OUT, CLASS_SLABS, DEPOT_CHARGED,
-  DEPOT_HEADS, DEPOT_LOCK, DEPOT_MEMBER_COUNT, DEPOT_QUOTA, DEPOT_RESERVATIONS, DEPOT_SLAB_BYTES, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, RESERVATION_ALLOCATOR,
+  DEPOT_HEADS, DEPOT_MEMBER_COUNT, DEPOT_QUOTA, DEPOT_RESERVATIONS, DEPOT_SLAB_BYTES, LIMBO_COUNT, LIMBO_NEXT, LIMBO_OBJECTS, RESERVATION_ALLOCATOR,
   RESERVATION_CLASS, RESERVATION_COUNT, RESERVATION_NEXT, RESERVATION_OUT, SLAB_CLASS, SLAB_DEPOT, SLAB_ENTRY, SLAB_FRESH, SLAB_OBJECT_SIZE, SLAB_START, STATS_CHARGED,
   STATS_CLASS, STATS_CLASSES, STATS_CLASS_CACHED, STATS_CLASS_FREE, STATS_CLASS_LIVE, STATS_CLASS_SLABS, STATS_LIVE, STATS_LIVE_BYTES, STATS_MEMBERS, STATS_QUOTA,
   STATS_REFERENCES, STATS_RESERVED, STATS_RESERVED_BYTES, STATS_SIZE, STATS_SLAB_BYTES, STATS_STATE, STATS_WAITING, STATS_WAITING_BYTES, WAITS_MASK, WAITS_OBJECT,
@@ -39,13 +39,13 @@ export function allocator_stats(allocator: usize, out: usize): i32 {
   store<u32>(out, load<u32>(allocator, ALLOCATOR_STATE), STATS_STATE);
   store<u32>(out, load<u32>(allocator, ALLOCATOR_REFERENCES), STATS_REFERENCES);
   store<u32>(out, load<u32>(depot, DEPOT_MEMBER_COUNT), STATS_MEMBERS);
-  word_lock(depot + DEPOT_LOCK);
+  depot_lock(depot);
   store<u64>(out, load<u64>(depot, DEPOT_SLAB_BYTES), STATS_SLAB_BYTES);
   store<u64>(out, load<u64>(depot, DEPOT_QUOTA), STATS_QUOTA);
   store<u64>(out, load<u64>(depot, DEPOT_CHARGED), STATS_CHARGED);
   classes(depot, out + STATS_CLASSES);
   reservations(depot, allocator, out);
-  word_unlock(depot + DEPOT_LOCK);
+  depot_unlock(depot);
   kept(depot, out);
   waiting(depot, load<u32>(allocator, ALLOCATOR_MEMBER), out);
   if (load<u32>(allocator, ALLOCATOR_MEMBER) != 0 && !owned(depot, load<u32>(allocator, ALLOCATOR_MEMBER), out)) return <i32>ENOMEM;
