@@ -107,6 +107,8 @@ export interface PlaneExports {
   epoch_enter(): void;
   epoch_exit(): void;
   epoch_depth(): number;
+  /** Queues of cpumaps' elements that are no more, and still have frames. */
+  queues_closing(): number;
   epoch_target(): number;
   epoch_reached(target: number): number;
   /** Inboxes of CPUs that are threads: plane/assembly/cpus/. */

@@ -326,8 +326,20 @@ export class Runtime {
 
   async #unload(module: ProgramModule): Promise<void> {
     await this.synchronize();
+    await this.#cpumapsSettled();
     await Promise.all([...this.#replicas].map((replica) => replica.unload(module)));
     this.releaseEntries(module.base, module.size);
+  }
+
+  /** Ends when frames that lay in queues of cpumaps' elements have been run that are no more: by their programs, of which the module may be one. */
+  async #cpumapsSettled(): Promise<void> {
+    const { exports } = this.plane;
+    for (let ms = 0; exports.queues_closing() !== 0; ms = Math.min(ms + 1, LONGEST_PAUSE_MS)) {
+      // What waits for a grace period goes when this CPU leaves one.
+      exports.epoch_enter();
+      exports.epoch_exit();
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
   }
 
   /** Keeps a thread's programs as this runtime's: those that are there, and those that come. Returns what ends that. */

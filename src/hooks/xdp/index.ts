@@ -15,6 +15,6 @@ export {
   type FrameSourceOptions,
   type SpreadCounters,
 } from './frame-source.ts';
-export { type SpreadEnd, type SpreadOptions, type SpreadResult, spreadCapture } from './spread.ts';
+export { type SpreadEnd, type SpreadOptions, type SpreadPacket, type SpreadResult, spreadCapture } from './spread.ts';
 
 export const xdpHook: Hook = { declaration: xdp, testRun: testRunXdp };

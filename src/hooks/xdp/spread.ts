@@ -12,6 +12,7 @@ import {
   LOST_TOO_LONG,
 } from '../../plane/layout/path.ts';
 import type { ProgramHandle } from '../../runtime/handles.ts';
+import { setTraits, type Traits } from '../traits.ts';
 import { XdpAttachment } from './attachment.ts';
 import { type FrameResult, frameResult } from './capture.ts';
 import { captureDevice, type Device } from './device.ts';
@@ -38,6 +39,9 @@ export type SpreadResult =
       readonly program?: string;
     })
   | Extract<FrameResult, { kind: 'refused' }>;
+
+/** A packet with traits that it has already, as far as it has any. */
+export type SpreadPacket = CapturedPacket & { readonly traits?: Traits };
 
 export interface SpreadOptions {
   /** What queue is whose: see FrameSourceOptions.rss. */
@@ -82,7 +86,7 @@ const reasons: Readonly<Record<number, string>> = {
 export async function* spreadCapture(
   cpus: FrameCpus,
   program: ProgramHandle | XdpAttachment,
-  packets: Iterable<CapturedPacket> | AsyncIterable<CapturedPacket>,
+  packets: Iterable<SpreadPacket> | AsyncIterable<SpreadPacket>,
   options: SpreadOptions = {},
 ): AsyncGenerator<SpreadResult, void, undefined> {
   const { device = captureDevice, window = 1024 } = options;
@@ -121,6 +125,8 @@ export async function* spreadCapture(
             wireLength: packet.wireLength - (packet.data.length - data.length),
             ...(hints === undefined ? {} : { hints }),
           });
+          if (packet.traits !== undefined)
+            setTraits(runtime, 'xdp', pool.descriptor((filled - 1) % window), packet.traits);
           waiting.push({ kind: 'frame', index, packet, epoch: flights.enter() });
         }
         index++;
@@ -173,7 +179,7 @@ export async function* spreadCapture(
 }
 
 function iterate(
-  packets: Iterable<CapturedPacket> | AsyncIterable<CapturedPacket>,
-): Iterator<CapturedPacket> | AsyncIterator<CapturedPacket> {
+  packets: Iterable<SpreadPacket> | AsyncIterable<SpreadPacket>,
+): Iterator<SpreadPacket> | AsyncIterator<SpreadPacket> {
   return Symbol.asyncIterator in packets ? packets[Symbol.asyncIterator]() : packets[Symbol.iterator]();
 }

@@ -5,6 +5,7 @@
 export { cpu_send, cpu_sleeps, cpu_wakes, inbox_init } from './cpus/inbox';
 export { cpu_stopped, cpu_turn } from './cpus/turn';
 export { frames_run } from './cpus/frames';
+export { cpumap_queue, queues_closing } from './cpus/map-queue';
 export { spread, spread_collect, spread_flush, spread_free, spread_take } from './cpus/spread';
 export * from './objects';
 export * from './pages';
@@ -89,7 +90,7 @@ export * from './maps/percpu-hash';
 export * from './maps/perf-event-array';
 export * from './maps/prog-array';
 export { map_set_record, map_set_timers } from './maps/record';
-export * from './maps/redirect-map';
+export { bpf_redirect_map } from './maps/redirect-map';
 export { map_by_id, map_hold } from './maps/registry';
 export * from './maps/reuseport-sockarray';
 export * from './maps/ringbuf';

@@ -154,13 +154,14 @@ export const LIMBO_COUNT = 4;
 export const LIMBO_EPOCH = 8;
 export const LIMBO_OBJECTS = 16;
 export const LIMBO_BYTES = 1024;
-/** What waits, in the low bits of its address: an object of a slab, a map without references, a modelled object, an element of a storage, a block of the pool (kfuncs/pool.ts). */
+/** What waits, in the low bits of its address: an object of a slab, a map without references, a modelled object, an element of a storage, a block of the pool (kfuncs/pool.ts), a queue of a cpumap. */
 export const WAITS_MASK = 7;
 export const WAITS_OBJECT = 0;
 export const WAITS_MAP = 1;
 export const WAITS_MODELLED = 2;
 export const WAITS_ELEMENT = 3;
 export const WAITS_BLOCK = 4;
+export const WAITS_QUEUE = 5;
 /** Bytes for which a map or a modelled object counts in what waits: one page, however large it is. */
 export const WAITS_BYTES = 65536;
 /** Bytes that wait on a CPU beyond which it waits for the others, and leaves between the runs of one call. */

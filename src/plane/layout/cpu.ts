@@ -30,6 +30,8 @@ export const ITEM_D = 20;
 export const CPU_RUN = 1;
 /** Frames: ITEM_A is the address of a lot (frames.ts). */
 export const CPU_FRAMES = 2;
+/** Frames that cpumaps have sent lie in WORKER_MAP_QUEUES: the item only wakes. */
+export const CPU_MAP_FRAMES = 3;
 
 /**
  * Fires the timer of this CPU that is due first, if it is at the time in ITEM_B (lower half) and ITEM_C, while the clock stands. ITEM_A: worker block of who waits for the answer

@@ -98,6 +98,9 @@ export const ROOT_TRAIT_POLICIES = 1280;
 /** u32: allocator of the elements of maps that name none (plane/assembly/maps/element.ts). */
 export const ROOT_ELEMENT_ALLOCATOR = 376;
 
+/** u32: queues of cpumaps that were closed and may still have frames. */
+export const ROOT_CLOSING_QUEUES = 1344;
+
 export const MAX_CPUS = 64;
 
 /** Worker blocks: one a CPU, WORKER_SIZE bytes each. Offsets inside stand in worker.ts. */

@@ -110,6 +110,14 @@ export const WORKER_TIMER_CALLBACK = 456;
 /** u32: what became of the timer that this CPU has asked another one to fire: TURN_ (timer.ts), which is notified; how many fired. */
 export const WORKER_TIMER_TURN = 464;
 export const WORKER_TIMER_TURN_FIRED = 468;
+/**
+ * Frames that cpumaps send to the CPU (frames.ts). u32: first queue that has some, a stack that any CPU puts one on; those taken off it and not looked into yet; the one that
+ * is; record whose program runs, 0: none.
+ */
+export const WORKER_MAP_QUEUES = 384;
+export const WORKER_MAP_TAKEN = 388;
+export const WORKER_MAP_QUEUE = 392;
+export const WORKER_MAP_RECORD = 396;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -2,16 +2,18 @@
 // The program is read once a lot, within the epoch: each frame goes through one program, and after a grace period none goes through one that was replaced.
 import { FRAME_VERDICT } from '../../layout/frame';
 import {
-  COUNT_LOTS, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_FAULT, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY,
+  COUNT_LOTS, COUNT_MOVED, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_FAULT, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY, FRAMES_FLAGS, FRAMES_FOLLOW,
   LOT_ATTACHMENT, LOT_COUNT, LOT_DONE, LOT_LEFT, LOT_MOVED, LOT_POSITION, LOT_RECORDS, LOT_SOURCE, LOT_STATE, RECORD_CPU, RECORD_END, RECORD_ENTRY, RECORD_FRAME,
   RECORD_SIZE, SOURCE_DOORBELL, SOURCE_WAITING,
 } from '../../layout/frames';
 import { HOOK_XDP, WORKER_CPU, WORKER_FRAME, WORKER_FUEL, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_MAP } from '../../layout/worker';
 import { xdp_run } from '../hooks/xdp';
 import { WORKER } from '../worker';
+import { followRedirect } from './redirect';
 
 const XDP_ABORTED: u32 = 0;
 const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
 
 @inline function countersOf(attachment: usize): usize {
   return attachment + FRAMES_COUNTERS + <usize>load<u32>(WORKER, WORKER_CPU) * FRAMES_COUNTER_SIZE;
@@ -62,13 +64,20 @@ export function frames_run(lot: usize): void {
   const entry = <u32>program;
   const fuel = <u32>(program >> 32);
   const counters = countersOf(attachment);
+  const follows = (load<u32>(attachment, FRAMES_FLAGS) & FRAMES_FOLLOW) != 0;
   const frames = load<u32>(lot, LOT_COUNT);
   let position = load<u32>(lot, LOT_POSITION);
   let record = lot + LOT_RECORDS + <usize>position * RECORD_SIZE;
   while (position < frames) {
     const verdict = runRecord(record, entry, fuel);
     count(counters + COUNT_VERDICTS + (<usize>min<u32>(verdict, COUNT_VERDICT_KINDS - 1) << 3));
-    store<u32>(record, FRAME_ENDED_VERDICT, RECORD_END);
+    if (verdict == XDP_REDIRECT && follows) {
+      // Another CPU's from then on, where it does not end here.
+      if (!followRedirect(record)) {
+        store<u32>(lot, load<u32>(lot, LOT_MOVED) + 1, LOT_MOVED);
+        count(counters + COUNT_MOVED);
+      }
+    } else store<u32>(record, FRAME_ENDED_VERDICT, RECORD_END);
     store<u32>(lot, ++position, LOT_POSITION);
     record += RECORD_SIZE;
   }

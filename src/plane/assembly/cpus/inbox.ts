@@ -1,6 +1,7 @@
 // Inboxes of CPUs: bounded queues with many producers and one consumer, after Dmitry Vyukov's: an item's sequence number says whose turn it is, so that
 // neither side waits for the other. What a producer does between its turn and the number behind it is straight-line code: a thread is not stopped there.
 import { WORKER } from '../worker';
+import { has_map_frames } from './map-frames';
 import {
   INBOX_DOORBELL, INBOX_HEAD, INBOX_ITEMS, INBOX_REFUSED, INBOX_ROOM, INBOX_SLEEPING, INBOX_TAIL, ITEM_A, ITEM_B, ITEM_BYTES, ITEM_C, ITEM_D, ITEM_KIND,
   ITEM_SEQUENCE, ITEM_SHIFT,
@@ -72,7 +73,7 @@ export function item_done(): void {
 export function cpu_sleeps(): u32 {
   const inbox = <usize>load<u32>(WORKER, WORKER_INBOX);
   atomic.store<u32>(inbox, 1, INBOX_SLEEPING);
-  return item_next() == 0 ? 1 : 0;
+  return item_next() == 0 && !has_map_frames() ? 1 : 0;
 }
 
 export function cpu_wakes(): void {

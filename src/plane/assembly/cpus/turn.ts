@@ -5,12 +5,20 @@ import { CPU_FRAMES, CPU_RUN, CPU_TIMERS, ITEM_A, ITEM_KIND } from '../../layout
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
 import { frames_run, frames_stopped } from './frames';
+import { has_map_frames, map_frames_run, map_frames_stopped } from './map-frames';
 import { run_block, run_stopped } from './run';
 import { timers_stopped, timers_turn } from './timers';
 
 /** Does up to `most` items; returns how many. A trap leaves the item that it came from as WORKER_ITEM: cpu_stopped. */
 export function cpu_turn(most: u32): u32 {
   let done: u32 = 0;
+  // Also where the item that told of them found no room.
+  if (has_map_frames()) {
+    epoch_enter();
+    map_frames_run();
+    epoch_exit();
+    done = 1;
+  }
   for (; done < most; done++) {
     const item = item_next();
     if (item == 0) break;
@@ -37,7 +45,7 @@ export function cpu_turn(most: u32): u32 {
 /** Ends the item that was under way when the CPU was stopped, STOPPED_ `why`; the CPU is out of its epochs. 0: there was none. */
 export function cpu_stopped(why: u32): u32 {
   const item = <usize>load<u32>(WORKER, WORKER_ITEM);
-  if (item == 0) return 0;
+  if (item == 0) return map_frames_stopped();
   store<u32>(WORKER, 0, WORKER_ITEM);
   switch (load<u32>(item, ITEM_KIND)) {
     case CPU_RUN:

@@ -3,7 +3,7 @@ import { hash_lookup } from './hash';
 import { target_array_find } from './target-array';
 import { CPUMAP, DEVMAP, DEVMAP_HASH, XSKMAP } from './types';
 import { WORKER } from '../worker';
-import { MAP_TYPE } from '../../layout/map';
+import { MAP_TYPE, MAP_VALUE_SIZE } from '../../layout/map';
 import { BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS, REDIRECT_ACTION_MASK } from '../../layout/map-target';
 import { WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_INDEX, WORKER_REDIRECT_MAP, WORKER_SCRATCH } from '../../layout/worker';
 
@@ -22,7 +22,7 @@ export function bpf_redirect_map(map: u64, key: u64, flags: u64): u64 {
   const known = <u64>(devices ? REDIRECT_ACTION_MASK | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS : REDIRECT_ACTION_MASK);
   if ((flags & ~known) != 0) return XDP_ABORTED;
   const broadcast = (flags & BPF_F_BROADCAST) != 0;
-  if (!broadcast && !has_target(target_map, type, <u32>key)) {
+  if (!broadcast && targetOf(target_map, <u32>key) == 0) {
     store<u32>(WORKER, 0, WORKER_REDIRECT_MAP);
     store<u32>(WORKER, 0, WORKER_REDIRECT_INDEX);
     store<u32>(WORKER, 0, WORKER_REDIRECT_FLAGS);
@@ -34,10 +34,16 @@ export function bpf_redirect_map(map: u64, key: u64, flags: u64): u64 {
   return XDP_REDIRECT;
 }
 
+/** Address of a target in a devmap, cpumap or xskmap, 0: there is none. */
+export function targetOf(map: usize, key: u32): usize {
+  if (load<u32>(map, MAP_TYPE) != DEVMAP_HASH) return target_array_find(map, key);
+  store<u32>(WORKER, key, WORKER_SCRATCH);
+  return hash_lookup(map, WORKER + WORKER_SCRATCH);
+}
+
+/** Program of an element, 0: it has none. */
 // @ts-ignore: decorator
 @inline
-function has_target(map: usize, type: u32, key: u32): bool {
-  if (type != DEVMAP_HASH) return target_array_find(map, key) != 0;
-  store<u32>(WORKER, key, WORKER_SCRATCH);
-  return hash_lookup(map, WORKER + WORKER_SCRATCH) != 0;
+export function programOf(map: usize, target: usize): u32 {
+  return load<u32>(map, MAP_VALUE_SIZE) == 8 ? load<u32>(target, 4) : 0;
 }

@@ -2,6 +2,7 @@
 import { pages_free } from '../pages';
 import { map_drop_allocators } from './allocator';
 import { cgroup_array_release } from './cgroup-array';
+import { cpumap_release } from './cpumap';
 import { releaseTimersOf } from '../kfuncs/timer';
 import { draws_elements, elements_release } from './element';
 import { record_end } from './record';
@@ -10,7 +11,7 @@ import { lpm_trie_release } from './lpm-trie';
 import { has_timers } from './value';
 import { reuseport_sockarray_release } from './reuseport-sockarray';
 import { sockmap_release } from './sockmap';
-import { CGROUP_ARRAY, HASH, LPM_TRIE, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
+import { CGROUP_ARRAY, CPUMAP, HASH, LPM_TRIE, REUSEPORT_SOCKARRAY, SOCKHASH, SOCKMAP } from './types';
 import { word_lock, word_unlock } from '../locks/word';
 import { retire } from '../slab/epoch';
 import { WAITS_MAP } from '../../layout/allocator';
@@ -75,6 +76,7 @@ export function map_end(map: usize): void {
   if (type == SOCKMAP || type == SOCKHASH) sockmap_release(map);
   else if (type == REUSEPORT_SOCKARRAY) reuseport_sockarray_release(map);
   else if (type == CGROUP_ARRAY) cgroup_array_release(map);
+  else if (type == CPUMAP) cpumap_release(map);
   else release_inner(map);
   if (type == LPM_TRIE) lpm_trie_release(map);
   else if (draws_elements(map)) elements_release(map, type == HASH);

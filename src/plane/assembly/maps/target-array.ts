@@ -5,8 +5,9 @@ import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_TYPE, MAP_VALUES, MAP_VALUE_SIZE } from '../../layout/map';
 import { TARGET_SIZE, XSKMAP_PRESENT } from '../../layout/map-target';
 
-export function target_array_allocate(type: u32, value_size: u32, max_entries: u32, flags: u32): usize {
-  const map = header_allocate(type, 4, value_size, max_entries, flags, <u64>max_entries * TARGET_SIZE);
+/** `extra`: bytes of the map's own for each element, behind all of them. */
+export function target_array_allocate(type: u32, value_size: u32, max_entries: u32, flags: u32, extra: u32 = 0): usize {
+  const map = header_allocate(type, 4, value_size, max_entries, flags, <u64>max_entries * (TARGET_SIZE + extra));
   if (map == 0) return <usize>ENOMEM;
   store<u32>(map, TARGET_SIZE, MAP_STRIDE);
   return map;

@@ -5,7 +5,7 @@ import { array_of_maps_read, array_of_maps_remove, array_of_maps_write } from '.
 import { bloom_filter_peek, bloom_filter_push } from './bloom-filter';
 import { cgroup_array_remove, cgroup_array_write } from './cgroup-array';
 import { chain_take } from './chain';
-import { cpumap_lookup, cpumap_write } from './cpumap';
+import { cpumap_lookup, cpumap_remove, cpumap_write } from './cpumap';
 import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
 import { copy_element, hash_read } from './element-copy';
 import { hash_delete, hash_give, hash_next_key, hash_update } from './hash';
@@ -236,8 +236,9 @@ export function map_delete_user(map: usize, key: usize): i32 {
       return array_of_maps_remove(map, key);
     case HASH_OF_MAPS:
       return hash_of_maps_remove(map, key);
-    case DEVMAP:
     case CPUMAP:
+      return cpumap_remove(map, key);
+    case DEVMAP:
     case XSKMAP:
       return target_array_remove(map, key);
     case ARENA:

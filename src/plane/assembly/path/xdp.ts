@@ -4,7 +4,7 @@ import {
   FRAME_DATA, FRAME_DATA_END, FRAME_EGRESS_IFINDEX, FRAME_INGRESS_IFINDEX, FRAME_REDIRECT_FLAGS, FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP,
   FRAME_RX_QUEUE_INDEX,
 } from '../../layout/frame';
-import { MAP_MAX_ENTRIES, MAP_TYPE, MAP_VALUE_SIZE } from '../../layout/map';
+import { MAP_MAX_ENTRIES, MAP_TYPE } from '../../layout/map';
 import { BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS } from '../../layout/map-target';
 import {
   END_ABORTED, END_DROPPED, END_SENT, END_SOCKET, HOPS_MAX, HOP_XDP, HOP_XDP_COUNT, ITEM_CPU, ITEM_FRAME, ITEM_HOPS, ITEM_INTERFACE, ITEM_NEXT, ITEM_PROGRAM,
@@ -12,8 +12,8 @@ import {
   STAGE_SIZE, STEP_ARRIVED, STEP_CPUMAP, STEP_DEVMAP, STEP_REDIRECT, STEP_SENT, STEP_XDP,
 } from '../../layout/path';
 import { WORKER_SCRATCH } from '../../layout/worker';
-import { hash_lookup, hash_next_key } from '../maps/hash';
-import { target_array_find } from '../maps/target-array';
+import { hash_next_key } from '../maps/hash';
+import { programOf, targetOf } from '../maps/redirect-map';
 import { CPUMAP, DEVMAP_HASH, XSKMAP } from '../maps/types';
 import { WORKER } from '../worker';
 import { leaveDriver } from './conversion';
@@ -59,17 +59,6 @@ export function arrive(path: usize, item: usize): void {
   else end(item, verdict == XDP_DROP ? END_DROPPED : END_ABORTED);
 }
 
-/** Address of a target in a devmap, cpumap or xskmap, 0: there is none any more. */
-function targetOf(map: usize, key: u32): usize {
-  if (load<u32>(map, MAP_TYPE) != DEVMAP_HASH) return target_array_find(map, key);
-  store<u32>(WORKER, key, WORKER_SCRATCH);
-  return hash_lookup(map, WORKER + WORKER_SCRATCH);
-}
-
-/** Program of an element, 0: it has none. */
-@inline function programOf(map: usize, target: usize): u32 {
-  return load<u32>(map, MAP_VALUE_SIZE) == 8 ? load<u32>(target, 4) : 0;
-}
 
 function toDevice(item: usize, map: usize, key: u32, target: usize): void {
   const ifindex = load<u32>(target);
