@@ -4,7 +4,7 @@
  * runs on into the second half: its header lies in the first half, and the bytes that it would have covered at the ring's start stay
  * unused for that lap. Positions, and with them when a reservation fails, are Linux's; the second half is touched only as far as records run.
  *
- * A record: u32 length with the two bits below, u32 address of the map header (in Linux the page offset, which finds the same),
+ * A record: u32 length with the two bits below, u32 address of the map header (in Linux the page offset, which finds the same; its lower bits, which are 0, hold RINGBUF_OWNER_MASK),
  * then the sample; the next record begins at the next multiple of 8.
  */
 
@@ -47,6 +47,8 @@ export const RINGBUF_RECORD_HEADER = 8;
 export const RINGBUF_BUSY = 0x8000_0000;
 export const RINGBUF_DISCARD = 0x4000_0000;
 export const RINGBUF_LENGTH_MASK = 0x3fff_ffff;
+/** Lower bits of a record's second word: CPU that reserved it, plus 1. */
+export const RINGBUF_OWNER_MASK = 0xff;
 
 /** Flags of output, submit and discard; kinds of query (include/uapi/linux/bpf.h). */
 export const BPF_RB_NO_WAKEUP = 1;

@@ -173,6 +173,21 @@ function give_object(arena: usize, pointer: u64): usize {
   return 0;
 }
 
+/** After the CPU that holds the lock has ended in the middle: counts and lists by the bits of each page. */
+export function arena_objects_repair(arena: usize): void {
+  for (let order = SMALLEST; order <= LARGEST; order++) store<u32>(head_of(arena, order), 0);
+  const pages = load<u32>(arena, MAP_MAX_ENTRIES);
+  for (let page: u32 = 0; page < pages; page++) {
+    const slab = slab_of(arena, page);
+    const order = order_of(slab);
+    if (order < SMALLEST || order > LARGEST) continue;
+    let used: u32 = 0;
+    for (let word = slab + ARENA_SLAB_BITS; word < slab + ARENA_SLAB_SIZE; word += 8) used += <u32>popcnt<u64>(load<u64>(word));
+    store<u32>(slab, used, ARENA_SLAB_COUNT);
+    if (used != <u32>1 << (LARGEST - order)) enlist(arena, page, order);
+  }
+}
+
 /** True if none of the pages holds objects; else it is said, and they stay. */
 export function may_free_pages(map: usize, pointer: u64, count: u32): bool {
   const pages = load<u32>(map, MAP_MAX_ENTRIES);

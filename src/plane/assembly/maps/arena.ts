@@ -11,7 +11,7 @@ import {
   MAP_MAX_ENTRIES,
   MAP_VALUES,
 } from '../../layout/map';
-import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_LOCK, ARENA_NODES, ARENA_NODE_SIZE, ARENA_PAGE, ARENA_SLABS, ARENA_SLAB_SIZE, ARENA_TAKEN } from '../../layout/map-arena';
+import { ARENA_ALIGNMENT, ARENA_BITMAP, ARENA_DELTA, ARENA_HAND, ARENA_HAND_COUNT, ARENA_LOCK, ARENA_NODES, ARENA_NODE_SIZE, ARENA_PAGE, ARENA_SLABS, ARENA_SLAB_SIZE, ARENA_TAKEN } from '../../layout/map-arena';
 
 // SZ_4G in pages.
 const MOST_PAGES: u32 = 1 << 20;
@@ -101,6 +101,20 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   mark(map, page, given, false);
   range_settled(map);
   word_unlock(map + ARENA_LOCK);
+}
+
+/** After the CPU that holds the lock has ended in the middle: the pages that it had in hand are free, and free pages are not taken. */
+export function arena_repair(map: usize): void {
+  const held = load<u32>(map, ARENA_HAND_COUNT);
+  if (held != 0) {
+    range_set(map, load<u32>(map, ARENA_HAND), held);
+    mark(map, load<u32>(map, ARENA_HAND), held, false);
+  }
+  range_settled(map);
+  let taken: u32 = 0;
+  const words = (load<u32>(map, MAP_MAX_ENTRIES) + 31) >> 5;
+  for (let i: u32 = 0; i < words; i++) taken += popcnt<u32>(load<u32>(load<u32>(map, ARENA_BITMAP) + (i << 2)));
+  store<u32>(map, taken, ARENA_TAKEN);
 }
 
 /** bpf_arena_reserve_pages: keeps pages from being taken. 0, -EINVAL, or -EBUSY if one is not free. */

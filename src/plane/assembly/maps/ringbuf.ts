@@ -1,6 +1,6 @@
 // Ring buffer: many producers, one consumer. Layout and its difference from Linux: layout/map-ringbuf.ts. Facts: kernel/bpf/ringbuf.c.
 import { copy_bytes, header_allocate } from './header';
-import { word_lock, word_unlock } from '../locks/word';
+import { holder, word_lock, word_unlock } from '../locks/word';
 import { bit_lock, bit_unlock } from '../locks/bit';
 import { E2BIG, EAGAIN, EINVAL, ENOMEM } from '../errno';
 import { isTooLarge, ringbufDynptr, setNull } from '../kfuncs/dynptr';
@@ -19,6 +19,7 @@ import {
   RINGBUF_LENGTH_MASK,
   RINGBUF_LOCKED,
   RINGBUF_MASK,
+  RINGBUF_OWNER_MASK,
   RINGBUF_PRODUCER,
   RINGBUF_PRODUCER_AT,
   RINGBUF_PRODUCER_LOCK,
@@ -77,7 +78,7 @@ function ringbuf_reserve(map: usize, size: u64): usize {
   }
   const record = data + <usize>(produced & mask);
   store<u32>(record, <u32>size | BUSY);
-  store<u32>(record, <u32>map, 4);
+  store<u32>(record, <u32>map | holder(), 4);
   bit_unlock(map + RINGBUF_PRODUCER, next);
   return record + RINGBUF_RECORD_HEADER;
 }
@@ -92,7 +93,7 @@ function reserve_shared(map: usize, size: u32, length: u64, mask: u64): usize {
   const fits = produced + length - consumed <= mask;
   if (fits) {
     store<u32>(record, size | BUSY);
-    store<u32>(record, <u32>map, 4);
+    store<u32>(record, <u32>map | holder(), 4);
     atomic.store<u64>(position, produced + length);
   }
   word_unlock(map + RINGBUF_PRODUCER_LOCK);
@@ -101,7 +102,7 @@ function reserve_shared(map: usize, size: u32, length: u64, mask: u64): usize {
 
 function commit(sample: usize, flags: u64, discard: u32): void {
   const record = sample - RINGBUF_RECORD_HEADER;
-  const map = <usize>load<u32>(record, 4);
+  const map = <usize>(load<u32>(record, 4) & ~RINGBUF_OWNER_MASK);
   atomic.store<u32>(record, (load<u32>(record) ^ BUSY) | discard);
   // Only a consumer that has read everything before this record can be waiting for it.
   const place = <u32>(record - load<u32>(map, MAP_VALUES));

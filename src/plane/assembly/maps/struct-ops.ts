@@ -15,7 +15,7 @@ import {
 } from '../../layout/map-struct-ops';
 
 // Lock word, in the private part of the header.
-const LOCK: usize = 64;
+export const STRUCT_OPS_LOCK: usize = 64;
 
 export function struct_ops_create(type: u32, key_size: u32, value_size: u32, max_entries: u32, flags: u32): usize {
   if (key_size != 4 || max_entries != 1 || (flags & ~(BPF_F_LINK | BPF_F_VTYPE_BTF_OBJ_FD)) != 0) return <usize>EINVAL;
@@ -40,9 +40,9 @@ export function struct_ops_write(map: usize, key: usize, value: usize, flags: u3
   if (load<u32>(key) != 0) return <i32>E2BIG;
   if (load<u32>(value, STRUCT_OPS_STATE) != 0 || load<u32>(value, STRUCT_OPS_REFERENCES) != 0) return <i32>EINVAL;
   const own = <usize>load<u32>(map, MAP_VALUES);
-  word_lock(map + LOCK);
+  word_lock(map + STRUCT_OPS_LOCK);
   if (load<u32>(own, STRUCT_OPS_STATE) != STRUCT_OPS_INIT) {
-    word_unlock(map + LOCK);
+    word_unlock(map + STRUCT_OPS_LOCK);
     return <i32>EBUSY;
   }
   copy_bytes(own, value, load<u32>(map, MAP_VALUE_SIZE));
@@ -50,7 +50,7 @@ export function struct_ops_write(map: usize, key: usize, value: usize, flags: u3
   // The registration holds the map.
   store<u32>(own, link ? 0 : 1, STRUCT_OPS_REFERENCES);
   atomic.store<u32>(own, link ? STRUCT_OPS_READY : STRUCT_OPS_INUSE, STRUCT_OPS_STATE);
-  word_unlock(map + LOCK);
+  word_unlock(map + STRUCT_OPS_LOCK);
   return 0;
 }
 

@@ -224,6 +224,20 @@ function limbo_put(object: usize): void {
   store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + waiting_bytes(object), WORKER_LIMBO_BYTES);
 }
 
+/** What waits on a CPU without a thread waits on this one, no shorter. */
+export function limbo_adopt(cpu: u32): void {
+  const other = (WORKERS as usize) + <usize>cpu * WORKER_SIZE;
+  const oldest = load<u32>(other, WORKER_LIMBO_OLDEST);
+  if (oldest == 0) return;
+  const newest = <usize>load<u32>(WORKER, WORKER_LIMBO_NEWEST);
+  if (newest == 0) store<u32>(WORKER, oldest, WORKER_LIMBO_OLDEST);
+  else store<u32>(newest, oldest, LIMBO_NEXT);
+  store<u32>(WORKER, load<u32>(other, WORKER_LIMBO_NEWEST), WORKER_LIMBO_NEWEST);
+  store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + load<u32>(other, WORKER_LIMBO_BYTES), WORKER_LIMBO_BYTES);
+  store<u64>(other, 0, WORKER_LIMBO_OLDEST);
+  store<u32>(other, 0, WORKER_LIMBO_BYTES);
+}
+
 /** Keeps a CPU that is not at work from entering; false: it is. */
 export function cpu_stop(cpu: u32): bool {
   return atomic.cmpxchg<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH, 0, 2) == 0;

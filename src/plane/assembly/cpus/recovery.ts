@@ -1,0 +1,107 @@
+// What a CPU leaves behind whose thread has ended in the middle of anything: locks, an epoch, things in hand, caches, an item of its inbox. This runs in the CPU's own name, by
+// an instance of the plane with its worker block, in whatever thread: locks that it holds are its own, what it had begun it ends.
+//
+// The order is that of locks, the innermost first: what a repair needs has been repaired before. Whoever waits for one of these locks finds what it guards whole.
+import { timers_rebuild, timers_recover } from '../kfuncs/timer-firing';
+import { baseOf } from '../kfuncs/timer-queue';
+import { cpu_count } from '../maps/header';
+import { bit_lock_repair, element_recover, maps_repair } from '../maps/repair';
+import { allocator_free } from '../slab/allocator';
+import { epoch_leave, limbo_adopt } from '../slab/epoch';
+import { is_free } from '../slab/free-objects';
+import { caches_recover, depot_repair, is_waiting, pieces_repair } from '../slab/repair';
+import { WORKER } from '../worker';
+import { DEPOT_LOCK } from '../../layout/allocator';
+import { STOPPED_CRASH } from '../../layout/cpu';
+import { PROGRAM_LOCKS } from '../../layout/locks';
+import {
+  META_DEPOT, ROOT, ROOT_ALLOCATORS_LOCK, ROOT_EPOCH, ROOT_HEADS_LOCK, ROOT_MAPS_LOCK, ROOT_OBJECTS_LOCK, ROOT_PAGE_LOCK, ROOT_PIECES_LOCK, ROOT_POOL_LOCK,
+  ROOT_QUARANTINE_LOCK,
+} from '../../layout/memory';
+import { RECOVERED_BYTES, RECOVERED_ITEMS, RECOVERED_OBJECTS, RECOVERED_VALUES } from '../../layout/recovery';
+import {
+  WORKER_CPU, WORKER_DEPOT, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_FIELD_LOCK, WORKER_LOCK_HELD, WORKER_OPERATION, WORKER_PATH, WORKER_PROGRAM_LOCKS, WORKER_RECLAIMED,
+  WORKER_RUN_STORAGE, WORKER_THROWN, WORKER_TIMER_LIST_LOCK, WORKER_TIMER_LOCK,
+} from '../../layout/worker';
+import { holds, let_go, recovered } from './report';
+import { cpu_stopped } from './turn';
+
+/** Undoes or ends what the CPU of this worker block was in the middle of; what was done is counted in RECOVERED_BYTES at `report`. No thread runs the CPU. */
+export function cpu_recover(report: usize): void {
+  memory.fill(report, 0, RECOVERED_BYTES);
+  // In an epoch from here on, so that nothing goes that is looked at.
+  atomic.store<u32>(WORKER + WORKER_EPOCH, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1);
+  store<u32>(WORKER, 1, WORKER_EPOCH_DEPTH);
+  store<u32>(WORKER, 0, WORKER_OPERATION);
+  store<u32>(WORKER, 0, WORKER_PATH);
+  store<u32>(WORKER, 0, WORKER_THROWN);
+  allocators_recover(report);
+  for (let cpu: u32 = 0; cpu < cpu_count(); cpu++) {
+    if (holds(baseOf(cpu) + WORKER_TIMER_LOCK)) timers_rebuild(cpu);
+    let_go(report, baseOf(cpu) + WORKER_TIMER_LOCK);
+    let_go(report, baseOf(cpu) + WORKER_TIMER_LIST_LOCK);
+  }
+  // Lists whose changes are one store each.
+  let_go(report, ROOT + ROOT_OBJECTS_LOCK);
+  let_go(report, ROOT + ROOT_MAPS_LOCK);
+  bit_lock_repair(report);
+  maps_repair(report);
+  element_recover(report);
+  reclaimed_recover(report);
+  values_recover(report);
+  const cached = caches_recover();
+  store<u32>(report, load<u32>(report, RECOVERED_OBJECTS) + cached, RECOVERED_OBJECTS);
+  timers_recover(load<u32>(WORKER, WORKER_CPU));
+  if (cpu_stopped(STOPPED_CRASH) != 0) recovered(report, RECOVERED_ITEMS);
+  epoch_leave(0);
+}
+
+function allocators_recover(report: usize): void {
+  let_go(report, ROOT + ROOT_PAGE_LOCK);
+  if (holds(ROOT + ROOT_PIECES_LOCK)) pieces_repair();
+  let_go(report, ROOT + ROOT_PIECES_LOCK);
+  let_go(report, ROOT + ROOT_HEADS_LOCK);
+  depot_recover(report, META_DEPOT);
+  const depot = <usize>load<u32>(WORKER, WORKER_DEPOT);
+  if (depot != 0) depot_recover(report, depot);
+  store<u32>(WORKER, 0, WORKER_DEPOT);
+  let_go(report, ROOT + ROOT_QUARANTINE_LOCK);
+  let_go(report, ROOT + ROOT_ALLOCATORS_LOCK);
+  let_go(report, ROOT + ROOT_POOL_LOCK);
+}
+
+function depot_recover(report: usize, depot: usize): void {
+  if (holds(depot + DEPOT_LOCK)) depot_repair(depot);
+  let_go(report, depot + DEPOT_LOCK);
+}
+
+/** An object that was being freed: it is free, or waits, or goes now. */
+function reclaimed_recover(report: usize): void {
+  const object = <usize>load<u32>(WORKER, WORKER_RECLAIMED);
+  store<u32>(WORKER, 0, WORKER_RECLAIMED);
+  if (object == 0 || is_waiting(object) || is_free(object)) return;
+  allocator_free(object);
+  recovered(report, RECOVERED_OBJECTS);
+}
+
+/** Locks in values: what they guard may be half written, as the program left it. */
+function values_recover(report: usize): void {
+  const count = min<u32>(load<u32>(WORKER, WORKER_PROGRAM_LOCKS), PROGRAM_LOCKS);
+  for (let i: u32 = 0; i < count; i++) value_let_go(report, load<u32>(WORKER + (<usize>i << 2), WORKER_PROGRAM_LOCKS + 4));
+  value_let_go(report, load<u32>(WORKER, WORKER_FIELD_LOCK));
+  store<u32>(WORKER, 0, WORKER_PROGRAM_LOCKS);
+  store<u32>(WORKER, 0, WORKER_FIELD_LOCK);
+  store<u32>(WORKER, 0, WORKER_LOCK_HELD);
+  store<u32>(WORKER, 0, WORKER_RUN_STORAGE);
+}
+
+function value_let_go(report: usize, word: usize): void {
+  if (word == 0 || !holds(word)) return;
+  recovered(report, RECOVERED_VALUES);
+  let_go(report, word);
+}
+
+/** For another CPU's instance: what waits for an epoch on a CPU that has no thread any more waits on this one. */
+export function cpu_adopt(cpu: u32): void {
+  limbo_adopt(cpu);
+}
