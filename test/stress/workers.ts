@@ -6,10 +6,10 @@ import { planeModule } from '../../src/runtime/plane.ts';
 import { bufferBytes, type Operation, readBuffer } from './history.ts';
 
 /** What a test gives all of its threads. */
-export type Parameters = Readonly<Record<string, number>>;
+export type Parameters = readonly number[] | Readonly<Record<string, number>>;
 
 /** What a thread's function is given. */
-export interface StressWorker<P extends Parameters = Parameters> {
+export interface StressWorker<P extends Parameters = readonly number[]> {
   readonly cpu: number;
   /** Threads at work: CPUs 1 to `workers`. */
   readonly workers: number;
@@ -46,8 +46,10 @@ export interface RunOptions {
   readonly records?: number;
   /** The plane in place of the built one (chaos-plane.ts). */
   readonly module?: WebAssembly.Module;
-  /** How long all may take, in ms. */
+  /** How long all may take, in ms (60 s). */
   readonly timeout?: number;
+  /** How long no thread may record or pause, in ms; for functions that do so all the time. */
+  readonly stall?: number;
 }
 
 export interface RunResult {
@@ -56,6 +58,9 @@ export interface RunResult {
   /** All operations in order of their starts. */
   readonly history: readonly Operation[];
 }
+
+/** 64 MiB, of which only what is used takes memory. */
+const SPARE_PAGES = 1024;
 
 // In the thread, which knows nothing of this project: JavaScript alone.
 const threadText = `
@@ -67,7 +72,7 @@ const threadText = `
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
     (imports[from] ??= {})[name] = from === 'env' && name in env ? env[name] : kind === 'function' ? () => 0 : undefined;
   const plane = new WebAssembly.Instance(module, imports).exports;
-  // shared: number of threads that are ready, number that are at the meeting, number of meetings, stamp, a word that nobody notifies, 1: stop.
+  // shared: number of threads that are ready, number that are at the meeting, number of meetings, stamp, a word that nobody notifies, 1: stop, pauses.
   const words = new Int32Array(memory.buffer, shared, 8);
   const records = new Uint32Array(memory.buffer, buffer, room === 0 ? 2 : 2 + room * 7);
   let state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(cpu, 0x85ebca6b)) >>> 0 || 1;
@@ -91,6 +96,7 @@ const threadText = `
     view: new DataView(memory.buffer),
     call: (name, ...values) => Number(plane[name](...values)),
     pause() {
+      words[6]++;
       const what = random(64);
       if (what === 0) Atomics.wait(words, 4, 0, 0.001 + random(30) / 1000);
       else if (what < 12) for (let i = random(200); i > 0; i--) Atomics.load(words, 4);
@@ -134,6 +140,7 @@ export async function runWorkers<P extends Parameters>(
     records = 0,
     module = planeModule(),
     timeout = 60_000,
+    stall,
     ...rest
   }: RunOptions & { readonly parameters?: P },
 ): Promise<RunResult> {
@@ -147,6 +154,8 @@ export async function runWorkers<P extends Parameters>(
   };
   const shared = take(32);
   const buffers = Array.from({ length: workers }, () => take(bufferBytes(records)));
+  // Threads see the memory as large as it is when they begin.
+  plane.memory.grow(SPARE_PAGES);
   const threads: Worker[] = [];
   const runs = buffers.map((buffer, i) => {
     const cpu = i + 1;
@@ -163,7 +172,7 @@ export async function runWorkers<P extends Parameters>(
       cpu,
       rounds,
       seed,
-      parameters: rest.parameters ?? {},
+      parameters: rest.parameters ?? [],
       body: body.toString(),
     };
     return new Promise<number>((resolve, reject) => {
@@ -176,7 +185,19 @@ export async function runWorkers<P extends Parameters>(
   });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`threads make no progress: not done after ${timeout} ms`)), timeout);
+    const words = new Int32Array(plane.memory.buffer, shared, 8);
+    const begun = Date.now();
+    let moved = begun;
+    let marks = 0;
+    timer = setInterval(() => {
+      const now = Date.now();
+      // Before all have started, nothing moves.
+      const at = words[3]! + words[6]!;
+      if (at !== marks || words[0]! < workers) moved = now;
+      marks = at;
+      if (now - begun > timeout || now - moved > (stall ?? timeout))
+        reject(new Error(`threads make no progress: not done after ${now - begun} ms`));
+    }, 50);
   });
   try {
     const results = await Promise.race([Promise.all(runs), late]);
@@ -188,6 +209,6 @@ export async function runWorkers<P extends Parameters>(
     await Promise.all(threads.map((thread) => thread.terminate()));
     throw error;
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }
