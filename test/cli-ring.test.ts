@@ -1,6 +1,7 @@
 /** `sluice ring …` as scripts see it. Runs the built command. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -105,6 +106,52 @@ describe.skipIf(refusal !== undefined)(`files and connections${refusal ? ` (skip
       stderr: `sluice: open ${path('none')}: ENOENT\n`,
     });
     expect(sluice('cp', path('from'), '/dev/full')).toMatchObject({ status: 3, stderr: 'sluice: copy: ENOSPC\n' });
+  });
+
+  it('cp and serve with several rings say what each of them did', async () => {
+    const { stdout } = sluice('cp', path('from'), path('parts'), '--rings', '2', '--block', '4096', '--json');
+    const { bytes, rings } = JSON.parse(stdout) as { bytes: number; rings: { bytes: number }[] };
+    expect([bytes, rings.length, rings[0]!.bytes + rings[1]!.bytes]).toEqual([content.length, 2, content.length]);
+    expect(rings.every((ring) => ring.bytes > 0)).toBe(true);
+    expect(readFileSync(path('parts')).equals(content)).toBe(true);
+    expect(sluice('cp', path('from'), path('parts'), '--rings', '2', '--record', path('r')).status).toBe(2);
+
+    const server = spawn(process.execPath, [join(root, 'bin/sluice.js'), 'ring', 'serve', '--rings', '2', '--json']);
+    let text = '';
+    server.stdout.on('data', (data) => {
+      text += data;
+    });
+    const ended = new Promise((resolve) => server.on('close', resolve));
+    const port = await new Promise<number>((resolve) =>
+      server.stderr.on('data', (data) => {
+        const match = /127\.0\.0\.1:(\d+)/.exec(String(data));
+        if (match) resolve(Number(match[1]));
+      }),
+    );
+    const CONNECTIONS = 24;
+    await Promise.all(
+      Array.from(
+        { length: CONNECTIONS },
+        (_, i) =>
+          new Promise<void>((resolve, reject) => {
+            let got = 0;
+            const socket = connect(port, '127.0.0.1', () => socket.write('x'.repeat(1 + i * 500)));
+            socket.on('error', reject);
+            socket.on('close', () => resolve());
+            socket.on('data', ({ length }) => {
+              got += length;
+              if (got === 1 + i * 500) socket.end();
+            });
+          }),
+      ),
+    );
+    server.kill('SIGTERM');
+    await ended;
+    const served = JSON.parse(text) as { accepted: number; bytes: number; rings: { accepted: number }[] };
+    const sent = Array.from({ length: CONNECTIONS }, (_, i) => 1 + i * 500).reduce((sum, each) => sum + each, 0);
+    expect(served).toMatchObject({ accepted: CONNECTIONS, bytes: sent, broken: 0, refused: 0 });
+    expect(served.rings.map(({ accepted }) => accepted).reduce((sum, each) => sum + each)).toBe(CONNECTIONS);
+    expect(served.rings).toHaveLength(2);
   });
 
   it('serve answers HTTP from below its folder alone', async () => {
