@@ -20,18 +20,21 @@ export const HASH_SEED = 72;
 /** u32: bytes from one element to the next; u32: where the value lies in an element. */
 export const HASH_ELEMENT_SIZE = 80;
 export const HASH_VALUE_OFFSET = 84;
-/** u64: free list: address of the first element in the lower half (0: empty), a counter against ABA in the upper. */
+/**
+ * u32: address of the free lists, one a CPU, HASH_EXTRA_STRIDE bytes apart: u64, address of the first element in the lower half (0: empty), a counter against ABA in the upper.
+ * A CPU gives to its own, and takes from its own while there is something in it.
+ */
 export const HASH_FREE = 88;
-/** u32: elements of the slab that were used so far (drawn ones: that the map has now), and how many there may be. */
-export const HASH_UNUSED = 96;
+/** u32: how many elements there may be, and how many of the slab were used so far (drawn ones: that the map has now). What is written lies apart from what lookups read. */
 export const HASH_CAPACITY = 100;
+export const HASH_UNUSED = 132;
 /** u32: address of one slot a CPU, HASH_EXTRA_STRIDE bytes apart: the spare element that a replacing update takes. */
 export const HASH_EXTRAS = 104;
 export const HASH_EXTRA_STRIDE = 64;
 /** u32: elements that were given back since the map was last looked at, where they are drawn from an allocator (MAP_ELEM_ALLOCATOR); about. */
-export const HASH_GIVEN = 120;
-/** u32: lock word of who has the free list in its hands to give elements back to the allocator. */
-export const HASH_TRIMS = 124;
+export const HASH_GIVEN = 136;
+/** u32: lock word of who has the free lists in its hands to give elements back to the allocator. */
+export const HASH_TRIMS = 140;
 /** u32: first of the elements in the hands of who holds HASH_TRIMS, linked as free ones. */
 export const HASH_TRIMMED = 128;
 

@@ -111,8 +111,13 @@ export function* valuesOf(plane: PlaneInstance, map: number): Generator<number> 
   if (type === mapTypes.hash)
     for (let cpu = 0; cpu < view.getUint32(ROOT + ROOT_CPU_COUNT, true); cpu++)
       yield view.getUint32(word(HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE, true) + offset;
-  for (let free = word(HASH_FREE); free !== 0; free = view.getUint32(free + HASH_ELEMENT_HASH, true))
-    yield free + offset;
+  for (let cpu = 0; cpu < view.getUint32(ROOT + ROOT_CPU_COUNT, true); cpu++)
+    for (
+      let free = view.getUint32(word(HASH_FREE) + cpu * HASH_EXTRA_STRIDE, true);
+      free !== 0;
+      free = view.getUint32(free + HASH_ELEMENT_HASH, true)
+    )
+      yield free + offset;
   for (let bucket = 0; bucket <= word(HASH_MASK); bucket++) {
     let element = (view.getUint32(word(HASH_BUCKETS) + bucket * 8, true) & ~HASH_LOCKED) >>> 0;
     for (; element !== 0; element = view.getUint32(element + HASH_ELEMENT_NEXT, true)) yield element + offset;

@@ -4,7 +4,7 @@ import { allocator_alloc, allocator_create, allocator_free } from '../slab/alloc
 import { allocator_free_later } from '../slab/epoch';
 import { word_lock, word_unlock } from '../locks/word';
 import { carry, carry_nothing } from '../locks/held';
-import { cpu_count } from './header';
+import { cpu_count, this_cpu } from './header';
 import { first_of } from './chain';
 import { map_by_id, map_destroy } from './registry';
 import { has_fields, has_timers, value_release } from './value';
@@ -72,45 +72,81 @@ export function element_given(map: usize): void {
   if (given > KEPT_FREE && given > load<u32>(map, HASH_UNUSED) >> KEPT_SHIFT) store<u32>(WORKER, load<u32>(map, MAP_ID), WORKER_TRIM);
 }
 
-/** An element off the free list, which the CPU has in hand then; 0 if there is none. */
+/** Free list of a CPU. */
+// @ts-ignore: decorator
+@inline
+function free_list(map: usize, cpu: u32): usize {
+  return load<u32>(map, HASH_FREE) + cpu * HASH_EXTRA_STRIDE;
+}
+
+/** A free element, which the CPU has in hand then: off its own list, else off another's; 0 if all are empty. */
 export function element_pop(map: usize): usize {
+  const own = this_cpu();
+  const element = list_pop(map, free_list(map, own));
+  return element != 0 || cpu_count() == 1 ? element : element_steal(map, own);
+}
+
+function element_steal(map: usize, own: u32): usize {
+  const cpus = cpu_count();
+  for (let cpu = own + 1; cpu < own + cpus; cpu++) {
+    const element = list_pop(map, free_list(map, cpu < cpus ? cpu : cpu - cpus));
+    if (element != 0) return element;
+  }
+  return 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function list_pop(map: usize, list: usize): usize {
   while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
+    const free = atomic.load<u64>(list);
     const element = <usize>(<u32>free);
     if (element == 0) return 0;
     const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);
-    if (atomic.cmpxchg<u64>(map, free, rest, HASH_FREE) == free) {
+    if (atomic.cmpxchg<u64>(list, free, rest) == free) {
       carry(map, element);
       return element;
     }
   }
 }
 
-/** Puts an element on the free list; its next word stays, for readers that still stand on it. */
+/** Puts an element on this CPU's free list; its next word stays, for readers that still stand on it. */
 export function element_push(map: usize, element: usize): void {
+  const list = free_list(map, this_cpu());
   while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
+    const free = atomic.load<u64>(list);
     store<u32>(element, <u32>free, HASH_ELEMENT_HASH);
-    const list = (((free >> 32) + 1) << 32) | element;
-    if (atomic.cmpxchg<u64>(map, free, list, HASH_FREE) == free) {
+    if (atomic.cmpxchg<u64>(list, free, (((free >> 32) + 1) << 32) | element) == free) {
       carry_nothing();
       return;
     }
   }
 }
 
+/** How often the free lists have changed; ~0 if there is an element in one of them. */
+function free_changes(map: usize): u64 {
+  const cpus = cpu_count();
+  let changes: u64 = 0;
+  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
+    const free = atomic.load<u64>(free_list(map, cpu));
+    if (<u32>free != 0) return u64.MAX_VALUE;
+    changes += free >> 32;
+  }
+  return changes;
+}
+
 /**
- * Whether the map has no element left: none in the free list, and as many drawn or begun as it may have. Waits while another CPU has the free list in its hands. Exact: there
+ * Whether the map has no element left: none in a free list, and as many drawn or begun as it may have. Waits while another CPU has the free list in its hands. Exact: there
  * was a moment at which all of them were in use.
  */
 export function elements_exhausted(map: usize): bool {
   while (true) {
-    const free = atomic.load<u64>(map, HASH_FREE);
-    if (<u32>free != 0 || atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY)) return false;
+    const changes = free_changes(map);
+    if (changes == u64.MAX_VALUE || atomic.load<u32>(map, HASH_UNUSED) < load<u32>(map, HASH_CAPACITY)) return false;
     if (atomic.load<u32>(map, HASH_TRIMS) != 0) {
       word_lock(map + HASH_TRIMS);
       word_unlock(map + HASH_TRIMS);
-    } else if (atomic.load<u64>(map, HASH_FREE) == free) {
+    } else if (free_changes(map) == changes) {
       // Whatever had been taken or given meanwhile would have counted up.
       return true;
     }
@@ -141,7 +177,7 @@ function kept_of(map: usize, free: u32): u32 {
 
 /** With one CPU nobody is at the list: what is kept stays in place. */
 function trim_alone(map: usize): void {
-  const first = <usize>(<u32>load<u64>(map, HASH_FREE));
+  const first = <usize>(<u32>load<u64>(free_list(map, 0)));
   let free: u32 = 0;
   for (let element = first; element != 0; element = load<u32>(element, HASH_ELEMENT_HASH)) free++;
   const kept = kept_of(map, free);
@@ -239,7 +275,8 @@ export function elements_release(map: usize, spares: bool): void {
       left--;
     }
   }
-  left -= return_list(map, <usize>(<u32>load<u64>(map, HASH_FREE)), HASH_ELEMENT_HASH);
+  const lists = cpu_count();
+  for (let cpu: u32 = 0; cpu < lists; cpu++) left -= return_list(map, <usize>(<u32>load<u64>(free_list(map, cpu))), HASH_ELEMENT_HASH);
   const buckets = <usize>load<u32>(map, HASH_BUCKETS);
   // No bucket is looked at in vain: their memory may never have been touched.
   for (let i: u32 = 0; left != 0; i++) left -= return_list(map, first_of(load<u64>(buckets + (i << 3))), HASH_ELEMENT_NEXT);

@@ -102,7 +102,7 @@ export function bucket_count(count: u32): u32 {
 }
 
 /**
- * Storage of a hash map: buckets, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset` and that
+ * Storage of a hash map: buckets, free lists, `extras` bytes of the type's own, then `capacity` elements whose key lies at `key_offset` and that
  * have `copies` values, one or one a CPU. Capacity 0: there is no bound, and all elements are drawn.
  */
 export function hash_allocate(
@@ -127,7 +127,8 @@ export function hash_allocate(
     cpu_stride = round_up_line(cpu_stride);
   }
   const element_size = value_offset + cpu_stride * copies;
-  const before = ((<u64>buckets * 8 + 63) & ~63) + extras;
+  const lists = cpu_count() * HASH_EXTRA_STRIDE;
+  const before = ((<u64>buckets * 8 + 63) & ~63) + lists + extras;
   const plain = type == HASH || type == PERCPU_HASH;
   const draws = (plain && (flags & BPF_F_NO_PREALLOC) != 0) || capacity == 0;
   const allocator = draws ? element_allocator_common() : 0;
@@ -141,6 +142,7 @@ export function hash_allocate(
   store<u64>(map, flags & BPF_F_ZERO_SEED ? 0 : seed, HASH_SEED);
   store<u32>(map, element_size, HASH_ELEMENT_SIZE);
   store<u32>(map, value_offset, HASH_VALUE_OFFSET);
+  store<u32>(map, <u32>(body + before - extras - lists), HASH_FREE);
   store<u32>(map, <u32>(body + before - extras), HASH_EXTRAS);
   store<u32>(map, <u32>(body + before), MAP_VALUES);
   store<u32>(map, capacity, HASH_CAPACITY);

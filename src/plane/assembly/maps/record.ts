@@ -76,14 +76,15 @@ function release_list(map: usize, element: usize, link: usize): u32 {
 
 function release_drawn(map: usize): void {
   let left = load<u32>(map, HASH_UNUSED);
+  const cpus = cpu_count();
   if (load<u32>(map, MAP_TYPE) == HASH) {
-    const cpus = cpu_count();
     for (let cpu: u32 = 0; cpu < cpus; cpu++) {
       value_release(map, load<u32>(load<u32>(map, HASH_EXTRAS) + cpu * HASH_EXTRA_STRIDE) + load<u32>(map, HASH_VALUE_OFFSET));
     }
     left -= cpus;
   }
-  left -= release_list(map, <usize>(<u32>load<u64>(map, HASH_FREE)), HASH_ELEMENT_HASH);
+  for (let cpu: u32 = 0; cpu < cpus; cpu++)
+    left -= release_list(map, <usize>(<u32>load<u64>(load<u32>(map, HASH_FREE) + cpu * HASH_EXTRA_STRIDE)), HASH_ELEMENT_HASH);
   const buckets = <usize>load<u32>(map, HASH_BUCKETS);
   for (let i: u32 = 0; left != 0; i++) left -= release_list(map, first_of(load<u64>(buckets + (i << 3))), HASH_ELEMENT_NEXT);
 }
