@@ -1,5 +1,8 @@
 // Messages between rings: from JavaScript and from programs, over the simulation and over this kernel.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as prep from '../src/hooks/ring/prep/index.ts';
@@ -181,4 +184,74 @@ describe.each(beds)('messages between rings, %s', (name, reason, make) => {
     object.close();
     expect(name).toBeTruthy();
   });
+});
+
+interface Handover {
+  readonly passed: bigint;
+  readonly refused: bigint;
+  readonly served: { readonly connections: bigint; readonly bytes: bigint; readonly ended: bigint }[];
+}
+
+describe.each(beds.slice(1))('connections, %s', (_name, reason, make) => {
+  it.skipIf(reason !== undefined)(
+    'are accepted by one ring and served by others, without descriptors of the process',
+    async () => {
+      const { runtime, rings } = await make(3);
+      const [door, ...servers] = rings as [Ring, Ring, Ring];
+      const object = await load(objectOf('handover'), { runtime });
+      const variables = object.maps['.bss']!;
+      for (const ring of rings) {
+        const numbers = ring.programs.attach(object);
+        expect([numbers.get('accepted'), numbers.get('serve')]).toEqual([1, 2]);
+        ring.registerFiles(32);
+      }
+      for (const ring of servers) {
+        ring.programs.onMessage('serve');
+        // A ring of this thread looks for messages while it has something under way, or is waited for.
+        void take(ring, 1);
+      }
+      variables.set(0, { servers: [...servers.map(({ number }) => number), 0, 0, 0, 0, 0, 0], count: servers.length });
+      const folder = mkdtempSync(join(tmpdir(), 'sluice-handover-'));
+      const path = join(folder, 'socket');
+      const listener = await door.socket('unix');
+      await door.bind(listener, { family: 'unix', path });
+      await door.listen(listener, 64);
+      door.stage((view, at) =>
+        prep.accept(view, at, listener, { multishot: true, slot: 'alloc', callback: 1, userData: 9 }),
+      );
+      door.submit();
+      const CLIENTS = 20;
+      const sizes = Array.from({ length: CLIENTS }, (_, i) => 1 + i * 700);
+      await Promise.all(
+        sizes.map(
+          (size, i) =>
+            new Promise<void>((resolve, reject) => {
+              const sent = Buffer.alloc(size, i);
+              const got: Buffer[] = [];
+              const client = connect(path, () => client.write(sent));
+              client.on('error', reject);
+              client.on('data', (data) => {
+                got.push(data);
+                if (got.reduce((sum, { length }) => sum + length, 0) === size) client.end();
+              });
+              client.on('close', () =>
+                Buffer.concat(got).equals(sent) ? resolve() : reject(new Error(`client ${i}`)),
+              );
+            }),
+        ),
+      );
+      const seen = () => variables.get(0) as unknown as Handover;
+      const ended = () => servers.reduce((sum, { number }) => sum + seen().served[number]!.ended, 0n);
+      for (let i = 0; i < 500 && ended() < CLIENTS; i++) await new Promise((resolve) => setTimeout(resolve, 2));
+      const { passed, refused, served } = seen();
+      expect([passed, refused, ended()]).toEqual([BigInt(CLIENTS), 0n, BigInt(CLIENTS)]);
+      expect(servers.map(({ number }) => served[number]!.connections)).toEqual([10n, 10n]);
+      expect(served.reduce((sum, { bytes }) => sum + bytes, 0n)).toBe(BigInt(sizes.reduce((sum, size) => sum + size)));
+      expect(door.completions.length).toBe(0);
+      await door.closeFd(listener);
+      await closeAll(rings);
+      object.close();
+      rmSync(folder, { recursive: true });
+    },
+  );
 });
