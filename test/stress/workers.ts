@@ -27,6 +27,8 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
   random(n: number): number;
   /** A place where another thread may come in: now and then this one spins for a moment, or sleeps for some µs. */
   pause(): void;
+  /** Index in the function table of the function `f` of a WebAssembly module that imports `env.memory`. */
+  callback(module: readonly number[]): number;
   /** Waits until all threads are here. Between two of them the history has a point where nothing is under way. */
   meet(): void;
   /** The next number of the counter that all count up. */
@@ -94,6 +96,11 @@ const threadText = `
   const stress = {
     cpu, workers, rounds, map, scratch, parameters, random, stamp, note,
     view: new DataView(memory.buffer),
+    callback(bytes) {
+      const { f } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)), { env: { memory } }).exports;
+      table.grow(1, f);
+      return table.length - 1;
+    },
     call: (name, ...values) => Number(plane[name](...values)),
     pause() {
       words[6]++;

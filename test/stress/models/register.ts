@@ -50,10 +50,13 @@ export const registers: Model<number> = {
     `${names[kind]}${kind >= UPDATE && kind <= UPDATE_OLD ? ` ${value}` : ''} -> ${result | 0}`,
 };
 
-/** The same where an element may go at any time: it was evicted. */
+const ENOMEM = -12 >>> 0;
+
+/** The same where an element may go at any time: it was evicted. An update for which there is none, all being on their way in or out, is refused, as in Linux. */
 export const evicted: Model<number> = {
   ...registers,
   apply(state, operation) {
+    if (operation.result === ENOMEM && operation.kind >= UPDATE && operation.kind <= UPDATE_OLD) return [state, 0];
     const next = registers.apply(state, operation);
     return state === 0 ? next : [...next, ...registers.apply(0, operation)];
   },
