@@ -7,7 +7,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { explainSteering } from '../src/hooks/steering/explanation.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { generateCapture } from '../src/net/generator.ts';
-import { type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
+import {
+  flowRuleOf,
+  formatFlowRule,
+  parseFlowRule,
+  type RssConfiguration,
+  rss,
+  verificationKey,
+} from '../src/net/rss/index.ts';
 
 const missing = existsSync('dist/cli/main.js') ? undefined : 'not built: npm run build';
 const folder = mkdtempSync(join(tmpdir(), 'sluice-steer-'));
@@ -38,6 +45,39 @@ it('explains hash and queue of every packet as the reference computes them', () 
 describe.skipIf(missing !== undefined)(
   `on the command line${missing === undefined ? '' : ` (skipped: ${missing})`}`,
   () => {
+    it('rules choose contexts', () => {
+      const own = join(folder, 'own.json');
+      writeFileSync(own, JSON.stringify({ table: [6] }));
+      const rules = ['--context', `1=${own}`, '--rule', 'tcp4 context 1', '--rule', 'flow-type udp6 context 1'];
+      const histogram = steer('histogram', '--count', '300', '--seed', '3', '--queues', '8', '--json', ...rules);
+      expect(histogram.status, histogram.stderr).toBe(0);
+      const parsed = ['tcp4 context 1', 'udp6 context 1'].map(parseFlowRule);
+      const counts = Array(8).fill(0);
+      const plain = {
+        hashTypes: 0x1ff,
+        table: Array.from({ length: 128 }, (_, i) => i % 8),
+        unclassifiedQueue: 0,
+        key: verificationKey,
+      };
+      for (const { data } of generateCapture({ seed: 3, count: 300, traffic: 'steering' }))
+        counts[rss(data, flowRuleOf(data, parsed) < 0 ? plain : { ...plain, table: [6] }).queue]++;
+      const { queues } = JSON.parse(histogram.stdout);
+      expect(queues.map(({ packets }: { packets: number }) => packets)).toEqual(counts);
+      const explained = steer('explain', '--seed', '3', '--count', '40', '--packet', '1', '--json', ...rules);
+      const [first] = [...generateCapture({ seed: 3, count: 1, traffic: 'steering' })];
+      const index = flowRuleOf(first!.data, parsed);
+      expect(JSON.parse(explained.stdout).rule).toBe(index < 0 ? null : formatFlowRule(parsed[index]!));
+      for (const [args, message] of [
+        [['--rule', 'tcp4 context 2'], 'give --context 2=CONFIG.json'],
+        [['--rule', 'tcp9 context 2'], 'SLUICE_STEER_RULE'],
+        [['--context', own], '--context'],
+      ] as const) {
+        const refused = steer('histogram', ...args);
+        expect(refused.status).not.toBe(0);
+        expect(refused.stderr).toContain(message);
+      }
+    });
+
     it('all ways agree', () => {
       const { status, stdout } = steer('compare', '--count', '400', '--queues', '3', '--json');
       expect(status).toBe(0);

@@ -14,7 +14,7 @@ import { UsageError } from './exit.ts';
 import { fillMaps, type MapInput, readMapInput } from './map-input.ts';
 import { type ChangeOptions, changesOf } from './object-changes.ts';
 import { selectOne } from './selector.ts';
-import { readRssConfiguration } from './steer-rss.ts';
+import { type ContextOptions, contextsOf, readRssConfiguration } from './steer-rss.ts';
 import { withTailCallTargets } from './subjects.ts';
 
 /** Beside the built command: dist/cli/ -> bpf/. */
@@ -28,7 +28,7 @@ const RSS_PROGRAM = join(
   'rss_socket.bpf.o',
 );
 
-export interface SteerEngineOptions extends ChangeOptions {
+export interface SteerEngineOptions extends ChangeOptions, ContextOptions {
   readonly queues: number;
   readonly program?: string;
   readonly rss?: string;
@@ -57,6 +57,8 @@ export async function createSteerEngine(options: SteerEngineOptions): Promise<St
     throw new UsageError(
       'say what steers: --program OBJ[:P], --rss CONFIG.json, or both for a program that asks for the hash',
     );
+  if (options.kernel === true && (options.rule ?? options.context) !== undefined)
+    throw new UsageError('--rule and --context choose here, and --kernel leaves the choice to the kernel');
   const maps = options.maps === undefined ? {} : readMapInput(options.maps);
   return options.kernel === true ? inKernel(options, maps) : await here(options, maps);
 }
@@ -138,7 +140,11 @@ export async function steeringOf(options: SteerEngineOptions, maps: MapInput): P
   const { queues } = options;
   const configuration = options.rss === undefined ? undefined : readRssConfiguration(options.rss, queues);
   const runtime = new Runtime();
-  const device = { runtime, ...(configuration === undefined ? {} : { configuration }) };
+  const device = {
+    runtime,
+    ...contextsOf(options, queues),
+    ...(configuration === undefined ? {} : { configuration }),
+  };
   if (options.program === undefined)
     return { device, how: 'here, by receive-side scaling', program: undefined, object: undefined, close() {} };
   const { object, program } = selectOne(options.program, changesOf(options));

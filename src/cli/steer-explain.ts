@@ -3,36 +3,45 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import { explainSteering, type SteeringExplanation } from '../hooks/steering/explanation.ts';
 import { describePacket } from '../net/dissect.ts';
+import { flowRuleOf, formatFlowRule } from '../net/rss/flow-rules.ts';
 import { reportNames } from '../net/rss/hash-types.ts';
 import { exitCode } from './exit.ts';
 import { integerOption } from './options.ts';
 import { type Output, table, toHex } from './output.ts';
 import { readInput } from './selector.ts';
 import { addPacketOptions, configurationOf, packetsOf, type SteerPacketOptions } from './steer-packets.ts';
+import { addContextOptions, type ContextOptions, contextsOf } from './steer-rss.ts';
 import type { Finish } from './verb.ts';
 
-interface ExplainOptions extends SteerPacketOptions {
+interface ExplainOptions extends SteerPacketOptions, ContextOptions {
   readonly packet: number;
 }
 
 export function addSteerExplain(steer: Command, finish: Finish): void {
-  addPacketOptions(
-    steer
-      .command('explain')
-      .description('why a packet goes to its queue: fields, key windows, hash step by step, index, queue')
-      .argument('[packet]', 'file with the packet, from its Ethernet header, or - for stdin; or --pcap and --packet'),
+  addContextOptions(
+    addPacketOptions(
+      steer
+        .command('explain')
+        .description('why a packet goes to its queue: rule, fields, key windows, hash step by step, index, queue')
+        .argument('[packet]', 'file with the packet, from its Ethernet header, or - for stdin; or --pcap and --packet'),
+    ),
   )
     .option('--packet <n>', 'which one of the capture, from 1', integerOption(1, Number.MAX_SAFE_INTEGER), 1)
     .option('--json', 'result as JSON (sluice.steer-explain/1)')
     .action((file: string | undefined, options: ExplainOptions) =>
       finish(options.json === true, (output) => {
         const packet = file === undefined ? numbered(options) : readInput(file);
-        const configuration = configurationOf(options);
+        const { contexts, rules } = contextsOf(options, options.queues);
+        const rule = rules[flowRuleOf(packet, rules)];
+        const configuration = (rule && contexts.get(rule.context)) ?? configurationOf(options);
         const explanation = explainSteering(packet, configuration, options.queues);
-        print(packet, explanation, configuration.table.length, options.queues, output);
+        output.line(describePacket(packet));
+        if (rules.length > 0) output.line(`  rule      ${rule === undefined ? 'none fits' : formatFlowRule(rule)}`);
+        print(explanation, configuration.table.length, options.queues, output);
         output.document({
           schema: 'sluice.steer-explain/1',
           packet: describePacket(packet),
+          rule: rule === undefined ? null : formatFlowRule(rule),
           ...explanation,
           report: reportNames[explanation.report],
         });
@@ -52,13 +61,11 @@ function numbered(options: ExplainOptions): Uint8Array {
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`;
 
 function print(
-  packet: Uint8Array,
   { headers, enabled, type, report, source, destination, ports, steps, hash, index, entry, queue }: SteeringExplanation,
   entries: number,
   queues: number,
   output: Output,
 ): void {
-  output.line(describePacket(packet));
   output.line(`  headers   ${headers}`);
   output.line(`  enabled   ${enabled.join(', ') || 'no hash types'}`);
   if (type === undefined || index === undefined) {

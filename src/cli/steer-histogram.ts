@@ -7,17 +7,24 @@ import { assessKey } from '../net/rss/key.ts';
 import { exitCode } from './exit.ts';
 import { type Output, table } from './output.ts';
 import { addPacketOptions, configurationOf, packetsOf, type SteerPacketOptions } from './steer-packets.ts';
+import { addContextOptions, type ContextOptions, contextsOf } from './steer-rss.ts';
 import type { Finish } from './verb.ts';
 
 export function addSteerHistogram(steer: Command, finish: Finish): void {
-  addPacketOptions(
-    steer.command('histogram').description('how packets spread over queues, the imbalance, and which flows cause it'),
+  addContextOptions(
+    addPacketOptions(
+      steer.command('histogram').description('how packets spread over queues, the imbalance, and which flows cause it'),
+    ),
   )
     .option('--json', 'result as JSON (sluice.steer-histogram/1)')
-    .action((options: SteerPacketOptions) =>
+    .action((options: SteerPacketOptions & ContextOptions) =>
       finish(options.json === true, (output) => {
         const configuration = configurationOf(options);
-        const steering = new Steering({ queues: options.queues, configuration });
+        const steering = new Steering({
+          queues: options.queues,
+          configuration,
+          ...contextsOf(options, options.queues),
+        });
         try {
           const histogram = steeringHistogram(steering.run(packetsOf(options)), options.queues);
           const bits = Math.max(1, Math.log2(configuration.table.length));

@@ -1,8 +1,10 @@
 /** `sluice steer run --tap NAME`: steers the packets of a real TAP to queues and hands them to consumers, until it is told to end. */
 import type { Command } from 'commander';
+import type { Steering } from '../hooks/steering/index.ts';
 import { interfaceDrops } from '../linux/netdev.ts';
 import { type TapCounters, TapSteering } from '../linux/steering/index.ts';
 import { type TunOffload, tunOffloads } from '../linux/tun-ioctl.ts';
+import { formatFlowRule } from '../net/rss/flow-rules.ts';
 import { every, onSignals } from './ends.ts';
 import { exitCode } from './exit.ts';
 import { mapContents } from './map-contents.ts';
@@ -10,6 +12,7 @@ import { addObjectChanges } from './object-changes.ts';
 import { choiceOption, integerOption, listOption, secondsOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { createSteerEngine, type SteerEngine, type SteerEngineOptions } from './steer-engine.ts';
+import { addContextOptions } from './steer-rss.ts';
 import { sinkHelp, sinkOf } from './steer-sink.ts';
 import type { Finish } from './verb.ts';
 
@@ -80,6 +83,7 @@ export function addSteerRun(steer: Command, finish: Finish): void {
     .option('--stats-interval <s>', 'print packets and rate every so many seconds', secondsOption)
     .option('--unverified', 'runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.steer-run/1)');
+  addContextOptions(command);
   addObjectChanges(command);
   command.action((options: RunOptions) => finish(options.json === true, (output) => run(options, output)));
 }
@@ -149,6 +153,7 @@ function report(
     rows.push([queue, packets, `${share.toFixed(1)} %`, bytes, noHash, dropped].map(String));
   }
   for (const row of table(rows)) output.line(row);
+  printRules(engine.steering, output);
   const others = [
     ...(counters.runts > 0 ? [`${counters.runts} shorter than an Ethernet header`] : []),
     ...(run.lost > 0 ? [`${run.lost} lost before, the device's queue was full (txqueuelen)`] : []),
@@ -167,6 +172,7 @@ function report(
     whenFull: options.whenFull,
     ...run,
     ...counters,
+    rules: rulesOf(engine.steering),
     maps: Object.fromEntries(
       Object.values(engine.object?.maps ?? {}).map((map) => [
         map.name,
@@ -174,6 +180,17 @@ function report(
       ]),
     ),
   });
+}
+
+/** Rules and how many packets each chose the context of. */
+function rulesOf(steering: Steering | undefined) {
+  const hits = steering?.device.ruleHits() ?? [];
+  return (steering?.rules ?? []).map((rule, index) => ({ rule: formatFlowRule(rule), packets: Number(hits[index]) }));
+}
+
+function printRules(steering: Steering | undefined, output: Output): void {
+  const rows = rulesOf(steering).map(({ rule, packets }) => [rule, String(packets)]);
+  if (rows.length > 0) for (const row of table([['RULE', 'PACKETS'], ...rows])) output.line(row);
 }
 
 function sample(counters: TapCounters, start: number, last: Sample | undefined, output: Output): Sample {

@@ -12,6 +12,7 @@ import { addObjectChanges } from './object-changes.ts';
 import { choiceOption, integerOption, secondsOption } from './options.ts';
 import { type Output, table } from './output.ts';
 import { type SteerEngineOptions, steeringOf } from './steer-engine.ts';
+import { addContextOptions } from './steer-rss.ts';
 import type { Finish } from './verb.ts';
 
 interface VhostOptions extends Omit<SteerEngineOptions, 'queues' | 'kernel'> {
@@ -56,6 +57,7 @@ export function addSteerVhost(steer: Command, finish: Finish): void {
     .option('--duration <s>', 'end after so many seconds', secondsOption)
     .option('--unverified', 'runs what the verifier refuses or does not follow')
     .option('--json', 'result as JSON (sluice.steer-vhost/1)');
+  addContextOptions(command);
   addObjectChanges(command);
   command.action((options: VhostOptions) => finish(options.json === true, (output) => vhost(options, output)));
 }

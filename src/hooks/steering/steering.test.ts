@@ -7,6 +7,7 @@ import { generateCapture } from '../../net/generator.ts';
 import { rss } from '../../net/rss/compute.ts';
 import { encodeRssConfig, type RssConfiguration, verificationKey } from '../../net/rss/configuration.ts';
 import { encodeRssContext } from '../../net/rss/control.ts';
+import { flowRuleOf, parseFlowRule } from '../../net/rss/flow-rules.ts';
 import { HASH_TYPES_ALL, TUNNEL_TYPES_ALL } from '../../net/rss/hash-types.ts';
 import { decodeVirtioNetHeader } from '../../net/virtio-net-header.ts';
 import { writeObject } from '../../object/write.ts';
@@ -76,6 +77,26 @@ describe.each(['jit', 'interpreter'] as const)('%s', (engine) => {
       expect(resultsOf(steering)).toEqual(expected(whole));
     },
   );
+
+  it('a program is answered by the context that a rule chose', async () => {
+    const rules = ['tcp4 context 2', 'ip6 context 9', 'udp4 context 3'].map(parseFlowRule);
+    const own = { ...configuration, table: [1], hashTypes: HASH_TYPES_ALL & ~2, unclassifiedQueue: 2 };
+    const steering = await programmed('device_socket', engine, configuration);
+    steering.configure(own, 2);
+    steering.configure({ ...own, table: [3] }, 3);
+    steering.rules = rules;
+    const chosen = over.map(({ data }) => flowRuleOf(data, rules));
+    const wanted = over.map(({ data }, at) => {
+      const by = chosen[at] === 0 ? own : chosen[at] === 2 ? { ...own, table: [3] } : configuration;
+      const { hash, report, queue } = rss(data, by);
+      return { hash, report, queue: queue % QUEUES };
+    });
+    expect(resultsOf(steering, over)).toEqual(wanted);
+    expect(steering.device.ruleHits()).toEqual(
+      rules.map((_, index) => BigInt(chosen.filter((each) => each === index).length)),
+    );
+    expect(new Set(chosen)).toEqual(new Set([-1, 0, 1, 2]));
+  });
 
   it.each(['rss_report', 'rss_vnet_hash'])('%s computes the same in C', async (name) => {
     for (const hashTypes of engine === 'jit' ? [HASH_TYPES_ALL, 0x3f, 0x1c0, 0x80] : [HASH_TYPES_ALL]) {

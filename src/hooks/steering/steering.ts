@@ -8,6 +8,7 @@ import { InputError } from '../../errors.ts';
 import type { CapturedPacket } from '../../net/captured-packet.ts';
 import type { HashConfiguration, RssConfiguration, RssLimits } from '../../net/rss/configuration.ts';
 import { automaticConfiguration, type ControlResult, RssControl } from '../../net/rss/control.ts';
+import type { FlowRule } from '../../net/rss/flow-rules.ts';
 import type { UserProgram } from '../../runtime/program.ts';
 import { Runtime } from '../../runtime/runtime.ts';
 import { type SteeringCounters, SteeringDevice } from '../../runtime/steering/device.ts';
@@ -25,6 +26,9 @@ export interface SteeringOptions {
   readonly fallback?: boolean;
   /** What the device says that it can do (default: everything). */
   readonly limits?: RssLimits;
+  /** RSS contexts by their number, 1 to 31, and rules that choose them (`parseFlowRule`), the first that fits. */
+  readonly contexts?: ReadonlyMap<number, RssConfiguration>;
+  readonly rules?: readonly FlowRule[];
   /** Interface that programs see (default 0). */
   readonly ifindex?: number;
 }
@@ -64,6 +68,8 @@ export class Steering {
     });
     try {
       if (options.configuration !== undefined) this.configure(options.configuration);
+      for (const [context, configuration] of options.contexts ?? []) this.configure(configuration, context);
+      if (options.rules !== undefined) this.rules = options.rules;
       if (options.program !== undefined)
         this.attach(options.program, options.fallback === undefined ? {} : { fallback: options.fallback });
     } catch (error) {
@@ -78,6 +84,15 @@ export class Steering {
 
   set queues(count: number) {
     this.device.queues = count;
+  }
+
+  get rules(): readonly FlowRule[] {
+    return this.device.rules;
+  }
+
+  /** Rules that choose RSS contexts, the first that fits; what fits none has the default configuration. Throws InputError `SLUICE_STEER_RULE`. */
+  set rules(rules: readonly FlowRule[]) {
+    this.device.rules = rules;
   }
 
   get way(): SteeringWay {

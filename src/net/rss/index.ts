@@ -15,6 +15,7 @@ export {
 } from './configuration.ts';
 export * from './control.ts';
 export { type RssFields, rssFields } from './fields.ts';
+export * from './flow-rules.ts';
 export * from './hash-types.ts';
 export type { IpHeaders } from './headers.ts';
 export { rssFromJson } from './json.ts';

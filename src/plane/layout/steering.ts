@@ -33,6 +33,30 @@ export const STEER_IFINDEX = 140;
 /** u64: packets without a hash; packets for which the program asked for the device's own computation. */
 export const STEER_UNHASHED = 144;
 export const STEER_FALLBACKS = 152;
+/** u32: address of the rules that choose a context for frames that ask for none, in their order, and their number. */
+export const STEER_RULES = 160;
+export const STEER_RULE_COUNT = 164;
+/**
+ * What rules look at, of the packet that is compared: addresses (of IPv4 in 4 bytes), ports, u8 4 or 6 (0: no IP), u8 protocol, u16 TCI of the outer tag, all as they
+ * lie in the packet; u8: what of these is known.
+ */
+export const STEER_FLOW_KEY = 192;
+export const STEER_FLOW_SOURCE = 0;
+export const STEER_FLOW_DESTINATION = 16;
+export const STEER_FLOW_PORTS = 32;
+export const STEER_FLOW_FAMILY = 36;
+export const STEER_FLOW_PROTOCOL = 37;
+export const STEER_FLOW_VLAN = 38;
+export const STEER_FLOW_KNOWN = 40;
+export const STEER_FLOW_KEY_SIZE = 48;
+export const STEER_FLOW_KNOWN_VLAN = 1;
+export const STEER_FLOW_KNOWN_PROTOCOL = 2;
+export const STEER_FLOW_KNOWN_PORTS = 4;
+/** Rule: a key and its mask; u32 context; u64 packets. */
+export const STEER_RULE_CONTEXT = 96;
+export const STEER_RULE_HITS = 104;
+export const STEER_RULE_SIZE = 112;
+export const STEER_MAX_RULES = 1024;
 /** u64 each, by queue: packets, bytes. */
 export const STEER_COUNTERS = 256;
 export const STEER_COUNTER_SIZE = 16;

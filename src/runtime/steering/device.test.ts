@@ -4,6 +4,7 @@ import { generateCapture } from '../../net/generator.ts';
 import { rss } from '../../net/rss/compute.ts';
 import { type RssConfiguration, verificationKey } from '../../net/rss/configuration.ts';
 import { rssFields } from '../../net/rss/fields.ts';
+import { type FlowRule, flowRuleOf, flowTypeOf, flowTypes, parseFlowRule } from '../../net/rss/flow-rules.ts';
 import { HASH_TYPES_ALL, hashType, inputBytes, TUNNEL_TYPES_ALL, tunnelTypesIn } from '../../net/rss/hash-types.ts';
 import { toeplitz } from '../../net/rss/toeplitz.ts';
 import { WASM_PAGE } from '../../plane/layout/memory.ts';
@@ -176,6 +177,74 @@ describe('a device', () => {
     device.close();
   });
 
+  it('steers by the context of the first rule that a packet fits, as the reference finds it', () => {
+    const device = new SteeringDevice(runtime, { queues: 64 });
+    device.configure(all);
+    const contexts = new Map(
+      [1, 2, 3].map((id) => [id, { ...all, table: [10 * id, 10 * id + 1], unclassifiedQueue: id }]),
+    );
+    for (const [id, configuration] of contexts) device.configure(configuration, id);
+    // Ports and addresses are those of the corpus, so that rules fit: masks leave some bits.
+    const port = fc.record({ value: fc.integer({ min: 0, max: 0xffff }), mask: fc.constantFrom(1, 3, 0x8000, 0x101) });
+    const address = (size: number) =>
+      fc.tuple(fc.integer({ min: 0, max: size - 1 }), fc.integer({ min: 0, max: 255 })).map(([at, value]) => ({
+        value: new Uint8Array(size).fill(value),
+        mask: new Uint8Array(size).fill(3, at, at + 1),
+      }));
+    const rule: fc.Arbitrary<FlowRule> = fc.constantFrom(...flowTypes).chain((flowType) => {
+      const { version, protocol } = flowTypeOf(flowType);
+      const size = version === 4 ? 4 : 16;
+      return fc.record(
+        {
+          flowType: fc.constant(flowType),
+          context: fc.integer({ min: 1, max: 4 }),
+          vlan: port,
+          ...(version === 0 ? {} : { source: address(size), destination: address(size) }),
+          ...(protocol === undefined ? {} : { sourcePort: port, destinationPort: port }),
+          ...(version === 0 || protocol !== undefined ? {} : { protocol: fc.constantFrom(6, 17, 47, 50, 58, 132) }),
+        },
+        { requiredKeys: ['flowType', 'context'] },
+      );
+    });
+    const fitted = new Map<string, number>();
+    fc.assert(
+      fc.property(
+        fc.array(rule, { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 0, max: corpus.length - 64 }),
+        (rules, from) => {
+          device.rules = rules;
+          const packets = corpus.slice(from, from + 64);
+          const found = packets.map((packet) => flowRuleOf(packet, rules));
+          const results = run(device, packets).map(({ queue, hash, report }) => ({ queue, hash, report }));
+          for (const [index, packet] of packets.entries()) {
+            const configuration = contexts.get(rules[found[index]!]?.context ?? 0) ?? all;
+            expect(results[index], Buffer.from(packet).toString('hex')).toEqual(rss(packet, configuration));
+          }
+          expect(device.ruleHits()).toEqual(
+            rules.map((_, index) => BigInt(found.filter((each) => each === index).length)),
+          );
+          for (const each of found) {
+            const type = rules[each]?.flowType;
+            if (type !== undefined) fitted.set(type, (fitted.get(type) ?? 0) + 1);
+          }
+        },
+      ),
+      { numRuns: 120, examples: flowTypes.map((flowType) => [[{ flowType, context: 1 }], 0]) },
+    );
+    expect([...fitted.keys()]).toEqual(expect.arrayContaining(['ether', 'ip4', 'tcp4', 'udp4', 'ip6', 'tcp6', 'udp6']));
+    // A frame that asks for a context has no rule.
+    device.rules = [parseFlowRule('ether context 1')];
+    expect(run(device, corpus.slice(0, 8), 2).map(({ queue }) => Math.floor(queue / 10) || queue)).toEqual(
+      Array(8).fill(2),
+    );
+    expect(device.ruleHits()).toEqual([0n]);
+    device.rules = [];
+    expect(run(device, corpus.slice(0, 8)).map(({ queue }) => queue)).toEqual(
+      corpus.slice(0, 8).map((packet) => rss(packet, all).queue),
+    );
+    device.close();
+  });
+
   it('refuses what it cannot be', () => {
     expect(() => new SteeringDevice(runtime, { queues: 0 })).toThrow(/SLUICE_STEER_QUEUES|1 to 1024/);
     const device = new SteeringDevice(runtime, { queues: 1 });
@@ -184,6 +253,12 @@ describe('a device', () => {
       device.configure({ ...all, key: verificationKey.subarray(0, inputBytes(HASH_TYPES_ALL) + 3) }),
     ).toThrow(/need 40/);
     expect(() => device.configure(all, 32)).toThrow(/1 to 31/);
+    expect(() => {
+      device.rules = [{ flowType: 'ip4', context: 32 }];
+    }).toThrow(expect.objectContaining({ code: 'SLUICE_STEER_RULE' }));
+    expect(() => {
+      device.rules = Array(1025).fill(parseFlowRule('ip4 context 1'));
+    }).toThrow(/1024/);
     device.close();
   });
 });

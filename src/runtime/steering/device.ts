@@ -4,6 +4,7 @@
  */
 import { InputError } from '../../errors.ts';
 import { defaultRssLimits, type RssConfiguration, type RssLimits } from '../../net/rss/configuration.ts';
+import type { FlowRule } from '../../net/rss/flow-rules.ts';
 import {
   STEER_CONFIGURATIONS,
   STEER_CONTEXT_QUEUE,
@@ -18,11 +19,14 @@ import {
   STEER_MAX_QUEUES,
   STEER_PROGRAM,
   STEER_QUEUES,
+  STEER_RULE_COUNT,
+  STEER_RULES,
   STEER_SIZE,
   STEER_UNHASHED,
 } from '../../plane/layout/steering.ts';
 import type { Executable } from '../hook.ts';
 import type { Runtime } from '../runtime.ts';
+import { FlowRulesBlock } from './flow-rules-block.ts';
 import { type SteeringPlane, steeringPlane } from './plane.ts';
 import { RssBlock } from './rss-block.ts';
 
@@ -76,6 +80,8 @@ export class SteeringDevice {
   /** Replaced configurations: kept until the next replacement, for a batch of another thread that has just begun. */
   #retired: RssBlock | undefined;
   #program: SteeringProgram | undefined;
+  #rules: FlowRulesBlock | undefined;
+  #retiredRules: FlowRulesBlock | undefined;
 
   constructor(runtime: Runtime, options: SteeringDeviceOptions) {
     this.runtime = runtime;
@@ -138,6 +144,29 @@ export class SteeringDevice {
     this.#set(STEER_CONFIGURATIONS + context * 4, block?.address ?? 0);
   }
 
+  get rules(): readonly FlowRule[] {
+    return this.#rules?.rules ?? [];
+  }
+
+  /**
+   * Rules that choose an RSS context for frames whose record asks for none, the first that fits; they stay through `reset`. From the next batch on. Throws InputError
+   * `SLUICE_STEER_RULE`.
+   */
+  set rules(rules: readonly FlowRule[]) {
+    const block = rules.length === 0 ? undefined : new FlowRulesBlock(this.runtime, [...rules]);
+    this.#retiredRules?.free();
+    this.#retiredRules = this.#rules;
+    this.#rules = block;
+    this.#set(STEER_RULE_COUNT, 0);
+    this.#set(STEER_RULES, block?.address ?? 0);
+    this.#set(STEER_RULE_COUNT, rules.length);
+  }
+
+  /** Packets that each rule chose the context of, since the rules were set. */
+  ruleHits(): readonly bigint[] {
+    return this.#rules?.hits() ?? [];
+  }
+
   get program(): SteeringProgram | undefined {
     return this.#program;
   }
@@ -198,6 +227,8 @@ export class SteeringDevice {
   /** Frees the block and its configurations; the program is its owner's. */
   close(): void {
     this.#retired?.free();
+    this.#retiredRules?.free();
+    this.#rules?.free();
     for (const block of this.#blocks.values()) block.free();
     this.#blocks.clear();
     this.runtime.freePages(this.address, STEER_SIZE);

@@ -9,8 +9,9 @@ import {
 import {
   STEER_CONFIGURATIONS, STEER_CONTEXTS, STEER_CONTEXT_QUEUE, STEER_COUNTERS, STEER_FALLBACK, STEER_FALLBACKS, STEER_FLAGS, STEER_FRAME_CONTEXT,
   STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT,
-  STEER_FRAME_RETURN, STEER_FRAME_SIZE, STEER_IFINDEX, STEER_PROGRAM, STEER_QUEUES, STEER_SKB, STEER_UNHASHED,
+  STEER_FRAME_RETURN, STEER_FRAME_SIZE, STEER_IFINDEX, STEER_PROGRAM, STEER_QUEUES, STEER_RULE_COUNT, STEER_SKB, STEER_UNHASHED,
 } from '../../layout/steering';
+import { flowContext } from './flow-rules';
 import { packetHash, rssQueue, rssResult } from './rss';
 import { vnetHeader } from './vnet-header';
 
@@ -18,9 +19,15 @@ const ETH_HLEN: u32 = 14;
 /** TUN_STEERINGEBPF_FALLBACK. */
 const FALLBACK: u32 = 0xffff_ffff;
 
-/** The configuration that a frame asks for; the default one where there is none of that number. */
+/** The configuration that a frame asks for, or a rule chooses; the default one where there is none of that number. */
 @inline function configurationOf(device: usize, frame: usize): usize {
-  const context = load<u32>(frame, STEER_FRAME_CONTEXT);
+  let context = load<u32>(frame, STEER_FRAME_CONTEXT);
+  if (context == 0) {
+    if (load<u32>(device, STEER_RULE_COUNT) != 0) {
+      const data = <usize>load<u32>(frame, STEER_FRAME_DATA);
+      context = flowContext(device, data, data + load<u32>(frame, STEER_FRAME_LENGTH));
+    }
+  }
   if (context != 0) {
     const configuration = context < <u32>STEER_CONTEXTS ? <usize>load<u32>(device + (<usize>context << 2), STEER_CONFIGURATIONS) : 0;
     if (configuration != 0) return configuration;
@@ -69,7 +76,7 @@ const FALLBACK: u32 = 0xffff_ffff;
   if ((flags & STEER_FALLBACK) != 0 && r0 == FALLBACK) {
     store<u64>(device, load<u64>(device, STEER_FALLBACKS) + 1, STEER_FALLBACKS);
     const data = <usize>load<u32>(frame, STEER_FRAME_DATA);
-    const outcome = rssResult(configurationOf(device, frame), data, data + load<u32>(frame, STEER_FRAME_LENGTH));
+    const outcome = rssResult(<usize>load<u32>(skb, SKB_STEER_CONFIGURATION), data, data + load<u32>(frame, STEER_FRAME_LENGTH));
     finish(device, frame, outcome & 0xffff_ffff_ffff, <u32>(outcome >> 48));
     return;
   }

@@ -6,8 +6,8 @@ import {
 import { fold4, fold8, foldWords } from './toeplitz';
 import { grePayload, ipipPayload, tunnelPayload, udpPayload } from './tunnels';
 
-const ETH_P_IP: u32 = 0x0008;
-const ETH_P_IPV6: u32 = 0xdd86;
+export const ETH_P_IP: u32 = 0x0008;
+export const ETH_P_IPV6: u32 = 0xdd86;
 const ETH_P_8021Q: u32 = 0x0081;
 const ETH_P_8021AD: u32 = 0xa888;
 const ETH_P_TEB: u32 = 0x5865;
@@ -41,7 +41,7 @@ const MAX_OPTIONS: u32 = 30;
   return (<u64>report << 32) | <u64>hash;
 }
 
-@inline function isVlan(type: u32): bool {
+@inline export function isVlan(type: u32): bool {
   return type == ETH_P_8021Q || type == ETH_P_8021AD;
 }
 
@@ -49,6 +49,21 @@ const MAX_OPTIONS: u32 = 30;
 @inline function isExtension(protocol: u32): bool {
   const low: u64 = (1 << 0) | (<u64>1 << 43) | (<u64>1 << 44) | (<u64>1 << 51) | (<u64>1 << 60);
   return protocol < 64 ? ((low >> protocol) & 1) != 0 : protocol == 135 || protocol == 139 || protocol == 140;
+}
+
+/** Where the header behind the extension headers of IPv6 begins, and its protocol above; 0: it is a fragment, or cut. `at`: a whole IPv6 header. */
+export function transportOf(at: usize, end: usize): u64 {
+  let protocol = <u32>load<u8>(at, 6);
+  at += 40;
+  for (let left = MAX_EXTENSION_HEADERS; isExtension(protocol); left--) {
+    if (left == 0 || protocol == IPPROTO_FRAGMENT || at + 8 > end) return 0;
+    const units = <usize>load<u8>(at, 1);
+    const next = at + 8 + (protocol == IPPROTO_AH ? units << 2 : units << 3);
+    if (next > end) return 0;
+    protocol = <u32>load<u8>(at);
+    at = next;
+  }
+  return (<u64>protocol << 32) | <u64>at;
 }
 
 // Address in the first home address option of [at, to), 0: none.
