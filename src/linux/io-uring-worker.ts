@@ -7,6 +7,7 @@ import { writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { InputError, InternalError } from '../errors.ts';
 import { RING_SLEEPING } from '../plane/layout/ring.ts';
+import { recoverCpu } from '../runtime/cpus/recovery.ts';
 import { receivedError } from '../runtime/cpus/sent-error.ts';
 import { planeModule } from '../runtime/plane.ts';
 import type { RingAddresses, RingBackend, RingThread } from '../runtime/ring-backend.ts';
@@ -80,6 +81,7 @@ export class WorkerRing implements RingBackend, RingThread {
     const worker = new Worker(threadModule(), { workerData: data, transferList: [port2], execArgv: [] });
     const exited = new Promise<void>((resolve) => {
       worker.once('exit', () => {
+        recoverCpu(runtime.plane, cpu);
         runtime.giveCpu(cpu);
         port1.close();
         resolve();

@@ -118,6 +118,8 @@ export interface PlaneExports {
   cpu_wakes(): void;
   cpu_turn(most: number): number;
   cpu_stopped(why: number): number;
+  cpu_recover(report: number): void;
+  cpu_adopt(cpu: number): void;
   epoch_leave(depth: number): void;
   /** Bits of the live objects of a depot (0: of all), one for 16 bytes of the memory, in zeroed pages: plane/assembly/slab/heap.ts. */
   heap_mark(depot: number, bits: number, waiting: number): void;
@@ -140,6 +142,7 @@ export interface PlaneOptions {
 
 export interface PlaneInstance {
   readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
   readonly table: WebAssembly.Table;
   readonly exports: PlaneExports;
   readonly cpu: number;
@@ -155,6 +158,8 @@ export interface PlaneInstance {
   hashSeed(): bigint;
   /** Functions of JavaScript that rings call in place of programs, by number: from the context's address to what a program would return. */
   readonly ringFunctions: Map<number, (context: number) => number>;
+  /** Called while this thread has waited for a lock for a while: who holds it may be a thread that has ended. */
+  readonly lockWaits: Set<() => void>;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -170,6 +175,20 @@ export function planeExports(): ReadonlySet<string> {
   return new Set(WebAssembly.Module.exports(planeModule()).map(({ name }) => name));
 }
 
+/** The plane's functions for a worker block alone, without what goes with an instance of a thread's. `imports` that are not given do nothing. */
+export function instantiatePlane(
+  memory: WebAssembly.Memory,
+  worker: number,
+  imports: WebAssembly.ModuleImports = {},
+  module = planeModule(),
+): PlaneExports {
+  const table = imports['table'] ?? new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
+  const nothing = { now: () => performance.now() * 1e6, ring_function: () => 0, lock_waits: () => {} };
+  const instance = new WebAssembly.Instance(module, { env: { ...nothing, ...imports, table, memory, worker } });
+  // What the module exports is fixed by its sources; the interface above states it.
+  return instance.exports as unknown as PlaneExports;
+}
+
 /** Instantiates the plane over a memory from createMemory. */
 export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = {}): PlaneInstance {
   const cpu = options.cpu ?? 0;
@@ -178,11 +197,11 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
   const now = options.now ?? (() => performance.now() * 1e6);
   const ringFunctions = new Map<number, (context: number) => number>();
   const ring_function = (number: number, context: number) => ringFunctions.get(number)?.(context >>> 0) ?? 0;
-  const instance = new WebAssembly.Instance(options.module ?? planeModule(), {
-    env: { memory, table, worker, now, ring_function },
-  });
-  // What the module exports is fixed by its sources; the interface above states it.
-  const exports = instance.exports as unknown as PlaneExports;
+  const lockWaits = new Set<() => void>();
+  const lock_waits = () => {
+    for (const each of lockWaits) each();
+  };
+  const exports = instantiatePlane(memory, worker, { table, now, ring_function, lock_waits }, options.module);
 
   let bytes = new Uint8Array(memory.buffer);
   let view = new DataView(memory.buffer);
@@ -213,11 +232,13 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
 
   return {
     memory,
+    module: options.module ?? planeModule(),
     table,
     exports,
     cpu,
     worker,
     ringFunctions,
+    lockWaits,
     bytes() {
       refresh();
       return bytes;

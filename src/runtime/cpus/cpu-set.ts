@@ -9,6 +9,7 @@ import { planeModule } from '../plane.ts';
 import type { UserProgram } from '../program.ts';
 import type { Runtime } from '../runtime.ts';
 import type { CpuAsk, CpuMessage, CpuWorker, StartCpu } from './mail.ts';
+import { type Recovered, recoverCpu } from './recovery.ts';
 import { receivedError } from './sent-error.ts';
 
 export interface CpusOptions {
@@ -24,6 +25,8 @@ export interface CpuCrash {
   readonly cpu: number;
   /** What ended the thread. */
   readonly error: Error;
+  /** What it was in the middle of, and what has been put in order. */
+  readonly recovered: Recovered;
 }
 
 interface Pending {
@@ -80,7 +83,17 @@ class Cpu {
   kill(): Promise<void> {
     return this.#worker.kill();
   }
+
+  get isAlive(): boolean {
+    return this.#worker.isAlive();
+  }
+
+  /** What its thread has left behind, once. */
+  recovered: Recovered | undefined;
 }
+
+/** How often a thread that waits for a lock looks whether the others live. */
+const LOOK_MS = 10;
 
 export class CpuSet {
   readonly runtime: Runtime;
@@ -88,6 +101,16 @@ export class CpuSet {
   readonly #hooks: readonly Hook[];
   readonly #options: CpusOptions;
   readonly #threads = new Map<number, Cpu>();
+  /** CPUs whose threads have crashed, until they have new ones. */
+  readonly #crashed = new Set<number>();
+  readonly #handlers = new Set<(crash: CpuCrash) => void>();
+  #looked = 0;
+  readonly #look = () => {
+    const now = performance.now();
+    if (now - this.#looked < LOOK_MS) return;
+    this.#looked = now;
+    for (const thread of this.#threads.values()) if (!thread.isAlive) this.#recover(thread);
+  };
   /** Ends of threads that are under way, by CPU. */
   readonly #ending = new Map<number, () => void>();
 
@@ -98,6 +121,7 @@ export class CpuSet {
     this.#start = start;
     this.#hooks = hooks;
     this.#options = options;
+    runtime.plane.lockWaits.add(this.#look);
   }
 
   /** CPUs that have a thread, in order. */
@@ -119,6 +143,28 @@ export class CpuSet {
       await this.close();
       throw error;
     }
+  }
+
+  /** Calls `handler` when a thread has ended that was not asked to; returns what ends that. As CpusOptions.onCrash. */
+  onCrash(handler: (crash: CpuCrash) => void): () => void {
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
+  }
+
+  /** Gives a CPU whose thread has crashed a new one, which goes on with the inbox behind the item that the crash stopped. Throws InputError `SLUICE_CPU` for others. */
+  async restart(cpu: number): Promise<void> {
+    if (!this.#crashed.has(cpu))
+      throw new InputError(
+        'SLUICE_CPU',
+        `CPU ${cpu} has no thread that crashed: ${[...this.#crashed].join(', ') || 'none has'}`,
+      );
+    await this.#startCpu(cpu);
+    this.#crashed.delete(cpu);
+  }
+
+  #recover(thread: Cpu): Recovered {
+    thread.recovered ??= recoverCpu(this.runtime.plane, thread.cpu);
+    return thread.recovered;
   }
 
   async #startCpu(cpu: number): Promise<void> {
@@ -150,6 +196,8 @@ export class CpuSet {
       load: (module) => this.#tell(thread, { kind: 'load', module }),
       unload: (module) => this.#tell(thread, { kind: 'unload', module }),
     });
+    // What is in the inbox from a thread before may run any program.
+    await thread.ask({ kind: 'begin' });
   }
 
   /** A test run of the program on that CPU: as `program.run`. Throws what it throws, InputError `SLUICE_CPU` where no thread runs the CPU. */
@@ -185,6 +233,7 @@ export class CpuSet {
   /** Ends the threads: each does what is in its inbox first. */
   async close(): Promise<void> {
     await Promise.all([...this.#threads.values()].map((thread) => this.#stop(thread)));
+    this.runtime.plane.lockWaits.delete(this.#look);
   }
 
   async #stop(thread: Cpu): Promise<void> {
@@ -216,6 +265,7 @@ export class CpuSet {
   #ended(thread: Cpu, error: Error | undefined): void {
     const { cpu } = thread;
     const { runtime } = this;
+    const recovered = this.#recover(thread);
     this.#threads.delete(cpu);
     thread.stopReplica();
     this.#setInbox(cpu, 0);
@@ -224,8 +274,12 @@ export class CpuSet {
     const failure = error ?? new InternalError(`the thread of CPU ${cpu} has ended`);
     thread.abandon(failure);
     runtime.giveCpu(cpu);
-    if (expected !== undefined) expected();
-    else this.#options.onCrash?.({ cpu, error: failure });
+    if (expected !== undefined) {
+      expected();
+      return;
+    }
+    this.#crashed.add(cpu);
+    for (const handler of [this.#options.onCrash, ...this.#handlers]) handler?.({ cpu, error: failure, recovered });
   }
 
   #setInbox(cpu: number, inbox: number): void {

@@ -18,6 +18,8 @@ export type CpuAsk =
   /** `entry`: as Executable has it. */
   | { readonly kind: 'run'; readonly entry: number; readonly type: ProgramTypeName; readonly input: RunInput }
   | { readonly kind: 'call'; readonly name: string; readonly args: readonly (number | bigint)[] }
+  /** All programs are there: what is in the inbox may run. */
+  | { readonly kind: 'begin' }
   | { readonly kind: 'stop' };
 
 /** Requests are numbered; INBOX_MAIL counts them for the thread. */
@@ -50,6 +52,8 @@ export interface CpuWorker {
   onExit(handle: (error: Error | undefined) => void): void;
   /** Whether the thread keeps the process alive. */
   hold(held: boolean): void;
+  /** False once the thread has ended, even where the owner has not been told yet. */
+  isAlive(): boolean;
   /** Ends the thread where it stands. */
   kill(): Promise<void>;
 }

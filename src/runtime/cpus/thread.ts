@@ -26,6 +26,7 @@ export class CpuThread {
   readonly #words: Int32Array;
   readonly #inbox: number;
   readonly #timers: CpuTimers;
+  #begun = false;
   /** INBOX_MAIL when the messages were last read. */
   #mail = -1;
 
@@ -52,7 +53,7 @@ export class CpuThread {
     this.#port.post({ kind: 'ready' });
     for (;;) {
       if (this.#hasMail() && this.#readMail()) return;
-      const done = this.#turn();
+      const done = this.#begun ? this.#turn() : 0;
       const ns = this.#timers.fire();
       if (done === 0 && ns !== 0) this.#sleep(ns / 1e6);
     }
@@ -125,6 +126,9 @@ export class CpuThread {
         return this.#run(ask);
       case 'call':
         return this.#call(ask.name, ask.args);
+      case 'begin':
+        this.#begun = true;
+        return undefined;
       case 'stop':
         // What waits for an epoch is not to wait for a CPU that has gone.
         this.#calls.epoch_enter();
