@@ -13,7 +13,7 @@ import type { TraitFormat } from '../runtime/traits.ts';
 import type { TraitRegistry } from '../traits/registry.ts';
 import { readGoodPackets, writeCaptureFile } from './capture-file.ts';
 import { optionsWith, withCarried } from './capture-traits.ts';
-import { compareMaps, type Divergence, describeOutcome, runOnAll } from './comparison.ts';
+import { compareMaps, type Divergence, describeOutcome, type Outcome, runOnAll } from './comparison.ts';
 import { type ExitCode, exitCode, UsageError } from './exit.ts';
 import { addHints, type HintsOptions, hintsOf, type WithHints } from './hints-option.ts';
 import { describeInput, takesPackets, withContext } from './inputs.ts';
@@ -26,6 +26,7 @@ import { Progress } from './progress.ts';
 import { recordSubject } from './recording.ts';
 import type { RegistryOptions } from './registry-option.ts';
 import { coverSubject } from './run-coverage.ts';
+import { type GivenPacket, runOnCpus } from './run-cpus.ts';
 import { readInput, selectOne } from './selector.ts';
 import { createSubject, type Subject, type SubjectName } from './subjects.ts';
 import { addSurroundings, surroundingsOf } from './surroundings.ts';
@@ -51,6 +52,7 @@ interface RunOptions extends ChangeOptions, HintsOptions, RegistryOptions {
   readonly maps?: string;
   readonly clock?: Clock;
   readonly cpu?: number;
+  readonly cpus?: number;
   readonly task?: Task;
   readonly helperResult?: HelperResults;
   readonly metadata?: Partial<TraitFormat>;
@@ -78,6 +80,11 @@ export const runVerb: Verb = (program, finish) => {
       'with --pcap: packets that were passed, sent back or redirected; .pcapng gives pcapng, with their traits',
     )
     .option('--count <n>', 'with --pcap: at most so many packets', integerOption(1, 1e9))
+    .option(
+      '--cpus <n>',
+      'with --pcap: threads that the packets are spread over by their hash (XDP, jit); CPUs 1 to n',
+      integerOption(1, 63),
+    )
     .option('--show <n>', 'with --pcap: print the first packets one by one', integerOption(0, 1e9), 0)
     .option('--target <list>', 'user, linux', listOption(['user', 'linux']), ['user'])
     .option('--engine <list>', 'jit, interpreter (for target user)', listOption(['jit', 'interpreter']), ['jit'])
@@ -114,7 +121,8 @@ export const runVerb: Verb = (program, finish) => {
         throw new UsageError('--pin-path takes one target and one engine: several would share the pinned maps');
       const pinned = options.pinPath === undefined ? {} : { pinPath: options.pinPath };
       const maps = options.maps === undefined ? {} : readMapInput(options.maps);
-      const surroundings = surroundingsOf(options, options.record !== undefined);
+      checkCpus(options, names);
+      const surroundings = withCpus(surroundingsOf(options, options.record !== undefined), options.cpus);
       const subjects: Subject[] = [];
       try {
         for (const name of names)
@@ -134,7 +142,7 @@ export const runVerb: Verb = (program, finish) => {
         const code =
           options.pcap === undefined
             ? runOne(subjects, options, output)
-            : runCapture(subjects, options.pcap, options, output);
+            : await runCapture(subjects, options.pcap, options, output);
         coverage?.finish(output);
         recording?.finish(
           {
@@ -258,7 +266,31 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
   return Buffer.compare(a ?? new Uint8Array(), b ?? new Uint8Array()) === 0;
 }
 
-function runCapture(subjects: readonly Subject[], path: string, options: RunOptions, output: Output): ExitCode {
+/** Threads have CPUs of their own, besides the one of this thread. */
+function withCpus<T extends { readonly cpus?: number }>(surroundings: T, cpus: number | undefined): T {
+  return cpus === undefined ? surroundings : { ...surroundings, cpus: Math.max(cpus + 1, surroundings.cpus ?? 1) };
+}
+
+function checkCpus(options: RunOptions, names: readonly SubjectName[]): void {
+  if (options.cpus === undefined) return;
+  if (options.pcap === undefined) throw new UsageError('--cpus takes --pcap FILE');
+  if (names.length !== 1 || names[0] !== 'jit')
+    throw new UsageError('--cpus takes the target user and the engine jit, alone');
+  const given = (['record', 'coverage', 'cpu', 'clock', 'helperResult'] as const).find(
+    (name) => options[name] !== undefined,
+  );
+  if (given !== undefined)
+    throw new UsageError(
+      `--cpus goes without --${given === 'helperResult' ? 'helper-result' : given}: that is of one thread`,
+    );
+}
+
+async function runCapture(
+  subjects: readonly Subject[],
+  path: string,
+  options: RunOptions,
+  output: Output,
+): Promise<ExitCode> {
   const { type } = subjects[0]!.program;
   if (!takesPackets(type)) throw new UsageError(`programs of type ${type} take no packets; give --ctx-in FILE`);
   const hinted = hintedBy(options, type, true);
@@ -269,53 +301,73 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
   let refused = 0;
   let badCapture: InputError | undefined;
   let firstFault: { readonly packet: number; readonly reason: string } | undefined;
-  const emitted = function* (): Generator<CapturedPacket, void, undefined> {
+  const registry = subjects[0]!.runtime?.traits;
+  const inputs = function* (): Generator<GivenPacket, void, undefined> {
+    let index = 0;
     for (const packet of readGoodPackets(path, (fault) => {
       badCapture = fault;
     })) {
-      if (options.count !== undefined && packets >= options.count) break;
-      const input = hinted(packet, packets);
+      if (options.count !== undefined && index >= options.count) break;
+      const input = hinted(packet, index++);
       const asked = options.hints !== undefined || options.device !== undefined;
       const { hints, ...carried } = withCarried(
         packet,
         { ...withContext(type, input.data), ...input },
         asked,
-        subjects[0]!.runtime?.traits,
+        registry,
       );
       // Hints are of XDP packets alone.
-      const given = type === 'xdp' && hints !== undefined ? { ...carried, hints } : carried;
-      const { outcome, divergence } = runOnAll(subjects, given, packets);
-      if (divergence !== undefined) divergences.push(divergence);
-      const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
-      if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };
-      verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
-      if (packets < options.show)
-        output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
-      packets++;
-      progress.update(packets);
-      if (outcome.kind !== 'ran') {
-        refused++;
-        continue;
-      }
-      const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
-      if (data.length === 0) continue;
-      const after = {
-        traits: outcome.carried?.traits,
-        hints: outcome.carried?.stored,
-        packetId: outcome.carried?.packetId,
-      };
-      const written = optionsWith(packet, after, subjects[0]!.runtime?.traits);
-      const { options: _, ...rest } = packet;
-      yield { ...rest, ...written, data, wireLength: outcome.data.length };
+      yield { packet, given: type === 'xdp' && hints !== undefined ? { ...carried, hints } : carried };
     }
   };
-  if (options.out !== undefined) writeCaptureFile(options.out, emitted());
+  /** Counts what became of a packet; the packet that goes on, undefined: none does. */
+  const take = (packet: CapturedPacket, outcome: Outcome): CapturedPacket | undefined => {
+    const name = outcome.kind === 'ran' ? verdictName(type, outcome.verdict) : outcome.kind;
+    if (outcome.kind === 'fault') firstFault ??= { packet: packets, reason: outcome.reason };
+    verdicts.set(name, (verdicts.get(name) ?? 0) + 1);
+    if (packets < options.show)
+      output.line(`${String(packets).padStart(6)}  ${name.padEnd(12)} ${describePacket(packet.data)}`);
+    packets++;
+    progress.update(packets);
+    if (outcome.kind !== 'ran') {
+      refused++;
+      return undefined;
+    }
+    const data = outcome.data.subarray(0, bytesKept(type, outcome.verdict, outcome.data.length));
+    if (data.length === 0) return undefined;
+    const after = {
+      traits: outcome.carried?.traits,
+      hints: outcome.carried?.stored,
+      packetId: outcome.carried?.packetId,
+    };
+    const { options: _, ...rest } = packet;
+    return { ...rest, ...optionsWith(packet, after, registry), data, wireLength: outcome.data.length };
+  };
+  const emitted = function* (): Generator<CapturedPacket, void, undefined> {
+    for (const { packet, given } of inputs()) {
+      const { outcome, divergence } = runOnAll(subjects, given, packets);
+      if (divergence !== undefined) divergences.push(divergence);
+      const after = take(packet, outcome);
+      if (after !== undefined) yield after;
+    }
+  };
+  const perCpu = new Map<number, number>();
+  if (options.cpus !== undefined) {
+    const kept: CapturedPacket[] = [];
+    for await (const { packet, outcome } of runOnCpus(subjects[0]!, inputs(), options.cpus, perCpu)) {
+      const after = take(packet, outcome);
+      if (after !== undefined && options.out !== undefined) kept.push(after);
+    }
+    if (options.out !== undefined) writeCaptureFile(options.out, kept);
+  } else if (options.out !== undefined) writeCaptureFile(options.out, emitted());
   else for (const _ of emitted());
   progress.end();
 
   const rows = [['VERDICT', 'PACKETS']];
   for (const [name, count] of [...verdicts].sort((a, b) => b[1] - a[1])) rows.push([name, String(count)]);
   for (const row of table(rows)) output.line(row);
+  if (options.cpus !== undefined)
+    for (const row of table([['CPU', 'PACKETS'], ...[...perCpu].map((each) => each.map(String))])) output.line(row);
   if (options.out !== undefined) output.line(`written to ${options.out}: packets that were not dropped`);
   if (firstFault !== undefined)
     output.line(output.colors.red(`fault at packet ${firstFault.packet}: ${firstFault.reason}`));
@@ -345,6 +397,7 @@ function runCapture(subjects: readonly Subject[], path: string, options: RunOpti
     captureFault: badCapture?.message ?? null,
     verdicts,
     engines: subjects.map(({ name }) => name),
+    ...(options.cpus === undefined ? {} : { cpus: [...perCpu].map(([cpu, of]) => ({ cpu, packets: of })) }),
     agreed,
     divergences: divergences.slice(0, 100).map(({ input, given }) => ({ input, data: given.data ?? null })),
     mapDivergences: maps?.divergences.slice(0, 100) ?? [],

@@ -1,9 +1,10 @@
 /** XDP here: packets come through AF_XDP sockets into the program memory. */
-import { load, Runtime } from '../index.ts';
+import { Cpus, load, Runtime, XdpAttachment } from '../index.ts';
 import { AfXdpAttachment, type AfXdpAttachOptions } from '../linux/af-xdp-attachment.ts';
 import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { UserObject } from '../runtime/load.ts';
+import type { UserProgram } from '../runtime/program.ts';
 import type { TraitFormat } from '../runtime/traits.ts';
 import { fillMaps } from './map-input.ts';
 import { withTailCallTargets } from './subjects.ts';
@@ -13,6 +14,8 @@ export interface AfXdpSessionOptions extends SessionOptions {
   readonly engine: EngineName;
   readonly unverified: boolean;
   readonly attach: AfXdpAttachOptions;
+  /** Threads that the queues are given to in turn; undefined: this one takes them all. */
+  readonly cpus?: number;
   /** How packets keep their traits. */
   readonly metadata?: Partial<TraitFormat>;
 }
@@ -23,6 +26,9 @@ export class AfXdpSession implements LiveSession {
   readonly #options: AfXdpSessionOptions;
   readonly #attachment: AfXdpAttachment;
   #faulted = false;
+  #program: UserProgram;
+  /** While CPUs serve. */
+  #frames: XdpAttachment | undefined;
   #last:
     | {
         readonly verdicts: readonly number[];
@@ -34,6 +40,7 @@ export class AfXdpSession implements LiveSession {
   static async start(object: ObjectSpec, program: ProgramSpec, options: AfXdpSessionOptions): Promise<AfXdpSession> {
     const loaded = await loadFilled(
       new Runtime({
+        cpus: 1 + (options.cpus ?? 0),
         metadata: { ...options.metadata, ...(options.registry === undefined ? {} : { registry: options.registry }) },
       }),
       object,
@@ -51,14 +58,15 @@ export class AfXdpSession implements LiveSession {
   private constructor(loaded: UserObject, program: ProgramSpec, options: AfXdpSessionOptions) {
     this.objects = [loaded];
     this.#options = options;
-    const { executable } = loaded.programs[program.name]!;
+    this.#program = loaded.programs[program.name]!;
+    const { executable } = this.#program;
     this.#attachment = new AfXdpAttachment(loaded.runtime, options.interfaceName, executable, {
       ...options.attach,
       hints: options.hints,
     });
     const { sockets } = this.#attachment;
     const copy = sockets.every(({ zeroCopy }) => zeroCopy) ? 'zero-copy' : 'copy mode';
-    this.how = `here (${options.engine}) through AF_XDP, ${copy}, ${sockets.length} queue${sockets.length === 1 ? '' : 's'}`;
+    this.how = `here (${options.engine}) through AF_XDP, ${copy}, ${sockets.length} queue${sockets.length === 1 ? '' : 's'}${options.cpus === undefined ? '' : ` on ${options.cpus} CPUs`}`;
   }
 
   verdicts(): readonly number[] {
@@ -76,18 +84,35 @@ export class AfXdpSession implements LiveSession {
   }
 
   async serve(signal: AbortSignal): Promise<void> {
-    const { count, each } = this.#options;
+    const { count, each, cpus: threads } = this.#options;
     try {
-      await this.#attachment.serve({ signal, count, ...(each === undefined ? {} : { each }) });
+      if (threads !== undefined) await this.#serveOnCpus(signal, count);
+      else await this.#attachment.serve({ signal, count, ...(each === undefined ? {} : { each }) });
     } catch (error) {
       this.#faulted = true;
       throw error;
     }
   }
 
+  async #serveOnCpus(signal: AbortSignal, count: number): Promise<void> {
+    const { runtime } = this.objects[0]!;
+    const cpus = await Cpus.start(runtime);
+    const frames = new XdpAttachment(runtime, this.#program);
+    this.#frames = frames;
+    try {
+      await this.#attachment.serveOn(cpus, frames, { signal, count });
+    } finally {
+      this.#frames = undefined;
+      await frames.close();
+      await cpus.close();
+    }
+  }
+
   async replace(object: ObjectSpec, program: ProgramSpec): Promise<void> {
     const loaded = await loadFilled(this.objects[0]!.runtime, object, program, this.#options);
     this.objects.push(loaded);
+    this.#program = loaded.programs[program.name]!;
+    await this.#frames?.replace(this.#program);
     this.#attachment.replace(loaded.programs[program.name]!.executable);
   }
 

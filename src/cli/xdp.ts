@@ -40,6 +40,7 @@ interface AttachOptions extends ChangeOptions, RegistryOptions {
   readonly copy: 'auto' | 'copy' | 'zerocopy';
   readonly duration?: number;
   readonly count?: number;
+  readonly cpus?: number;
   readonly out?: string;
   readonly passTo?: string;
   readonly ingress?: string;
@@ -75,6 +76,7 @@ export const xdpVerb: Verb = (program, finish) => {
     .requiredOption('--if <name>', 'interface')
     .option('--mode <mode>', `${modes.join(', ')}; kernel: native where the driver can`, choiceOption(modes), 'kernel')
     .option('--engine <engine>', 'with afxdp: jit, interpreter', choiceOption(['jit', 'interpreter']), 'jit')
+    .option('--cpus <n>', 'with afxdp: threads that the queues are given to in turn', integerOption(1, 63))
     .option('--copy <how>', 'with afxdp: auto, copy, zerocopy', choiceOption(['auto', 'copy', 'zerocopy']), 'auto')
     .option('--duration <s>', 'end after so many seconds', secondsOption)
     .option('--count <n>', 'end after about so many packets', integerOption(1, Number.MAX_SAFE_INTEGER))
@@ -134,6 +136,7 @@ async function attach(selector: string, options: AttachOptions, output: Output) 
           engine: options.engine,
           unverified: options.unverified === true,
           ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+          ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
           attach: attachOptions(options),
         })
       : new KernelSession(object, program, options.mode === 'kernel' ? 'auto' : options.mode, sessionOptions);
@@ -209,6 +212,8 @@ function checkOptions(program: ProgramSpec, options: AttachOptions, selector: st
   if (options.mode === 'afxdp') {
     if (options.out !== undefined && !options.out.endsWith('.pcapng'))
       throw new UsageError(`--out ${options.out}: live captures are written as .pcapng`);
+    if (options.cpus !== undefined && (options.out !== undefined || options.engine !== 'jit'))
+      throw new UsageError('--cpus takes the engine jit, and no --out: packets are not seen by this thread');
     return;
   }
   for (const [name, flag] of Object.entries(onlyHere))
@@ -219,6 +224,7 @@ function checkOptions(program: ProgramSpec, options: AttachOptions, selector: st
 /** Options of packets that come here. */
 const onlyHere = {
   out: '--out',
+  cpus: '--cpus',
   passTo: '--pass-to',
   ingress: '--ingress',
   frameMetadata: '--frame-metadata',

@@ -5,12 +5,14 @@
 import { readdirSync } from 'node:fs';
 import { xdpAction } from '../abi/programs/xdp.ts';
 import { InputError } from '../errors.ts';
+import type { XdpAttachment } from '../hooks/xdp/index.ts';
 import { assemble } from '../isa/assembler.ts';
 import type { ObjectSpec } from '../object/spec.ts';
 import type { Executable } from '../runtime/hook.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { AfXdpSocket, type FrameMetadata } from './af-xdp.ts';
 import { type AfXdpCounters, sumCounters } from './af-xdp-counters.ts';
+import { type ServeOnCpusOptions, type SocketCpus, serveOnCpus } from './af-xdp-cpus.ts';
 import type { XdpStatistics } from './af-xdp-layout.ts';
 import type { ChecksumOffload, CopyMode } from './af-xdp-setup.ts';
 import { createMap, MapElements } from './bpf-maps.ts';
@@ -157,6 +159,14 @@ export class AfXdpAttachment {
       }
     }
     return done;
+  }
+
+  /**
+   * As `serve`, with the sockets on CPUs, one after the other over `cpus.list`, and the program that is attached there; `replace` is the attachment's. A passed frame's way out
+   * (passTo) is one socket's.
+   */
+  serveOn(cpus: SocketCpus, attachment: XdpAttachment, options: ServeOnCpusOptions = {}): Promise<number> {
+    return serveOnCpus(this.sockets, cpus, attachment, () => this.wait(), options);
   }
 
   /** Until a packet comes, at most 50 ms. */

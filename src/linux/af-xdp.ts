@@ -180,6 +180,46 @@ export class AfXdpSocket {
     return done;
   }
 
+  /** Packets lie in the RX ring; no system call. */
+  get hasArrived(): boolean {
+    const view = this.#runtime.view();
+    const at = (field: number) => view.getUint32(view.getUint32(this.address + layout.XSK_RX + field, true), true);
+    return at(layout.XSK_RING_PRODUCER) !== at(layout.XSK_RING_CONSUMER);
+  }
+
+  /** The socket belongs to the CPU that it is sent to (CPU_SOCKET) until its turn has ended: nothing else may be done with it. `doorbell`: word that is notified then. */
+  beginTurn(attachment: number, limit: number, doorbell: number): void {
+    const view = this.#runtime.view();
+    const set = (field: number, value: number) => view.setUint32(this.address + field, value, true);
+    set(layout.XSK_TURN, 1);
+    set(layout.XSK_TURN_PACKETS, 0);
+    set(layout.XSK_TURN_STOPPED, 0);
+    set(layout.XSK_ATTACHMENT, attachment);
+    set(layout.XSK_TURN_LIMIT, limit);
+    set(layout.XSK_DOORBELL, doorbell);
+  }
+
+  /** It was sent to no CPU after all. */
+  cancelTurn(): void {
+    this.#runtime.view().setUint32(this.address + layout.XSK_TURN, 0, true);
+  }
+
+  get isTaken(): boolean {
+    const words = new Int32Array(this.#runtime.plane.memory.buffer, this.address + layout.XSK_TURN, 1);
+    return Atomics.load(words, 0) !== 0;
+  }
+
+  /** After a turn: sends what is to be sent. `stopped`: why the program was (STOPPED_*), 0: it was not. */
+  endTurn(): { readonly packets: number; readonly stopped: number } {
+    if (this.#openTargets()) this.#plane.xsk_dispose(this.address);
+    this.send();
+    const view = this.#runtime.view();
+    return {
+      packets: view.getUint32(this.address + layout.XSK_TURN_PACKETS, true),
+      stopped: view.getUint32(this.address + layout.XSK_TURN_STOPPED, true),
+    };
+  }
+
   /** Gives frames to the kernel, so that the first packets find room. */
   prepare(): void {
     this.#plane.xsk_dispose(this.address);

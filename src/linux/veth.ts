@@ -9,14 +9,28 @@ export class VethPair {
   readonly here: string;
   readonly there: string;
 
-  /** `tag`: at most 8 characters that are nobody else's. Both ends are up, without addresses, quiet. Throws UnsupportedError where this may not be done. */
-  constructor(tag: string) {
+  /** `tag`: at most 8 characters that are nobody else's; `queues` of each end, each way. Both ends are up, without addresses, quiet. Throws UnsupportedError where this may not be done. */
+  constructor(tag: string, queues = 1) {
+    const each = ['numrxqueues', String(queues), 'numtxqueues', String(queues)];
     this.namespace = `sluice-${tag}`;
     this.here = `sva${tag}`;
     this.there = `svb${tag}`;
     try {
       ip('netns', 'add', this.namespace);
-      ip('link', 'add', this.here, 'type', 'veth', 'peer', 'name', this.there, 'netns', this.namespace);
+      ip(
+        'link',
+        'add',
+        this.here,
+        ...each,
+        'type',
+        'veth',
+        'peer',
+        'name',
+        this.there,
+        ...each,
+        'netns',
+        this.namespace,
+      );
       ip('link', 'set', this.here, 'arp', 'off', 'multicast', 'off', 'addrgenmode', 'none');
       ip('-n', this.namespace, 'link', 'set', this.there, 'arp', 'off', 'multicast', 'off', 'addrgenmode', 'none');
       ip('link', 'set', this.here, 'up');

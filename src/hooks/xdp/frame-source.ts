@@ -7,6 +7,8 @@ import { HASH_TYPES_ALL } from '../../net/rss/hash-types.ts';
 import { FRAME_DESCRIPTOR_SIZE } from '../../plane/layout/frame.ts';
 import * as layout from '../../plane/layout/frames.ts';
 import { MAX_CPUS } from '../../plane/layout/memory.ts';
+import { WORKER_INBOX } from '../../plane/layout/worker.ts';
+import { workerAddress } from '../../runtime/memory.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { RssBlock } from '../../runtime/steering/rss-block.ts';
 import { waitForChange } from '../../runtime/waiting.ts';
@@ -17,6 +19,7 @@ interface SpreadPlane {
   spread(source: number, frames: number, count: number): number;
   spread_flush(source: number): number;
   spread_collect(source: number): number;
+  frames_recover(cpu: number, inbox: number): void;
 }
 
 /** A set of CPUs that take frames: `Cpus` of the package is one. */
@@ -63,6 +66,8 @@ export class FrameSource {
   readonly address: number;
   readonly #runtime: Runtime;
   readonly #cpus: readonly number[];
+  /** CPUs that have threads: cpumaps lead to all of them. */
+  readonly #watched: readonly number[];
   readonly #plane: SpreadPlane;
   readonly #rss: RssBlock;
   readonly #frames: number;
@@ -106,6 +111,9 @@ export class FrameSource {
     }
     set(layout.SOURCE_FREE, next);
     this.#words = new Int32Array(runtime.plane.memory.buffer);
+    this.#watched = Array.from({ length: runtime.cpus }, (_, cpu) => cpu).filter(
+      (cpu) => list.includes(cpu) || this.#words[(workerAddress(cpu) + WORKER_INBOX) / 4] !== 0,
+    );
   }
 
   /** Gives `count` frames from the one with that place on to their CPUs; returns how many it could. */
@@ -120,6 +128,10 @@ export class FrameSource {
 
   /** Takes what has come back; returns the number of frames. */
   collect(): number {
+    // What a CPU had whose thread has ended comes back as well.
+    for (const cpu of this.#watched)
+      if (Atomics.load(this.#words, (workerAddress(cpu) + WORKER_INBOX) / 4) === 0)
+        this.#plane.frames_recover(cpu, this.#runtime.inboxOf(cpu));
     return this.#plane.spread_collect(this.address);
   }
 

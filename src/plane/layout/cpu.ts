@@ -26,10 +26,14 @@ export const ITEM_B = 12;
 export const ITEM_C = 16;
 export const ITEM_D = 20;
 
+/** Nothing is to be done. */
+export const CPU_NOTHING = 0;
 /** A run of a program: ITEM_A is the address of a run block. */
 export const CPU_RUN = 1;
 /** Frames: ITEM_A is the address of a lot (frames.ts). */
 export const CPU_FRAMES = 2;
+/** Packets of a socket of AF_XDP: ITEM_A is the address of its structure (xsk.ts). */
+export const CPU_SOCKET = 6;
 /** Frames that cpumaps have sent lie in WORKER_MAP_QUEUES: the item only wakes. */
 export const CPU_MAP_FRAMES = 3;
 

@@ -68,6 +68,17 @@ export const XSK_META_READ = 256;
 export const XSK_META_LOST = 264;
 /** u64: frames whose checksum the kernel was asked to fill in. */
 export const XSK_CHECKSUMS = 272;
+/**
+ * A socket that a CPU's thread runs (CPU_SOCKET): u32 XSK_TURN, 1 while the socket is that CPU's, a futex word that is notified; packets of the last turn; attachment whose program
+ * runs (frames.ts), packets that a turn may take; why the last one was stopped (STOPPED_ of cpu.ts), 0: it was not.
+ */
+export const XSK_TURN = 280;
+export const XSK_TURN_PACKETS = 284;
+export const XSK_ATTACHMENT = 288;
+export const XSK_TURN_LIMIT = 292;
+export const XSK_TURN_STOPPED = 296;
+/** u32: address of the word that counts turns that have ended, for whoever waits for several sockets. */
+export const XSK_DOORBELL = 300;
 export const XSK_SIZE = 320;
 
 /** A target: u32 interface; u32 address of the socket that sends there, 0: there can be none. */

@@ -42,6 +42,7 @@ class Cpu {
   readonly #words: Int32Array;
   readonly #pending = new Map<number, Pending>();
   #asked: number;
+  #isEnding = false;
   stopReplica = () => {};
 
   constructor(cpu: number, inbox: number, worker: CpuWorker, memory: WebAssembly.Memory) {
@@ -69,7 +70,7 @@ class Cpu {
   answered(message: CpuMessage & { readonly kind: 'answer' | 'failed' }): void {
     const pending = this.#pending.get(message.number);
     this.#pending.delete(message.number);
-    if (this.#pending.size === 0) this.#worker.hold(false);
+    if (this.#pending.size === 0 && !this.#isEnding) this.#worker.hold(false);
     if (message.kind === 'answer') pending?.resolve(message.result);
     else pending?.reject(receivedError(message.error));
   }
@@ -78,6 +79,12 @@ class Cpu {
   abandon(error: Error): void {
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
+  }
+
+  /** It is to end: until it has, it keeps the process alive, which may have nothing else to do. */
+  holdToEnd(): void {
+    this.#isEnding = true;
+    this.#worker.hold(true);
   }
 
   kill(): Promise<void> {
@@ -239,6 +246,7 @@ export class CpuSet {
   async #stop(thread: Cpu): Promise<void> {
     const ended = new Promise<void>((resolve) => this.#ending.set(thread.cpu, resolve));
     thread.stopReplica();
+    thread.holdToEnd();
     try {
       await thread.ask({ kind: 'stop' });
     } catch {

@@ -1,12 +1,13 @@
 // Frames on many CPUs: lots of up to 64 that one CPU runs a program over (layout/frames.ts).
 // The program is read once a lot, within the epoch: each frame goes through one program, and after a grace period none goes through one that was replaced.
+import { CPU_NOTHING, ITEM_KIND } from '../../layout/cpu';
 import { FRAME_VERDICT } from '../../layout/frame';
 import {
-  COUNT_LOTS, COUNT_MOVED, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_FAULT, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY, FRAMES_FLAGS, FRAMES_FOLLOW,
-  LOT_ATTACHMENT, LOT_COUNT, LOT_DONE, LOT_LEFT, LOT_MOVED, LOT_POSITION, LOT_RECORDS, LOT_SOURCE, LOT_STATE, RECORD_CPU, RECORD_END, RECORD_ENTRY, RECORD_FRAME,
+  COUNT_LOTS, COUNT_MOVED, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_CRASH, FRAME_ENDED_FAULT, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY, FRAMES_FLAGS, FRAMES_FOLLOW,
+  LOT_ATTACHMENT, LOT_COUNT, LOT_CPU, LOT_DONE, LOT_LEFT, LOT_MOVED, LOT_POSITION, LOT_RECORDS, LOT_SOURCE, LOT_STATE, RECORD_CPU, RECORD_END, RECORD_ENTRY, RECORD_FRAME,
   RECORD_SIZE, SOURCE_DOORBELL, SOURCE_WAITING,
 } from '../../layout/frames';
-import { HOOK_XDP, WORKER_CPU, WORKER_FRAME, WORKER_FUEL, WORKER_HOOK, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_MAP } from '../../layout/worker';
+import { HOOK_XDP, WORKER_CPU, WORKER_FRAME, WORKER_FUEL, WORKER_HOOK, WORKER_ITEM, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_MAP } from '../../layout/worker';
 import { xdp_run } from '../hooks/xdp';
 import { WORKER } from '../worker';
 import { followRedirect } from './redirect';
@@ -23,15 +24,18 @@ const XDP_REDIRECT: u32 = 4;
   store<u64>(at, load<u64>(at) + 1);
 }
 
-/** `ended` frames of the lot have: the last of them makes it the source's again. Nothing of it may be touched afterwards. */
-export function endFrames(lot: usize, ended: u32): void {
-  if (ended == 0) return;
+/**
+ * `ended` frames of the lot have: the last of them makes it the source's again. Nothing of it may be touched afterwards. Straight-line with what stands before it in the
+ * caller, where a thread does not end.
+ */
+@inline export function endFrames(lot: usize, ended: u32): void {
   const source = <usize>load<u32>(lot, LOT_SOURCE);
-  if (atomic.sub<u32>(lot + LOT_LEFT, ended) != ended) return;
-  atomic.store<u32>(lot + LOT_STATE, LOT_DONE);
-  // The source stays as long as this CPU is within its epoch.
-  atomic.add<u32>(source + SOURCE_DOORBELL, 1);
-  if (atomic.load<u32>(source + SOURCE_WAITING) != 0) atomic.notify(source + SOURCE_DOORBELL, -1);
+  if (ended != 0 && atomic.sub<u32>(lot + LOT_LEFT, ended) == ended) {
+    atomic.store<u32>(lot + LOT_STATE, LOT_DONE);
+    // The source stays as long as this CPU is within its epoch.
+    atomic.add<u32>(source + SOURCE_DOORBELL, 1);
+    if (atomic.load<u32>(source + SOURCE_WAITING) != 0) atomic.notify(source + SOURCE_DOORBELL, -1);
+  }
 }
 
 /** Runs a program over the frame of a record, which is this CPU's; its verdict. What an earlier program asked for does not count. */
@@ -82,7 +86,11 @@ export function frames_run(lot: usize): void {
     record += RECORD_SIZE;
   }
   count(counters + COUNT_LOTS);
-  endFrames(lot, frames - load<u32>(lot, LOT_MOVED));
+  const ended = frames - load<u32>(lot, LOT_MOVED);
+  // From here on the item says nothing of the lot, which its source may use anew.
+  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
+  if (item != 0) store<u32>(item, CPU_NOTHING, ITEM_KIND);
+  endFrames(lot, ended);
 }
 
 /** Ends the frame whose program was stopped. 0: none was under way. */
@@ -93,4 +101,15 @@ export function frames_stopped(lot: usize): u32 {
   count(countersOf(<usize>load<u32>(lot, LOT_ATTACHMENT)) + COUNT_STOPPED);
   store<u32>(lot, position + 1, LOT_POSITION);
   return 1;
+}
+
+/** The frames of a lot whose CPU has ended, from the one that was run on. */
+export function abandonLot(lot: usize): void {
+  const count = load<u32>(lot, LOT_COUNT);
+  for (let position = load<u32>(lot, LOT_POSITION); position < count; position++) {
+    const record = lot + LOT_RECORDS + <usize>position * RECORD_SIZE;
+    store<u32>(record, load<u32>(lot, LOT_CPU), RECORD_CPU);
+    abortRecord(record, FRAME_ENDED_CRASH);
+  }
+  endFrames(lot, count - load<u32>(lot, LOT_MOVED));
 }

@@ -2,13 +2,15 @@
 // queue, one queue one CPU, and an inbox keeps its order: so does a flow.
 import { FRAME_DATA, FRAME_DATA_END, FRAME_DESCRIPTOR_SIZE, FRAME_RX_QUEUE_INDEX, FRAME_VERDICT } from '../../layout/frame';
 import {
-  FRAME_ENDED_REFUSED, LOT_ATTACHMENT, LOT_COUNT, LOT_CPU, LOT_DONE, LOT_FRAMES, LOT_LEFT, LOT_MOVED, LOT_NEXT, LOT_OWNED, LOT_POSITION, LOT_RECORDS, LOT_SENT, LOT_SOURCE,
+  FRAME_ENDED_CRASH, FRAME_ENDED_REFUSED, LOT_ATTACHMENT, LOT_COUNT, LOT_CPU, LOT_DONE, LOT_FRAMES, LOT_LEFT, LOT_MOVED, LOT_NEXT, LOT_OWNED, LOT_POSITION, LOT_RECORDS, LOT_SENT, LOT_SOURCE,
   LOT_STATE, RECORD_CPU, RECORD_END, RECORD_ENTRY, RECORD_FRAME, RECORD_HOPS, RECORD_LOT, RECORD_PLACE, RECORD_SIZE, RESULT_CPU, RESULT_END, RESULT_ENTRY,
   RESULT_PLACE, RESULT_SIZE, SOURCE_ATTACHMENT, SOURCE_DROPPED, SOURCE_DROPS, SOURCE_FLAGS, SOURCE_FRAMES, SOURCE_FRAMES_SENT, SOURCE_FREE, SOURCE_QUEUES,
   SOURCE_REFUSED, SOURCE_RESULTS, SOURCE_RSS, SOURCE_SENT_FIRST, SOURCE_SENT_LAST, SOURCE_SETS_QUEUE, SOURCE_TARGETS, SOURCE_TARGET_SIZE, TARGET_CPU,
   TARGET_FRAMES, TARGET_LOT,
 } from '../../layout/frames';
 import { CPU_FRAMES } from '../../layout/cpu';
+import { WORKERS, WORKER_SIZE } from '../../layout/memory';
+import { WORKER_INBOX } from '../../layout/worker';
 import { rssResult } from '../steering/rss';
 import { cpu_send } from './inbox';
 
@@ -32,11 +34,11 @@ function keep(source: usize, lot: usize): void {
 }
 
 /** Nobody ran it: its frames end as dropped. */
-function drop(source: usize, lot: usize): void {
+function drop(source: usize, lot: usize, how: u32): void {
   const count = load<u32>(lot, LOT_COUNT);
   const end = lot + LOT_RECORDS + <usize>count * RECORD_SIZE;
   for (let record = lot + LOT_RECORDS; record < end; record += RECORD_SIZE) {
-    store<u32>(record, FRAME_ENDED_REFUSED, RECORD_END);
+    store<u32>(record, how, RECORD_END);
     store<u32>(record, load<u32>(lot, LOT_CPU), RECORD_CPU);
     store<u32>(record, 0, RECORD_ENTRY);
     store<u32>(<usize>load<u32>(record, RECORD_FRAME), XDP_DROP, FRAME_VERDICT);
@@ -60,8 +62,9 @@ function send(source: usize, target: usize, lot: usize): bool {
   if (cpu_send(cpu, CPU_FRAMES, <u32>lot, 0, 0, 0) == 0) {
     store<u32>(lot, LOT_OWNED, LOT_STATE);
     add(source, SOURCE_REFUSED, count);
-    if ((load<u32>(source, SOURCE_FLAGS) & SOURCE_DROPS) == 0) return false;
-    drop(source, lot);
+    const isThere = atomic.load<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_INBOX) != 0;
+    if (isThere && (load<u32>(source, SOURCE_FLAGS) & SOURCE_DROPS) == 0) return false;
+    drop(source, lot, isThere ? FRAME_ENDED_REFUSED : FRAME_ENDED_CRASH);
   } else {
     add(source, SOURCE_FRAMES_SENT, count);
     add(target, TARGET_FRAMES, count);

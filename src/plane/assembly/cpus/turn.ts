@@ -1,11 +1,12 @@
 // What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
 import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { WORKER } from '../worker';
-import { CPU_FRAMES, CPU_RUN, CPU_TIMERS, ITEM_A, ITEM_KIND } from '../../layout/cpu';
+import { CPU_FRAMES, CPU_RUN, CPU_SOCKET, CPU_TIMERS, ITEM_A, ITEM_KIND } from '../../layout/cpu';
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
 import { frames_run, frames_stopped } from './frames';
 import { has_map_frames, map_frames_run, map_frames_stopped } from './map-frames';
+import { socket_run, socket_stopped } from './sockets';
 import { run_block, run_stopped } from './run';
 import { timers_stopped, timers_turn } from './timers';
 
@@ -31,6 +32,9 @@ export function cpu_turn(most: u32): u32 {
       case CPU_FRAMES:
         frames_run(load<u32>(item, ITEM_A));
         break;
+      case CPU_SOCKET:
+        socket_run(load<u32>(item, ITEM_A));
+        break;
       case CPU_TIMERS:
         timers_turn(item);
         break;
@@ -54,6 +58,9 @@ export function cpu_stopped(why: u32): u32 {
     case CPU_FRAMES:
       // The frames behind it follow: the item stays.
       return frames_stopped(load<u32>(item, ITEM_A));
+    case CPU_SOCKET:
+      socket_stopped(load<u32>(item, ITEM_A), why);
+      break;
     case CPU_TIMERS:
       timers_stopped(item);
       break;
