@@ -7,7 +7,18 @@ export const LOCK_SPINS: u32 = 128;
 @external("env", "lock_waits")
 declare function lock_waits(): void;
 
-/** Sleeps until the u32 at `word` is not `seen` any more and somebody says so, or for a while. */
+/**
+ * All sleeps of the plane: until the u32 at `word` is not `seen` any more and somebody says so, or for `ns`. 0: woken, 1: it was something else, 2: it took too long.
+ *
+ * The first compiler of V8 (Liftoff, node 20) loses locals that are in registers where memory.atomic.wait stands: a sleep between two uses of a local gives the second a wrong value. Nothing
+ * comes after it here, and a function that calls is not inlined (test/plane-waits.test.ts looks at what was built).
+ */
+export function word_wait(word: usize, seen: u32, ns: i64): i32 {
+  if (ns < 0) return word_wait(word, seen, i64.MAX_VALUE);
+  return atomic.wait<i32>(word, <i32>seen, ns);
+}
+
+/** The same for a lock. */
 export function lock_sleep(word: usize, seen: u32, ns: i64): void {
-  if (atomic.wait<i32>(word, <i32>seen, ns) == 2) lock_waits();
+  if (word_wait(word, seen, ns) == 2) lock_waits();
 }

@@ -1,5 +1,6 @@
 // Epochs: what is freed while others may still read it waits until every CPU has left the run, or batch of runs, in which it was freed. A CPU enters and leaves once for
 // each call from control code, which costs an increment on one CPU, and two atomic operations with more. Objects wait in chunks of their addresses: they stay as they were.
+import { word_wait } from '../locks/wait';
 import { elements_trim } from '../maps/element';
 import { WORKER } from '../worker';
 import { allocator_free } from './allocator';
@@ -95,7 +96,7 @@ export function epoch_pass(): void {
 function announce(): void {
   // 2: another CPU, which found this one outside, is at its caches.
   while (atomic.cmpxchg<u32>(WORKER + WORKER_EPOCH, 0, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1) != 0) {
-    atomic.wait<i32>(WORKER + WORKER_EPOCH, 2, URGENT_WAIT_NS);
+    word_wait(WORKER + WORKER_EPOCH, 2, URGENT_WAIT_NS);
   }
 }
 
@@ -111,7 +112,7 @@ function leave_shared(): void {
     for (let i = 0; load<u32>(WORKER, WORKER_LIMBO_BYTES) > <u32>LIMBO_URGENT && i < URGENT_ROUNDS; i++) {
       // Outside, so that two that wait do not wait for each other.
       atomic.store<u32>(WORKER + WORKER_EPOCH, 0);
-      atomic.wait<i32>(WORKER + WORKER_EPOCH, 0, URGENT_WAIT_NS);
+      word_wait(WORKER + WORKER_EPOCH, 0, URGENT_WAIT_NS);
       announce();
       limbo_advance();
     }

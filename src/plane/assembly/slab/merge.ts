@@ -1,5 +1,6 @@
 // Merging: what two allocators have in slabs becomes one depot's, so that what one has free the other can take. What is live stays told apart, by owners in the slabs.
 // Inline allocation names no owner: the caches it knows are closed for good, and it calls allocator_alloc from then on.
+import { word_wait } from '../locks/wait';
 import { EBUSY, EINVAL, ENOMEM } from '../errno';
 import { pages_alloc, pages_free } from '../pages';
 import { WORKER } from '../worker';
@@ -38,7 +39,7 @@ function stop_others(): bool {
         return false;
       }
       // Nobody notifies: a wait for a word of this CPU's is a sleep.
-      atomic.wait<i32>(WORKER + WORKER_EPOCH, load<i32>(WORKER, WORKER_EPOCH), STOP_WAIT_NS);
+      word_wait(WORKER + WORKER_EPOCH, load<u32>(WORKER, WORKER_EPOCH), STOP_WAIT_NS);
     }
   }
   return true;
