@@ -299,6 +299,56 @@ describe.skipIf(reason !== undefined)(`rings on threads${reason === undefined ? 
     object.close();
   });
 
+  it('have their programs replaced while they run, and lose no completion', async () => {
+    const set = await Rings.create({ rings: 2, entries: 64 });
+    const { runtime } = set.list[0]!;
+    const bytes = objectOf('relay');
+    const fresh = async () => {
+      const object = await load(bytes, { runtime });
+      object.maps['.bss']!.set(0, { next: [1, 0, 0, 0, 0, 0, 0, 0] });
+      return object;
+    };
+    let object = await fresh();
+    const program = set.attach(object).get('relay')!;
+    const TOKENS = 12;
+    const HOPS = 2500;
+    const seen: bigint[] = [];
+    const collected = set.list.map(async (ring) => {
+      for await (const { userData, flags } of ring) {
+        expect(flags).toBe(0);
+        seen.push(userData >> 32n);
+      }
+    });
+    for (let i = 0; i < TOKENS; i++) await set.next().message(set.next(), HOPS, BigInt(i) << 32n, { program });
+    let received = 0n;
+    let used = 0;
+    const count = () => {
+      const { stations } = object.maps['.bss']!.get(0) as unknown as { stations: { received: bigint }[] };
+      const of = stations.reduce((sum, each) => sum + each.received, 0n);
+      if (of > 0n) used++;
+      received += of;
+    };
+    for (let round = 0; round < 4 || seen.length < TOKENS; round++) {
+      const next = await fresh();
+      await set.replace(next);
+      // Nothing of it is in use: what it has counted stays.
+      count();
+      object.close();
+      object = next;
+    }
+    expect(seen.sort()).toEqual(Array.from({ length: TOKENS }, (_, i) => BigInt(i)).sort());
+    // Closed while the rings have it.
+    const held = object;
+    held.close();
+    await set.list[0]!.message(set.list[0]!, 6, 99n << 32n, { program });
+    while (seen.length <= TOKENS) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(seen.at(-1)).toBe(99n);
+    expect(received).toBeGreaterThanOrEqual(BigInt(TOKENS * HOPS));
+    expect(used).toBeGreaterThan(1);
+    await set.close();
+    await Promise.all(collected);
+  });
+
   it('do not keep a process that has exited from ending', async () => {
     const script = `
       import { Rings, load } from '${dist}index.js';

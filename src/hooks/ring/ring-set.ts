@@ -96,6 +96,11 @@ export class RingSet<Of extends RingBase = RingBase> implements AsyncIterable<Sh
     return numbers ?? new Map();
   }
 
+  /** Puts the object's programs in the place of those of the same names, on all rings (RingPrograms.replace). */
+  async replace(object: UserObject): Promise<void> {
+    await Promise.all(this.living.map((ring) => ring.programs.replace(object)));
+  }
+
   /** Sums, and each ring's own. */
   get stats(): RingSetCounters {
     const rings = this.list.map(({ stats }) => stats);

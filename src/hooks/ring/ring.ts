@@ -22,7 +22,12 @@ export class RingBase extends WaitRing {
       backend.thread !== undefined,
     );
     const leave = joinRings(runtime, this.programs);
-    this.onClose({ release: leave });
+    this.onClose({
+      release: () => {
+        leave();
+        this.programs.close();
+      },
+    });
   }
 
   /** A table of files that requests with `fixedFile` name by slot; a ring has one. Its slots are empty. Throws as RegisteredFiles. */
