@@ -19,7 +19,18 @@ const RING = 4096;
  * All CPUs but the last produce records of all sizes, by all calls; the last one consumes. A record says its producer, its number, and words that follow from both.
  * @returns records that were submitted, or consumed.
  */
-function ringbufBody({ call, view, map, scratch, cpu, workers, rounds, random, pause, parameters }: StressWorker) {
+function ringbufBody({
+  call,
+  view,
+  map,
+  scratch,
+  cpu,
+  workers,
+  rounds,
+  random,
+  pause,
+  parameters,
+}: StressWorker<readonly number[]>) {
   const [shared, waits, dynptrData, wakesAt, waitersAt] = parameters as [number, number, number, number, number];
   const words = new Int32Array(view.buffer, shared, 16);
   const all = new Int32Array(view.buffer);
@@ -77,7 +88,7 @@ function ringbufBody({ call, view, map, scratch, cpu, workers, rounds, random, p
       if (done) return received;
       if (waits) {
         Atomics.add(all, (map + waitersAt) >> 2, 1);
-        const how = Atomics.wait(all, (map + wakesAt) >> 2, seen, 1000);
+        const how = Atomics.wait(all, (map + wakesAt) >> 2, seen, 500);
         Atomics.sub(all, (map + waitersAt) >> 2, 1);
         if (how === 'timed-out' && call('ringbuf_next', map) !== 0) throw new Error('a wake-up was lost');
       } else Atomics.wait(words, 8, 0, 0.01);
@@ -129,6 +140,53 @@ function ringbuf(waits: boolean): Scenario {
   };
 }
 
+/** CPU 1 discards a record and submits one, and waits until CPU 2, which sleeps where there is none, has it. */
+function discardBody({ call, view, map, cpu, rounds, parameters }: StressWorker<readonly number[]>) {
+  const [shared, wakesAt, waitersAt] = parameters as [number, number, number];
+  const words = new Int32Array(view.buffer, shared, 16);
+  const all = new Int32Array(view.buffer);
+  const ring = BigInt(map);
+  for (let i = 1; i <= rounds; i++) {
+    if (cpu === 1) {
+      call('bpf_ringbuf_discard', BigInt(call('bpf_ringbuf_reserve', ring, 8n, 0n)), 0n);
+      call('bpf_ringbuf_submit', BigInt(call('bpf_ringbuf_reserve', ring, 8n, 0n)), 0n);
+      for (let seen = Atomics.load(words, 0); seen < i; seen = Atomics.load(words, 0))
+        Atomics.wait(words, 0, seen, 100);
+      continue;
+    }
+    for (;;) {
+      const seen = Atomics.load(all, (map + wakesAt) >> 2);
+      const record = call('ringbuf_next', map);
+      if (record !== 0) {
+        call('ringbuf_release', map, record);
+        Atomics.store(words, 0, i);
+        Atomics.notify(words, 0);
+        break;
+      }
+      Atomics.add(all, (map + waitersAt) >> 2, 1);
+      const how = Atomics.wait(all, (map + wakesAt) >> 2, seen, 500);
+      Atomics.sub(all, (map + waitersAt) >> 2, 1);
+      if (how === 'timed-out' && call('ringbuf_next', map) !== 0) throw new Error('a wake-up was lost');
+    }
+  }
+}
+
+const discard: Scenario = {
+  name: 'ringbuf: a consumer that has passed over a record looks again before it sleeps',
+  async run(variant) {
+    const parameters: number[] = [];
+    await stress({
+      ...variant,
+      map: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: RING },
+      workers: 2,
+      rounds: 3000,
+      parameters,
+      before: (_, plane) => parameters.push(call(plane, 'pages_alloc', 1), RINGBUF_WAKES, RINGBUF_WAITERS),
+      body: discardBody,
+    });
+  },
+};
+
 /** Values are their stamp and its complement. */
 function queueBody({ call, view, map, scratch, cpu, rounds, random, pause, meet, begin, end }: StressWorker) {
   const out = scratch + 64;
@@ -175,7 +233,7 @@ function queue(type: 'queue' | 'stack'): Scenario {
 }
 
 /** All push into the same small filters at about the same time; what was pushed is found, at once and at the end. */
-function bloomBody({ call, view, scratch, cpu, rounds, random, meet, parameters }: StressWorker) {
+function bloomBody({ call, view, scratch, cpu, rounds, random, meet, parameters }: StressWorker<readonly number[]>) {
   const value = (n: number) => {
     view.setUint32(scratch, cpu, true);
     view.setUint32(scratch + 4, n, true);
@@ -219,6 +277,7 @@ const bloom: Scenario = {
 export const bufferScenarios: readonly Scenario[] = [
   ringbuf(false),
   ringbuf(true),
+  discard,
   queue('queue'),
   queue('stack'),
   bloom,

@@ -32,7 +32,7 @@ const IDLE = ROOT + 4076;
 const RANDOM = ROOT + 3072;
 
 /** Rooms of the plane that are shared by CPUs. What stops in a lock of the slabs would only make all slow. */
-const rooms = ['maps'];
+const rooms = /^(maps|kfuncs|fields)\/|^slab\/epoch\.ts$|^objects\.ts$/;
 
 const chaosText = `
 import { WORKER } from './worker';
@@ -78,11 +78,11 @@ export function plain_store<T, V = T>(at: usize, value: V, offset: usize = 0): v
 const names = ['load', 'store', 'add', 'sub', 'and', 'or', 'xor', 'xchg', 'cmpxchg'];
 
 /** The text with a stop before each access. */
-function withStops(text: string): string {
+function withStops(text: string, from: string): string {
   const stopped = text
     .replaceAll(/\batomic\.(load|store|add|sub|and|or|xor|xchg|cmpxchg)</g, 'chaos_$1<')
     .replaceAll(/(?<![\w.])store<(\w+)>\(/g, 'plain_store<$1>(');
-  return `import { ${[...names.map((name) => `chaos_${name}`), 'plain_store'].join(', ')} } from '../chaos';\n${stopped}`;
+  return `import { ${[...names.map((name) => `chaos_${name}`), 'plain_store'].join(', ')} } from '${from}';\n${stopped}`;
 }
 
 function sourcesOf(folder: string): Map<string, string> {
@@ -141,7 +141,8 @@ export function chaosPlane(): WebAssembly.Module {
   if (compiled !== undefined) return compiled;
   const texts = sourcesOf(assembly);
   mutate(texts, mutations);
-  for (const [file, text] of texts) if (rooms.includes(file.split('/')[0]!)) texts.set(file, withStops(text));
+  for (const [file, text] of texts)
+    if (rooms.test(file)) texts.set(file, withStops(text, file.includes('/') ? '../chaos' : './chaos'));
   texts.set('chaos.ts', chaosText);
   const layout = [...sourcesOf(join(root, 'src/plane/layout'))];
   const name = createHash('sha256')

@@ -2,6 +2,7 @@
 import { mapTypes } from '../../src/abi/map-types.ts';
 import { LIMBO_URGENT } from '../../src/plane/layout/allocator.ts';
 import { MAP_ID } from '../../src/plane/layout/map.ts';
+import { ROOT, ROOT_ELEMENT_ALLOCATOR } from '../../src/plane/layout/memory.ts';
 import {
   BPF_SOCK_PROTOCOL,
   BPF_SOCK_STATE,
@@ -12,7 +13,7 @@ import {
 import { WORKER_LIMBO_BYTES } from '../../src/plane/layout/worker.ts';
 import { createMap, type PlaneMap } from '../../src/runtime/maps/plane-map.ts';
 import type { PlaneInstance } from '../../src/runtime/plane.ts';
-import { call, planesOf, type Scenario, same, u32, u64, type Variant } from './scenario.ts';
+import { call, planesOf, type Scenario, same, statsOf, u32, u64, type Variant } from './scenario.ts';
 
 const CREATE = 1n;
 const NO_PREALLOC = 1;
@@ -239,6 +240,10 @@ const storageEnds: Scenario = {
     reader.exports.epoch_enter();
     const held = call(reader, 'bpf_task_storage_get', BigInt(map.address), BigInt(task), BigInt(at), CREATE);
     writer.view().setBigUint64(held, 5n, true);
+    // As far as the epoch gets beside the run: what waits from here on waits in one chunk.
+    writer.exports.epoch_enter();
+    call(writer, 'bpf_cpumask_release', BigInt(call(writer, 'bpf_cpumask_create')));
+    writer.exports.epoch_exit();
     writer.exports.epoch_enter();
     call(writer, 'bpf_task_storage_delete', BigInt(map.address), BigInt(task));
     writer.exports.epoch_exit();
@@ -249,6 +254,9 @@ const storageEnds: Scenario = {
     reader.exports.epoch_exit();
     settle(writer);
     settle(writer);
+    other.close();
+    const elements = writer.view().getUint32(ROOT + ROOT_ELEMENT_ALLOCATOR, true);
+    same('elements that are left', statsOf(writer, elements).live, 0);
     same('bytes that wait after the run', writer.view().getUint32(writer.worker + WORKER_LIMBO_BYTES, true), 0);
   },
 };

@@ -1,4 +1,5 @@
 /** A scenario of many CPUs: it throws where a promise is broken, with the plane that is built or with one of which a guard is switched off (guards.ts). */
+import { STATS_LIVE, STATS_SIZE, STATS_WAITING } from '../../src/plane/layout/allocator.ts';
 import { createMemory } from '../../src/runtime/memory.ts';
 import { createPlane, type PlaneInstance } from '../../src/runtime/plane.ts';
 
@@ -6,6 +7,8 @@ export interface Variant {
   readonly module?: WebAssembly.Module;
   /** Sets up the memory before anything is in it. */
   readonly prepare?: (memory: WebAssembly.Memory) => void;
+  /** How long threads may take, in ms. */
+  readonly timeout?: number;
 }
 
 export interface Scenario {
@@ -46,4 +49,27 @@ export function same(what: string, found: unknown, expected: unknown): void {
 /** Makes the memory have so many free pages: threads see it as large as it is when they begin. */
 export function grow(plane: PlaneInstance, pages: number): void {
   plane.exports.pages_free(call(plane, 'pages_alloc', pages), pages);
+}
+
+/** What waits on a CPU ends when that CPU next leaves; twice, for what ends with it. */
+export function settleAll(plane: PlaneInstance, cpus: number, { module }: Variant): void {
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    const each = createPlane(plane.memory, { cpu, ...(module && { module }) });
+    for (let i = 0; i < 2; i++) {
+      each.exports.epoch_enter();
+      each.exports.epoch_exit();
+    }
+  }
+}
+
+export function statsOf(plane: PlaneInstance, allocator: number): { live: number; waiting: number } {
+  const out = call(plane, 'pages_alloc', Math.ceil(STATS_SIZE / 65536));
+  call(plane, 'allocator_stats', allocator, out);
+  const view = plane.view();
+  const stats = {
+    live: Number(view.getBigUint64(out + STATS_LIVE, true)),
+    waiting: Number(view.getBigUint64(out + STATS_WAITING, true)),
+  };
+  plane.exports.pages_free(out, Math.ceil(STATS_SIZE / 65536));
+  return stats;
 }

@@ -184,9 +184,9 @@ export function bpf_ringbuf_query(map: u64, flags: u64): u64 {
 export function ringbuf_next(map: usize): usize {
   const mask = <u64>load<u32>(map, RINGBUF_MASK);
   const data = <usize>load<u32>(map, MAP_VALUES);
-  const produced = producer_of(map);
   let consumed = load<u64>(map, RINGBUF_CONSUMER);
-  while (consumed < produced) {
+  // The producers' position is read after the consumer's was moved: who commits a record in between either sees that the consumer waits for it, or is seen here.
+  while (consumed < producer_of(map)) {
     const record = data + <usize>(consumed & mask);
     const word = atomic.load<u32>(record);
     if (word & BUSY) return 0;

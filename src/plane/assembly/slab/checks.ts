@@ -152,12 +152,17 @@ export function quarantine_at(index: u32): usize {
   return load<u32>(ring + (<usize>((load<u32>(ring, QUARANTINE_FIRST) + index) & (QUARANTINE_ROOM - 1)) << 2), QUARANTINE_OBJECTS);
 }
 
-/** When a run ends: what is kept must be as it was left. */
+/** When a run ends: what is kept must be as it was left. Under the lock: what leaves the ring is another CPU's to write. */
 export function check_kept(): void {
-  for (let i: u32 = 0; i < quarantine_count(); i++) {
+  let written: usize = 0;
+  word_lock(ROOT + ROOT_QUARANTINE_LOCK);
+  const key = free_key();
+  for (let i: u32 = 0; i < quarantine_count() && written == 0; i++) {
     const object = quarantine_at(i);
-    if (!is_intact(object, load<u32>(entry_of(object), SLAB_OBJECT_SIZE)) || load<u32>(object, OBJECT_KEY) != free_key()) memory_fault(MEMORY_FAULT_WRITTEN, object);
+    if (!is_intact(object, load<u32>(entry_of(object), SLAB_OBJECT_SIZE)) || load<u32>(object, OBJECT_KEY) != key) written = object;
   }
+  word_unlock(ROOT + ROOT_QUARANTINE_LOCK);
+  if (written != 0) memory_fault(MEMORY_FAULT_WRITTEN, written);
 }
 
 /** Looks at all of the heap: address of the first free object that was written after it was freed, 0: there is none, or there are no checks. */
