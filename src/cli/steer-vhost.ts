@@ -1,10 +1,12 @@
 /** `sluice steer vhost --socket PATH`: the network device of a virtual machine, whose packets are a TAP's or the guest's own. */
 import type { Command } from 'commander';
+import { FrameWriter } from '../linux/steering/frame-writer.ts';
 import { TapSteering } from '../linux/steering/index.ts';
 import { toFrames } from '../linux/steering/sink-frames.ts';
+import { VNET_HASH_HEADER_SIZE } from '../plane/layout/steering.ts';
 import { virtioFeature } from '../runtime/virtio/network-device.ts';
 import type { VirtqueueCounters } from '../runtime/virtio/virtqueue.ts';
-import { type TransmittedPacket, VhostUserDevice, type VhostUserState } from '../vhost-user.ts';
+import { VhostUserDevice, type VhostUserState } from '../vhost-user.ts';
 import { endedBy } from './ends.ts';
 import { exitCode, UsageError } from './exit.ts';
 import { readMapInput } from './map-input.ts';
@@ -72,6 +74,7 @@ async function vhost(options: VhostOptions, output: Output) {
   const { signal, undo } = endedBy(options.duration);
   let device: VhostUserDevice | undefined;
   let tap: TapSteering | undefined;
+  let writer: FrameWriter | undefined;
   let agreed: Agreement | undefined;
   let told = '';
   /** Packets of the guest that the TAP would not have. */
@@ -87,18 +90,25 @@ async function vhost(options: VhostOptions, output: Output) {
       ...steering,
       path: options.socket,
       pairs: options.pairs,
-      transmitted: (packets) => {
-        refused += send(packets, device, tap);
-      },
+      ...(options.tap === undefined
+        ? { transmitted: (packets) => device?.deliver(packets.map(({ data }) => data)) }
+        : {
+            transmittedFrames: (frames, count) => {
+              // What comes before the TAP is there has nowhere to go.
+              refused += writer?.write(frames, count) ?? count;
+            },
+          }),
       changed: tell,
     });
     const guest = device;
-    if (options.tap !== undefined)
+    if (options.tap !== undefined) {
       tap = new TapSteering(steering.runtime, options.tap, {
         queues: options.pairs,
         engine: device.steering.device,
         sink: toFrames('the guest', (frames, count) => guest.deliverSteered(frames, count)),
       });
+      writer = new FrameWriter(steering.runtime, tap.sources[0]!.fd, VNET_HASH_HEADER_SIZE);
+    }
     output.note(
       `${options.socket}: ${options.pairs} queue pair${options.pairs === 1 ? '' : 's'} ${how}, ${tap === undefined ? 'what the guest sends comes back' : `to and from ${tap.name}`}; SIGINT or SIGTERM ends it`,
     );
@@ -107,33 +117,15 @@ async function vhost(options: VhostOptions, output: Output) {
     report(device, tap, agreed, refused, output);
   } finally {
     undo();
+    // What the guest sends from here on has nowhere to go: the TAP's descriptor ends before the device does.
+    const last = writer;
+    writer = undefined;
+    await last?.close();
     await tap?.close();
     await device?.close();
     close();
   }
   return exitCode.yes;
-}
-
-/** How many the TAP refused: one that is down takes none (EIO), and a header that the guest made up is not taken (EINVAL). That is the guest's loss, not the end. */
-function send(
-  packets: readonly TransmittedPacket[],
-  device: VhostUserDevice | undefined,
-  tap: TapSteering | undefined,
-): number {
-  if (tap === undefined) {
-    device?.deliver(packets.map(({ data }) => data));
-    return 0;
-  }
-  let refused = 0;
-  for (const { header, data } of packets) {
-    try {
-      tap.sources[0]!.write(Buffer.concat([header, data]));
-    } catch (error) {
-      if (!(error instanceof Error && 'syscall' in error)) throw error;
-      refused++;
-    }
-  }
-  return refused;
 }
 
 function namesOf(features: bigint): string[] {

@@ -25,6 +25,7 @@ export type { LiveFrame } from './live-frame.ts';
 export { type LinuxLoadOptions, type LinuxObject, loadLinux } from './load.ts';
 export { interfaceIndex, interfaceName, interfaceNames } from './netdev.ts';
 export type { KernelProgram } from './programs.ts';
+export { FrameWriter } from './steering/frame-writer.ts';
 export {
   type SteeringEngine,
   type TapCounters,
@@ -34,6 +35,7 @@ export {
 export { type Sink, type SinkFactory, type SinkHost, toNobody } from './steering/sink.ts';
 export { toAfXdp } from './steering/sink-af-xdp.ts';
 export { type SteeredBatch, SteeredPacket, toFunction } from './steering/sink-callback.ts';
+export { toFrames } from './steering/sink-frames.ts';
 export { toPcapng } from './steering/sink-pcapng.ts';
 export { toUnixSockets } from './steering/sink-socket.ts';
 export { toTaps } from './steering/sink-tap.ts';

@@ -16,6 +16,10 @@ export interface TapPlane {
   tap_blocks(tap: number, queue: number, at: number, room: number, high: number, low: number): bigint;
   tap_frames(tap: number, queue: number, at: number, limit: number): number;
   tap_transmit(tap: number, queue: number, xsk: number): number;
+  /** Of a block whose ring writes frame records and nothing else. */
+  tap_stage(tap: number, fd: number, frames: number, count: number): number;
+  /** Completions in the lower half, failures in the upper one. */
+  tap_staged_done(tap: number): bigint;
 }
 
 export function tapPlane(runtime: Runtime): TapPlane {

@@ -283,3 +283,34 @@ export function tap_write(tap: usize, index: u32, fd: i32): u32 {
   store<u32>(queue, load<u32>(queue, TAP_QUEUE_WRITES) + given, TAP_QUEUE_WRITES);
   return given;
 }
+
+/** Stages a write of each frame, whose records lie in a row, with the header in front of it, to `fd`. Returns how many; the rest finds the SQ full. */
+export function tap_stage(tap: usize, fd: i32, frames: usize, count: u32): u32 {
+  const header = load<u32>(tap, TAP_HEADER_SIZE);
+  const base = load<u64>(tap, TAP_BASE);
+  for (let i: u32 = 0; i < count; i++, frames += STEER_FRAME_SIZE) {
+    const sqe = nextSqe(tap);
+    if (sqe == 0) return i;
+    store<u8>(sqe, OP_WRITE, SQE_OPCODE);
+    store<i32>(sqe, fd, SQE_FD);
+    store<u64>(sqe, ~<u64>0, SQE_OFF);
+    store<u64>(sqe, base + <u64>(load<u32>(frames, STEER_FRAME_DATA) - header), SQE_ADDR);
+    store<u32>(sqe, load<u32>(frames, STEER_FRAME_LENGTH) + header, SQE_LEN);
+    stage(tap);
+  }
+  return count;
+}
+
+/** Takes the completions of such writes: how many in the lower half, those that failed in the upper one. */
+export function tap_staged_done(tap: usize): u64 {
+  const word = <usize>load<u32>(tap, TAP_CQ_HEAD);
+  const tail = atomic.load<u32>(<usize>load<u32>(tap, TAP_CQ_TAIL));
+  const start = load<u32>(word);
+  const cqes: usize = load<u32>(tap, TAP_CQES);
+  const mask = load<u32>(tap, TAP_CQ_MASK);
+  let failed: u32 = 0;
+  for (let head = start; head != tail; head++)
+    if (load<i32>(cqes + <usize>(head & mask) * CQE_SIZE, CQE_RES) < 0) failed++;
+  atomic.store<u32>(word, tail);
+  return (<u64>failed << 32) | <u64>(tail - start);
+}
