@@ -264,7 +264,7 @@ describe('a cpumap', () => {
     expect(bed.faults.length).toBe(25);
   });
 
-  it.each([1, 2, 3])('under changes of its elements loses and doubles nothing: seed %s', async (seed) => {
+  it.each([1, 2])('under changes of its elements loses and doubles nothing: seed %s', async (seed) => {
     const bed = await Bed.make(5);
     const keys = [2, 3, 4];
     for (const key of keys) await bed.element(key, 512, ticketed(bed.counter));

@@ -212,6 +212,8 @@ describe('a capture over many CPUs', () => {
     for await (const result of spreadCapture(cpus, attachment, traffic(5, count, 64), { window: 512 })) {
       expect(ran(result).end).toBe('verdict');
       results.push(ran(result));
+      // What is under way meanwhile goes through either of the two.
+      if (through % 2000 === 1999) await replaced;
       if (++through % 2000 === 1000 && through < 16_000) {
         const n = (through + 1000) / 2000;
         replaced = replaced.then(() => replaceBy(n));
@@ -277,6 +279,61 @@ again:
     await cpus.call(2, 'epoch_depth');
     expect(faults.length).toBe(125);
   });
+});
+
+describe('a CPU whose thread ends under traffic', () => {
+  /** Draws a ticket behind a loop of some thousand rounds, so that threads end in the middle of lots. */
+  const slow = (counter: number) =>
+    ticketed(counter, 1).replace('main:\n', 'main:\n r9 = 0\nwork:\n r9 += 1\n if r9 < 3000 goto work\n');
+
+  async function killed(restarts: boolean, seed: number) {
+    const runtime = new Runtime({ cpus: 4, seed: 1n });
+    const crashes: number[] = [];
+    let again = Promise.resolve();
+    const cpus = await start(runtime, {
+      onCrash: ({ cpu }) => {
+        crashes.push(cpu);
+        if (restarts) again = cpus.restart(cpu);
+      },
+    });
+    const counter = runtime.allocatePages(65536);
+    const object = await assembled(slow(counter), runtime);
+    const results = [];
+    for await (const result of spreadCapture(cpus, object.programs['main']!, traffic(seed, 6000, 40), {
+      window: 512,
+    })) {
+      results.push(ran(result));
+      if (results.length === 1000 + seed * 37 || (restarts && results.length === 3000)) {
+        await again;
+        void cpus.kill(2);
+      }
+    }
+    await again;
+    expect(crashes.length).toBe(restarts ? 2 : 1);
+    expect(results.map(({ index }) => index)).toEqual(Array.from({ length: 6000 }, (_, i) => i));
+    const done = results.filter(({ end }) => end === 'verdict');
+    for (const { data } of done) expect(field(data, RUNS)).toBe(1);
+    expect(new Set(done.map(({ data }) => field(data, TICKET))).size).toBe(done.length);
+    // A program that was stopped may have drawn its ticket; nothing ran twice.
+    for (const { data } of results) expect(field(data, RUNS)).toBeLessThanOrEqual(1);
+    const drawn = Number(runtime.view().getBigUint64(counter, true));
+    expect(drawn).toBeGreaterThanOrEqual(done.length);
+    expect(drawn).toBeLessThanOrEqual(done.length + crashes.length);
+    return results.filter(({ end }) => end !== 'verdict');
+  }
+
+  it.each([1, 2])('gives its packets back, and those that come for it: seed %s', async (seed) => {
+    const lost = await killed(false, seed);
+    expect(lost.length).toBeGreaterThan(100);
+    expect(lost.every(({ cpu, end }) => cpu === 2 && (end === 'crashed' || end === 'fault'))).toBe(true);
+  });
+
+  it.each([4, 5])(
+    'and goes on with all but the one that it ran, where it is started anew at once: seed %s',
+    async (seed) => {
+      expect((await killed(true, seed)).length).toBeLessThanOrEqual(2);
+    },
+  );
 });
 
 describe('a CPU without room', () => {
