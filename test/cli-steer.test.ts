@@ -12,7 +12,15 @@ import { PacketSocket } from '../src/linux/packet-socket.ts';
 import { tunRefusal } from '../src/linux/tun.ts';
 import { readCapture } from '../src/net/capture.ts';
 import { generateCapture } from '../src/net/generator.ts';
-import { hashType, type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
+import {
+  flowRuleOf,
+  HASH_TYPES_ALL,
+  hashType,
+  parseFlowRule,
+  type RssConfiguration,
+  rss,
+  verificationKey,
+} from '../src/net/rss/index.ts';
 import { writeObject } from '../src/object/write.ts';
 
 const missing =
@@ -30,6 +38,7 @@ const frames = generateCapture({ seed: 8, count: 700 })
 interface Result {
   readonly how: string;
   readonly packets: number;
+  readonly rules?: readonly { readonly rule: string; readonly packets: number }[];
   readonly queues: readonly { readonly packets: number; readonly noHash: number; readonly dropped: number }[];
 }
 
@@ -134,6 +143,72 @@ describe.skipIf(missing !== undefined)(
       const packets = [0, 1, 2, 3].map((queue) => frames.filter(({ length }) => (length * 7) % 4 === queue).length);
       expect(here.queues.map((queue) => queue.packets)).toEqual(packets);
       expect(there.queues.map((queue) => queue.packets)).toEqual(packets);
+    }, 60_000);
+
+    it('reports what a program of type vnet_hash sets, and has the device compute where a program returns -1', async () => {
+      const configuration: RssConfiguration = {
+        hashTypes: HASH_TYPES_ALL,
+        table: [2, 0, 1, 3],
+        unclassifiedQueue: 1,
+        key: verificationKey,
+      };
+      const file = join(folder, 'all.json');
+      writeFileSync(file, JSON.stringify({ table: configuration.table, unclassifiedQueue: 1 }));
+      /** Packets of each queue with their hash, in order. */
+      const written = (out: string) =>
+        [0, 1, 2, 3].map((queue) =>
+          [...readCapture(readFileSync(join(folder, out, `queue-${queue}.pcapng`)))].map(({ data, options }) => {
+            const value = options?.find(({ code }) => code === 3)?.value;
+            return `${Buffer.from(data).toString('hex')} ${value === undefined ? '-' : Buffer.from(value).toString('hex')}`;
+          }),
+        );
+      const wanted = (queueOf: (frame: Uint8Array) => { queue: number; hash: number; report: number }) => {
+        const queues: string[][] = [[], [], [], []];
+        for (const frame of frames) {
+          const { queue, hash, report } = queueOf(frame);
+          const option = report === 0 ? '-' : `05${hash.toString(16).padStart(8, '0')}`;
+          queues[queue % 4]!.push(`${Buffer.from(frame).toString('hex')} ${option}`);
+        }
+        return queues;
+      };
+      const sink = (out: string) => ['--queues', '4', '--sink', `pcapng:${join(folder, out)}`];
+
+      const own = await run(...sink('own'), '--rss', file, '--program', 'bpf/objects/steering/device_vnet_hash.bpf.o');
+      expect(own.how).toBe('vnet_hash');
+      expect(written('own')).toEqual(wanted((frame) => rss(frame, configuration)));
+
+      // Even lengths are the device's to steer, odd ones go to the queue that the program says.
+      const object = join(folder, 'fallback.bpf.o');
+      const text =
+        'even:\nr1 = *(u32 *)(r1 + 0)\nr0 = -1\nr2 = r1\nr2 &= 1\nif r2 == 0 goto end\nr0 = r1\nr0 >>= 1\nend:\nexit';
+      writeFileSync(object, writeObject({ section: 'socket', license: 'GPL', ...assemble(text, { syntax: 'llvm' }) }));
+      const program = ['--rss', file, '--program', object];
+      const none = { hash: 0, report: 0 };
+      const fallback = await run(...sink('fallback'), ...program, '--fallback');
+      expect(fallback.how).toBe('socket_filter');
+      expect(written('fallback')).toEqual(
+        wanted((frame) => (frame.length % 2 === 0 ? rss(frame, configuration) : { ...none, queue: frame.length >> 1 })),
+      );
+      await run(...sink('linux'), ...program);
+      expect(written('linux')).toEqual(
+        wanted((frame) => ({ ...none, queue: frame.length % 2 === 0 ? 65535 : frame.length >> 1 })),
+      );
+    }, 60_000);
+
+    it('steers by the context of a rule, and says how many', async () => {
+      const files = ['rss', 'own'].map((name) => join(folder, `${name}-rule.json`));
+      writeFileSync(files[0]!, JSON.stringify({ table: [0, 1] }));
+      writeFileSync(files[1]!, JSON.stringify({ table: [2], unclassifiedQueue: 2 }));
+      const rules = ['flow-type udp4 context 1', 'flow-type ip6 context 1'];
+      const options = ['--queues', '3', '--rss', files[0]!, '--context', `1=${files[1]!}`];
+      const result = await run(...options, ...rules.flatMap((rule) => ['--rule', rule]));
+      const chosen = frames.map((frame) => flowRuleOf(frame, rules.map(parseFlowRule)));
+      expect(result.queues[2]!.packets).toBe(chosen.filter((index) => index >= 0).length);
+      expect(result.rules).toEqual(
+        rules.map((rule, at) => ({ rule, packets: chosen.filter((index) => index === at).length })),
+      );
+      expect(result.rules!.every(({ packets }) => packets > 5)).toBe(true);
+      await expect(run(...options, '--kernel', '--rule', rules[0]!)).rejects.toThrow(/exit 2: .*--kernel/);
     }, 60_000);
 
     it('says what is wrong', async () => {
