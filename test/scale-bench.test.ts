@@ -11,7 +11,7 @@ import type { LoadedObject } from '../src/runtime/handles.ts';
 import { noRing } from './ring-testbed.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const built = existsSync(join(root, 'dist/bench/scale-thread.js'));
+const built = existsSync(join(root, 'dist/linux/cpu-thread.js'));
 const refusal = bpfRefusal();
 const onMaps = scaleCases.filter(({ object }) => object === 'bench/scale.bpf.o');
 const spec = readObject(readFileSync(join(root, 'bpf/objects/bench/scale.bpf.o')), 'scale.bpf.o');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { InternalError } from '../errors.ts';
-import type { ScaleSide, ScaleWindow } from './scale-threads.ts';
+import type { ScaleSide, ScaleWindow } from './scale-cpus.ts';
 
 export class ScalePeer {
   /** Why programs cannot be measured, and why rings cannot; undefined: they can. */

@@ -8,7 +8,7 @@ import { SQE_CALLBACK } from '../plane/layout/sqe.ts';
 import { Ring } from '../ring.ts';
 import { isArray, type LoadedObject } from '../runtime/handles.ts';
 import { Runtime } from '../runtime/runtime.ts';
-import type { ScaleSide, ScaleWindow } from './scale-threads.ts';
+import type { ScaleSide, ScaleWindow } from './scale-cpus.ts';
 
 /** Nops that are to come, on this scale always enough. */
 const MANY = 1n << 60n;

@@ -22,9 +22,9 @@ import {
   type ScaleSeries,
 } from './report.ts';
 import { type ScaleCase, scaleCases } from './scale-cases.ts';
+import { ScaleCpus, type ScaleSide, type ScaleWindow } from './scale-cpus.ts';
 import { ScalePeer } from './scale-peer.ts';
 import { ScaleRings } from './scale-rings.ts';
-import { type ScaleSide, ScaleThreads, type ScaleWindow } from './scale-threads.ts';
 import { median } from './timing.ts';
 
 export interface ScaleBenchOptions {
@@ -100,7 +100,7 @@ export async function benchScale(options: ScaleBenchOptions): Promise<BenchResul
     'scale',
     series.flatMap(casesOf),
     [
-      `each number is of all threads together, the median of the less disturbed half of ${roundsOf(options)} windows of ${windowMs} ms, in which sides and numbers of threads take turns; thread n stays on processor n, counted round (${onlineCpus()} of them)`,
+      `each number is of all threads together, the median of the less disturbed half of ${roundsOf(options)} windows of ${windowMs} ms, in which sides and numbers of threads take turns; ${onlineCpus()} processors; the kernel's thread n stays on processor n, counted round`,
       'the factor is the throughput over that of one thread; CPU is the CPU time of an operation on all processors: where it stays the same nobody waits for another',
       'counted are operations (512 a run) of programs on maps of 16384 keys, or 16 counters; packets; records that the reader has taken; nops',
       ...(refusal === undefined ? [] : [`linux-jit is absent: ${refusal}`]),
@@ -120,15 +120,14 @@ async function programSides(
   threads: number,
 ): Promise<Sides> {
   const spec = readObject(readFileSync(join(bpf, 'objects', each.object)), basename(each.object));
-  const reader = each.ring === undefined ? 0 : 1;
-  const runtime = new Runtime({ cpus: 1 + threads + reader, seed: 1n });
+  const runtime = new Runtime({ cpus: 1 + threads, seed: 1n });
   const ours = await load(spec, { runtime });
   const linux = peer === undefined ? undefined : loadLinux(spec);
   const objects: LoadedObject[] = linux === undefined ? [ours] : [ours, linux];
   for (const object of objects) each.prepare(object);
   check(each, objects);
   const ring = each.ring === undefined ? undefined : addressOf(ours, each.ring);
-  const mine = await ScaleThreads.start({
+  const mine = await ScaleCpus.start({
     runtime,
     entry: ours.programs[each.program]!.executable.entry,
     threads,
