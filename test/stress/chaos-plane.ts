@@ -32,7 +32,7 @@ const IDLE = ROOT + 4076;
 const RANDOM = ROOT + 3072;
 
 /** Rooms of the plane that are shared by CPUs. What stops in a lock of the slabs would only make all slow. */
-const rooms = /^(maps|kfuncs|fields)\/|^slab\/epoch\.ts$|^objects\.ts$/;
+const rooms = /^(maps|kfuncs|fields|locks)\/|^slab\/epoch\.ts$|^objects\.ts$/;
 
 const chaosText = `
 import { WORKER } from './worker';

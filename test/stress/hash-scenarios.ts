@@ -3,10 +3,11 @@ import type { MapTypeName } from '../../src/abi/map-types.ts';
 import { MAP_MAX_ENTRIES } from '../../src/plane/layout/map.ts';
 import { HASH_EXTRAS } from '../../src/plane/layout/map-hash.ts';
 import { LRU_LISTS_COUNTS, LRU_LISTS_SIZE, LRU_LOCAL_FREE, LRU_LOCAL_PENDING } from '../../src/plane/layout/map-lru.ts';
-import type { PlaneMap } from '../../src/runtime/maps/plane-map.ts';
+import { createMap, type PlaneMap } from '../../src/runtime/maps/plane-map.ts';
+import type { PlaneInstance } from '../../src/runtime/plane.ts';
 import { capacity } from './models/capacity.ts';
 import { evicted, registers } from './models/register.ts';
-import { type Scenario, u32 } from './scenario.ts';
+import { call, planesOf, type Scenario, same, u32 } from './scenario.ts';
 import { expectLinearizable, stress, withSeed } from './stress.ts';
 import type { StressWorker } from './workers.ts';
 
@@ -493,6 +494,39 @@ function cpuScenario(type: MapTypeName): Scenario {
   };
 }
 
+/** A CPU that has an element's address from before may hold its lock while another puts a new key into the element: the lock stays held. */
+function heldLockScenario(flags: number): Scenario {
+  return {
+    name: `hash: a lock that is held outlives its element, flags ${flags}`,
+    run(variant) {
+      const [holder, other] = planesOf(variant, 2) as [PlaneInstance, PlaneInstance];
+      const map = createMap(other, { type: 'hash', keySize: 4, valueSize: 8, maxEntries: 1, flags, spinLock: 0 });
+      const [key, value] = [call(other, 'pages_alloc', 1), call(other, 'pages_alloc', 1)];
+      const lookup = (plane: PlaneInstance, number: number) => {
+        plane.view().setUint32(key, number, true);
+        return call(plane, 'hash_lookup', map.address, key);
+      };
+      map.update(u32(1), new Uint8Array(8));
+      call(holder, 'epoch_enter');
+      const held = lookup(holder, 1);
+      call(holder, 'bpf_spin_lock', BigInt(held));
+      const put = (number: number) => {
+        other.view().setUint32(key, number, true);
+        same('update', call(other, 'hash_update', map.address, key, value, 0n), 0);
+      };
+      // Until the element is used again: by a new key, or as what replaces another.
+      map.delete(u32(1));
+      put(2);
+      for (let i = 0; i < 3 && lookup(other, 2) !== held; i++) put(2);
+      same('address of the new element', lookup(other, 2), held);
+      if (other.view().getUint32(held, true) === 0) throw new Error('a lock that is held is open');
+      call(holder, 'bpf_spin_unlock', BigInt(held));
+      call(holder, 'epoch_exit');
+      same('lock', other.view().getUint32(held, true), 0);
+    },
+  };
+}
+
 function fill(map: PlaneMap): void {
   for (let key = 0; key < 3; key++) map.update(u32(key), new Uint8Array(map.elementSize));
 }
@@ -514,6 +548,8 @@ export const hashScenarios: readonly Scenario[] = [
   walkScenario('hash', NO_PREALLOC, 24),
   lockScenario('hash', 0),
   lockScenario('array', 0),
+  heldLockScenario(0),
+  heldLockScenario(NO_PREALLOC),
   cpuScenario('array'),
   cpuScenario('percpu_array'),
   cpuScenario('percpu_hash'),

@@ -9,6 +9,8 @@ export interface Variant {
   readonly prepare?: (memory: WebAssembly.Memory) => void;
   /** How long threads may take, in ms. */
   readonly timeout?: number;
+  /** As RunOptions.stall (workers.ts). */
+  readonly stall?: number;
 }
 
 export interface Scenario {
