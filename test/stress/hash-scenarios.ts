@@ -14,13 +14,28 @@ import type { StressWorker } from './workers.ts';
 const NO_PREALLOC = 1;
 const NO_COMMON_LRU = 2;
 
+/** BPF_F_ZERO_SEED: which keys meet in a bucket is known. */
+const ZERO_SEED = 0x40;
+
+/** u32 keys of one bucket of a map with so many buckets and seed 0 (map-hash.ts), at an address. */
+function meeting(plane: PlaneInstance, count: number, buckets: number): number {
+  const at = call(plane, 'pages_alloc', 1);
+  const u64 = (word: bigint) => BigInt.asUintN(64, word);
+  for (let found = 0, key = 0; found < count; key++) {
+    const product = u64(BigInt(key) * 0x9e3779b97f4a7c15n);
+    const hash = u64((product ^ (product >> 32n)) * 0xd6e8feb86659fd93n) >> 32n;
+    if (hash % BigInt(buckets) === 1n) plane.view().setUint32(at + 4 * found++, key, true);
+  }
+  return at;
+}
+
 /**
  * What programs and user space do with a few keys. A key is its number in the first and the last word. A value of 16 bytes is a stamp and its complement, of which the sum
  * with the key is the last word: whatever is read is whole, and this key's.
  */
-function registersBody(worker: StressWorker<{ keys: number; keySize: number; take: number }>) {
+function registersBody(worker: StressWorker<{ keys: number; keySize: number; table: number }>) {
   const { call, view, map, scratch, cpu, rounds, random, pause, meet, begin, end, parameters } = worker;
-  const { keys, keySize, take } = parameters;
+  const { keys, keySize, table } = parameters;
   const value = scratch + 64;
   const out = scratch + 128;
   const whole = (key: number) => {
@@ -31,7 +46,8 @@ function registersBody(worker: StressWorker<{ keys: number; keySize: number; tak
   };
   for (let i = 0; i < rounds; i++) {
     if (i % 16 === 15) meet();
-    const key = random(keys);
+    const number = random(keys);
+    const key = table === 0 ? number : view.getUint32(table + 4 * number, true);
     view.setUint32(scratch, key, true);
     view.setUint32(scratch + keySize - 4, key, true);
     const stamp = ((cpu << 24) | (i + 1)) >>> 0;
@@ -49,7 +65,7 @@ function registersBody(worker: StressWorker<{ keys: number; keySize: number; tak
     } else if (what === 4) {
       begin(7, key, 0);
       end(call('bpf_map_lookup_elem', BigInt(map), BigInt(scratch)) === 0 ? 0 : 1);
-    } else if (what === 5 && take) {
+    } else if (what === 5) {
       begin(6, key, 0);
       end(call('map_take_user', map, scratch, out) === 0 ? whole(key) : 0);
     } else {
@@ -71,13 +87,17 @@ function registerScenario(
   return {
     name: `${name}: each key is a register`,
     async run(variant) {
+      const parameters = { keys: type === 'hash' ? 6 : 24, keySize, table: 0 };
       const result = await stress({
         ...variant,
         map: { type, keySize, valueSize: 16, maxEntries: 8, flags },
         workers: 4,
         rounds: 1500,
         records: 1500,
-        parameters: { keys: type === 'hash' ? 6 : 24, keySize, take: 1 },
+        parameters,
+        before: (_, plane) => {
+          if (flags & ZERO_SEED) parameters.table = meeting(plane, 6, 8);
+        },
         body: registersBody,
       });
       expectLinearizable(model, result);
@@ -131,18 +151,17 @@ function capacityBody(worker: StressWorker<{ keys: number; room: number }>) {
   }
 }
 
-function capacityScenario(name: string, type: MapTypeName, flags: number): Scenario {
+function capacityScenario(name: string, type: MapTypeName, flags: number, room = 4): Scenario {
   return {
     name: `${name}: E2BIG exactly when it is full, and no element is lost`,
     async run(variant) {
-      const room = 4;
       const result = await stress({
         ...variant,
         map: { type, keySize: 4, valueSize: 8, maxEntries: room, flags },
         workers: 3,
         rounds: 1200,
         records: 1200,
-        parameters: { keys: 7, room },
+        parameters: { keys: 2 * room - 1, room },
         body: capacityBody,
       });
       expectLinearizable(capacity(room), result);
@@ -217,13 +236,12 @@ function listed(view: DataView, map: number, cpus: number, common: boolean): num
   return seen.size;
 }
 
-function lruScenario(type: MapTypeName, flags: number): Scenario {
+function lruScenario(type: MapTypeName, flags: number, room: number): Scenario {
   const common = flags === 0;
   return {
-    name: `${type}${common ? '' : ', lists of each CPU'}: lists hold every element once`,
+    name: `${type}${common ? '' : ', lists of each CPU'}, ${room} elements: lists hold each once`,
     async run(variant) {
       const workers = 4;
-      const room = 20;
       const { map, plane, seed } = await stress({
         ...variant,
         map: { type, keySize: 4, valueSize: 8, maxEntries: room, flags },
@@ -241,19 +259,71 @@ function lruScenario(type: MapTypeName, flags: number): Scenario {
   };
 }
 
+/** Each CPU inserts keys of its own until the map is full, then takes them out. */
+function fillBody({ call, view, map, scratch, cpu, rounds, meet }: StressWorker) {
+  let inserted = 0;
+  for (let round = 0; round < rounds; round++) {
+    inserted = 0;
+    meet();
+    for (;;) {
+      view.setUint32(scratch, (cpu << 16) | inserted, true);
+      view.setUint32(scratch + 64, (cpu << 16) | inserted, true);
+      const result = call('map_update_user', map, scratch, scratch + 64, 1);
+      if (result === -7) break;
+      if (result !== 0) throw new Error(`update: ${result}`);
+      inserted++;
+    }
+    meet();
+    for (let i = 0; i < inserted; i++) {
+      view.setUint32(scratch, (cpu << 16) | i, true);
+      if (call('map_lookup_user', map, scratch, scratch + 128, 0) !== 0) throw new Error('an element was lost');
+      if (view.getUint32(scratch + 128, true) !== view.getUint32(scratch, true)) throw new Error("another key's value");
+      if (round < rounds - 1) call('map_delete_user', map, scratch);
+    }
+  }
+  return inserted;
+}
+
+function fillScenario(flags: number): Scenario {
+  const room = 400;
+  return {
+    name: `hash, flags ${flags}: several fill it to the last element`,
+    async run(variant) {
+      const { results, seed } = await stress({
+        ...variant,
+        map: { type: 'hash', keySize: 4, valueSize: 8, maxEntries: room, flags },
+        workers: 4,
+        rounds: 3,
+        body: fillBody,
+      });
+      await withSeed(seed, () =>
+        same(
+          'elements',
+          results.reduce((sum, count) => sum + count, 0),
+          room,
+        ),
+      );
+    },
+  };
+}
+
 const STABLE = 6;
 
 /** Keys 0 to 5 are there throughout and never written; others come and go. CPU 1 walks the map in all ways, and sees each of the six once. */
-function walkBody(worker: StressWorker<{ keySize: number; stable: number }>) {
+function walkBody(worker: StressWorker<{ keySize: number; stable: number; table: number }>) {
   const { call, callback, view, map, scratch, cpu, rounds, random, pause, parameters } = worker;
-  const { keySize, stable } = parameters;
+  const { keySize, stable, table } = parameters;
+  const all = stable + 10;
+  const keyOf = (number: number) => (table === 0 ? number : view.getUint32(table + 4 * number, true));
+  const numbers = new Map<number, number>();
+  for (let number = 0; number < all; number++) numbers.set(keyOf(number), number);
   const write = (at: number, key: number) => {
     view.setUint32(at, key, true);
     view.setUint32(at + keySize - 4, key, true);
   };
   if (cpu !== 1) {
     for (let i = 0; i < rounds; i++) {
-      const key = stable + random(10);
+      const key = keyOf(stable + random(10));
       write(scratch, key);
       view.setUint32(scratch + 64, key, true);
       view.setUint32(scratch + 72, ~key, true);
@@ -275,20 +345,24 @@ function walkBody(worker: StressWorker<{ keySize: number; stable: number }>) {
   ]);
   const read = (at: number) => {
     const key = view.getUint32(at, true);
-    if (view.getUint32(at + keySize - 4, true) !== key || key >= stable + 10) throw new Error('a key that never was');
+    if (view.getUint32(at + keySize - 4, true) !== key || !numbers.has(key)) throw new Error('a key that never was');
     return key;
   };
   const counts = new Map<number, number>();
   const saw = (key: number) => counts.set(key, (counts.get(key) ?? 0) + 1);
   const judge = (how: string, most: number) => {
-    for (let key = 0; key < stable; key++) {
-      const count = counts.get(key) ?? 0;
+    for (let number = 0; number < stable; number++) {
+      const count = counts.get(keyOf(number)) ?? 0;
       if (count < 1 || count > most) throw new Error(`${how}: a key that is there throughout is seen ${count} times`);
     }
     counts.clear();
   };
   const [position, keys, values, done] = [scratch + 512, scratch + 1024, scratch + 8192, scratch + 16384];
   for (let i = 0; i < rounds / 8; i++) {
+    // One of the six comes to the front of its bucket, where others had come meanwhile.
+    write(scratch, keyOf(random(stable)));
+    call('map_take_user', map, scratch, scratch + 64);
+    call('map_update_user', map, scratch, scratch + 64, 0);
     // From key to key: one that was deleted meanwhile leads back to the first.
     let at = 0;
     for (let n = 0; call('map_next_key', map, at, scratch + 128 + (n % 2) * 64) === 0; n++) {
@@ -298,7 +372,7 @@ function walkBody(worker: StressWorker<{ keySize: number; stable: number }>) {
     judge('next key', 100_000);
     let first = 1;
     for (let result = 0; result === 0; first = 0) {
-      result = call('map_lookup_batch', map, position, first, keys, values, 12, 0, done);
+      result = call('map_lookup_batch', map, position, first, keys, values, all, 0, done);
       for (let n = 0; n < view.getUint32(done, true); n++) {
         const key = read(keys + n * keySize);
         if (view.getUint32(values + n * 16, true) !== key || view.getUint32(values + n * 16 + 8, true) !== ~key >>> 0)
@@ -323,14 +397,17 @@ function walkScenario(type: MapTypeName, flags: number, keySize: number): Scenar
   return {
     name: `${type}, flags ${flags}, keys of ${keySize}: walks see what is there throughout`,
     async run(variant) {
+      const parameters = { keySize, stable: STABLE, table: 0 };
       await stress({
         ...variant,
         map: { type, keySize, valueSize: 16, maxEntries: 16, flags },
         workers: 3,
         rounds: 2400,
-        parameters: { keySize, stable: STABLE },
-        before(map) {
-          for (let key = 0; key < STABLE; key++) {
+        parameters,
+        before(map, plane) {
+          if (flags & ZERO_SEED) parameters.table = meeting(plane, STABLE + 10, 16);
+          for (let number = 0; number < STABLE; number++) {
+            const key = parameters.table === 0 ? number : plane.view().getUint32(parameters.table + 4 * number, true);
             const bytes = new Uint8Array(keySize);
             bytes.set(u32(key));
             bytes.set(u32(key), keySize - 4);
@@ -536,16 +613,23 @@ export const hashScenarios: readonly Scenario[] = [
   registerScenario('hash, keys of 8', 'hash', 0, 8),
   registerScenario('hash, keys of 16', 'hash', 0, 16),
   registerScenario('hash without preallocation, keys of 20', 'hash', NO_PREALLOC, 20),
+  registerScenario('hash, all keys in one bucket', 'hash', ZERO_SEED, 4),
   registerScenario('LRU hash', 'lru_hash', 0, 4, evicted),
   registerScenario('LRU hash, lists of each CPU, keys of 12', 'lru_hash', NO_COMMON_LRU, 12, evicted),
   capacityScenario('hash', 'hash', 0),
   capacityScenario('hash without preallocation', 'hash', NO_PREALLOC),
   capacityScenario('per-CPU hash', 'percpu_hash', 0),
-  lruScenario('lru_hash', 0),
-  lruScenario('lru_hash', NO_COMMON_LRU),
-  lruScenario('lru_percpu_hash', 0),
+  capacityScenario('hash of 2', 'hash', 0, 2),
+  capacityScenario('hash of 8', 'hash', 0, 8),
+  fillScenario(0),
+  fillScenario(NO_PREALLOC),
+  lruScenario('lru_hash', 0, 20),
+  lruScenario('lru_hash', 0, 4),
+  lruScenario('lru_hash', NO_COMMON_LRU, 20),
+  lruScenario('lru_percpu_hash', 0, 20),
   walkScenario('hash', 0, 4),
   walkScenario('hash', NO_PREALLOC, 24),
+  walkScenario('hash', ZERO_SEED, 4),
   lockScenario('hash', 0),
   lockScenario('array', 0),
   heldLockScenario(0),

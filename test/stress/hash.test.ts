@@ -2,9 +2,13 @@
 import { describe, it } from 'vitest';
 import { chaos } from './chaos-plane.ts';
 import { hashScenarios } from './hash-scenarios.ts';
+import { stressFactor } from './stress.ts';
+
+// A thread takes longer to start than to finish: the built plane runs a few of them in CI.
+const built = hashScenarios.filter(({ name }, i) => stressFactor > 1 || i % 3 === 0 || name.startsWith('lru_hash'));
 
 describe('under several CPUs', () => {
-  it.each(hashScenarios)('$name', ({ run }) => run({}));
+  it.each(built)('$name', ({ run }) => run({}));
 });
 
 describe('with stops between accesses', () => {
