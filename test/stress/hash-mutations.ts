@@ -229,29 +229,6 @@ export const hashMutations: readonly HashMutation[] = [
     ],
   },
   {
-    guard: 'the lock of a value is taken',
-    missed: 'hash, flags 0: values',
-    patches: [
-      ['maps/value.ts', '  word_lock(lock);\n  program_holds', '  if (!OFF) word_lock(lock);\n  program_holds'],
-    ],
-  },
-  {
-    guard: 'BPF_F_LOCK copies under it',
-    missed: 'array, flags 0: values',
-    patches: [
-      [
-        'maps/value.ts',
-        '  value_lock(lock);\n  copy_around_fields',
-        '  if (!OFF) value_lock(lock);\n  copy_around_fields',
-      ],
-      [
-        'maps/value.ts',
-        'copy_around_fields(map, to, from);\n  value_unlock(lock);',
-        'copy_around_fields(map, to, from);\n  if (!OFF) value_unlock(lock);',
-      ],
-    ],
-  },
-  {
     guard: 'the lock of a value outlives its element',
     missed: 'hash: a lock',
     patches: [['maps/value.ts', 'clear_fields(map, to, true);', 'clear_fields(map, to, !OFF);']],
