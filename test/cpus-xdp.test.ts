@@ -5,11 +5,14 @@ import { FramePool } from '../src/hooks/xdp/frames.ts';
 import {
   Cpus,
   type CpusOptions,
+  defaultRss,
   FrameSource,
   load,
   Runtime,
+  rss,
   runCapture,
   type SpreadResult,
+  Steering,
   spreadCapture,
   type UserObject,
   XdpAttachment,
@@ -278,6 +281,38 @@ again:
     await cpus.call(1, 'epoch_depth');
     await cpus.call(2, 'epoch_depth');
     expect(faults.length).toBe(125);
+  });
+});
+
+describe('a steering device', () => {
+  it('says by its program or by its configuration which CPU a packet goes to, and counts', async () => {
+    const runtime = new Runtime({ cpus: 4, seed: 1n });
+    const cpus = await start(runtime);
+    const counter = runtime.allocatePages(65536);
+    const program = (await assembled(ticketed(counter, 1), runtime)).programs['main']!;
+    const packets = traffic(9, 1000, 30);
+    const configuration = defaultRss(3);
+    const steering = new Steering({ queues: 3, runtime, configuration });
+    open.push(() => steering.close());
+    const byHash = await all(spreadCapture(cpus, program, packets, { steering: steering.device, window: 100 }));
+    checkTickets(byHash);
+    for (const [i, { cpu }] of byHash.entries())
+      expect(cpu).toBe(cpus.list[rss.rss(packets[i]!.data, configuration).queue]);
+    // The last byte of the source's address.
+    const { insns, functions } = assemble('main:\n r2 = *(u32 *)(r1 + 76)\n r0 = *(u8 *)(r2 + 29)\n exit\n', {
+      syntax: 'llvm',
+      input: 'text',
+    });
+    const filter = await load(writeObject({ section: 'socket', license: 'GPL', insns, functions }), {
+      runtime,
+      unverified: true,
+    });
+    steering.attach(filter.programs['main']!);
+    const byProgram = await all(spreadCapture(cpus, program, packets, { steering: steering.device }));
+    for (const [i, { cpu }] of byProgram.entries()) expect(cpu).toBe(cpus.list[packets[i]!.data[29]! % 3]);
+    const counted = steering.counters().queues.map((queue) => Number(queue.packets));
+    const both = [...byHash, ...byProgram];
+    expect(counted).toEqual(cpus.list.map((cpu) => both.filter((result) => result.cpu === cpu).length));
   });
 });
 

@@ -7,16 +7,19 @@ import { HASH_TYPES_ALL } from '../../net/rss/hash-types.ts';
 import { FRAME_DESCRIPTOR_SIZE } from '../../plane/layout/frame.ts';
 import * as layout from '../../plane/layout/frames.ts';
 import { MAX_CPUS } from '../../plane/layout/memory.ts';
+import { STEER_FRAME_SIZE } from '../../plane/layout/steering.ts';
 import { WORKER_INBOX } from '../../plane/layout/worker.ts';
 import { workerAddress } from '../../runtime/memory.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import type { SteeringDevice } from '../../runtime/steering/device.ts';
 import { RssBlock } from '../../runtime/steering/rss-block.ts';
 import { waitForChange } from '../../runtime/waiting.ts';
 import type { XdpAttachment } from './attachment.ts';
 
 /** The plane's functions on a source, by its address. All of one thread. */
 interface SpreadPlane {
-  spread(source: number, frames: number, count: number): number;
+  spread(source: number, frames: number, count: number, records: number): number;
+  spread_records(frames: number, count: number, records: number): void;
   spread_flush(source: number): number;
   spread_collect(source: number): number;
   frames_recover(cpu: number, inbox: number): void;
@@ -35,6 +38,11 @@ export interface FrameSourceOptions {
   readonly count: number;
   /** Its table's entries are queues: places in `cpus.list`, modulo its length. Default: all hash types, Microsoft's key, 128 entries in turn. */
   readonly rss?: RssConfiguration;
+  /**
+   * A device that says the queues in place of `rss`, by its configuration or its program, and counts them (hooks/steering: `steering.device`); hash and report stay with it. A program
+   * that is stopped throws ProgramFault out of `give`, and none of the frames is given. Default: none.
+   */
+  readonly steering?: SteeringDevice;
   /** What happens to frames for which a CPU has no room: they wait at the source (default), or are dropped and counted. */
   readonly full?: 'wait' | 'drop';
   /** Frames get the queue that their hash leads to as rx_queue_index; default false: it stays what it was. */
@@ -72,6 +80,11 @@ export class FrameSource {
   readonly #rss: RssBlock;
   readonly #frames: number;
   readonly #results: number;
+  readonly #steering: SteeringDevice | undefined;
+  /** Of the device, one a frame; 0 without. */
+  readonly #records: number;
+  /** Frames in a row that the device has steered, and that are not given yet. */
+  #steered = { first: 0, count: 0 };
   readonly #bytes: number;
   #words: Int32Array;
 
@@ -87,8 +100,11 @@ export class FrameSource {
     // As many lots as there may be at once: full ones, and one that is being filled for each CPU.
     const lots = Math.ceil(options.count / layout.LOT_FRAMES) * 2 + list.length * 2;
     const lotsAt = 1280 + Math.ceil((options.count * layout.RESULT_SIZE) / 64) * 64;
-    this.#bytes = lotsAt + lots * layout.LOT_SIZE;
+    const recordsAt = lotsAt + lots * layout.LOT_SIZE;
+    this.#steering = options.steering;
+    this.#bytes = recordsAt + (options.steering === undefined ? 0 : options.count * STEER_FRAME_SIZE);
     this.address = runtime.allocatePages(this.#bytes);
+    this.#records = this.address + recordsAt;
     this.#results = this.address + 1280;
     const view = runtime.view();
     const set = (field: number, value: number) => view.setUint32(this.address + field, value, true);
@@ -118,7 +134,21 @@ export class FrameSource {
 
   /** Gives `count` frames from the one with that place on to their CPUs; returns how many it could. */
   give(first: number, count: number): number {
-    return this.#plane.spread(this.address, this.#frames + first * FRAME_DESCRIPTOR_SIZE, count);
+    const frames = this.#frames + first * FRAME_DESCRIPTOR_SIZE;
+    if (this.#steering === undefined) return this.#plane.spread(this.address, frames, count, 0);
+    // What was steered and found no room has its queue already.
+    const known = this.#steered.first === first ? Math.min(this.#steered.count, count) : 0;
+    if (known < count) {
+      this.#plane.spread_records(frames + known * FRAME_DESCRIPTOR_SIZE, count - known, this.#record(first + known));
+      this.#steering.steer(this.#record(first + known), count - known);
+    }
+    const took = this.#plane.spread(this.address, frames, count, this.#record(first));
+    this.#steered = { first: first + took, count: count - took };
+    return took;
+  }
+
+  #record(index: number): number {
+    return this.#records + index * STEER_FRAME_SIZE;
   }
 
   /** Sends what found no room before. */

@@ -12,6 +12,7 @@ import {
   LOST_TOO_LONG,
 } from '../../plane/layout/path.ts';
 import type { ProgramHandle } from '../../runtime/handles.ts';
+import type { SteeringDevice } from '../../runtime/steering/device.ts';
 import { setTraits, type Traits } from '../traits.ts';
 import { XdpAttachment } from './attachment.ts';
 import { type FrameResult, frameResult } from './capture.ts';
@@ -50,6 +51,8 @@ export interface SpreadOptions {
   readonly device?: Device;
   /** Packets that are under way at once (default 1024). */
   readonly window?: number;
+  /** A steering device that says the queues in place of `rss`: FrameSourceOptions.steering. */
+  readonly steering?: SteeringDevice;
   readonly full?: 'wait' | 'drop';
   readonly setQueue?: boolean;
   /** Told when all packets are through, before the iteration ends. */

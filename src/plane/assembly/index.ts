@@ -7,7 +7,7 @@ export { cpu_stopped, cpu_turn } from './cpus/turn';
 export { frames_run } from './cpus/frames';
 export { frames_recover } from './cpus/frames-recovery';
 export { cpumap_queue, queues_closing } from './cpus/map-queue';
-export { spread, spread_collect, spread_flush, spread_free, spread_take } from './cpus/spread';
+export { spread, spread_collect, spread_flush, spread_free, spread_records, spread_take } from './cpus/spread';
 export { cpu_adopt, cpu_recover } from './cpus/recovery';
 export * from './objects';
 export * from './pages';

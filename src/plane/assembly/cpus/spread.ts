@@ -11,6 +11,7 @@ import {
 import { CPU_FRAMES } from '../../layout/cpu';
 import { WORKERS, WORKER_SIZE } from '../../layout/memory';
 import { WORKER_INBOX } from '../../layout/worker';
+import { STEER_FRAME_CONTEXT, STEER_FRAME_DATA, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_SIZE } from '../../layout/steering';
 import { rssResult } from '../steering/rss';
 import { cpu_send } from './inbox';
 
@@ -103,15 +104,17 @@ export function spread_free(source: usize, lot: usize): void {
 
 /**
  * Gives frames, whose descriptors lie in a row, to the CPUs of their queues, and sends what is filled. Returns how many it took, in order: it stops at the first that
- * finds no room, which stays with the caller.
+ * finds no room, which stays with the caller. `records`: those of a steering device, which has said the queues (spread_records, steer_batch); 0: the source's configuration says.
  */
-export function spread(source: usize, frames: usize, count: u32): u32 {
+export function spread(source: usize, frames: usize, count: u32, records: usize): u32 {
   const configuration = <usize>load<u32>(source, SOURCE_RSS);
   const queues = load<u32>(source, SOURCE_QUEUES);
   const flags = load<u32>(source, SOURCE_FLAGS);
   let taken: u32 = 0;
   for (; taken < count; taken++, frames += FRAME_DESCRIPTOR_SIZE) {
-    let queue = <u32>(rssResult(configuration, <usize>load<u32>(frames, FRAME_DATA), <usize>load<u32>(frames, FRAME_DATA_END)) >> 48);
+    let queue = records == 0
+      ? <u32>(rssResult(configuration, <usize>load<u32>(frames, FRAME_DATA), <usize>load<u32>(frames, FRAME_DATA_END)) >> 48)
+      : <u32>load<u16>(records + <usize>taken * STEER_FRAME_SIZE, STEER_FRAME_QUEUE);
     if (queue >= queues) queue %= queues;
     const target = targetAt(source, queue);
     let lot = <usize>load<u32>(target, TARGET_LOT);
@@ -137,6 +140,17 @@ export function spread(source: usize, frames: usize, count: u32): u32 {
   }
   spread_flush(source);
   return taken;
+}
+
+/** Makes records for a steering device of frames in a row. */
+export function spread_records(frames: usize, count: u32, records: usize): void {
+  for (; count != 0; count--, frames += FRAME_DESCRIPTOR_SIZE, records += STEER_FRAME_SIZE) {
+    const data = load<u32>(frames, FRAME_DATA);
+    store<u32>(records, data, STEER_FRAME_DATA);
+    store<u32>(records, load<u32>(frames, FRAME_DATA_END) - data, STEER_FRAME_LENGTH);
+    store<u32>(records, 0, STEER_FRAME_HEADER);
+    store<u32>(records, 0, STEER_FRAME_CONTEXT);
+  }
 }
 
 /** A lot whose frames have all ended, the oldest first; it is the caller's until spread_free. 0: none has. */
