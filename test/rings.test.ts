@@ -255,6 +255,45 @@ describe.skipIf(reason !== undefined)(`rings on threads${reason === undefined ? 
     expect(count()).toBe(before + 2);
   });
 
+  it('do not keep this thread waiting for one that has ended, and leave no lock and no epoch behind', async () => {
+    const set = await Rings.create({ rings: 2, entries: 64 });
+    const [a, b] = set.list as [Ring, Ring];
+    const { runtime } = a;
+    const object = await load(objectOf('relay'), { runtime });
+    set.attach(object);
+    object.maps['.bss']!.set(0, { next: [1, 0, 0, 0, 0, 0, 0, 0] });
+    for (let i = 0; i < 30; i++) await set.next().message(set.next(), 2 ** 30, BigInt(i) << 32n, { program: 1 });
+    const killed = a.backend.thread!.kill();
+    const start = performance.now();
+    // Before the event loop could tell.
+    while (a.failure === undefined && performance.now() - start < 20_000) {
+      try {
+        a.createQueue();
+      } catch (error) {
+        expect(String(error)).toMatch(/answers no more/);
+      }
+    }
+    expect(performance.now() - start).toBeLessThan(10_000);
+    await killed;
+    // The other one goes on, whose messages to it end with EBADF; grace periods end; programs come and go.
+    await runtime.synchronize();
+    (await load(objectOf('nops'), { runtime })).close();
+    await runtime.settled();
+    expect(await b.request('nop', nop(5, 0))).toBe(5);
+    // Tokens that it still had are told too.
+    b.stage(nop(3, 99n << 32n, 0, 1));
+    for await (const { userData, res } of b) {
+      expect(res).toBe(-9);
+      if (userData >> 32n === 99n) break;
+    }
+    await set.close();
+    // Its CPU is free again.
+    const again = await Ring.create({ runtime, driver: 'worker', entries: 8 });
+    expect(await again.request('nop', nop(6, 0))).toBe(6);
+    await again.close();
+    object.close();
+  });
+
   it('close while they are busy, and give their descriptors back', async () => {
     const count = () => readdirSync('/proc/self/fd').length;
     const before = count();

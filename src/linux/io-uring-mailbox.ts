@@ -14,6 +14,8 @@ export const MAIL_ENDED = 7;
 export const MAIL_STOP = 8;
 /** 1: the thread closes its descriptors itself. */
 export const MAIL_CLOSES = 9;
+/** Number of the thread in this process (gettid), as /proc/self/task has it. */
+export const MAIL_THREAD = 10;
 export const MAIL_WORDS = 16;
 
 export const CALL_START = 1;

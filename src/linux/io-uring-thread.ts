@@ -285,6 +285,7 @@ async function main(data: mail.RingThreadData): Promise<void> {
   let backend: LinuxRing | undefined;
   let stopped = false;
   try {
+    data.mail[mail.MAIL_THREAD] = syscall('gettid');
     eventfd = syscall('eventfd2', 0, EFD_CLOEXEC);
     if (eventfd < 0) throw new SyscallError('eventfd2', -eventfd);
     backend = new LinuxRing(

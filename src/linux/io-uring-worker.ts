@@ -3,7 +3,7 @@
  *
  * io-uring-thread.ts: what the thread does; io-uring-mailbox.ts: how the two speak.
  */
-import { writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { InputError, InternalError } from '../errors.ts';
 import { RING_SLEEPING } from '../plane/layout/ring.ts';
@@ -278,15 +278,18 @@ export class WorkerRing implements RingBackend, RingThread {
     const before = this.#asked;
     this.#ask(call, a, b, c);
     const start = performance.now();
+    let isGone = false;
     while (Atomics.load(words, mail.MAIL_ANSWERED) !== this.#asked) {
-      if (Atomics.load(words, mail.MAIL_ENDED) !== 0 || performance.now() - start > DEAD_MS) {
+      if (isGone || Atomics.load(words, mail.MAIL_ENDED) !== 0 || performance.now() - start > DEAD_MS) {
         const failure = new InternalError(
           "the ring's thread answers no more: see lastFault once the event loop has run",
         );
         this.#fail(failure);
         throw failure;
       }
-      Atomics.wait(words, mail.MAIL_ANSWERED, before, ALIVE_MS);
+      const waited = Atomics.wait(words, mail.MAIL_ANSWERED, before, ALIVE_MS);
+      // What ends without a word is told by the event loop, which does not run meanwhile.
+      isGone = waited === 'timed-out' && !existsSync(`/proc/self/task/${words[mail.MAIL_THREAD]}`);
     }
     return words[mail.MAIL_RESULT]!;
   }
