@@ -119,7 +119,7 @@ function ringbuf(waits: boolean): Scenario {
         ...variant,
         map: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: RING },
         workers: 4,
-        rounds: 2500,
+        rounds: 1500,
         parameters,
         before: (_, plane) =>
           parameters.push(call(plane, 'pages_alloc', 1), Number(waits), DYNPTR_DATA, RINGBUF_WAKES, RINGBUF_WAITERS),
@@ -179,7 +179,7 @@ const discard: Scenario = {
       ...variant,
       map: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: RING },
       workers: 2,
-      rounds: 3000,
+      rounds: 2000,
       parameters,
       before: (_, plane) => parameters.push(call(plane, 'pages_alloc', 1), RINGBUF_WAKES, RINGBUF_WAITERS),
       body: discardBody,
@@ -223,8 +223,8 @@ function queue(type: 'queue' | 'stack'): Scenario {
         ...variant,
         map: { type, keySize: 0, valueSize: 16, maxEntries: 4 },
         workers: 3,
-        rounds: 4000,
-        records: 4000,
+        rounds: 2000,
+        records: 2000,
         body: queueBody,
       });
       expectLinearizable(queueModel(4, type === 'stack'), result);

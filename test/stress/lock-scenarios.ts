@@ -65,7 +65,7 @@ function locks(resilient: boolean, workers: number): Scenario {
         ...variant,
         map: { type: 'array', keySize: 4, valueSize: 64, maxEntries: 2, ...(resilient ? {} : { spinLock: 0 }) },
         workers,
-        rounds: 2500,
+        rounds: 1500,
         parameters,
         before: (map, plane) =>
           parameters.push(plane.view().getUint32(map.address + MAP_VALUES, true), Number(resilient), BPF_F_LOCK),

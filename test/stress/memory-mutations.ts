@@ -6,6 +6,8 @@ export interface Caught extends Mutation {
   readonly by: string;
   /** One access in so many stops (60), where two in a row must be met. */
   readonly every?: number;
+  /** It may leave lists of the plane without an end, in which the checks after the run would stay: only with STRESS_MUTANTS=all. */
+  readonly endless?: boolean;
 }
 
 const epoch = 'slab/epoch.ts';
@@ -67,6 +69,7 @@ export const memoryMutations: readonly Caught[] = [
   },
   {
     guard: 'an inner map is replaced in one step',
+    endless: true,
     by: 'array_of_maps: maps that are replaced stay for the runs that have them, and no memory is lost',
     patches: [
       [
@@ -304,6 +307,7 @@ export const memoryMutations: readonly Caught[] = [
   },
   {
     guard: 'allocators are merged while no other CPU is at work',
+    endless: true,
     by: 'allocators that are merged while others allocate',
     patches: [['slab/merge.ts', '  if (!stop_others()) return', '  if (!OFF && !stop_others()) return']],
   },
@@ -342,6 +346,7 @@ export const memoryMutations: readonly Caught[] = [
   },
   {
     guard: 'a trie has one writer',
+    endless: true,
     by: 'LPM trie: the longest prefix covers the key, and its value stays',
     patches: [
       [
@@ -353,6 +358,7 @@ export const memoryMutations: readonly Caught[] = [
   },
   {
     guard: 'a hash of maps has one writer',
+    endless: true,
     by: 'hash_of_maps: maps that are replaced stay for the runs that have them, and no memory is lost',
     patches: [
       [
@@ -427,6 +433,7 @@ export const memoryMutations: readonly Caught[] = [
   },
   {
     guard: 'a lock word is one CPU’s at a time',
+    endless: true,
     by: 'lists under locks: what is pushed is popped once',
     patches: [
       [
