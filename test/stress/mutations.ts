@@ -4,10 +4,11 @@
  */
 import { hashMutations } from './hash-mutations.ts';
 import { memoryMutations } from './memory-mutations.ts';
+import { timerMutations } from './timer-mutations.ts';
 
 export interface Mutation {
   readonly guard: string;
   readonly patches: readonly (readonly [file: string, from: string, to: string])[];
 }
 
-export const mutations: readonly Mutation[] = [...hashMutations, ...memoryMutations];
+export const mutations: readonly Mutation[] = [...hashMutations, ...memoryMutations, ...timerMutations];

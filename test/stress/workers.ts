@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { workerAddress } from '../../src/runtime/memory.ts';
 import type { PlaneInstance } from '../../src/runtime/plane.ts';
 import { planeModule } from '../../src/runtime/plane.ts';
+import { callbackThunk } from './callback.ts';
 import { bufferBytes, type Operation, readBuffer } from './history.ts';
 
 /** What a test gives all of its threads. */
@@ -21,6 +22,8 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
   /** The whole memory. */
   readonly view: DataView;
   readonly parameters: P;
+  /** Puts a callback of a timer into the thread's function table: a function of JavaScript of the key's and the value's address. Its place there. */
+  callback(run: (key: number, value: number) => void): number;
   /** Calls what the plane exports; u64 and i64 are BigInt among the arguments, and numbers as results. */
   call(name: string, ...values: (number | bigint)[]): number;
   /** A number from 0 to n - 1, of a sequence that follows from the test's seed and the CPU. */
@@ -67,7 +70,7 @@ const SPARE_PAGES = 1024;
 // In the thread, which knows nothing of this project: JavaScript alone.
 const threadText = `
   const { parentPort, workerData } = require('node:worker_threads');
-  const { module, memory, worker, map, scratch, shared, buffer, room, workers, cpu, rounds, seed, parameters, body } = workerData;
+  const { module, memory, worker, map, scratch, shared, buffer, room, workers, cpu, rounds, seed, parameters, body, thunk } = workerData;
   const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
   const env = { memory, table, worker, now: () => Number(process.hrtime.bigint()) };
   const imports = {};
@@ -102,6 +105,10 @@ const threadText = `
       return table.length - 1;
     },
     call: (name, ...values) => Number(plane[name](...values)),
+    callback(run) {
+      const f = (map, key, value) => { run(Number(key), Number(value)); return 0n; };
+      return table.grow(1, new WebAssembly.Instance(new WebAssembly.Module(thunk), { e: { f } }).exports.f);
+    },
     pause() {
       words[6]++;
       const what = random(64);
@@ -181,6 +188,7 @@ export async function runWorkers<P extends Parameters>(
       seed,
       parameters: rest.parameters ?? [],
       body: body.toString(),
+      thunk: callbackThunk,
     };
     return new Promise<number>((resolve, reject) => {
       const thread = new Worker(threadText, { eval: true, workerData });
