@@ -45,7 +45,7 @@ const { workerData } = require('node:worker_threads');
 const { memory, plane: module, worker, programs, base, size, turns, context } = workerData;
 const table = new WebAssembly.Table({ initial: base + size, element: 'anyfunc' });
 const global = (value) => new WebAssembly.Global({ value: 'i32' }, value);
-const plane = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0 } }).exports;
+const plane = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0, lock_waits: () => {} } }).exports;
 const env = { memory, table, worker: global(worker), table_base: global(base) };
 const { give_back } = new WebAssembly.Instance(programs, { env, plane }).exports;
 const [turn, freed] = [new Int32Array(turns, 0, 1), new Float64Array(turns, 8, 1)];

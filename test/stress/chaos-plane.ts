@@ -26,7 +26,7 @@ const assembly = join(root, 'src/plane/assembly');
 
 // Words of the root that nothing else uses: number of the mutation that is on, from 1 on; one access in so many stops, 0: none does; a word that nobody notifies;
 // states of the CPUs' random numbers.
-const SWITCH = ROOT + 4088;
+export const SWITCH = ROOT + 4088;
 const EVERY = ROOT + 4080;
 const IDLE = ROOT + 4076;
 const RANDOM = ROOT + 3072;
@@ -94,7 +94,7 @@ function sourcesOf(folder: string): Map<string, string> {
   return texts;
 }
 
-function mutate(texts: Map<string, string>, all: readonly Mutation[]): void {
+export function mutate(texts: Map<string, string>, all: readonly Mutation[]): void {
   for (const [i, { guard, patches }] of all.entries()) {
     for (const [file, from, to] of patches) {
       const text = texts.get(file);
@@ -134,22 +134,33 @@ function build(texts: ReadonlyMap<string, string>): Uint8Array {
   }
 }
 
+/** Sources of the plane, by their place in src/plane/assembly. */
+export function planeSources(): Map<string, string> {
+  return sourcesOf(assembly);
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 /** The plane with stops and mutations; built at most once for the same sources (2 s). */
 export function chaosPlane(): WebAssembly.Module {
   if (compiled !== undefined) return compiled;
-  const texts = sourcesOf(assembly);
+  const texts = planeSources();
   mutate(texts, mutations);
   for (const [file, text] of texts)
     if (rooms.test(file)) texts.set(file, withStops(text, file.includes('/') ? '../chaos' : './chaos'));
   texts.set('chaos.ts', chaosText);
+  compiled = builtPlane(texts, 'chaos');
+  return compiled;
+}
+
+/** The plane of these sources, kept among those of its kind. */
+export function builtPlane(texts: ReadonlyMap<string, string>, kind: string): WebAssembly.Module {
   const layout = [...sourcesOf(join(root, 'src/plane/layout'))];
   const name = createHash('sha256')
     .update(JSON.stringify([[...texts], layout]))
     .digest('hex')
     .slice(0, 24);
-  const folder = join(root, 'node_modules/.cache/sluice-chaos');
+  const folder = join(root, `node_modules/.cache/sluice-${kind}`);
   const path = join(folder, `${name}.wasm`);
   if (!existsSync(path)) {
     mkdirSync(folder, { recursive: true });
@@ -158,8 +169,7 @@ export function chaosPlane(): WebAssembly.Module {
     writeFileSync(`${path}.${process.pid}`, build(texts));
     renameSync(`${path}.${process.pid}`, path);
   }
-  compiled = new WebAssembly.Module(readFileSync(path));
-  return compiled;
+  return new WebAssembly.Module(readFileSync(path));
 }
 
 export interface Chaos {

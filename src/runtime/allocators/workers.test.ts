@@ -18,7 +18,7 @@ const consumer = `
 const { workerData } = require('node:worker_threads');
 const { module, memory, worker, queue, count, room, allocator } = workerData;
 const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
-const { exports } = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0 } });
+const { exports } = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0, lock_waits: () => {} } });
 const words = new Int32Array(memory.buffer, queue, ${SLOTS} + room);
 for (let head = 0; head < count; ) {
   const tail = Atomics.load(words, ${TAIL});
@@ -83,7 +83,7 @@ describe('two workers', () => {
 const { workerData, parentPort } = require('node:worker_threads');
 const { module, memory, worker, allocator, seed } = workerData;
 const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
-const { exports } = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0 } });
+const { exports } = new WebAssembly.Instance(module, { env: { memory, table, worker, now: () => 0, ring_function: () => 0, lock_waits: () => {} } });
 const u32 = new Uint32Array(memory.buffer);
 let r = seed;
 const next = (n) => { r = (Math.imul(r, 1664525) + 1013904223) >>> 0; return r % n; };

@@ -32,7 +32,10 @@ export function recoverCpu(plane: PlaneInstance, cpu: number): Recovered {
   // The caller's scratch may be in use: it may be waiting for a lock of that CPU's, in the middle of an operation.
   const report = worker + WORKER_SCRATCH + WORKER_SCRATCH_SIZE - layout.RECOVERED_BYTES;
   // In the name of the CPU. Without scratch pages: the lock of the pages may be one of those that it held.
-  const { cpu_recover } = instantiatePlane(plane.memory, worker, {}, plane.module);
+  const lock_waits = () => {
+    for (const each of plane.lockWaits) each();
+  };
+  const { cpu_recover } = instantiatePlane(plane.memory, worker, { lock_waits }, plane.module);
   const before = plane.view();
   before.setUint32(worker + WORKER_STACK_TOP, STACKS + (cpu + 1) * STACK_AREA_SIZE, true);
   before.setUint32(worker + WORKER_TAIL_CALLS, 0, true);

@@ -7,11 +7,12 @@ import { baseOf } from '../kfuncs/timer-queue';
 import { cpu_count } from '../maps/header';
 import { bit_lock_repair, element_recover, maps_repair } from '../maps/repair';
 import { allocator_free } from '../slab/allocator';
-import { epoch_leave, limbo_adopt } from '../slab/epoch';
+import { epoch_leave, limbo_adopt, limbo_count } from '../slab/epoch';
 import { is_free } from '../slab/free-objects';
 import { caches_recover, depot_repair, is_waiting, pieces_repair } from '../slab/repair';
 import { WORKER } from '../worker';
-import { DEPOT_LOCK } from '../../layout/allocator';
+import { retired_end } from '../slab/retired';
+import { DEPOT_LOCK, WAITS_MASK, WAITS_OBJECT } from '../../layout/allocator';
 import { STOPPED_CRASH } from '../../layout/cpu';
 import { PROGRAM_LOCKS } from '../../layout/locks';
 import {
@@ -53,6 +54,7 @@ export function cpu_recover(report: usize): void {
   store<u32>(report, load<u32>(report, RECOVERED_OBJECTS) + cached, RECOVERED_OBJECTS);
   timers_recover(load<u32>(WORKER, WORKER_CPU));
   if (cpu_stopped(STOPPED_CRASH) != 0) recovered(report, RECOVERED_ITEMS);
+  limbo_count();
   epoch_leave(0);
 }
 
@@ -79,8 +81,10 @@ function depot_recover(report: usize, depot: usize): void {
 function reclaimed_recover(report: usize): void {
   const object = <usize>load<u32>(WORKER, WORKER_RECLAIMED);
   store<u32>(WORKER, 0, WORKER_RECLAIMED);
-  if (object == 0 || is_waiting(object) || is_free(object)) return;
-  allocator_free(object);
+  const kind = <u32>object & WAITS_MASK;
+  if (object == 0 || is_waiting(object) || (kind == WAITS_OBJECT && is_free(object))) return;
+  if (kind == WAITS_OBJECT) allocator_free(object);
+  else retired_end(object & ~(<usize>WAITS_MASK), kind);
   recovered(report, RECOVERED_OBJECTS);
 }
 

@@ -192,6 +192,6 @@ function field_lock(record: usize, value: usize): bool {
 }
 
 function field_unlock(record: usize, value: usize): void {
-  store<u32>(WORKER, 0, WORKER_FIELD_LOCK);
   word_unlock(value + load<u32>(record, RECORD_LOCK) - 1);
+  store<u32>(WORKER, 0, WORKER_FIELD_LOCK);
 }

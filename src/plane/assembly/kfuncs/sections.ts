@@ -49,8 +49,8 @@ export function bpf_res_spin_lock(lock: u64): i64 {
 }
 
 export function bpf_res_spin_unlock(lock: u64): u64 {
-  program_lets_go();
   word_unlock(<usize>lock);
+  program_lets_go();
   return 0;
 }
 

@@ -77,8 +77,10 @@ function hold(map: usize, start: u32, end: u32): void {
   store<u32>(map, end - start, ARENA_HAND_COUNT);
 }
 
-/** The change is made, and what follows from it too. */
-export function range_settled(map: usize): void {
+/** The lock was just taken: no pages are in hand. They are from then on until it is let go. */
+// @ts-ignore: decorator
+@inline
+export function range_begin(map: usize): void {
   store<u32>(map, 0, ARENA_HAND_COUNT);
 }
 

@@ -1,5 +1,5 @@
 // Arena: pages that programs take and give back (layout/map-arena.ts). Facts: kernel/bpf/arena.c.
-import { range_best, range_cut, range_holds, range_insert, range_set, range_settled } from './arena-ranges';
+import { range_best, range_cut, range_holds, range_insert, range_set, range_begin } from './arena-ranges';
 import { header_allocate } from './header';
 import { word_lock, word_unlock } from '../locks/word';
 import { E2BIG, EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
@@ -75,11 +75,11 @@ export function arena_take(map: usize, at: u64, count: u32): usize {
   const wanted: u32 = at == 0 ? 0 : page_at(map, at);
   if (at != 0 && (wanted == u32.MAX_VALUE || wanted > pages - count)) return 0;
   word_lock(map + ARENA_LOCK);
+  range_begin(map);
   const page = at == 0 ? range_best(map, count) : range_holds(map, wanted, count) ? wanted : u32.MAX_VALUE;
   if (page != u32.MAX_VALUE) {
     range_cut(map, page, count);
     mark(map, page, count, true);
-    range_settled(map);
   }
   word_unlock(map + ARENA_LOCK);
   if (page == u32.MAX_VALUE) return 0;
@@ -95,11 +95,11 @@ export function arena_give(map: usize, at: u64, count: u32): void {
   if (page >= pages || count == 0) return;
   const given = min<u32>(count, pages - page);
   word_lock(map + ARENA_LOCK);
+  range_begin(map);
   // Who reads on there sees zeros, as in Linux. Before another CPU can take the pages: what it writes there stays.
   memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);
   range_set(map, page, given);
   mark(map, page, given, false);
-  range_settled(map);
   word_unlock(map + ARENA_LOCK);
 }
 
@@ -110,7 +110,7 @@ export function arena_repair(map: usize): void {
     range_set(map, load<u32>(map, ARENA_HAND), held);
     mark(map, load<u32>(map, ARENA_HAND), held, false);
   }
-  range_settled(map);
+  range_begin(map);
   let taken: u32 = 0;
   const words = (load<u32>(map, MAP_MAX_ENTRIES) + 31) >> 5;
   for (let i: u32 = 0; i < words; i++) taken += popcnt<u32>(load<u32>(load<u32>(map, ARENA_BITMAP) + (i << 2)));
@@ -125,11 +125,9 @@ export function arena_reserve(map: usize, at: u64, count: u32): i32 {
   const page = page_at(map, at);
   if (page == u32.MAX_VALUE || count > pages || page > pages - count) return <i32>EINVAL;
   word_lock(map + ARENA_LOCK);
+  range_begin(map);
   const free = range_holds(map, page, count);
-  if (free) {
-    range_cut(map, page, count);
-    range_settled(map);
-  }
+  if (free) range_cut(map, page, count);
   word_unlock(map + ARENA_LOCK);
   return free ? 0 : <i32>EBUSY;
 }

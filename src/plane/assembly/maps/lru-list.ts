@@ -38,7 +38,7 @@ export const FREE: u32 = 2;
 export const LOCAL_FREE: u32 = 3;
 export const LOCAL_PENDING: u32 = 4;
 /** In none: a CPU has it in hand. */
-const TAKEN: u32 = 5;
+export const TAKEN: u32 = 5;
 
 /** Most elements that a CPU is handed at a time, and that one rotation looks at; with lists a CPU, both are smaller. */
 const COMMON_BATCH: u32 = 128;
@@ -278,8 +278,6 @@ function list_leave(map: usize, link: usize): void {
   carry(map, element_of(link));
   set_kind(link, TAKEN);
   list_remove(link);
-  // So that it can be taken out of nothing once more.
-  list_init(link);
 }
 
 /** An element that a CPU has filled lately, taken out of the map: the oldest that was not referenced, else the oldest. */

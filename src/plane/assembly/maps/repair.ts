@@ -4,10 +4,11 @@ import { arena_objects_repair } from '../kfuncs/arena-objects';
 import { WORKER } from '../worker';
 import { arena_repair } from './arena';
 import { bucket_of, first_of, next_of } from './chain';
-import { trimmed_give } from './element';
+import { draws_elements, trimmed_give } from './element';
 import { hash_give } from './hash';
 import { lpm_repair } from './lpm-repair';
-import { lru_give } from './lru-list';
+import { list_init } from './link';
+import { TAKEN, lru_give } from './lru-list';
 import { lru_repair } from './lru-repair';
 import { ringbuf_recover } from './ringbuf-repair';
 import { is_storage } from './storage-types';
@@ -18,6 +19,7 @@ import { CARRIES_COUNT } from '../../layout/locks';
 import { MAP_NEXT, MAP_TYPE } from '../../layout/map';
 import { ARENA_LOCK, ARENA_SLABS_LOCK } from '../../layout/map-arena';
 import { HASH_BUCKETS, HASH_ELEMENT_HASH, HASH_LOCKED, HASH_MASK, HASH_TRIMS, HASH_UNUSED } from '../../layout/map-hash';
+import { LRU_NODE_LINK, LRU_NODE_LIST } from '../../layout/map-lru';
 import { LPM_LOCK } from '../../layout/map-lpm';
 import { QUEUE_LOCK } from '../../layout/map-queue';
 import { RINGBUF_PRODUCER_LOCK } from '../../layout/map-ringbuf';
@@ -77,7 +79,7 @@ export function maps_repair(report: usize): void {
     else if (type == HASH_OF_MAPS) let_go(report, map + WRITERS);
     else if (type == SOCKMAP || type == SOCKHASH) let_go(report, map + SOCKMAP_LOCK);
     else if (type == LRU_HASH || type == LRU_PERCPU_HASH) lru_repair(map, report);
-    else if (type == HASH || type == PERCPU_HASH) {
+    else if (draws_elements(map)) {
       if (holds(map + HASH_TRIMS)) trimmed_give(map, u32.MAX_VALUE);
       let_go(report, map + HASH_TRIMS);
     }
@@ -93,7 +95,11 @@ export function element_recover(report: usize): void {
     atomic.sub<u32>(map, 1, HASH_UNUSED);
   } else if (!is_chained(map, element)) {
     const type = load<u32>(map, MAP_TYPE);
-    if (type == LRU_HASH || type == LRU_PERCPU_HASH) lru_give(map, element);
+    if (type == LRU_HASH || type == LRU_PERCPU_HASH) {
+      // In no list, or in one that was made anew without it.
+      if (load<u8>(element, LRU_NODE_LIST) == TAKEN) list_init(element + LRU_NODE_LINK);
+      lru_give(map, element);
+    }
     else hash_give(map, element);
     recovered(report, RECOVERED_ELEMENTS);
   }

@@ -51,9 +51,10 @@ export function value_lock(lock: usize): void {
 }
 
 export function value_unlock(lock: usize): void {
-  store<u32>(WORKER, 0, WORKER_LOCK_HELD);
-  program_lets_go();
+  // Noted until it is free: a thread may be stopped where a function begins.
   word_unlock(lock);
+  program_lets_go();
+  store<u32>(WORKER, 0, WORKER_LOCK_HELD);
 }
 
 /** Copies what lies between the fields that a record tells, or zeroes the fields themselves. */

@@ -169,8 +169,6 @@ function limbo_reclaim(epoch: u32): void {
       store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) - waiting_bytes(object), WORKER_LIMBO_BYTES);
       if ((object & WAITS_MASK) != WAITS_OBJECT) {
         // What it held may be put into this very chunk.
-        // Its end has several steps, which are not taken twice.
-        store<u32>(WORKER, 0, WORKER_RECLAIMED);
         retired_end(object & ~(<usize>WAITS_MASK), <u32>object & WAITS_MASK);
         continue;
       }
@@ -223,6 +221,15 @@ function limbo_put(object: usize): void {
   store<u32>(chunk + (<usize>count << 2), <u32>object, LIMBO_OBJECTS);
   store<u32>(chunk, count + 1, LIMBO_COUNT);
   store<u32>(WORKER, load<u32>(WORKER, WORKER_LIMBO_BYTES) + waiting_bytes(object), WORKER_LIMBO_BYTES);
+}
+
+/** Counts what waits on this CPU anew. */
+export function limbo_count(): void {
+  let bytes: u32 = 0;
+  for (let chunk = <usize>load<u32>(WORKER, WORKER_LIMBO_OLDEST); chunk != 0; chunk = load<u32>(chunk, LIMBO_NEXT)) {
+    for (let i: u32 = 0; i < load<u32>(chunk, LIMBO_COUNT); i++) bytes += waiting_bytes(<usize>load<u32>(chunk + (<usize>i << 2), LIMBO_OBJECTS));
+  }
+  store<u32>(WORKER, bytes, WORKER_LIMBO_BYTES);
 }
 
 /** What waits on a CPU without a thread waits on this one, no shorter. */
