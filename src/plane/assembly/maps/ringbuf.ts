@@ -66,6 +66,8 @@ function ringbuf_reserve(map: usize, size: u64): usize {
   if (length > mask + 1) return 0;
   if (load<u32>(map, RINGBUF_SHARED) != 0) return reserve_shared(map, <u32>size, length, mask);
   const consumed = atomic.load<u64>(map, RINGBUF_CONSUMER);
+  // A full ring is told without the lock: producers that ask again and again would keep its line from the consumer.
+  if ((atomic.load<u64>(map, RINGBUF_PRODUCER) & ~(<u64>RINGBUF_LOCKED)) + length - consumed > mask) return 0;
   // The lock is a bit of the producer position, so that storing the new position also lets it go.
   const produced = bit_lock(map + RINGBUF_PRODUCER);
   const data = <usize>load<u32>(map, MAP_VALUES);
