@@ -295,6 +295,11 @@ export const memoryMutations: readonly Caught[] = [
     patches: [
       [
         'slab/checks.ts',
+        '    const object = quarantine_at(i);\n    if (!is_intact',
+        '    const object = quarantine_at(i);\n    // The checks have no stops of their own.\n    if (OFF) for (let j = 0; j < 200; j++) atomic.load<u32>(object);\n    if (!is_intact',
+      ],
+      [
+        'slab/checks.ts',
         '  word_lock(ROOT + ROOT_QUARANTINE_LOCK);\n  const key',
         '  if (!OFF) word_lock(ROOT + ROOT_QUARANTINE_LOCK);\n  const key',
       ],
