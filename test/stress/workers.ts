@@ -22,7 +22,7 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
   /** The whole memory. */
   readonly view: DataView;
   readonly parameters: P;
-  /** Puts a callback of a timer into the thread's function table: a function of JavaScript of the key's and the value's address. Its place there. */
+  /** Puts a callback of a timer or an iteration into the thread's function table: a function of JavaScript of the key's and the value's address. Its place there. */
   callback(run: (key: number, value: number) => void): number;
   /** Calls what the plane exports; u64 and i64 are BigInt among the arguments, and numbers as results. */
   call(name: string, ...values: (number | bigint)[]): number;
@@ -30,8 +30,6 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
   random(n: number): number;
   /** A place where another thread may come in: now and then this one spins for a moment, or sleeps for some µs. */
   pause(): void;
-  /** Index in the function table of the function `f` of a WebAssembly module that imports `env.memory`. */
-  callback(module: readonly number[]): number;
   /** Waits until all threads are here. Between two of them the history has a point where nothing is under way. */
   meet(): void;
   /** The next number of the counter that all count up. */
@@ -99,11 +97,6 @@ const threadText = `
   const stress = {
     cpu, workers, rounds, map, scratch, parameters, random, stamp, note,
     view: new DataView(memory.buffer),
-    callback(bytes) {
-      const { f } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)), { env: { memory } }).exports;
-      table.grow(1, f);
-      return table.length - 1;
-    },
     call: (name, ...values) => Number(plane[name](...values)),
     callback(run) {
       const f = (map, key, value) => { run(Number(key), Number(value)); return 0n; };
