@@ -379,8 +379,8 @@ export const memoryMutations: readonly Caught[] = [
     patches: [
       [
         'maps/arena.ts',
-        '  word_lock(map + ARENA_LOCK);\n  const page',
-        '  if (!OFF) word_lock(map + ARENA_LOCK);\n  const page',
+        '  word_lock(map + ARENA_LOCK);\n  range_begin(map);\n  const page',
+        '  if (!OFF) word_lock(map + ARENA_LOCK);\n  range_begin(map);\n  const page',
       ],
     ],
   },
@@ -390,8 +390,8 @@ export const memoryMutations: readonly Caught[] = [
     patches: [
       [
         'maps/arena.ts',
-        '  mark(map, page, given, false);\n  range_settled(map);\n  word_unlock(map + ARENA_LOCK);',
-        '  mark(map, page, given, false);\n  range_settled(map);\n  word_unlock(map + ARENA_LOCK);\n  if (OFF) memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);',
+        '  mark(map, page, given, false);\n  word_unlock(map + ARENA_LOCK);',
+        '  mark(map, page, given, false);\n  word_unlock(map + ARENA_LOCK);\n  if (OFF) memory.fill(load<u32>(map, MAP_VALUES) + page * ARENA_PAGE, 0, <usize>given * ARENA_PAGE);',
       ],
     ],
   },

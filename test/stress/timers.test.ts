@@ -16,11 +16,12 @@ describe('timers of several CPUs, when this is not so', () => {
   it.each(timerMutations)(
     '$guard',
     async (mutation) => {
+      const variant = { ...chaos(20, mutation), timeout: 2500 };
       // What threads do is not the same twice: a few tries.
       for (let round = 0; round < 4; round++) {
         for (const { run } of all) {
           try {
-            await run({ ...chaos(20, mutation), timeout: 2500 });
+            await run(variant);
           } catch {
             return;
           }
