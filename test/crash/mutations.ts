@@ -1,0 +1,13 @@
+/** Steps of recovery, each with what leaves it out: as test/stress/mutations.ts. */
+import type { Mutation } from '../stress/mutations.ts';
+
+export const recoveryMutations: readonly Mutation[] = [
+  {
+    guard: 'an element in hand is given back',
+    patches: [['cpus/recovery.ts', '  element_recover(report);', '  if (!OFF) element_recover(report);']],
+  },
+  {
+    guard: 'locks of maps are let go',
+    patches: [['cpus/recovery.ts', '  maps_repair(report);', '  if (!OFF) maps_repair(report);']],
+  },
+];
