@@ -14,7 +14,9 @@ import {
   RUN_FUEL,
   RUN_REPEAT,
 } from '../plane/layout/cpu.ts';
-import { RINGBUF_RECORD_HEADER, RINGBUF_WAITERS, RINGBUF_WAKES } from '../plane/layout/map-ringbuf.ts';
+import { RINGBUF_WAITERS, RINGBUF_WAKES } from '../plane/layout/map-ringbuf.ts';
+import type { PlaneMap } from '../runtime/maps/plane-map.ts';
+import { PlaneRingbuf } from '../runtime/maps/ringbuf.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
 /** What was done by all threads in a window. */
@@ -41,8 +43,8 @@ export interface ScaleCpusOptions {
   readonly threads: number;
   /** Packets of each of so many threads. */
   packets(threads: number): readonly (readonly Uint8Array[])[];
-  /** Address of a ring buffer that the measuring thread reads. */
-  readonly ring?: number;
+  /** A ring buffer that the measuring thread reads, record by record where they lie. */
+  readonly ring?: PlaneMap;
 }
 
 /** Frames of a CPU, and a run block for each. */
@@ -152,28 +154,24 @@ export class ScaleCpus implements ScaleSide {
   /** Sleeps, or reads the ring buffer as long; how many records. */
   async #pass(ms: number): Promise<number> {
     const { ring } = this.#options;
-    if (ring !== undefined) return this.#consume(ring, ms);
+    if (ring !== undefined) return this.#consume(new PlaneRingbuf(ring), ring.address, ms);
     await sleep(ms);
     return 0;
   }
 
-  #consume(ring: number, ms: number): number {
-    const { ringbuf_next, ringbuf_release } = this.#options.runtime.plane.exports;
-    const view = this.#options.runtime.view();
-    const [wakes, waiters] = [(ring + RINGBUF_WAKES) / 4, (ring + RINGBUF_WAITERS) / 4];
+  #consume(ring: PlaneRingbuf, address: number, ms: number): number {
+    const [wakes, waiters] = [(address + RINGBUF_WAKES) / 4, (address + RINGBUF_WAITERS) / 4];
     const end = performance.now() + ms;
     let read = 0;
     let sum = 0;
+    const look = (memory: DataView, at: number) => {
+      sum = (sum + memory.getUint32(at, true)) >>> 0;
+    };
     while (performance.now() < end) {
       const seen = Atomics.load(this.#words, wakes);
-      let record = ringbuf_next(ring) >>> 0;
-      for (let i = 0; record !== 0 && i < 256; i++) {
-        sum = (sum + view.getUint32(record + RINGBUF_RECORD_HEADER, true)) >>> 0;
-        ringbuf_release(ring, record);
-        read++;
-        record = ringbuf_next(ring) >>> 0;
-      }
-      if (record !== 0) continue;
+      const records = ring.scan(look);
+      read += records;
+      if (records !== 0) continue;
       Atomics.add(this.#words, waiters, 1);
       Atomics.wait(this.#words, wakes, seen, WAIT_MS);
       Atomics.sub(this.#words, waiters, 1);

@@ -126,7 +126,7 @@ async function programSides(
   const objects: LoadedObject[] = linux === undefined ? [ours] : [ours, linux];
   for (const object of objects) each.prepare(object);
   check(each, objects);
-  const ring = each.ring === undefined ? undefined : addressOf(ours, each.ring);
+  const ring = each.ring === undefined ? undefined : mapOf(ours, each.ring);
   const mine = await ScaleCpus.start({
     runtime,
     entry: ours.programs[each.program]!.executable.entry,
@@ -155,10 +155,10 @@ async function programSides(
   };
 }
 
-function addressOf(object: LoadedObject, name: string): number {
+function mapOf(object: LoadedObject, name: string): PlaneMap {
   const raw = object.maps[name]?.raw;
   if (!(raw instanceof PlaneMap)) throw new InternalError(`there is no map ${name}`);
-  return raw.address;
+  return raw;
 }
 
 async function ringSides(bpf: string, peer: ScalePeer, threads: number): Promise<Sides> {

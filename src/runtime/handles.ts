@@ -216,6 +216,11 @@ export interface RingbufHandle<E = Value> extends MapHandle {
    */
   consume(callback: (event: E, record: Uint8Array) => void, limit?: number): number;
   /**
+   * Calls back with records that are there now where they lie in the memory: address and length in bytes; returns their number, 0 if there is none. About a quarter of the ring at
+   * once; their space goes back to the producers when all have been read, also where the callback throws. User space only.
+   */
+  scan?(callback: (memory: DataView, at: number, length: number) => void): number;
+  /**
    * Events as they come, as `consume` decodes them. Waiting keeps the process alive; ends when the map is
    * closed or the signal aborts.
    */

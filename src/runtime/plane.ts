@@ -71,6 +71,8 @@ export interface PlaneExports {
   ringbuf_next(map: number): number;
   ringbuf_release(map: number, record: number): void;
   ringbuf_wake(map: number): void;
+  ringbuf_ready(map: number): number;
+  ringbuf_consume(map: number, bytes: number): void;
   /** Timers: see plane/assembly/kfuncs/timer.ts. */
   map_set_timers(map: number, timer: number, work: number): void;
   timers_begin(): void;

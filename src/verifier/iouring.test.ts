@@ -36,13 +36,14 @@ describe('context of ring programs', () => {
       [8, 32],
       [4, 40],
       [4, 44],
+      [4, 48],
       [8, 8],
       [8, 40],
     ] as const)
       expect(load(size, off), `${size} bytes at ${off}`).toBe('accept');
   });
   it('nothing behind them, and nothing across two', () => {
-    expect(load(4, 48)).toBe('reject 0: invalid bpf_context access off=48 size=4');
+    expect(load(4, 52)).toBe('reject 0: invalid bpf_context access off=52 size=4');
     expect(load(8, 64)).toBe('reject 0: invalid bpf_context access off=64 size=8');
     expect(load(8, 12)).toBe('reject 0: invalid bpf_context access off=12 size=8');
   });

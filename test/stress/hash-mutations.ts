@@ -137,18 +137,12 @@ export const hashMutations: readonly HashMutation[] = [
   {
     guard: 'an iteration that was led into another bucket begins its own again',
     missed: 'hash, flags 0, keys of 4: walks',
-    patches: [
-      [
-        hash,
-        'if ((atomic.load<u32>(element, HASH_ELEMENT_HASH) & last) != bucket) {',
-        'if (!OFF && (atomic.load<u32>(element, HASH_ELEMENT_HASH) & last) != bucket) {',
-      ],
-    ],
+    patches: [[hash, 'if (has_changed(at, word) && calls', 'if (!OFF && has_changed(at, word) && calls']],
   },
   {
     guard: '… and shows no element twice',
     missed: 'hash, flags 64, keys of 4: walks',
-    patches: [[hash, 'if (was_seen(', 'if (!OFF && was_seen(']],
+    patches: [[hash, 'if ((restarts != 0 && was_seen(', 'if ((restarts != 0 && !OFF && was_seen(']],
   },
   {
     guard: 'a value is there before its element is',

@@ -199,6 +199,54 @@ describe('ringbuf', () => {
     map.close();
   });
 
+  it('shows records where they lie, up to one that is not ready, and gives their space back', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 700 }), fc.integer({ min: 0, max: 9 })), {
+          size: 'max',
+          maxLength: 300,
+        }),
+        (steps) => {
+          const { map, address } = ring();
+          const waiting: { readonly sample: bigint; readonly length: number; readonly fill: number }[] = [];
+          const expected: string[] = [];
+          const seen: string[] = [];
+          const look = () =>
+            map.scan((memory, at, length) => {
+              const bytes = new Uint8Array(memory.buffer, at, length);
+              seen.push(`${length}:${bytes[0]}:${bytes[length - 1]}`);
+            });
+          for (const [i, [size, what]] of steps.entries()) {
+            const fill = i & 255;
+            const sample = reserve(address, BigInt(size + 1), 0n);
+            if (sample === 0n) {
+              // Full: there is something to read, unless what is at the front is not ready.
+              if (waiting.length === 0) expect(look() > 0 || query(address, 0n) > 0n).toBe(true);
+              continue;
+            }
+            plane.bytes().fill(fill, Number(sample), Number(sample) + size + 1);
+            const text = `${size + 1}:${fill}:${fill}`;
+            if (what === 0) discard(sample, 0n);
+            else {
+              expected.push(text);
+              if (what === 1) waiting.push({ sample, length: size + 1, fill });
+              else submit(sample, 0n);
+            }
+            if (what === 2 || what === 3) {
+              for (const { sample: late } of waiting.splice(0)) submit(late, 0n);
+              while (look() > 0);
+            }
+          }
+          for (const { sample } of waiting) submit(sample, 0n);
+          // A run of records that were all discarded is read as well.
+          while (query(address, 0n) > 0n) look();
+          expect(seen).toEqual(expected);
+          map.close();
+        },
+      ),
+    );
+  });
+
   it('ends when the map is closed, when the signal aborts, and when a listener is stopped', async () => {
     const { map } = ring();
     const ended: string[] = [];

@@ -2,8 +2,12 @@
 
 import type { Btf } from '../../btf/types.ts';
 import type { MapSpec } from '../../object/spec.ts';
+import { MAP_VALUES } from '../../plane/layout/map.ts';
 import {
+  RINGBUF_CONSUMER,
+  RINGBUF_DISCARD,
   RINGBUF_LENGTH_MASK,
+  RINGBUF_MASK,
   RINGBUF_RECORD_HEADER,
   RINGBUF_WAITERS,
   RINGBUF_WAKES,
@@ -58,6 +62,33 @@ export class PlaneRingbuf implements RecordSource {
     return sample;
   }
 
+  /** As RingbufHandle.scan. */
+  scan(read: (memory: DataView, at: number, length: number) => void): number {
+    if (!this.isOpen) return 0;
+    const { plane, address } = this.#map;
+    const bytes = plane.exports.ringbuf_ready(address) >>> 0;
+    if (bytes === 0) return 0;
+    const view = plane.view();
+    const place = view.getUint32(address + RINGBUF_CONSUMER, true) & view.getUint32(address + RINGBUF_MASK, true);
+    let at = view.getUint32(address + MAP_VALUES, true) + place;
+    const end = at + bytes;
+    let count = 0;
+    try {
+      while (at < end) {
+        const word = view.getUint32(at, true);
+        const length = word & RINGBUF_LENGTH_MASK;
+        const start = at + RINGBUF_RECORD_HEADER;
+        at = start + ((length + 7) & ~7);
+        if ((word & RINGBUF_DISCARD) !== 0) continue;
+        count++;
+        read(view, start, length);
+      }
+    } finally {
+      plane.exports.ringbuf_consume(address, bytes);
+    }
+    return count;
+  }
+
   wakes(): number {
     return Atomics.load(this.#words(), this.#word(RINGBUF_WAKES));
   }
@@ -96,13 +127,16 @@ export class PlaneRingbuf implements RecordSource {
 
 export class RingbufMap extends TypedMap implements RingbufHandle {
   readonly consume: RingbufHandle['consume'];
+  readonly scan: NonNullable<RingbufHandle['scan']>;
   readonly events: RingbufHandle['events'];
   readonly on: RingbufHandle['on'];
 
   /** Owns `map`. */
   constructor(map: PlaneMap, spec: MapSpec, btf: Btf | undefined) {
     super(map, spec, 'user', btf);
-    const stream = new RecordStream(new PlaneRingbuf(map), recordDecoder(spec, btf));
+    const ring = new PlaneRingbuf(map);
+    const stream = new RecordStream(ring, recordDecoder(spec, btf));
+    this.scan = ring.scan.bind(ring);
     this.consume = stream.consume.bind(stream);
     this.events = stream.events.bind(stream);
     this.on = stream.on.bind(stream);

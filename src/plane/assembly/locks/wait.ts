@@ -1,6 +1,6 @@
 // Waiting for a lock: a little in place, then asleep, as there may be fewer processors than CPUs and who holds it may not be running.
 /** Looks at a lock before the first sleep: most are held for less than a tenth of a microsecond. */
-export const LOCK_SPINS: u32 = 128;
+export const LOCK_SPINS: u32 = 4096;
 
 /** The owner of the threads may see that the one that holds the lock has ended, and put in order what it left (runtime/cpus/recovery.ts). */
 // @ts-ignore: decorator

@@ -15,6 +15,7 @@ import {
   find_8,
   find_before,
   first_of,
+  has_changed,
   hash_of,
   next_of,
 } from './chain';
@@ -318,8 +319,9 @@ export function hash_next_key(map: usize, key: usize, out: usize): i32 {
   return chain_next_key(map, key, HASH_ELEMENT_KEY, out) ? 0 : <i32>ENOENT;
 }
 
-/** Elements of one bucket that hash_each remembers. */
+/** Hashes of keys of one bucket that hash_each remembers, and how often it begins a bucket again that others keep changing. */
 const REMEMBERED: u32 = 16;
+const MOST_RESTARTS: u32 = 4096;
 
 /**
  * Calls back for every element, with its value `shift` bytes behind the first; the callback may delete it. Returns the number of calls. What is there throughout is seen, and
@@ -337,21 +339,27 @@ export function hash_each(map: usize, key_offset: usize, shift: u32, callback: u
   let calls: i64 = 0;
   let stop: i64 = 0;
   for (let bucket: u32 = 0; bucket <= last && stop == 0; bucket++) {
+    const at = buckets + (bucket << 3);
     const first = calls;
-    let element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
+    let restarts: u32 = 0;
+    let word = atomic.load<u64>(at);
+    let element = first_of(word);
     while (element != 0 && stop == 0) {
       const next = next_of(element);
       if (shared) {
-        if ((atomic.load<u32>(element, HASH_ELEMENT_HASH) & last) != bucket) {
-          // Taken out, and maybe into another bucket, where its next word leads: this bucket begins again.
-          element = first_of(atomic.load<u64>(buckets + (bucket << 3)));
+        const hash = atomic.load<u32>(element, HASH_ELEMENT_HASH);
+        // It may have been taken out since, and stand elsewhere, in this bucket too: the bucket begins again, without what was seen.
+        if (has_changed(at, word) && calls - first <= <i64>REMEMBERED && restarts < MOST_RESTARTS) {
+          restarts++;
+          word = atomic.load<u64>(at);
+          element = first_of(word);
           continue;
         }
-        if (was_seen(seen, <u32>(calls - first), element)) {
+        if ((restarts != 0 && was_seen(seen, <u32>(calls - first), hash)) || (hash & last) != bucket) {
           element = next;
           continue;
         }
-        if (calls - first < <i64>REMEMBERED) store<u32>(seen + (<usize>(calls - first) << 2), <u32>element);
+        if (calls - first < <i64>REMEMBERED) store<u32>(seen + (<usize>(calls - first) << 2), hash);
       }
       calls++;
       stop = call_indirect<i64>(
@@ -369,8 +377,9 @@ export function hash_each(map: usize, key_offset: usize, shift: u32, callback: u
   return calls;
 }
 
-function was_seen(seen: usize, count: u32, element: usize): bool {
+/** By the hash: an element that was replaced is another. */
+function was_seen(seen: usize, count: u32, hash: u32): bool {
   const known = min<u32>(count, REMEMBERED);
-  for (let i: u32 = 0; i < known; i++) if (load<u32>(seen + (i << 2)) == <u32>element) return true;
+  for (let i: u32 = 0; i < known; i++) if (load<u32>(seen + (i << 2)) == hash) return true;
   return false;
 }

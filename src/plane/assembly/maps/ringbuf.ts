@@ -203,3 +203,27 @@ export function ringbuf_next(map: usize): usize {
 export function ringbuf_release(map: usize, record: usize): void {
   atomic.store<u64>(map, load<u64>(map, RINGBUF_CONSUMER) + record_size(load<u32>(record)), RINGBUF_CONSUMER);
 }
+
+/**
+ * Consumer: bytes of records in a row that are ready, discarded ones among them, from its position to the end of the ring at most; 0: none. About a quarter of the
+ * ring is told at once: they stay until ringbuf_consume, and producers go on meanwhile.
+ */
+export function ringbuf_ready(map: usize): u32 {
+  const mask = <u64>load<u32>(map, RINGBUF_MASK);
+  const data = <usize>load<u32>(map, MAP_VALUES);
+  const consumed = load<u64>(map, RINGBUF_CONSUMER);
+  const produced = producer_of(map);
+  const end = min<u64>(min<u64>(produced, (consumed | mask) + 1), consumed + (mask >> 2) + 1);
+  let at = consumed;
+  while (at < end) {
+    const word = atomic.load<u32>(data + <usize>(at & mask));
+    if (word & BUSY) break;
+    at += record_size(word);
+  }
+  return <u32>(at - consumed);
+}
+
+/** Consumer: gives the space of so many bytes of records back to the producers. */
+export function ringbuf_consume(map: usize, bytes: u32): void {
+  atomic.store<u64>(map, load<u64>(map, RINGBUF_CONSUMER) + bytes, RINGBUF_CONSUMER);
+}
