@@ -8,7 +8,17 @@ import { ipv4 } from '../src/net/ipv4.ts';
 import { packet } from '../src/net/packet.ts';
 import { udp } from '../src/net/udp.ts';
 import { writeObject } from '../src/object/write.ts';
-import { CPU_RUN, RUN_CONTEXT, RUN_ENTRY, RUN_FUEL, RUN_REPEAT } from '../src/plane/layout/cpu.ts';
+import {
+  CPU_RUN,
+  RUN_CONTEXT,
+  RUN_ENTRY,
+  RUN_FAULT,
+  RUN_FUEL,
+  RUN_REPEAT,
+  RUN_STATE,
+  RUN_UNDER_WAY,
+  RUN_WAITS,
+} from '../src/plane/layout/cpu.ts';
 import {
   FRAME_ENDED_FAULT,
   FRAME_ENDED_LOST,
@@ -159,6 +169,11 @@ class Bed {
     const go = () => void Atomics.store(new Int32Array(runtime.plane.memory.buffer), word / 4, 1);
     open.push(go);
     expect(this.cpus.send(cpu, CPU_RUN, word + 128)).toBe(true);
+    const state = () => Atomics.load(new Int32Array(runtime.plane.memory.buffer), (word + 128 + RUN_STATE) / 4);
+    while (state() === RUN_WAITS) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(state(), `why it was stopped: ${runtime.view().getUint32(word + 128 + RUN_FAULT, true)}`).toBe(
+      RUN_UNDER_WAY,
+    );
     return go;
   }
 }
