@@ -187,6 +187,10 @@ export async function socketBed(
             programStep({ objects }, () => program(random), { data: new Uint8Array(64) }),
         }),
     close() {
+      // The kernel frees a map some time after its last descriptor, and a socket is in one reuseport_sockarray at most: the next bed has the same
+      // sockets.
+      if (each.type === 'reuseport_sockarray')
+        for (let n = 0; n < each.maxEntries; n++) objects.linux.maps['map']!.raw.delete(u32(n));
       for (const object of Object.values(objects)) object.close();
       for (const model of [...models, inode]) model.close();
     },
