@@ -94,6 +94,51 @@ describe.skipIf(missing !== undefined)(
       expect(inner.stderr).toContain('rss_report is left out: it knows no tunnels');
     });
 
+    it('all ways agree where rules choose between several contexts', () => {
+      const files = [
+        { table: [0, 1], hashTypes: ['ipv4', 'tcpv4'] },
+        { table: [2, 3, 2, 4], unclassifiedQueue: 4, key: '6d5a'.repeat(20) },
+        { table: [5], hashTypes: ['tcpv6', 'ipv6Ex'], unclassifiedQueue: 6 },
+      ].map((configuration, index) => {
+        const file = join(folder, `context-${index}.json`);
+        writeFileSync(file, JSON.stringify(configuration));
+        return file;
+      });
+      const rules = [
+        'flow-type udp4 context 1',
+        'flow-type ip6 context 2',
+        'flow-type tcp4 src-port 0 m 0xfff context 1',
+      ];
+      const { status, stdout, stderr } = steer(
+        ...['compare', '--count', '300', '--seed', '12', '--queues', '7', '--json', '--rss', files[0]!],
+        ...['--context', `1=${files[1]}`, '--context', `2=${files[2]}`],
+        ...rules.flatMap((rule) => ['--rule', rule]),
+      );
+      expect(status, stderr).toBe(0);
+      const { ways, agree, rules: counts } = JSON.parse(stdout);
+      expect(agree).toBe(true);
+      expect(ways).toHaveLength(bpfRefusal() === undefined ? 7 : 6);
+      for (const way of ways) expect(way).toMatchObject({ agrees: true, firstDifference: null });
+      const parsed = rules.map(parseFlowRule);
+      const chosen = [...generateCapture({ seed: 12, count: 300, traffic: 'steering' })].map(({ data }) =>
+        flowRuleOf(data, parsed),
+      );
+      expect(counts).toEqual(
+        parsed.map((rule, at) => ({
+          rule: formatFlowRule(rule),
+          packets: chosen.filter((each) => each === at).length,
+        })),
+      );
+      expect(counts[0].packets).toBeGreaterThan(10);
+      expect(steer('compare', '--rule', rules[0]!).stderr).toContain('give --context 1=CONFIG.json');
+      const empty = join(folder, 'empty.pcap');
+      writeFileSync(empty, Buffer.from(`d4c3b2a102000400${'00'.repeat(8)}ffff000001000000`, 'hex'));
+      expect(steer('compare', '--pcap', empty)).toMatchObject({
+        status: 3,
+        stderr: expect.stringContaining('has no packets'),
+      });
+    });
+
     it('a packet of the Microsoft suite is explained', () => {
       const packet = join(folder, 'packet');
       const hex = `${'0'.repeat(24)}080045000028000000004006000042${'0995bb'}a18e6450${'0aea06e6'}${'0'.repeat(32)}`;

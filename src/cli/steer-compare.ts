@@ -12,12 +12,14 @@ import { loadLinux } from '../linux/load.ts';
 import type { CapturedPacket } from '../net/captured-packet.ts';
 import { rss } from '../net/rss/compute.ts';
 import type { RssConfiguration } from '../net/rss/configuration.ts';
+import { type FlowRule, flowRuleOf, formatFlowRule } from '../net/rss/flow-rules.ts';
 import { reportNames } from '../net/rss/hash-types.ts';
 import type { ProgramHandle } from '../runtime/handles.ts';
 import { SteeringFrames } from '../runtime/steering/frames.ts';
 import { exitCode } from './exit.ts';
 import { type Output, table } from './output.ts';
 import { addPacketOptions, configurationOf, packetsOf, type SteerPacketOptions } from './steer-packets.ts';
+import { addContextOptions, type ContextOptions, contextsOf } from './steer-rss.ts';
 import type { Finish } from './verb.ts';
 
 const objects = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bpf', 'objects', 'steering');
@@ -36,6 +38,17 @@ interface Way {
   readonly outcomes: readonly (Outcome | undefined)[];
   /** Of a packet; NaN where it was not timed. */
   readonly ns: number;
+}
+
+/** What all ways are given. */
+interface Task {
+  readonly packets: readonly CapturedPacket[];
+  readonly queues: number;
+  readonly configuration: RssConfiguration;
+  readonly contexts: ReadonlyMap<number, RssConfiguration>;
+  readonly rules: readonly FlowRule[];
+  /** Configurations that packets fall under, by their rules, and which packets. Programs in C have one configuration, in their maps: they run once for each. */
+  readonly parts: readonly { readonly configuration: RssConfiguration; readonly indices: readonly number[] }[];
 }
 
 /** What is compared, by the three proposals of 2023; a program is one of bpf/steering. */
@@ -63,33 +76,48 @@ const TIMED_MS = 60;
 const FASTEST_OF = 5;
 
 export function addSteerCompare(steer: Command, finish: Finish): void {
-  addPacketOptions(
-    steer
-      .command('compare')
-      .description('all ways to steer on the same packets: queue, hash and report of each, and what it costs'),
+  addContextOptions(
+    addPacketOptions(
+      steer
+        .command('compare')
+        .description('all ways to steer on the same packets: queue, hash and report of each, and what it costs'),
+    ),
   )
     .option('--json', 'result as JSON (sluice.steer-compare/1)')
-    .action((options: SteerPacketOptions) => finish(options.json === true, (output) => compare(options, output)));
+    .action((options: SteerPacketOptions & ContextOptions) =>
+      finish(options.json === true, (output) => compare(options, output)),
+    );
 }
 
-async function compare(options: SteerPacketOptions, output: Output) {
+async function compare(options: SteerPacketOptions & ContextOptions, output: Output) {
   const configuration = configurationOf(options);
+  const { contexts, rules } = contextsOf(options, options.queues);
   const packets = packetsOf(options);
-  const expected = packets.map(({ data }) => {
-    const { hash, report, queue } = rss(data, configuration);
+  const chosen = packets.map(({ data }) => flowRuleOf(data, rules));
+  const under = chosen.map((index) => contexts.get(rules[index]?.context ?? 0) ?? configuration);
+  const expected = packets.map(({ data }, i) => {
+    const { hash, report, queue } = rss(data, under[i]!);
     return { hash, report, queue: queue % options.queues };
   });
-  const problem = notInC(configuration);
+  const parts = [configuration, ...contexts.values()]
+    .map((each) => ({ configuration: each, indices: packets.flatMap((_, i) => (under[i] === each ? [i] : [])) }))
+    .filter(({ indices }) => indices.length > 0);
+  const task: Task = { packets, queues: options.queues, configuration, contexts, rules, parts };
+  const problem = parts.map((part) => notInC(part.configuration)).find((each) => each !== undefined);
+  if (problem === undefined && parts.length > 1)
+    output.note(
+      'programs in C have one configuration, in their maps: they run once for each context, over its packets',
+    );
   const done: Way[] = [];
   for (const each of ways) {
-    if (problem !== undefined && each.program?.startsWith('rss_') === true) {
+    if (problem !== undefined && inC(each.program)) {
       output.note(`${each.program} is left out: ${problem}`);
       continue;
     }
-    done.push(await inUserSpace(each, packets, configuration, options.queues));
+    done.push(await inUserSpace(each, task));
   }
   const refusal = problem ?? bpfRefusal();
-  if (refusal === undefined) done.push(inKernel(packets, configuration, options.queues));
+  if (refusal === undefined) done.push(inKernel(task));
   else output.note(`the kernel is left out: ${refusal}`);
 
   const rows = done.map(({ way, how, outcomes, ns }) => {
@@ -119,6 +147,17 @@ async function compare(options: SteerPacketOptions, output: Output) {
   const kinds = new Map<string, number>();
   for (const { report } of expected) kinds.set(reportNames[report]!, (kinds.get(reportNames[report]!) ?? 0) + 1);
   output.line(`reports: ${[...kinds].map(([name, count]) => `${name} ${count}`).join(', ')}`);
+  const byRule = rules.map((rule, index) => ({
+    rule: formatFlowRule(rule),
+    packets: chosen.filter((each) => each === index).length,
+  }));
+  if (byRule.length > 0)
+    for (const line of table([
+      ['RULE', 'PACKETS'],
+      ...byRule.map(({ rule, packets: count }) => [rule, String(count)]),
+      ['none', String(chosen.filter((each) => each < 0).length)],
+    ]))
+      output.line(line);
   const agree = rows.every(({ agrees }) => agrees);
   output.line(agree ? 'all ways agree' : 'the ways do not agree');
   output.document({
@@ -126,6 +165,7 @@ async function compare(options: SteerPacketOptions, output: Output) {
     packets: packets.length,
     queues: options.queues,
     reports: Object.fromEntries(kinds),
+    rules: byRule,
     ways: rows.map(({ differs, ...row }) => ({ ...row, firstDifference: differs < 0 ? null : differs })),
     agree,
   });
@@ -146,35 +186,43 @@ const describe = ({ queue, hash, report }: Outcome) =>
     : `queue ${queue}, hash 0x${hash.toString(16).padStart(8, '0')}, report ${reportNames[report ?? 0] ?? report}`;
 
 /** What the portable program cannot be told. */
-function notInC({ tunnelTypes = 0, table, key }: RssConfiguration): string | undefined {
+function notInC({ hashTypes, tunnelTypes = 0, table, key }: RssConfiguration): string | undefined {
   if (tunnelTypes !== 0) return 'it knows no tunnels';
   if (table.length > RSS_MAP_ENTRIES) return `its table has ${RSS_MAP_ENTRIES} entries`;
-  return key.length > RSS_MAP_KEY_BYTES ? `its key has ${RSS_MAP_KEY_BYTES} bytes` : undefined;
+  const fits = key.length <= RSS_MAP_KEY_BYTES && (hashTypes === 0 || key.length === RSS_MAP_KEY_BYTES);
+  return fits ? undefined : `its key has ${RSS_MAP_KEY_BYTES} bytes`;
 }
 
-async function inUserSpace(
-  { way, how, program, reports }: (typeof ways)[number],
-  packets: readonly CapturedPacket[],
-  configuration: RssConfiguration,
-  queues: number,
-): Promise<Way> {
+/** Programs that compute by themselves, and are configured by maps. */
+function inC(program: string | undefined): boolean {
+  return program?.startsWith('rss_') === true;
+}
+
+async function inUserSpace({ way, how, program, reports }: (typeof ways)[number], task: Task): Promise<Way> {
+  const { packets, queues, configuration, contexts, rules, parts } = task;
   const runtime = new Runtime();
   const object =
     program === undefined
       ? undefined
       : await load(readObject(readFileSync(join(objects, `${program}.bpf.o`)), `${program}.bpf.o`), { runtime });
-  if (object?.maps[RSS_CONFIG_MAP] !== undefined) fillRssMaps(object.maps, configuration);
   const handle = object === undefined ? undefined : Object.values(object.programs)[0];
   const steering = new Steering({
     queues,
     runtime,
     configuration,
+    ...(inC(program) ? {} : { contexts, rules }),
     ...(handle === undefined ? {} : { program: handle }),
   });
   try {
-    const outcomes = [...steering.run(packets)].map(({ queue, hash, report }) =>
-      reports ? { queue, hash, report } : { queue, hash: undefined, report: undefined },
-    );
+    const outcomes: Outcome[] = [];
+    const whole = { configuration, indices: packets.map((_, i) => i) };
+    for (const part of inC(program) ? parts : [whole]) {
+      if (object?.maps[RSS_CONFIG_MAP] !== undefined) fillRssMaps(object.maps, part.configuration);
+      for (const { index, queue, hash, report } of steering.run(part.indices.map((i) => packets[i]!)))
+        outcomes[part.indices[index]!] = reports
+          ? { queue, hash, report }
+          : { queue, hash: undefined, report: undefined };
+    }
     return { way, how, outcomes, ns: timed(steering, packets) };
   } finally {
     steering.close();
@@ -199,18 +247,20 @@ function timed(steering: Steering, packets: readonly CapturedPacket[]): number {
   return best;
 }
 
-function inKernel(packets: readonly CapturedPacket[], configuration: RssConfiguration, queues: number): Way {
+function inKernel({ packets, queues, parts }: Task): Way {
   const object = loadLinux(readObject(readFileSync(join(objects, 'rss_socket.bpf.o')), 'rss_socket.bpf.o'));
   try {
-    fillRssMaps(object.maps, configuration);
     const program = Object.values(object.programs)[0]!;
-    const outcomes = packets.map(({ data }) => {
-      const returned = testRun(program, data);
-      // As drivers/net/tun.c: 16 bits of it, modulo the queues.
-      return returned === undefined
-        ? undefined
-        : { queue: (returned & 0xffff) % queues, hash: undefined, report: undefined };
-    });
+    const outcomes = new Array<Outcome | undefined>(packets.length);
+    for (const { configuration, indices } of parts) {
+      fillRssMaps(object.maps, configuration);
+      for (const i of indices) {
+        const returned = testRun(program, packets[i]!.data);
+        // As drivers/net/tun.c: 16 bits of it, modulo the queues.
+        if (returned !== undefined)
+          outcomes[i] = { queue: (returned & 0xffff) % queues, hash: undefined, report: undefined };
+      }
+    }
     const some = packets.filter((_, i) => outcomes[i] !== undefined).slice(0, BATCH);
     const ns = some.reduce((sum, { data }) => sum + program.run({ data, repeat: 20_000 }).durationNs, 0) / some.length;
     return { way: 'Linux', how: "rss_socket in the kernel's JIT, as QEMU does it", outcomes, ns };

@@ -1,5 +1,6 @@
 /** Packets that steering is looked at with: a capture, or generated ones. */
 import type { Command } from 'commander';
+import { InputError } from '../errors.ts';
 import type { CapturedPacket } from '../net/captured-packet.ts';
 import { generateCapture } from '../net/generator.ts';
 import { type RssConfiguration, verificationKey } from '../net/rss/configuration.ts';
@@ -29,8 +30,12 @@ export function addPacketOptions(command: Command): Command {
     .option('--count <n>', 'how many are generated', integerOption(1, 1_000_000), 2000);
 }
 
+/** At least one. Throws InputError `SLUICE_NO_PACKET`, and those of reading. */
 export function packetsOf({ pcap, seed, count }: SteerPacketOptions): CapturedPacket[] {
-  return [...(pcap === undefined ? generateCapture({ seed, count, traffic: 'steering' }) : readEthernetCapture(pcap))];
+  if (pcap === undefined) return [...generateCapture({ seed, count, traffic: 'steering' })];
+  const packets = [...readEthernetCapture(pcap)];
+  if (packets.length === 0) throw new InputError('SLUICE_NO_PACKET', 'has no packets', { input: pcap });
+  return packets;
 }
 
 export function configurationOf({ rss, queues }: SteerPacketOptions): RssConfiguration {
