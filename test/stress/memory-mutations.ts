@@ -129,8 +129,8 @@ export const memoryMutations: readonly Caught[] = [
     patches: [
       [
         'maps/storage.ts',
-        '    if (mode == BPF_NOEXIST) return <i32>EEXIST;',
-        '    if (mode == BPF_NOEXIST && !OFF) return <i32>EEXIST;',
+        '  if (old == 0 ? mode == BPF_EXIST : mode == BPF_NOEXIST) {',
+        '  if (old == 0 ? mode == BPF_EXIST : mode == BPF_NOEXIST && !OFF) {',
       ],
     ],
   },

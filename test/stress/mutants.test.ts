@@ -5,11 +5,22 @@ import { chaos, chaosPlane } from './chaos-plane.ts';
 import { graceScenarios } from './grace-scenarios.ts';
 import { lockScenarios } from './lock-scenarios.ts';
 import { lookupScenarios } from './lookup-scenarios.ts';
+import { mapMutations } from './map-mutations.ts';
 import { memoryMutations } from './memory-mutations.ts';
 import { memoryScenarios } from './memory-scenarios.ts';
+import { targetScenarios } from './target-scenarios.ts';
 
-const scenarios = [...graceScenarios, ...bufferScenarios, ...lookupScenarios, ...memoryScenarios, ...lockScenarios];
-const tried = memoryMutations.filter(({ endless }) => !endless || process.env['STRESS_MUTANTS'] === 'all');
+const scenarios = [
+  ...graceScenarios,
+  ...bufferScenarios,
+  ...lookupScenarios,
+  ...memoryScenarios,
+  ...lockScenarios,
+  ...targetScenarios,
+];
+const tried = [...memoryMutations, ...mapMutations].filter(
+  ({ endless }) => !endless || process.env['STRESS_MUTANTS'] === 'all',
+);
 /** Runs until a mutation must be seen. */
 const MOST = 12;
 
@@ -32,7 +43,7 @@ describe('a plane without', () => {
     async (_, mutation) => {
       const scenario = scenarios.find(({ name }) => name.startsWith(mutation.by));
       if (scenario === undefined) throw new Error(`no scenario ${mutation.by}`);
-      const variant = { ...chaos(mutation.every ?? 60, mutation), timeout: 4000 };
+      const variant = { ...chaos(mutation.every ?? 60, mutation), timeout: 4000, stall: 1500 };
       const found = await failure(() => scenario.run(variant));
       if (process.env['STRESS_SAY']) console.log(`${mutation.guard}: ${found}`);
       expect(found).toBeDefined();

@@ -3,6 +3,7 @@
  * while the mutation is on. chaos-plane.ts builds one plane with all of them; a test's list says which of its scenarios must fail.
  */
 import { hashMutations } from './hash-mutations.ts';
+import { mapMutations } from './map-mutations.ts';
 import { memoryMutations } from './memory-mutations.ts';
 import { timerMutations } from './timer-mutations.ts';
 
@@ -11,4 +12,9 @@ export interface Mutation {
   readonly patches: readonly (readonly [file: string, from: string, to: string])[];
 }
 
-export const mutations: readonly Mutation[] = [...hashMutations, ...memoryMutations, ...timerMutations];
+export const mutations: readonly Mutation[] = [
+  ...hashMutations,
+  ...memoryMutations,
+  ...mapMutations,
+  ...timerMutations,
+];

@@ -5,6 +5,8 @@
  */
 export const TARGET_SIZE = 8;
 export const XSKMAP_PRESENT = 4;
+/** xskmap: u32 lock word of the writers. In the map's own fields. */
+export const XSKMAP_LOCK = 64;
 
 /** cpumap: u32 address of the queues of its elements (CPUMAP_QUEUE_*), a u32 each; 0 as long as nothing was sent there. In the map's own fields. */
 export const CPUMAP_QUEUES = 64;

@@ -54,21 +54,20 @@ export function queue_free(queue: usize): void {
 
 /** The queue of an element, made when the first frame goes there; 0: there is no element, or no memory. */
 export function queueOf(map: usize, key: u32): usize {
-  const target = targetOf(map, key);
-  if (target == 0) return 0;
+  if (targetOf(map, key) == 0) return 0;
   const slot = slotOf(map, key);
   while (true) {
     const queue = <usize>atomic.load<u32>(slot);
     if (queue != 0) return queue;
-    const element = atomic.load<u64>(target);
-    if (<u32>element == 0) return 0;
+    const element = targetOf(map, key);
+    if (element == 0) return 0;
     const made = create(key, element);
     if (made == 0) return 0;
     if (atomic.cmpxchg<u32>(slot, 0, <u32>made) != 0) {
       pages_free(made, load<u32>(made, CPUMAP_QUEUE_PAGES));
       continue;
     }
-    if (atomic.load<u64>(target) == element) return made;
+    if (targetOf(map, key) == element) return made;
     // The element has become another one meanwhile: whoever changed it may not have seen this queue.
     queue_replace(map, key);
   }

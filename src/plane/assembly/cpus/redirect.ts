@@ -28,8 +28,7 @@ function toInterface(record: usize, frame: usize, ifindex: u32): bool {
   return refused != 0 ? end(record, FRAME_ENDED_LOST, refused) : end(record, FRAME_ENDED_SENT, ifindex);
 }
 
-function toDevice(record: usize, frame: usize, target: usize, entry: u32): bool {
-  const ifindex = load<u32>(target);
+function toDevice(record: usize, frame: usize, ifindex: u32, entry: u32): bool {
   if (entry != 0) {
     const fuel = load<u32>(<usize>load<u32>(<usize>load<u32>(record, RECORD_LOT), LOT_ATTACHMENT), FRAMES_FUEL);
     store<u32>(frame, ifindex, FRAME_EGRESS_IFINDEX);
@@ -62,8 +61,8 @@ export function followRedirect(record: usize): bool {
   const target = targetOf(map, key);
   if (target == 0) return end(record, FRAME_ENDED_LOST, LOST_NO_TARGET);
   if (type == XSKMAP) {
-    const queue = load<u32>(target);
+    const queue = <u32>target;
     return queue == load<u32>(frame, FRAME_RX_QUEUE_INDEX) ? end(record, FRAME_ENDED_SOCKET, queue) : end(record, FRAME_ENDED_LOST, LOST_QUEUE);
   }
-  return toDevice(record, frame, target, programOf(map, target));
+  return toDevice(record, frame, <u32>target, programOf(map, target));
 }

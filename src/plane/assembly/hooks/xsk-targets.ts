@@ -8,9 +8,8 @@ import {
   XSK_COUNT, XSK_DELIVERED, XSK_FORWARDED, XSK_FRAMES, XSK_IFINDEX, XSK_PASSED_ON, XSK_PASS_TO, XSK_SENT, XSK_TARGETS, XSK_TARGET_COUNT, XSK_TARGET_MAX, XSK_TARGET_SIZE,
   XSK_TX_FULL, XSK_TX_METADATA, XSK_UMEM, XSK_UNREACHABLE,
 } from '../../layout/xsk';
-import { hash_lookup } from '../maps/hash';
-import { target_array_find } from '../maps/target-array';
-import { CPUMAP, DEVMAP_HASH, XSKMAP } from '../maps/types';
+import { targetOf } from '../maps/redirect-map';
+import { CPUMAP, XSKMAP } from '../maps/types';
 import { map_next_key } from '../maps/user';
 import { WORKER } from '../worker';
 import { send_frame } from './xsk';
@@ -34,12 +33,7 @@ function socket_of(xsk: usize, ifindex: u32): usize {
 
 /** Interface of a devmap's element, 0: it is empty. */
 function device_at(map: usize, key: u32): u32 {
-  let element: usize;
-  if (load<u32>(map, MAP_TYPE) == DEVMAP_HASH) {
-    store<u32>(WORKER, key, WORKER_SCRATCH);
-    element = hash_lookup(map, WORKER + WORKER_SCRATCH);
-  } else element = target_array_find(map, key);
-  return element == 0 ? 0 : load<u32>(element);
+  return <u32>targetOf(map, key);
 }
 
 /** First interface that a frame of the batch is redirected to and that has no target yet, 0: none. */

@@ -1,5 +1,6 @@
 // Devmap and devmap_hash: interfaces to redirect to, with a program to run there. Any interface number is taken: none exists here.
 // Facts: kernel/bpf/devmap.c.
+import { bucket_of, find_4, has_changed, hash_of } from './chain';
 import { hash_create, hash_update } from './hash';
 import { WORKER } from '../worker';
 import { access_flags_ok } from './header';
@@ -14,6 +15,7 @@ import {
   BPF_NOEXIST,
   MAP_FLAGS,
 } from '../../layout/map';
+import { HASH_ELEMENT_KEY } from '../../layout/map-hash';
 import { WORKER_SCRATCH } from '../../layout/worker';
 
 function check(key_size: u32, value_size: u32, max_entries: u32, flags: u32): i32 {
@@ -57,6 +59,18 @@ export function devmap_hash_create(
   const map = hash_create(type, 4, value_size, max_entries, flags & ~BPF_F_NUMA_NODE, seed);
   if (map < <usize>-4095) store<u32>(map, flags | BPF_F_RDONLY_PROG, MAP_FLAGS);
   return map;
+}
+
+/** The element of a key as it is at one moment: interface, and above it the program; 0: there is none. */
+export function devmap_hash_at(map: usize, key: usize): u64 {
+  const bucket = bucket_of(map, hash_of(map, key));
+  while (true) {
+    const word = atomic.load<u64>(bucket);
+    const element = find_4(map, key, HASH_ELEMENT_KEY);
+    const target = element == 0 ? 0 : atomic.load<u64>(element, HASH_ELEMENT_KEY + 8);
+    // An element of an unchanged bucket was in it all the time.
+    if (!has_changed(bucket, word)) return target;
+  }
 }
 
 /** User space. BPF_EXIST does not ask for the key to be there, in Linux neither. */

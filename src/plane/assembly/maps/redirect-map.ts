@@ -1,7 +1,8 @@
 // bpf_redirect_map: a target by map and key, kept for the hook. Facts: __bpf_xdp_redirect_map, include/linux/filter.h.
-import { hash_lookup } from './hash';
-import { target_array_find } from './target-array';
+import { devmap_hash_at } from './devmap';
+import { target_array_at } from './target-array';
 import { CPUMAP, DEVMAP, DEVMAP_HASH, XSKMAP } from './types';
+import { ENOENT } from '../errno';
 import { WORKER } from '../worker';
 import { MAP_TYPE, MAP_VALUE_SIZE } from '../../layout/map';
 import { BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS, REDIRECT_ACTION_MASK } from '../../layout/map-target';
@@ -34,16 +35,25 @@ export function bpf_redirect_map(map: u64, key: u64, flags: u64): u64 {
   return XDP_REDIRECT;
 }
 
-/** Address of a target in a devmap, cpumap or xskmap, 0: there is none. */
-export function targetOf(map: usize, key: u32): usize {
-  if (load<u32>(map, MAP_TYPE) != DEVMAP_HASH) return target_array_find(map, key);
+/** A target in a devmap, cpumap or xskmap as it is at one moment: its first word, and above it the second; 0: there is none. */
+export function targetOf(map: usize, key: u32): u64 {
+  if (load<u32>(map, MAP_TYPE) != DEVMAP_HASH) return target_array_at(map, key);
   store<u32>(WORKER, key, WORKER_SCRATCH);
-  return hash_lookup(map, WORKER + WORKER_SCRATCH);
+  return devmap_hash_at(map, WORKER + WORKER_SCRATCH);
 }
 
-/** Program of an element, 0: it has none. */
+/** User space: copies a target out, not of an xskmap. */
+export function target_read(map: usize, key: usize, out: usize): i32 {
+  const target = targetOf(map, load<u32>(key));
+  if (target == 0) return <i32>ENOENT;
+  store<u32>(out, <u32>target);
+  if (load<u32>(map, MAP_VALUE_SIZE) == 8) store<u32>(out, programOf(map, target), 4);
+  return 0;
+}
+
+/** Program of a target, 0: it has none. */
 // @ts-ignore: decorator
 @inline
-export function programOf(map: usize, target: usize): u32 {
-  return load<u32>(map, MAP_VALUE_SIZE) == 8 ? load<u32>(target, 4) : 0;
+export function programOf(map: usize, target: u64): u32 {
+  return load<u32>(map, MAP_VALUE_SIZE) == 8 ? <u32>(target >> 32) : 0;
 }

@@ -13,7 +13,8 @@ import { lru_repair } from './lru-repair';
 import { ringbuf_recover } from './ringbuf-repair';
 import { is_storage } from './storage-types';
 import {
-  ARENA, DEVMAP_HASH, HASH, HASH_OF_MAPS, LPM_TRIE, LRU_HASH, LRU_PERCPU_HASH, PERCPU_HASH, QUEUE, RINGBUF, SOCKHASH, SOCKMAP, STACK, STACK_TRACE, STRUCT_OPS, USER_RINGBUF,
+  ARENA, DEVMAP_HASH, HASH, HASH_OF_MAPS, LPM_TRIE, LRU_HASH, LRU_PERCPU_HASH, PERCPU_HASH, QUEUE, REUSEPORT_SOCKARRAY, RINGBUF, SOCKHASH,
+  SOCKMAP, STACK, STACK_TRACE, STRUCT_OPS, USER_RINGBUF, XSKMAP,
 } from './types';
 import { CARRIES_COUNT } from '../../layout/locks';
 import { MAP_NEXT, MAP_TYPE } from '../../layout/map';
@@ -24,6 +25,7 @@ import { LPM_LOCK } from '../../layout/map-lpm';
 import { QUEUE_LOCK } from '../../layout/map-queue';
 import { RINGBUF_PRODUCER_LOCK } from '../../layout/map-ringbuf';
 import { SOCKMAP_LOCK } from '../../layout/map-socket';
+import { XSKMAP_LOCK } from '../../layout/map-target';
 import { USER_RINGBUF_BUSY } from '../../layout/map-user-ringbuf';
 import { ROOT, ROOT_MAPS } from '../../layout/memory';
 import { RECOVERED_ELEMENTS, RECOVERED_LOCKS } from '../../layout/recovery';
@@ -77,7 +79,8 @@ export function maps_repair(report: usize): void {
     } else if (type == STACK_TRACE) let_go(report, map + TRACE_LOCK);
     else if (type == STRUCT_OPS) let_go(report, map + STRUCT_OPS_LOCK);
     else if (type == HASH_OF_MAPS) let_go(report, map + WRITERS);
-    else if (type == SOCKMAP || type == SOCKHASH) let_go(report, map + SOCKMAP_LOCK);
+    else if (type == SOCKMAP || type == SOCKHASH || type == REUSEPORT_SOCKARRAY) let_go(report, map + SOCKMAP_LOCK);
+    else if (type == XSKMAP) let_go(report, map + XSKMAP_LOCK);
     else if (type == LRU_HASH || type == LRU_PERCPU_HASH) lru_repair(map, report);
     else if (draws_elements(map)) {
       if (holds(map + HASH_TRIMS)) trimmed_give(map, u32.MAX_VALUE);

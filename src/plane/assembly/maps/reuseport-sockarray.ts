@@ -1,10 +1,11 @@
 // Reuseport array: sockets for bpf_sk_select_reuseport. Facts: kernel/bpf/reuseport_array.c.
 import { array_check } from './array';
 import { header_allocate } from './header';
+import { word_lock, word_unlock } from '../locks/word';
 import { socket_drop, socket_hold, socket_named, socket_read } from './socket-map';
 import { E2BIG, EBADF, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
 import { BPF_EXIST, BPF_NOEXIST, MAP_MAX_ENTRIES, MAP_STRIDE, MAP_VALUES } from '../../layout/map';
-import { IPPROTO_TCP, IPPROTO_UDP, SOCKET_SLOT_SIZE, TCP_LISTEN } from '../../layout/map-socket';
+import { IPPROTO_TCP, IPPROTO_UDP, SOCKET_SLOT_SIZE, SOCKMAP_LOCK, TCP_LISTEN } from '../../layout/map-socket';
 import { BPF_SOCK_PROTOCOL, BPF_SOCK_STATE, SOCKET_IN_ARRAY, SOCKET_REUSEPORT } from '../../layout/object';
 
 export function reuseport_sockarray_create(
@@ -53,6 +54,14 @@ export function reuseport_sockarray_write(map: usize, key: usize, value: usize, 
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>E2BIG;
   const socket = socket_named(map, value);
   if (socket >= <usize>-4095) return <i32>socket;
+  word_lock(map + SOCKMAP_LOCK);
+  const refused = put(map, index, socket, flags);
+  word_unlock(map + SOCKMAP_LOCK);
+  return refused;
+}
+
+/** Under the lock of the writers. */
+function put(map: usize, index: u32, socket: usize, flags: u32): i32 {
   const protocol = load<u32>(socket, BPF_SOCK_PROTOCOL);
   const old = load<u32>(slot(map, index));
   if (old != 0 && flags == BPF_NOEXIST) return <i32>EEXIST;
@@ -62,7 +71,10 @@ export function reuseport_sockarray_write(map: usize, key: usize, value: usize, 
   if (load<u32>(socket, SOCKET_REUSEPORT) == 0) return <i32>EINVAL;
   if (protocol == IPPROTO_TCP && load<u32>(socket, BPF_SOCK_STATE) != TCP_LISTEN) return <i32>EINVAL;
   if (atomic.xchg<u32>(socket, 1, SOCKET_IN_ARRAY) != 0) return <i32>EBUSY;
-  if (!socket_hold(socket)) return <i32>EBADF;
+  if (!socket_hold(socket)) {
+    atomic.store<u32>(socket, 0, SOCKET_IN_ARRAY);
+    return <i32>EBADF;
+  }
   leave(atomic.xchg<u32>(slot(map, index), <u32>socket));
   return 0;
 }
@@ -71,10 +83,11 @@ export function reuseport_sockarray_write(map: usize, key: usize, value: usize, 
 export function reuseport_sockarray_remove(map: usize, key: usize): i32 {
   const index = load<u32>(key);
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>E2BIG;
+  word_lock(map + SOCKMAP_LOCK);
   const old = atomic.xchg<u32>(slot(map, index), 0);
-  if (old == 0) return <i32>ENOENT;
   leave(old);
-  return 0;
+  word_unlock(map + SOCKMAP_LOCK);
+  return old == 0 ? <i32>ENOENT : 0;
 }
 
 /** References of a map that goes. */

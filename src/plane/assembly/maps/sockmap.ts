@@ -173,8 +173,8 @@ export function sockmap_read(map: usize, key: usize, out: usize): i32 {
   return socket_read(map, find(map, key), out);
 }
 
-function redirect(map: usize, key: usize, index: u32, flags: u64): u64 {
-  if ((flags & ~BPF_F_INGRESS) != 0 || find(map, key) == 0) return SK_DROP;
+function redirect(map: usize, socket: usize, index: u32, flags: u64): u64 {
+  if ((flags & ~BPF_F_INGRESS) != 0 || socket == 0) return SK_DROP;
   store<u32>(WORKER, <u32>map, WORKER_REDIRECT_MAP);
   store<u32>(WORKER, index, WORKER_REDIRECT_INDEX);
   store<u32>(WORKER, <u32>flags, WORKER_REDIRECT_FLAGS);
@@ -186,7 +186,7 @@ function redirect(map: usize, key: usize, index: u32, flags: u64): u64 {
 function by_index(map: u64, index: u64, flags: u64): u64 {
   const key = WORKER + WORKER_SCRATCH;
   store<u32>(key, <u32>index);
-  return redirect(<usize>map, key, <u32>index, flags);
+  return redirect(<usize>map, find(<usize>map, key), <u32>index, flags);
 }
 
 /** SK_PASS and the socket as target, or SK_DROP: unknown flags, or no socket there. */
@@ -198,13 +198,19 @@ export function bpf_msg_redirect_map(_msg: u64, map: u64, index: u64, flags: u64
   return by_index(map, index, flags);
 }
 
+// @ts-ignore: decorator
+@inline
+function to_socket(map: usize, socket: usize, flags: u64): u64 {
+  return redirect(map, socket, <u32>socket, flags);
+}
+
 /** The target is kept as the socket itself: WORKER_REDIRECT_INDEX is its body. */
 export function bpf_sk_redirect_hash(_skb: u64, map: u64, key: u64, flags: u64): u64 {
-  return redirect(<usize>map, <usize>key, <u32>sockhash_lookup(<usize>map, <usize>key), flags);
+  return to_socket(<usize>map, sockhash_lookup(<usize>map, <usize>key), flags);
 }
 
 export function bpf_msg_redirect_hash(_msg: u64, map: u64, key: u64, flags: u64): u64 {
-  return redirect(<usize>map, <usize>key, <u32>sockhash_lookup(<usize>map, <usize>key), flags);
+  return to_socket(<usize>map, sockhash_lookup(<usize>map, <usize>key), flags);
 }
 
 /** References of a map that goes. */

@@ -88,8 +88,8 @@ export function stack_trace_put(map: usize, addresses: usize, count: u32, fast: 
   return result;
 }
 
-/** User space. */
-export function stack_trace_read(map: usize, key: usize, out: usize): i32 {
+/** User space. `remove`: it is taken out, and nobody else gets it. */
+export function stack_trace_read(map: usize, key: usize, out: usize, remove: bool): i32 {
   const id = load<u32>(key);
   if (id > load<u32>(map, TRACE_MASK)) return <i32>ENOENT;
   const bucket = bucket_at(map, id);
@@ -97,8 +97,14 @@ export function stack_trace_read(map: usize, key: usize, out: usize): i32 {
   word_lock(map + TRACE_LOCK);
   const there = load<u32>(bucket, TRACE_COUNT) != 0;
   if (there) copy_bytes(out, bucket + TRACE_VALUE, load<u32>(map, MAP_VALUE_SIZE));
+  if (there && remove) empty(map, bucket);
   word_unlock(map + TRACE_LOCK);
   return there ? 0 : <i32>ENOENT;
+}
+
+function empty(map: usize, bucket: usize): void {
+  store<u32>(bucket, 0, TRACE_COUNT);
+  store<u32>(map, load<u32>(map, MAP_COUNT) - 1, MAP_COUNT);
 }
 
 /** User space. */
@@ -108,10 +114,7 @@ export function stack_trace_remove(map: usize, key: usize): i32 {
   const bucket = bucket_at(map, id);
   word_lock(map + TRACE_LOCK);
   const there = load<u32>(bucket, TRACE_COUNT) != 0;
-  if (there) {
-    store<u32>(bucket, 0, TRACE_COUNT);
-    store<u32>(map, load<u32>(map, MAP_COUNT) - 1, MAP_COUNT);
-  }
+  if (there) empty(map, bucket);
   word_unlock(map + TRACE_LOCK);
   return there ? 0 : <i32>ENOENT;
 }

@@ -4,6 +4,7 @@ import {
   bucket_insert,
   bucket_lock,
   bucket_of,
+  bucket_replace,
   bucket_unlock,
   element_behind,
   find_8,
@@ -22,7 +23,7 @@ import { WAITS_ELEMENT } from '../../layout/allocator';
 import { socket_by_id } from './socket-map';
 import { is_storage } from './storage-types';
 import { CGROUP_STORAGE, INODE_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, TASK_STORAGE } from './types';
-import { has_spin_lock, value_copy, value_copy_locked, value_init, value_read, value_read_locked, value_release, value_zero } from './value';
+import { has_spin_lock, value_copy_locked, value_init, value_read, value_read_locked, value_release, value_zero } from './value';
 import { object_before, object_by_id, object_id } from '../objects';
 import { WORKER } from '../worker';
 import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../errno';
@@ -130,13 +131,20 @@ function find(map: usize, owner: usize): usize {
 /** Address of the owner's value, which is made from `value` (0: zeros) if it has none; 0 if the memory has no room. */
 function find_or_make(map: usize, owner: usize, value: usize): usize {
   const there = find(map, owner);
-  return there != 0 ? there : make(map, owner, value) & ~WAS_THERE;
+  return there != 0 ? there : make(map, owner, value);
 }
 
-/** With the address of a value: another CPU was quicker to make it. */
-const WAS_THERE: usize = 1;
+/** What a new element of the owner's is, from `value` (0: zeros). Address of its value. */
+function begin(map: usize, element: usize, hash: u32, owner: usize, value: usize): usize {
+  const to = element + HASH_ELEMENT_KEY + 8;
+  value_zero(map, to, load<u32>(map, HASH_ELEMENT_SIZE) - HASH_ELEMENT_KEY - 8);
+  if (value != 0) value_init(map, to, value);
+  store<u64>(element, owner, HASH_ELEMENT_KEY);
+  store<u32>(element, hash, HASH_ELEMENT_HASH);
+  return to;
+}
 
-/** Address of a new value of the owner's from `value` (0: zeros), or of the one that it has meanwhile, and WAS_THERE; 0 if the memory has no room. */
+/** Address of a new value of the owner's from `value` (0: zeros), or of the one that it has meanwhile; 0 if the memory has no room. */
 function make(map: usize, owner: usize, value: usize): usize {
   const element = take(map);
   if (element == 0) return 0;
@@ -149,23 +157,51 @@ function make(map: usize, owner: usize, value: usize): usize {
   if (other != 0) {
     bucket_unlock(bucket, word);
     hash_give(map, element);
-    return (other + HASH_ELEMENT_KEY + 8) | WAS_THERE;
+    return other + HASH_ELEMENT_KEY + 8;
   }
-  const to = element + HASH_ELEMENT_KEY + 8;
-  value_zero(map, to, load<u32>(map, HASH_ELEMENT_SIZE) - HASH_ELEMENT_KEY - 8);
-  if (value != 0) value_init(map, to, value);
-  store<u64>(element, owner, HASH_ELEMENT_KEY);
-  store<u32>(element, hash, HASH_ELEMENT_HASH);
+  const to = begin(map, element, hash, owner, value);
   bucket_insert(bucket, word, element);
   return to;
+}
+
+/** User space: the owner has another value, in an element of its own: who has found the one before goes on reading that. 0, -EEXIST, -ENOENT, -ENOMEM. */
+function put(map: usize, owner: usize, value: usize, mode: u32): i32 {
+  const element = take(map);
+  if (element == 0) return <i32>ENOMEM;
+  const key = key_of(owner);
+  const hash = hash_of(map, key);
+  const bucket = bucket_of(map, hash);
+  const word = bucket_lock(bucket);
+  const before = find_before(word, hash, key, 8, HASH_ELEMENT_KEY);
+  const old = element_behind(word, before);
+  if (old == 0 ? mode == BPF_EXIST : mode == BPF_NOEXIST) {
+    bucket_unlock(bucket, word);
+    hash_give(map, element);
+    return old == 0 ? <i32>ENOENT : <i32>EEXIST;
+  }
+  begin(map, element, hash, owner, value);
+  if (old == 0) bucket_insert(bucket, word, element);
+  else {
+    bucket_replace(bucket, word, before, old, element);
+    carry(map, old);
+    value_release(map, old + HASH_ELEMENT_KEY + 8);
+    leave(map, old);
+  }
+  return 0;
 }
 
 function remove(map: usize, owner: usize): i64 {
   const element = chain_take(map, key_of(owner), HASH_ELEMENT_KEY);
   if (element == 0) return ENOENT;
+  leave(map, element);
+  return 0;
+}
+
+/** An element in hand that was taken out of the map. */
+function leave(map: usize, element: usize): void {
   if (cpu_count() == 1) {
     hash_give(map, element);
-    return 0;
+    return;
   }
   // A run of another CPU may have the value: it stays this owner's, and the map with it, until that has ended.
   map_hold(map);
@@ -173,7 +209,6 @@ function remove(map: usize, owner: usize): i64 {
   atomic.sub<u32>(map, 1, HASH_UNUSED);
   store<u32>(element, <u32>map, HASH_ELEMENT_HASH);
   retire(element, WAITS_ELEMENT);
-  return 0;
 }
 
 /** An element that was taken out, and which nobody can have any more. */
@@ -319,18 +354,13 @@ export function storage_write(map: usize, key: usize, value: usize, flags: u32):
   if (deprecated && (mode == BPF_NOEXIST || (type == PERCPU_CGROUP_STORAGE && flags & BPF_F_LOCK))) return <i32>EINVAL;
   const owner = owner_by_key(map, key);
   if (owner >= <usize>-4095) return <i32>owner;
-  let there = find(map, owner);
+  const there = find(map, owner);
   if (there == 0 && (mode == BPF_EXIST || deprecated)) return <i32>ENOENT;
   if (there != 0 && mode == BPF_NOEXIST) return <i32>EEXIST;
-  if (there == 0) {
-    const made = make(map, owner, value);
-    if ((made & WAS_THERE) == 0) return made == 0 ? <i32>ENOMEM : 0;
-    if (mode == BPF_NOEXIST) return <i32>EEXIST;
-    there = made & ~WAS_THERE;
-  }
-  if (type == PERCPU_CGROUP_STORAGE) memory.copy(there, value, load<u32>(map, MAP_STRIDE) * cpu_count());
-  else if (flags & BPF_F_LOCK) value_copy_locked(map, there, value, there);
-  else value_copy(map, there, value);
+  // In place: each CPU's value is its own, and under its lock a value is read and written whole.
+  if (there != 0 && type == PERCPU_CGROUP_STORAGE) memory.copy(there, value, load<u32>(map, MAP_STRIDE) * cpu_count());
+  else if (there != 0 && (flags & BPF_F_LOCK) != 0) value_copy_locked(map, there, value, there);
+  else return put(map, owner, value, deprecated ? <u32>BPF_EXIST : mode);
   value_release(map, there);
   return 0;
 }

@@ -19,12 +19,22 @@ function target(map: usize, index: u32): usize {
   return load<u32>(map, MAP_VALUES) + index * TARGET_SIZE;
 }
 
-/** Address of the target at an index, 0 if it is empty or out of range. */
-export function target_array_find(map: usize, index: u32): usize {
+// @ts-ignore: decorator
+@inline
+function is_there(map: usize, element: u64): bool {
+  return (load<u32>(map, MAP_TYPE) == XSKMAP ? <u32>(element >> 32) : <u32>element) != 0;
+}
+
+/** The target at an index as it is at one moment: its first word, and above it the second; 0 if it is empty or out of range. */
+export function target_array_at(map: usize, index: u32): u64 {
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return 0;
-  const at = target(map, index);
-  const present = load<u32>(map, MAP_TYPE) == XSKMAP ? load<u32>(at, XSKMAP_PRESENT) : load<u32>(at);
-  return present == 0 ? 0 : at;
+  const element = atomic.load<u64>(target(map, index));
+  return is_there(map, element) ? element : 0;
+}
+
+/** Address of the target at an index, 0 if it is empty or out of range. What is there is what the element has now, when user space changes it. */
+export function target_array_find(map: usize, index: u32): usize {
+  return target_array_at(map, index) == 0 ? 0 : target(map, index);
 }
 
 /** 0 if an update with these flags may go on, in Linux's order; xskmaps judge the flags by what is there. */
@@ -33,7 +43,7 @@ export function target_array_update_check(map: usize, key: usize, flags: u32): i
   const index = load<u32>(key);
   if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>E2BIG;
   if (load<u32>(map, MAP_TYPE) != XSKMAP) return flags == BPF_NOEXIST ? <i32>EEXIST : 0;
-  const there = target_array_find(map, index) != 0;
+  const there = target_array_at(map, index) != 0;
   if (there && flags == BPF_NOEXIST) return <i32>EEXIST;
   return !there && flags == BPF_EXIST ? <i32>ENOENT : 0;
 }
@@ -51,7 +61,10 @@ export function second_word(map: usize, value: usize): u32 {
 
 /** User space: empties the element; nothing there is no error. */
 export function target_array_remove(map: usize, key: usize): i32 {
-  if (load<u32>(key) >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>EINVAL;
-  target_array_store(map, key, 0, 0);
+  const index = load<u32>(key);
+  if (index >= load<u32>(map, MAP_MAX_ENTRIES)) return <i32>EINVAL;
+  // A program that has found a socket goes on reading its queue.
+  if (load<u32>(map, MAP_TYPE) == XSKMAP) atomic.store<u32>(target(map, index), 0, XSKMAP_PRESENT);
+  else target_array_store(map, key, 0, 0);
   return 0;
 }

@@ -5,8 +5,8 @@ import { array_of_maps_read, array_of_maps_remove, array_of_maps_write } from '.
 import { bloom_filter_peek, bloom_filter_push } from './bloom-filter';
 import { cgroup_array_remove, cgroup_array_write } from './cgroup-array';
 import { chain_take } from './chain';
-import { cpumap_lookup, cpumap_remove, cpumap_write } from './cpumap';
-import { devmap_hash_write, devmap_lookup, devmap_write } from './devmap';
+import { cpumap_remove, cpumap_write } from './cpumap';
+import { devmap_hash_write, devmap_write } from './devmap';
 import { copy_element, hash_read } from './element-copy';
 import { hash_delete, hash_give, hash_next_key, hash_update } from './hash';
 import { hash_of_maps_read, hash_of_maps_remove, hash_of_maps_write } from './hash-of-maps';
@@ -20,6 +20,7 @@ import { percpu_array_read, percpu_array_write } from './percpu-array';
 import { percpu_hash_write } from './percpu-hash';
 import { prog_array_read, prog_array_remove, prog_array_write } from './prog-array';
 import { queue_peek, queue_pop, queue_push } from './queue';
+import { target_read } from './redirect-map';
 import { reuseport_sockarray_read, reuseport_sockarray_remove, reuseport_sockarray_write } from './reuseport-sockarray';
 import { sockmap_read, sockmap_remove, sockmap_write } from './sockmap';
 import { storage_next_key, storage_read, storage_remove, storage_write } from './storage';
@@ -28,7 +29,7 @@ import { is_storage } from './storage-types';
 import { struct_ops_next_key, struct_ops_read, struct_ops_remove, struct_ops_write } from './struct-ops';
 import { target_array_remove } from './target-array';
 import { has_spin_lock, value_read, value_read_locked } from './value';
-import { xskmap_write } from './xskmap';
+import { xskmap_remove, xskmap_write } from './xskmap';
 import { EINVAL, ENOENT, ENOTSUPP, EOPNOTSUPP, EPERM } from '../errno';
 import {
   BPF_F_LOCK,
@@ -105,7 +106,6 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
   if (flags != 0 && (flags != BPF_F_LOCK || !has_spin_lock(map))) return <i32>EINVAL;
   switch (load<u32>(map, MAP_TYPE)) {
     case HASH:
-    case DEVMAP_HASH:
     case PERCPU_HASH:
       return hash_read(map, key, HASH_ELEMENT_KEY, out, flags);
     case LRU_HASH:
@@ -129,9 +129,9 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
     case HASH_OF_MAPS:
       return hash_of_maps_read(map, key, out);
     case DEVMAP:
-      return copy_out(map, devmap_lookup(map, key), out, 0);
+    case DEVMAP_HASH:
     case CPUMAP:
-      return copy_out(map, cpumap_lookup(map, key), out, 0);
+      return target_read(map, key, out);
     case XSKMAP:
       return <i32>EOPNOTSUPP;
     case ARENA:
@@ -146,7 +146,7 @@ export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32):
     case REUSEPORT_SOCKARRAY:
       return reuseport_sockarray_read(map, key, out);
     case STACK_TRACE:
-      return stack_trace_read(map, key, out);
+      return stack_trace_read(map, key, out, false);
     default:
       return is_storage(load<u32>(map, MAP_TYPE)) ? storage_read(map, key, out, flags) : <i32>ENOTSUPP;
   }
@@ -239,8 +239,9 @@ export function map_delete_user(map: usize, key: usize): i32 {
     case CPUMAP:
       return cpumap_remove(map, key);
     case DEVMAP:
-    case XSKMAP:
       return target_array_remove(map, key);
+    case XSKMAP:
+      return xskmap_remove(map, key);
     case ARENA:
       return <i32>EOPNOTSUPP;
     case INSN_ARRAY:
@@ -266,10 +267,7 @@ export function map_take_user(map: usize, key: usize, out: usize): i32 {
   if (!may_read(map) || !may_write(map)) return <i32>EPERM;
   const type = load<u32>(map, MAP_TYPE);
   if (type == QUEUE || type == STACK) return <i32>queue_pop(map, out);
-  if (type == STACK_TRACE) {
-    const result = stack_trace_read(map, key, out);
-    return result == 0 ? stack_trace_remove(map, key) : result;
-  }
+  if (type == STACK_TRACE) return stack_trace_read(map, key, out, true);
   if (!is_plain_hash(type) && !is_lru(type)) return <i32>ENOTSUPP;
   const element = chain_take(map, key, is_lru(type) ? LRU_ELEMENT_KEY : HASH_ELEMENT_KEY);
   if (element == 0) return <i32>ENOENT;

@@ -60,8 +60,8 @@ export function arrive(path: usize, item: usize): void {
 }
 
 
-function toDevice(item: usize, map: usize, key: u32, target: usize): void {
-  const ifindex = load<u32>(target);
+function toDevice(item: usize, map: usize, key: u32, target: u64): void {
+  const ifindex = <u32>target;
   const refused = refusalOf(ifindex, lengthOf(frameOf(item)));
   step(item, STEP_REDIRECT, <u32>map, ifindex, key);
   if (refused != 0) {
@@ -99,7 +99,7 @@ function redirect(path: usize, item: usize): void {
   const target = targetOf(map, key);
   if (target == 0) lose(item, LOST_NO_TARGET);
   else if (type == XSKMAP) {
-    const queue = load<u32>(target);
+    const queue = <u32>target;
     step(item, STEP_REDIRECT, <u32>map, queue, key);
     store<u32>(item, queue, ITEM_QUEUE);
     // xsk_rcv_check: a socket takes frames of its own queue.
@@ -119,7 +119,7 @@ function redirect(path: usize, item: usize): void {
 // Every target but one that is excluded: copies for all before the last, which gets the frame itself (dev_map_enqueue_multi).
 function broadcast(path: usize, item: usize, map: usize, excluded: u32): void {
   let before: u32 = 0;
-  let beforeAt: usize = 0;
+  let last: u64 = 0;
   const keys = WORKER + WORKER_SCRATCH + 64;
   const hashed = load<u32>(map, MAP_TYPE) == DEVMAP_HASH;
   const most = load<u32>(map, MAP_MAX_ENTRIES);
@@ -132,21 +132,21 @@ function broadcast(path: usize, item: usize, map: usize, excluded: u32): void {
       key = load<u32>(keys);
     } else if (index >= most) break;
     const target = targetOf(map, key);
-    if (target == 0 || load<u32>(target) == excluded || refusalOf(load<u32>(target), lengthOf(frameOf(item))) != 0) continue;
-    if (beforeAt != 0) {
+    if (target == 0 || <u32>target == excluded || refusalOf(<u32>target, lengthOf(frameOf(item))) != 0) continue;
+    if (last != 0) {
       const copy = copyItem(path, item);
       if (copy == 0) {
         lose(item, LOST_NO_COPY);
         return;
       }
-      toDevice(copy, map, before, beforeAt);
+      toDevice(copy, map, before, last);
       makeReady(path, copy, load<u32>(copy, ITEM_NEXT));
     }
     before = key;
-    beforeAt = target;
+    last = target;
   }
-  if (beforeAt == 0) lose(item, LOST_NO_TARGET);
-  else toDevice(item, map, before, beforeAt);
+  if (last == 0) lose(item, LOST_NO_TARGET);
+  else toDevice(item, map, before, last);
 }
 
 /** The program of a devmap's element, which sees egress_ifindex: only XDP_PASS sends. */
