@@ -95,6 +95,19 @@ PROGRAM(read_mostly, {
 	}
 })
 
+/* The same without the map's part in a write: what the lines that another CPU has written cost alone. */
+PROGRAM(read_mostly_by_pointer, {
+	__u32 key = x & (KEYS - 1);
+	__u64 *found = bpf_map_lookup_elem(&hash, &key);
+
+	if (found) {
+		if (x >> 24 < 13)
+			*found = x;
+		else
+			sum += *found;
+	}
+})
+
 /* Half of the operations put a key in or replace it, half take one out. */
 PROGRAM(write_heavy, {
 	__u32 key = x & (KEYS - 1);

@@ -103,6 +103,7 @@ function balance(object: LoadedObject): void {
 
 export const scaleCases: readonly ScaleCase[] = [
   onMaps('hash, 95 % lookups and 5 % updates', 'read_mostly', true),
+  onMaps('hash, 95 % lookups and 5 % stores by pointer', 'read_mostly_by_pointer', true),
   onMaps('hash, updates and deletes', 'write_heavy', true),
   onMaps('counters in a per-CPU array', 'percpu_array_count', true),
   onMaps('counters in a per-CPU hash', 'percpu_hash_count', true),

@@ -86,10 +86,10 @@ export const hashMutations: readonly HashMutation[] = [
     patches: [
       [
         chain,
-        '  atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);\n  bit_unlock(bucket, next_word(word, element));',
-        '  if (!OFF) atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);\n' +
+        '  store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);\n  bit_unlock(bucket, next_word(word, element));',
+        '  if (!OFF) store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);\n' +
           '  bit_unlock(bucket, next_word(word, element));\n' +
-          '  if (OFF) atomic.store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);',
+          '  if (OFF) store<u32>(element, <u32>first_of(word), HASH_ELEMENT_NEXT);',
       ],
     ],
   },
