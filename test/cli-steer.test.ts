@@ -38,6 +38,13 @@ const frames = generateCapture({ seed: 8, count: 700 })
 interface Result {
   readonly how: string;
   readonly packets: number;
+  readonly xdp?: {
+    readonly queues: readonly {
+      readonly cpu: number;
+      readonly passed: number;
+      readonly dropped: number;
+    }[];
+  };
   readonly rules?: readonly { readonly rule: string; readonly packets: number }[];
   readonly queues: readonly { readonly packets: number; readonly noHash: number; readonly dropped: number }[];
 }
@@ -143,6 +150,46 @@ describe.skipIf(missing !== undefined)(
       const packets = [0, 1, 2, 3].map((queue) => frames.filter(({ length }) => (length * 7) % 4 === queue).length);
       expect(here.queues.map((queue) => queue.packets)).toEqual(packets);
       expect(there.queues.map((queue) => queue.packets)).toEqual(packets);
+    }, 60_000);
+
+    it('runs a program of XDP over each queue on its CPU, before the consumers', async () => {
+      const object = join(folder, 'even.bpf.o');
+      // Drops packets of odd length, counts runs by CPU.
+      const text = `
+even:
+r6 = *(u32 *)(r1 + 4)
+r7 = *(u32 *)(r1 + 0)
+r6 -= r7
+r6 &= 1
+r0 = 1
+if r6 != 0 goto out
+r0 = 2
+out:
+exit`;
+      writeFileSync(object, writeObject({ section: 'xdp', license: 'GPL', ...assemble(text, { syntax: 'llvm' }) }));
+      const file = join(folder, 'xdp-rss.json');
+      writeFileSync(file, JSON.stringify({ table: [0, 1, 2, 1], unclassifiedQueue: 1 }));
+      const out = join(folder, 'xdp-out');
+      const sink = ['--sink', `pcapng:${out}`, '--when-full', 'wait'];
+      const result = await run('--queues', '3', '--rss', file, '--xdp', object, '--cpus', '2', ...sink);
+      const configuration = {
+        hashTypes: HASH_TYPES_ALL,
+        table: [0, 1, 2, 1],
+        unclassifiedQueue: 1,
+        key: verificationKey,
+      };
+      const hexOf = (data: Uint8Array) => Buffer.from(data).toString('hex');
+      expect(result.xdp!.queues.map(({ cpu }) => cpu)).toEqual([1, 2, 1]);
+      for (let queue = 0; queue < 3; queue++) {
+        const mine = frames.filter((frame) => rss(frame, configuration).queue % 3 === queue);
+        const passed = mine.filter(({ length }) => length % 2 === 0);
+        const got = [...readCapture(readFileSync(join(out, `queue-${queue}.pcapng`)))];
+        expect(got.map(({ data }) => hexOf(data))).toEqual(passed.map(hexOf));
+        expect(result.queues[queue]).toMatchObject({ packets: mine.length, dropped: 0 });
+        const dropped = mine.length - passed.length;
+        expect(result.xdp!.queues[queue]).toMatchObject({ passed: passed.length, dropped, returned: 0, lost: 0 });
+      }
+      await expect(run('--queues', '3', '--rss', file, '--cpus', '2')).rejects.toThrow('--xdp');
     }, 60_000);
 
     it('reports what a program of type vnet_hash sets, and has the device compute where a program returns -1', async () => {

@@ -52,7 +52,8 @@ export interface SteerEngine {
   close(): void;
 }
 
-export async function createSteerEngine(options: SteerEngineOptions): Promise<SteerEngine> {
+/** `cpus`: of its runtime. */
+export async function createSteerEngine(options: SteerEngineOptions, cpus = 1): Promise<SteerEngine> {
   if (options.program === undefined && options.rss === undefined && options.kernel !== true)
     throw new UsageError(
       'say what steers: --program OBJ[:P], --rss CONFIG.json, or both for a program that asks for the hash',
@@ -60,11 +61,11 @@ export async function createSteerEngine(options: SteerEngineOptions): Promise<St
   if (options.kernel === true && (options.rule ?? options.context) !== undefined)
     throw new UsageError('--rule and --context choose here, and --kernel leaves the choice to the kernel');
   const maps = options.maps === undefined ? {} : readMapInput(options.maps);
-  return options.kernel === true ? inKernel(options, maps) : await here(options, maps);
+  return options.kernel === true ? inKernel(options, maps, cpus) : await here(options, maps, cpus);
 }
 
-function inKernel(options: SteerEngineOptions, maps: MapInput): SteerEngine {
-  const runtime = new Runtime();
+function inKernel(options: SteerEngineOptions, maps: MapInput, cpus: number): SteerEngine {
+  const runtime = new Runtime({ cpus });
   if (options.program === undefined && options.rss === undefined)
     return {
       runtime,
@@ -106,8 +107,8 @@ function fillRss(object: LoadedObject, configuration: RssConfiguration | undefin
   if (configuration !== undefined && object.maps[RSS_CONFIG_MAP] !== undefined) fillRssMaps(object.maps, configuration);
 }
 
-async function here(options: SteerEngineOptions, maps: MapInput): Promise<SteerEngine> {
-  const { device, close, ...rest } = await steeringOf(options, maps);
+async function here(options: SteerEngineOptions, maps: MapInput, cpus: number): Promise<SteerEngine> {
+  const { device, close, ...rest } = await steeringOf(options, maps, cpus);
   try {
     const steering = new Steering({ ...device, queues: options.queues });
     return {
@@ -136,10 +137,11 @@ export interface SteeringSetup {
   close(): void;
 }
 
-export async function steeringOf(options: SteerEngineOptions, maps: MapInput): Promise<SteeringSetup> {
+/** `cpus`: of its runtime. */
+export async function steeringOf(options: SteerEngineOptions, maps: MapInput, cpus = 1): Promise<SteeringSetup> {
   const { queues } = options;
   const configuration = options.rss === undefined ? undefined : readRssConfiguration(options.rss, queues);
-  const runtime = new Runtime();
+  const runtime = new Runtime({ cpus });
   const device = {
     runtime,
     ...contextsOf(options, queues),

@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import type { Steering } from '../hooks/steering/index.ts';
 import { interfaceDrops } from '../linux/netdev.ts';
-import { type TapCounters, TapSteering } from '../linux/steering/index.ts';
+import { type TapCounters, TapSteering, type TapWorkCounters } from '../linux/steering/index.ts';
 import { type TunOffload, tunOffloads } from '../linux/tun-ioctl.ts';
 import { formatFlowRule } from '../net/rss/flow-rules.ts';
+import type { LoadedObject } from '../runtime/handles.ts';
 import { every, onSignals } from './ends.ts';
 import { exitCode } from './exit.ts';
 import { mapContents } from './map-contents.ts';
@@ -14,9 +15,10 @@ import { type Output, table } from './output.ts';
 import { createSteerEngine, type SteerEngine, type SteerEngineOptions } from './steer-engine.ts';
 import { addContextOptions } from './steer-rss.ts';
 import { sinkHelp, sinkOf } from './steer-sink.ts';
+import { cpusFor, type SteerXdp, type SteerXdpOptions, startXdp } from './steer-xdp.ts';
 import type { Finish } from './verb.ts';
 
-interface RunOptions extends SteerEngineOptions {
+interface RunOptions extends SteerEngineOptions, Omit<SteerXdpOptions, 'offloads'> {
   readonly tap: string;
   readonly sink: string;
   readonly whenFull: 'drop' | 'wait';
@@ -51,6 +53,12 @@ export function addSteerRun(steer: Command, finish: Finish): void {
       '--rss <config.json>',
       'receive-side scaling: {"hashTypes": ["tcpv4", …], "table": [0, 1, …], "unclassifiedQueue": 0, "key": "6d5a…"}, each optional',
     )
+    .option(
+      '--xdp <obj:program>',
+      'a program of XDP that runs over the packets of each queue: those that pass go to the sink, XDP_TX gives one back to the TAP',
+    )
+    .option('--cpus <n>', 'threads for --xdp: queue q is run by CPU 1 + q modulo n (default 1)', integerOption(1, 63))
+    .option('--xdp-maps <file>', 'initial contents of maps of --xdp, as --maps')
     .option('--sink <sink>', sinkHelp, 'none')
     .option(
       '--kernel',
@@ -90,13 +98,16 @@ export function addSteerRun(steer: Command, finish: Finish): void {
 
 async function run(options: RunOptions, output: Output) {
   const sink = sinkOf(options.sink);
-  const engine = await createSteerEngine(options);
+  const engine = await createSteerEngine(options, cpusFor(options));
+  let xdp: SteerXdp | undefined;
   try {
+    xdp = await startXdp(engine.runtime, options, output);
     const device = new TapSteering(engine.runtime, options.tap, {
       queues: options.queues,
       engine: engine.steering?.device,
       sink,
       whenFull: options.whenFull,
+      ...(xdp === undefined ? {} : { xdp }),
       ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
       ...(options.buffers === undefined ? {} : { buffers: options.buffers }),
     });
@@ -114,7 +125,7 @@ async function run(options: RunOptions, output: Output) {
         every(options.statsInterval, () => samples.push(sample(device.counters(), start, samples.at(-1), output))),
       );
       output.note(
-        `${device.name}: ${options.queues} queue${options.queues === 1 ? '' : 's'} ${engine.how}, to ${device.sink.what}; SIGINT or SIGTERM ends it`,
+        `${device.name}: ${options.queues} queue${options.queues === 1 ? '' : 's'} ${engine.how}${xdp === undefined ? '' : `, through ${xdp.program} on ${xdp.cpus.list.length} CPU${xdp.cpus.list.length === 1 ? '' : 's'}`}, to ${device.sink.what}; SIGINT or SIGTERM ends it`,
       );
       await device.serve({ signal: stop.signal, count: options.count ?? Number.POSITIVE_INFINITY });
     } finally {
@@ -123,9 +134,10 @@ async function run(options: RunOptions, output: Output) {
       lost = Math.max(0, (interfaceDrops(device.name) ?? 0) - before);
       await device.close();
     }
-    report(device, engine, options, { seconds: (performance.now() - start) / 1000, samples, lost }, output);
+    report(device, engine, xdp, options, { seconds: (performance.now() - start) / 1000, samples, lost }, output);
     return exitCode.yes;
   } finally {
+    await xdp?.close();
     engine.close();
   }
 }
@@ -142,6 +154,7 @@ function clear(device: TapSteering): void {
 function report(
   device: TapSteering,
   engine: SteerEngine,
+  xdp: SteerXdp | undefined,
   options: RunOptions,
   run: { readonly seconds: number; readonly samples: readonly Sample[]; readonly lost: number },
   output: Output,
@@ -153,6 +166,8 @@ function report(
     rows.push([queue, packets, `${share.toFixed(1)} %`, bytes, noHash, dropped].map(String));
   }
   for (const row of table(rows)) output.line(row);
+  const work = device.workCounters();
+  if (work !== undefined) printWork(work, output);
   printRules(engine.steering, output);
   const others = [
     ...(counters.runts > 0 ? [`${counters.runts} shorter than an Ethernet header`] : []),
@@ -173,13 +188,24 @@ function report(
     ...run,
     ...counters,
     rules: rulesOf(engine.steering),
-    maps: Object.fromEntries(
-      Object.values(engine.object?.maps ?? {}).map((map) => [
-        map.name,
-        map.type === 'ringbuf' ? null : mapContents(map),
-      ]),
-    ),
+    maps: contentsOf(engine.object),
+    ...(xdp === undefined ? {} : { xdp: { program: xdp.program, queues: work, maps: contentsOf(xdp.object) } }),
   });
+}
+
+function contentsOf(object: LoadedObject | undefined) {
+  return Object.fromEntries(
+    Object.values(object?.maps ?? {}).map((map) => [map.name, map.type === 'ringbuf' ? null : mapContents(map)]),
+  );
+}
+
+/** What the program of XDP did with the packets of each queue. */
+function printWork(work: readonly TapWorkCounters[], output: Output): void {
+  const rows = work.map((of, queue) =>
+    [queue, of.cpu, of.passed, of.dropped, of.returned, of.aborted, of.lost + of.refused].map(String),
+  );
+  for (const row of table([['QUEUE', 'CPU', 'PASSED', 'XDP_DROP', 'XDP_TX', 'ABORTED', 'LOST'], ...rows]))
+    output.line(row);
 }
 
 /** Rules and how many packets each chose the context of. */

@@ -31,6 +31,8 @@ export {
   type TapCounters,
   TapSteering,
   type TapSteeringOptions,
+  type TapWorkCounters,
+  type TapWorkOptions,
 } from './steering/index.ts';
 export { type Sink, type SinkFactory, type SinkHost, toNobody } from './steering/sink.ts';
 export { toAfXdp } from './steering/sink-af-xdp.ts';

@@ -158,11 +158,15 @@ export class FrameSource {
 
   /** Takes what has come back; returns the number of frames. */
   collect(): number {
-    // What a CPU had whose thread has ended comes back as well.
+    this.recover();
+    return this.#plane.spread_collect(this.address);
+  }
+
+  /** What a CPU had whose thread has ended comes back as well: before lots are taken back other than by `collect`. */
+  recover(): void {
     for (const cpu of this.#watched)
       if (Atomics.load(this.#words, (workerAddress(cpu) + WORKER_INBOX) / 4) === 0)
         this.#plane.frames_recover(cpu, this.#runtime.inboxOf(cpu));
-    return this.#plane.spread_collect(this.address);
   }
 
   /** Of a frame that has come back, by its place, once; undefined: it has not. */

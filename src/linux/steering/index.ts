@@ -1,22 +1,25 @@
 /**
  * linux/steering: a TAP whose packets are steered here. They are read through an io_uring of its own into the program memory, each behind a
- * struct virtio_net_hdr_v1_hash; an engine computes hash, report and queue and completes the header; sinks take the packets of each queue.
+ * struct virtio_net_hdr_v1_hash; an engine computes hash, report and queue and completes the header; an XDP program may run over them, each queue's on a CPU of its own; sinks
+ * take the packets of each queue.
  *
- * This file: the device and its loop. tap-block.ts: memory and counters; sink*.ts: consumers. Per packet all is the plane's (plane/assembly/steering/tap*.ts).
+ * This file: the device and its loop. tap-block.ts: memory and counters; tap-work.ts: programs on CPUs; sink*.ts: consumers. Per packet all is the plane's (plane/assembly/steering/tap*.ts).
  */
 import { opcodes } from '../../abi/io-uring/opcodes.ts';
 import { InputError, UnsupportedError } from '../../errors.ts';
 import { TAP_BATCH } from '../../plane/layout/steering-tap.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { LinuxRing } from '../io-uring.ts';
-import { interfaceMtu, setInterfaceUp } from '../netdev.ts';
+import { interfaceIndex, interfaceMtu, setInterfaceUp } from '../netdev.ts';
 import { SyscallError } from '../syscall-error.ts';
 import { openTunQueues, type TunOffload, TunQueue } from '../tun.ts';
 import { MOST_TUN_QUEUES } from '../tun-ioctl.ts';
 import { type Sink, type SinkFactory, toNobody } from './sink.ts';
 import { TapBlock, type TapCounters } from './tap-block.ts';
+import { TapWork, type TapWorkCounters, type TapWorkOptions, workRoom } from './tap-work.ts';
 
 export type { QueueCounters, TapCounters } from './tap-block.ts';
+export type { TapWorkCounters, TapWorkOptions } from './tap-work.ts';
 
 /** sizeof(struct virtio_net_hdr_v1_hash). */
 const HEADER = 20;
@@ -46,6 +49,11 @@ export interface TapSteeringOptions {
   readonly offloads?: readonly TunOffload[];
   /** Packets that can be with sinks at once: a power of two from 64 to 32768 (default 1024, with offloads 256). */
   readonly buffers?: number;
+  /**
+   * A program of XDP that runs over the packets of each queue, on the queue's CPU, before the sink takes those that pass; XDP_TX gives a packet back to the device. It sees the
+   * queue as rx_queue_index, and the hash by bpf_xdp_metadata_rx_hash. The packets of a queue stay in order. Not with `offloads`. Default: none.
+   */
+  readonly xdp?: TapWorkOptions;
 }
 
 export class TapSteering {
@@ -60,6 +68,7 @@ export class TapSteering {
   readonly #engine: SteeringEngine | undefined;
   readonly #queues: number;
   readonly #waits: boolean;
+  readonly #work: TapWork | undefined;
   /** By queue: a poll is under way for its consumer. */
   readonly #awaited: boolean[];
   #serving = false;
@@ -68,6 +77,7 @@ export class TapSteering {
   #finished = false;
   #closed: Promise<void> | undefined;
   #last: TapCounters | undefined;
+  #lastWork: readonly TapWorkCounters[] | undefined;
 
   /**
    * Opens the device in this thread's network namespace (or makes it, until it is closed) and takes it up. Throws as TunQueue, LinuxRing and the sink do;
@@ -80,6 +90,11 @@ export class TapSteering {
     const buffers = options.buffers ?? (offloads.length > 0 ? 256 : 1024);
     if (!Number.isInteger(Math.log2(buffers)) || buffers < 64 || buffers > 32768)
       throw new InputError('SLUICE_STEER_BUFFERS', `${buffers} buffers: a power of two from 64 to 32768`);
+    if (options.xdp !== undefined && offloads.length > 0)
+      throw new InputError(
+        'SLUICE_STEER_XDP',
+        'a program of XDP takes packets as they are on the wire, and the stack leaves them unfinished with offloads: give one of the two',
+      );
     this.#engine = engine;
     this.#queues = queues;
     this.#waits = options.whenFull === 'wait';
@@ -95,13 +110,22 @@ export class TapSteering {
       if (!ring.supports(opcodes.read_multishot.number))
         throw new UnsupportedError('steering of TAP devices', 'this kernel has no multishot reads', 'Linux 6.7');
       this.#ring = ring;
+      const { headroom, tailroom } = options.xdp === undefined ? { headroom: 0, tailroom: 0 } : workRoom(HEADER);
       this.#block = new TapBlock(runtime, ring, {
         sources: this.sources.map(({ fd }) => fd),
         queues,
         buffers,
-        bufferSize: Math.ceil(longest / 256) * 256,
+        bufferSize: Math.ceil((headroom + longest + tailroom) / 256) * 256,
         headerSize: HEADER,
+        headroom,
       });
+      this.#work =
+        options.xdp &&
+        new TapWork(runtime, this.#block, options.xdp, {
+          buffers,
+          ifindex: interfaceIndex(this.name),
+          drops: !this.#waits,
+        });
       this.sink = sink({ runtime, block: this.#block, queues });
     } catch (error) {
       for (const source of this.sources) source.close();
@@ -124,9 +148,11 @@ export class TapSteering {
     signal?.addEventListener('abort', stop, { once: true });
     try {
       for (let streak = 0; signal?.aborted !== true && this.#block.packets < count; streak++) {
+        const rings = this.#work?.rings() ?? 0;
         if (this.turn() === 0 && this.#block.staged === 0) {
           this.sink.rest?.();
-          await this.#ring.wait();
+          if (this.#work?.isBusy === true) await Promise.race([this.#ring.wait(), this.#work.wait(rings)]);
+          else await this.#ring.wait();
         } else if (streak % STREAK === STREAK - 1) await new Promise(setImmediate);
       }
     } catch (error) {
@@ -139,7 +165,7 @@ export class TapSteering {
     this.#finish();
   }
 
-  /** Takes what has been read, at most TAP_BATCH packets, and hands it on; the number of packets. Does not wait. */
+  /** Takes what has been read, at most TAP_BATCH packets, and hands it on; the number of packets, those that come back from CPUs as well. Does not wait. */
   turn(): number {
     const { plane, address, frames } = this.#block;
     const { error } = this.#block;
@@ -149,13 +175,37 @@ export class TapSteering {
       this.#enter();
       if (packets === 0) packets = plane.tap_take(address);
     }
-    if (packets > 0) {
-      this.#engine?.steer(frames, packets);
-      plane.tap_sort(address, packets);
-    }
+    if (packets > 0) this.#sort(frames, packets);
+    const ended = this.#collect();
     this.#deliver();
     plane.tap_arm(address);
-    return packets;
+    return packets + ended;
+  }
+
+  /** Steers the batch's packets, and puts them into the lists of their queues' consumers, or before their CPUs. */
+  #sort(frames: number, packets: number): void {
+    this.#engine?.steer(frames, packets);
+    if (this.#work === undefined) this.#block.plane.tap_sort(this.#block.address, packets);
+    else this.#work.take(packets);
+  }
+
+  /** Takes what CPUs are done with; how many packets. */
+  #collect(): number {
+    const ended = this.#work?.collect() ?? 0;
+    const block = this.#block;
+    // What goes back to the device, which takes as much as its queue has room for.
+    if (ended > 0 || block.waiting(this.#queues) > 0)
+      while (
+        block.plane.tap_write(block.address, this.#queues, this.sources[0]!.fd) > 0 &&
+        block.waiting(this.#queues) > 0
+      )
+        this.#enter();
+    return ended;
+  }
+
+  /** What the program did with the packets of each queue; undefined without one. */
+  workCounters(): readonly TapWorkCounters[] | undefined {
+    return this.#lastWork ?? this.#work?.counters();
   }
 
   counters(): TapCounters {
@@ -174,8 +224,10 @@ export class TapSteering {
       await this.sink.close();
     } finally {
       this.#last = this.#block.counters();
+      this.#lastWork = this.#work?.counters();
       await this.#ring.close();
       for (const source of this.sources) source.close();
+      await this.#work?.close();
       this.#block.free();
     }
   }
@@ -235,7 +287,7 @@ export class TapSteering {
     this.#enter();
   }
 
-  /** Until the kernel has nothing to read or write any more, and what was read is delivered. */
+  /** Until the kernel has nothing to read or write any more, CPUs have nothing, and what was read is delivered. */
   #finish(): void {
     if (this.#finished) return;
     const block = this.#block;
@@ -244,16 +296,15 @@ export class TapSteering {
     const { plane, address } = block;
     for (;;) {
       const packets = plane.tap_take(address);
-      if (packets > 0) {
-        this.#engine?.steer(block.frames, packets);
-        plane.tap_sort(address, packets);
-      }
+      if (packets > 0) this.#sort(block.frames, packets);
+      this.#collect();
       for (let queue = 0; queue < this.#queues; queue++) {
         if (block.waiting(queue) > 0 && !this.#failed) this.#hand(queue);
         if (block.waiting(queue) > 0) block.release(queue, block.waiting(queue), true);
       }
-      if (plane.tap_live(address) === 0) return;
-      const submitted = this.#ring.enter(block.staged, packets > 0 ? 0 : 1, 10_000_000);
+      const works = this.#work?.isBusy === true;
+      if (plane.tap_live(address) === 0 && !works) return;
+      const submitted = this.#ring.enter(block.staged, packets > 0 ? 0 : 1, works ? 1_000_000 : 10_000_000);
       if (submitted > 0) block.submitted(submitted);
     }
   }

@@ -9,6 +9,9 @@ export interface TapPlane {
   tap_await(tap: number, queue: number, fd: number): number;
   tap_take(tap: number): number;
   tap_sort(tap: number, packets: number): void;
+  tap_work(tap: number, packets: number): void;
+  tap_hand(tap: number): void;
+  tap_collect(tap: number): number;
   tap_release(tap: number, queue: number, packets: number, dropped: number): void;
   tap_write(tap: number, queue: number, fd: number): number;
   tap_messages(tap: number, queue: number, at: number, limit: number): number;

@@ -20,6 +20,8 @@ export interface TapBlockOptions {
   readonly buffers: number;
   readonly bufferSize: number;
   readonly headerSize: number;
+  /** Bytes of a buffer that stay free in front of the header (default 0). */
+  readonly headroom?: number;
 }
 
 /** Packets of a queue since the start. */
@@ -82,8 +84,8 @@ export class TapBlock {
       registration: REGISTRATION_SIZE,
       frames: layout.TAP_BATCH * STEER_FRAME_SIZE,
       sources: sources.length * layout.TAP_SOURCE_SIZE,
-      queues: queues * layout.TAP_QUEUE_SIZE,
-      entries: queues * buffers * layout.TAP_ENTRY_SIZE,
+      queues: (queues + 1) * layout.TAP_QUEUE_SIZE,
+      entries: (queues + 1) * buffers * layout.TAP_ENTRY_SIZE,
     };
     this.#bytes = Object.values(sizes).reduce((sum, size) => sum + align(size), 0);
     this.#start = runtime.allocatePages(this.#bytes);
@@ -129,6 +131,7 @@ export class TapBlock {
       [layout.TAP_QUEUES, this.#queues],
       [layout.TAP_QUEUE_COUNT, queues],
       [layout.TAP_HEADER_SIZE, headerSize],
+      [layout.TAP_HEADROOM, options.headroom ?? 0],
       [layout.TAP_SOURCES, sourcesAt],
       [layout.TAP_SOURCE_COUNT, sources.length],
     ];
@@ -136,7 +139,7 @@ export class TapBlock {
     this.#view.setBigUint64(this.address + layout.TAP_BASE, ring.base, true);
     for (const [i, fd] of sources.entries())
       this.#view.setInt32(sourcesAt + i * layout.TAP_SOURCE_SIZE + layout.TAP_SOURCE_FD, fd, true);
-    for (let i = 0; i < queues; i++) {
+    for (let i = 0; i <= queues; i++) {
       const at = this.#queues + i * layout.TAP_QUEUE_SIZE;
       this.#view.setUint32(at + layout.TAP_QUEUE_ENTRIES, entries + i * buffers * layout.TAP_ENTRY_SIZE, true);
       this.#view.setUint32(at + layout.TAP_QUEUE_READY, 1, true);
@@ -177,10 +180,13 @@ export class TapBlock {
     const entry = entries + ((head + index) & this.#mask) * layout.TAP_ENTRY_SIZE;
     const view = this.#view;
     return {
-      address: this.#buffers + view.getUint32(entry + layout.TAP_ENTRY_BUFFER, true) * this.bufferSize,
+      address:
+        this.#buffers +
+        view.getUint32(entry + layout.TAP_ENTRY_BUFFER, true) * this.bufferSize +
+        view.getUint16(entry + layout.TAP_ENTRY_START, true),
       length: view.getUint32(entry + layout.TAP_ENTRY_LENGTH, true),
       hash: view.getUint32(entry + layout.TAP_ENTRY_HASH, true),
-      report: view.getUint32(entry + layout.TAP_ENTRY_REPORT, true),
+      report: view.getUint16(entry + layout.TAP_ENTRY_REPORT, true),
     };
   }
 

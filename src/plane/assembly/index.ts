@@ -113,8 +113,11 @@ export { steer_abort, steer_batch, steer_begin, steer_end } from './steering/bat
 export { rss_compute } from './steering/rss';
 export { rss_key_table, rss_toeplitz, rss_toeplitz36 } from './steering/toeplitz';
 export { path_fault, path_run } from './path/run';
-export * from './steering/tap';
+export {
+  tap_arm, tap_await, tap_cancel, tap_live, tap_provide, tap_release, tap_sort, tap_stage, tap_staged_done, tap_take, tap_write,
+} from './steering/tap';
 export * from './steering/tap-messages';
+export { tap_collect, tap_hand, tap_work } from './steering/tap-work';
 export { frame_traits, skb_traits } from './traits/areas';
 export { frame_forget_freed, skb_forget_freed } from './traits/epoch';
 export * from './ring/calls';

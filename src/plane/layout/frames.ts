@@ -32,6 +32,8 @@ export const RECORD_ENTRY = 12;
 export const RECORD_END = 16;
 export const RECORD_PLACE = 20;
 export const RECORD_HOPS = 24;
+/** u32: the record of its last copy (of a broadcast), of that one the record of the copy before; 0: none. */
+export const RECORD_COPIES = 28;
 export const RECORD_SIZE = 32;
 export const LOT_SIZE = 2112;
 

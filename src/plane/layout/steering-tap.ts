@@ -14,7 +14,7 @@ export const TAP_CQES = 24;
 export const TAP_CQ_MASK = 28;
 /** u64: process address of the linear memory's first byte. */
 export const TAP_BASE = 32;
-/** Buffers: address of the first, bytes of each, how many (a power of two up to 32768). A packet lies at the beginning of one, with its header. */
+/** Buffers: address of the first, bytes of each, how many (a power of two up to 32768). A packet is read to behind TAP_HEADROOM bytes of one, with its header. */
 export const TAP_BUFFERS = 40;
 export const TAP_BUFFER_SIZE = 44;
 export const TAP_BUFFER_COUNT = 48;
@@ -36,6 +36,9 @@ export const TAP_HEADER_SIZE = 84;
 /** Queues of the device that are read: address of the first (TAP_SOURCE_SIZE each), how many. */
 export const TAP_SOURCES = 88;
 export const TAP_SOURCE_COUNT = 128;
+/** Bytes of a buffer that are left free before the header; address of what programs on CPUs are given packets by (WORK_*), 0: none. */
+export const TAP_HEADROOM = 132;
+export const TAP_WORK = 136;
 /** SQEs that the kernel has not been told of. */
 export const TAP_STAGED = 92;
 /** u64 each: packets and bytes (without header) read, packets shorter than an Ethernet header, times that no buffer was left. */
@@ -53,7 +56,7 @@ export const TAP_SOURCE_FD = 0;
 export const TAP_SOURCE_ARMED = 4;
 export const TAP_SOURCE_SIZE = 8;
 
-/** A queue: a ring of entries, as many as there are buffers; positions run freely. */
+/** A queue: a ring of entries, as many as there are buffers; positions run freely. Behind the last one is one more, of packets that go back to the device. */
 export const TAP_QUEUE_ENTRIES = 0;
 export const TAP_QUEUE_HEAD = 4;
 export const TAP_QUEUE_TAIL = 8;
@@ -69,11 +72,12 @@ export const TAP_QUEUE_UNHASHED = 48;
 export const TAP_QUEUE_FAILED = 56;
 export const TAP_QUEUE_SIZE = 64;
 
-/** An entry: number of the buffer, bytes in it with the header; u32 hash, u32 report. */
+/** An entry: number of the buffer, bytes in it with the header; u32 hash, u16 report; u16 where the header begins in the buffer. */
 export const TAP_ENTRY_BUFFER = 0;
 export const TAP_ENTRY_LENGTH = 4;
 export const TAP_ENTRY_HASH = 8;
 export const TAP_ENTRY_REPORT = 12;
+export const TAP_ENTRY_START = 14;
 export const TAP_ENTRY_SIZE = 16;
 
 /** user_data: what completed, in the upper half; number of a source (read), a buffer (write) or a queue (poll) in the lower one. A write has its queue in the upper half too. */
@@ -82,3 +86,39 @@ export const TAP_TAG_WRITE = 2;
 export const TAP_TAG_POLL = 3;
 export const TAP_TAG_CANCEL = 4;
 export const TAP_TAG_QUEUE_SHIFT = 8;
+
+/**
+ * Programs on CPUs between steering and consumers (plane/assembly/steering/tap-work.ts). Addresses: source of lots (frames.ts); descriptors of frames, one a buffer; u32 of each
+ * buffer, FRAME_ENDED_* once its frame has come back, else 0; records of queues (WORK_QUEUE_SIZE each).
+ */
+export const WORK_SOURCE = 0;
+export const WORK_FRAMES = 4;
+export const WORK_ENDS = 8;
+export const WORK_QUEUES = 12;
+/** u32: CPUs, packets that one may have at once (0: as many as come), and address of how many each has; interface that programs see; blocks for traits, 0: they lie elsewhere. */
+export const WORK_CPUS = 16;
+export const WORK_LIMIT = 20;
+export const WORK_UNDER_WAY = 24;
+export const WORK_IFINDEX = 28;
+export const WORK_SIDES = 32;
+export const WORK_SIZE = 64;
+/** A queue: numbers of the buffers of its packets in their order, a ring of as many as there are buffers. Positions run freely: the oldest that has not come back, the next to be given, the end. */
+export const WORK_CELLS = 0;
+export const WORK_HEAD = 4;
+export const WORK_GIVEN = 8;
+export const WORK_TAIL = 12;
+/** u64, what became of its packets: passed; XDP_DROP; XDP_TX; aborted (program stopped, verdicts that are none); redirected to where there is no way; refused for want of room. */
+export const WORK_PASSED = 16;
+export const WORK_DROPPED = 24;
+export const WORK_RETURNED = 32;
+export const WORK_ABORTED = 40;
+export const WORK_LOST = 48;
+export const WORK_REFUSED = 56;
+export const WORK_QUEUE_SIZE = 64;
+/**
+ * A buffer that programs work on: its header, hash and report aside, before the frame's headroom, which a program may fill; then the headroom, whose end the header is read to; the
+ * packet; and, behind it, the tailroom.
+ */
+export const WORK_KEPT_HASH = 20;
+export const WORK_KEPT_REPORT = 24;
+export const WORK_KEPT = 32;

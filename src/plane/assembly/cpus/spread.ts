@@ -102,6 +102,30 @@ export function spread_free(source: usize, lot: usize): void {
   store<u32>(source, <u32>lot, SOURCE_FREE);
 }
 
+/** Puts a frame into the lot that is being filled for a target, and sends it when it is full. False: there is no room for it, and it stays with the caller. */
+export function spreadFrame(source: usize, frame: usize, number: u32): bool {
+  const target = targetAt(source, number);
+  let lot = <usize>load<u32>(target, TARGET_LOT);
+  if (lot != 0 && load<u32>(lot, LOT_COUNT) == LOT_FRAMES) {
+    if (!send(source, target, lot)) return false;
+    lot = 0;
+  }
+  if (lot == 0) {
+    lot = takeLot(source);
+    if (lot == 0) return false;
+    store<u32>(target, <u32>lot, TARGET_LOT);
+  }
+  const index = load<u32>(lot, LOT_COUNT);
+  const record = lot + LOT_RECORDS + <usize>index * RECORD_SIZE;
+  store<u32>(record, <u32>frame, RECORD_FRAME);
+  store<u32>(record, <u32>lot, RECORD_LOT);
+  store<u32>(record, 0, RECORD_END);
+  store<u32>(record, 0, RECORD_PLACE);
+  store<u32>(record, 0, RECORD_HOPS);
+  store<u32>(lot, index + 1, LOT_COUNT);
+  return true;
+}
+
 /**
  * Gives frames, whose descriptors lie in a row, to the CPUs of their queues, and sends what is filled. Returns how many it took, in order: it stops at the first that
  * finds no room, which stays with the caller. `records`: those of a steering device, which has said the queues (spread_records, steer_batch); 0: the source's configuration says.
@@ -116,27 +140,8 @@ export function spread(source: usize, frames: usize, count: u32, records: usize)
       ? <u32>(rssResult(configuration, <usize>load<u32>(frames, FRAME_DATA), <usize>load<u32>(frames, FRAME_DATA_END)) >> 48)
       : <u32>load<u16>(records + <usize>taken * STEER_FRAME_SIZE, STEER_FRAME_QUEUE);
     if (queue >= queues) queue %= queues;
-    const target = targetAt(source, queue);
-    let lot = <usize>load<u32>(target, TARGET_LOT);
-    if (lot != 0 && load<u32>(lot, LOT_COUNT) == LOT_FRAMES) {
-      if (!send(source, target, lot)) break;
-      lot = 0;
-    }
-    if (lot == 0) {
-      lot = takeLot(source);
-      if (lot == 0) break;
-      store<u32>(target, <u32>lot, TARGET_LOT);
-    }
+    if (!spreadFrame(source, frames, queue)) break;
     if ((flags & SOURCE_SETS_QUEUE) != 0) store<u32>(frames, queue, FRAME_RX_QUEUE_INDEX);
-    const index = load<u32>(lot, LOT_COUNT);
-    const record = lot + LOT_RECORDS + <usize>index * RECORD_SIZE;
-    store<u32>(record, <u32>frames, RECORD_FRAME);
-    store<u32>(record, <u32>lot, RECORD_LOT);
-    store<u32>(record, 0, RECORD_END);
-    store<u32>(record, 0, RECORD_PLACE);
-    store<u32>(record, 0, RECORD_HOPS);
-    store<u32>(lot, index + 1, LOT_COUNT);
-    if (index + 1 == LOT_FRAMES) send(source, target, lot);
   }
   spread_flush(source);
   return taken;

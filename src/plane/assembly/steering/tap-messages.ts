@@ -3,7 +3,7 @@ import {
   STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT, STEER_FRAME_SIZE,
 } from '../../layout/steering';
 import {
-  TAP_BASE, TAP_BUFFER_COUNT, TAP_BUFFER_SIZE, TAP_BUFFERS, TAP_ENTRY_BUFFER, TAP_ENTRY_HASH, TAP_ENTRY_LENGTH, TAP_ENTRY_REPORT, TAP_ENTRY_SIZE, TAP_HEADER_SIZE,
+  TAP_BASE, TAP_BUFFER_COUNT, TAP_BUFFER_SIZE, TAP_BUFFERS, TAP_ENTRY_BUFFER, TAP_ENTRY_HASH, TAP_ENTRY_LENGTH, TAP_ENTRY_REPORT, TAP_ENTRY_SIZE, TAP_ENTRY_START, TAP_HEADER_SIZE,
   TAP_QUEUE_ENTRIES, TAP_QUEUE_HEAD, TAP_QUEUE_SIZE, TAP_QUEUE_TAIL, TAP_QUEUES,
 } from '../../layout/steering-tap';
 import { xsk_send } from '../hooks/xsk-rings';
@@ -33,7 +33,7 @@ const BLOCK_END: usize = 12 + 8 + 4 + 4;
 }
 
 @inline function packetAt(tap: usize, entry: usize): usize {
-  return <usize>load<u32>(tap, TAP_BUFFERS) + <usize>load<u32>(entry, TAP_ENTRY_BUFFER) * load<u32>(tap, TAP_BUFFER_SIZE);
+  return <usize>load<u32>(tap, TAP_BUFFERS) + <usize>load<u32>(entry, TAP_ENTRY_BUFFER) * load<u32>(tap, TAP_BUFFER_SIZE) + load<u16>(entry, TAP_ENTRY_START);
 }
 
 @inline function waiting(queue: usize, limit: u32): u32 {
@@ -88,7 +88,7 @@ export function tap_blocks(tap: usize, index: u32, at: usize, room: u32, high: u
     store<u32>(data + padded - 4, 0);
     memory.copy(data, packetAt(tap, entry) + header, length);
     let option = data + padded;
-    if (load<u32>(entry, TAP_ENTRY_REPORT) != 0) {
+    if (load<u16>(entry, TAP_ENTRY_REPORT) != 0) {
       store<u32>(option, EPB_HASH | (5 << 16));
       store<u64>(option, <u64>HASH_TOEPLITZ | (<u64>bswap<u32>(load<u32>(entry, TAP_ENTRY_HASH)) << 8), 4);
       option += 12;
@@ -133,7 +133,7 @@ export function tap_frames(tap: usize, index: u32, at: usize, limit: u32): u32 {
     store<u32>(at, load<u32>(entry, TAP_ENTRY_LENGTH) - header, STEER_FRAME_LENGTH);
     store<u32>(at, packet, STEER_FRAME_HEADER);
     store<u32>(at, load<u32>(entry, TAP_ENTRY_HASH), STEER_FRAME_HASH);
-    store<u16>(at, <u16>load<u32>(entry, TAP_ENTRY_REPORT), STEER_FRAME_REPORT);
+    store<u16>(at, load<u16>(entry, TAP_ENTRY_REPORT), STEER_FRAME_REPORT);
     store<u16>(at, <u16>index, STEER_FRAME_QUEUE);
   }
   return packets;

@@ -4,7 +4,7 @@ import {
   STEER_FRAME_CONTEXT, STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT, STEER_FRAME_SIZE,
 } from '../../layout/steering';
 import {
-  TAP_AVAILABLE, TAP_BASE, TAP_BATCH, TAP_BUFFER_COUNT, TAP_BUFFER_SIZE, TAP_BUFFERS, TAP_BYTES, TAP_CQ_HEAD, TAP_CQ_MASK, TAP_CQ_TAIL, TAP_CQES,
+  TAP_AVAILABLE, TAP_BASE, TAP_ENTRY_START, TAP_HEADROOM, TAP_BATCH, TAP_BUFFER_COUNT, TAP_BUFFER_SIZE, TAP_BUFFERS, TAP_BYTES, TAP_CQ_HEAD, TAP_CQ_MASK, TAP_CQ_TAIL, TAP_CQES,
   TAP_ENTRY_BUFFER, TAP_ENTRY_HASH, TAP_ENTRY_LENGTH, TAP_ENTRY_REPORT, TAP_ENDING, TAP_ENTRY_SIZE, TAP_ERROR, TAP_EXHAUSTED, TAP_FRAMES, TAP_HEADER_SIZE, TAP_PACKETS,
   TAP_PROVIDED, TAP_PROVIDED_TAIL, TAP_QUEUE_BYTES, TAP_QUEUE_COUNT, TAP_QUEUE_DROPPED, TAP_QUEUE_ENTRIES, TAP_QUEUE_FAILED, TAP_QUEUE_HEAD, TAP_QUEUE_PACKETS,
   TAP_QUEUE_READY, TAP_QUEUE_SIZE, TAP_QUEUE_TAIL, TAP_QUEUE_UNHASHED, TAP_QUEUE_WRITES, TAP_QUEUES, TAP_RUNTS, TAP_SOURCE_ARMED, TAP_SOURCE_COUNT, TAP_SOURCE_FD,
@@ -32,11 +32,11 @@ const BUFFER_ENTRY_LENGTH: usize = 8;
 const BUFFER_ENTRY_NUMBER: usize = 12;
 const BUFFER_RING_TAIL: usize = 14;
 
-@inline function count(at: usize, by: u64): void {
+@inline export function count(at: usize, by: u64): void {
   store<u64>(at, load<u64>(at) + by);
 }
 
-@inline function queueOf(tap: usize, queue: u32): usize {
+@inline export function queueOf(tap: usize, queue: u32): usize {
   return <usize>load<u32>(tap, TAP_QUEUES) + <usize>queue * TAP_QUEUE_SIZE;
 }
 
@@ -45,23 +45,24 @@ const BUFFER_RING_TAIL: usize = 14;
   return <usize>load<u32>(queue, TAP_QUEUE_ENTRIES) + <usize>(position & mask) * TAP_ENTRY_SIZE;
 }
 
-@inline function bufferAt(tap: usize, buffer: u32): usize {
+@inline export function bufferAt(tap: usize, buffer: u32): usize {
   return <usize>load<u32>(tap, TAP_BUFFERS) + <usize>buffer * load<u32>(tap, TAP_BUFFER_SIZE);
 }
 
 /** Gives a buffer to the kernel; it sees it after `publish`. */
-@inline function give(tap: usize, buffer: u32): void {
+@inline export function give(tap: usize, buffer: u32): void {
   const tail = load<u32>(tap, TAP_PROVIDED_TAIL);
   const at = <usize>load<u32>(tap, TAP_PROVIDED) + <usize>(tail & (load<u32>(tap, TAP_BUFFER_COUNT) - 1)) * BUFFER_ENTRY;
-  store<u64>(at, load<u64>(tap, TAP_BASE) + <u64>bufferAt(tap, buffer), BUFFER_ENTRY_ADDRESS);
-  store<u32>(at, load<u32>(tap, TAP_BUFFER_SIZE), BUFFER_ENTRY_LENGTH);
+  const headroom = load<u32>(tap, TAP_HEADROOM);
+  store<u64>(at, load<u64>(tap, TAP_BASE) + <u64>(bufferAt(tap, buffer) + headroom), BUFFER_ENTRY_ADDRESS);
+  store<u32>(at, load<u32>(tap, TAP_BUFFER_SIZE) - headroom, BUFFER_ENTRY_LENGTH);
   // Not the word behind it: in the first entry it is the tail.
   store<u16>(at, <u16>buffer, BUFFER_ENTRY_NUMBER);
   store<u32>(tap, tail + 1, TAP_PROVIDED_TAIL);
   store<u32>(tap, load<u32>(tap, TAP_AVAILABLE) + 1, TAP_AVAILABLE);
 }
 
-@inline function publish(tap: usize): void {
+@inline export function publish(tap: usize): void {
   atomic.store<u16>(<usize>load<u32>(tap, TAP_PROVIDED) + BUFFER_RING_TAIL, <u16>load<u32>(tap, TAP_PROVIDED_TAIL));
 }
 
@@ -131,7 +132,7 @@ export function tap_live(tap: usize): u32 {
   const sources = load<u32>(tap, TAP_SOURCE_COUNT);
   for (let i: u32 = 0; i < sources; i++) live += load<u32>(sourceOf(tap, i), TAP_SOURCE_ARMED);
   const queues = load<u32>(tap, TAP_QUEUE_COUNT);
-  for (let i: u32 = 0; i < queues; i++) live += load<u32>(queueOf(tap, i), TAP_QUEUE_WRITES);
+  for (let i: u32 = 0; i <= queues; i++) live += load<u32>(queueOf(tap, i), TAP_QUEUE_WRITES);
   return live;
 }
 
@@ -196,7 +197,7 @@ export function tap_take(tap: usize): u32 {
         give(tap, buffer);
         continue;
       }
-      const at = bufferAt(tap, buffer);
+      const at = bufferAt(tap, buffer) + load<u32>(tap, TAP_HEADROOM);
       store<u32>(record, <u32>at + header, STEER_FRAME_DATA);
       store<u32>(record, <u32>length, STEER_FRAME_LENGTH);
       store<u32>(record, <u32>at, STEER_FRAME_HEADER);
@@ -221,6 +222,25 @@ export function tap_take(tap: usize): u32 {
   return made;
 }
 
+/** Puts a packet into the list of a queue's consumer: `start` of the buffer is where its header begins, `length` counts from there. */
+@inline export function append(tap: usize, queue: usize, buffer: u32, start: u32, length: u32, hash: u32, report: u32): void {
+  const tail = load<u32>(queue, TAP_QUEUE_TAIL);
+  const entry = entryOf(tap, queue, tail);
+  store<u32>(entry, buffer, TAP_ENTRY_BUFFER);
+  store<u32>(entry, length, TAP_ENTRY_LENGTH);
+  store<u32>(entry, hash, TAP_ENTRY_HASH);
+  store<u16>(entry, <u16>report, TAP_ENTRY_REPORT);
+  store<u16>(entry, <u16>start, TAP_ENTRY_START);
+  store<u32>(queue, tail + 1, TAP_QUEUE_TAIL);
+}
+
+/** Counts a packet that was steered to a queue. */
+@inline export function countSteered(queue: usize, length: u32, report: u32): void {
+  count(queue + TAP_QUEUE_PACKETS, 1);
+  count(queue + TAP_QUEUE_BYTES, <u64>length);
+  if (report == 0) count(queue + TAP_QUEUE_UNHASHED, 1);
+}
+
 /** Puts the batch's packets into their queues, in order. A queue beyond the last is one of those that are there, as on a TAP: modulo. */
 export function tap_sort(tap: usize, packets: u32): void {
   const queues = load<u32>(tap, TAP_QUEUE_COUNT);
@@ -232,18 +252,11 @@ export function tap_sort(tap: usize, packets: u32): void {
     let index = <u32>load<u16>(record, STEER_FRAME_QUEUE);
     if (index >= queues) index %= queues;
     const queue = queueOf(tap, index);
-    const tail = load<u32>(queue, TAP_QUEUE_TAIL);
-    const entry = entryOf(tap, queue, tail);
     const length = load<u32>(record, STEER_FRAME_LENGTH);
     const report = <u32>load<u16>(record, STEER_FRAME_REPORT);
-    store<u32>(entry, (load<u32>(record, STEER_FRAME_HEADER) - buffers) / size, TAP_ENTRY_BUFFER);
-    store<u32>(entry, length + header, TAP_ENTRY_LENGTH);
-    store<u32>(entry, load<u32>(record, STEER_FRAME_HASH), TAP_ENTRY_HASH);
-    store<u32>(entry, report, TAP_ENTRY_REPORT);
-    store<u32>(queue, tail + 1, TAP_QUEUE_TAIL);
-    count(queue + TAP_QUEUE_PACKETS, 1);
-    count(queue + TAP_QUEUE_BYTES, <u64>length);
-    if (report == 0) count(queue + TAP_QUEUE_UNHASHED, 1);
+    const place = load<u32>(record, STEER_FRAME_HEADER) - buffers;
+    append(tap, queue, place / size, place % size, length + header, load<u32>(record, STEER_FRAME_HASH), report);
+    countSteered(queue, length, report);
     record += STEER_FRAME_SIZE;
   }
 }
@@ -273,7 +286,7 @@ export function tap_write(tap: usize, index: u32, fd: i32): u32 {
     store<u8>(sqe, OP_WRITE, SQE_OPCODE);
     store<i32>(sqe, fd, SQE_FD);
     store<u64>(sqe, ~<u64>0, SQE_OFF);
-    store<u64>(sqe, base + <u64>bufferAt(tap, buffer), SQE_ADDR);
+    store<u64>(sqe, base + <u64>(bufferAt(tap, buffer) + load<u16>(entry, TAP_ENTRY_START)), SQE_ADDR);
     store<u32>(sqe, load<u32>(entry, TAP_ENTRY_LENGTH), SQE_LEN);
     store<u64>(sqe, (<u64>(TAP_TAG_WRITE | (index << TAP_TAG_QUEUE_SHIFT)) << 32) | <u64>buffer, SQE_USER_DATA);
     stage(tap);
