@@ -321,7 +321,6 @@ async function main(data: mail.RingThreadData): Promise<void> {
   Atomics.store(data.mail, mail.MAIL_CLOSES, 1);
   await backend?.close();
   if (eventfd >= 0) close(eventfd);
-  plane.exports.pages_free(plane.scratch(1), 1);
 }
 
 await main(workerData as mail.RingThreadData); // what io-uring-worker.ts makes it with

@@ -7,7 +7,7 @@ import { existsSync, writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { InputError, InternalError } from '../errors.ts';
 import { RING_SLEEPING } from '../plane/layout/ring.ts';
-import { recoverCpu } from '../runtime/cpus/recovery.ts';
+import { CpuWatch } from '../runtime/cpus/recovery.ts';
 import { receivedError } from '../runtime/cpus/sent-error.ts';
 import { planeModule } from '../runtime/plane.ts';
 import type { RingAddresses, RingBackend, RingThread } from '../runtime/ring-backend.ts';
@@ -79,9 +79,12 @@ export class WorkerRing implements RingBackend, RingThread {
       },
     };
     const worker = new Worker(threadModule(), { workerData: data, transferList: [port2], execArgv: [] });
+    let isEnded = false;
+    const watch = new CpuWatch(runtime.plane, cpu, () => !isEnded && isThere(words[mail.MAIL_THREAD]!));
     const exited = new Promise<void>((resolve) => {
       worker.once('exit', () => {
-        recoverCpu(runtime.plane, cpu);
+        isEnded = true;
+        watch.ended();
         runtime.giveCpu(cpu);
         port1.close();
         resolve();
@@ -289,7 +292,7 @@ export class WorkerRing implements RingBackend, RingThread {
       }
       const waited = Atomics.wait(words, mail.MAIL_ANSWERED, before, ALIVE_MS);
       // What ends without a word is told by the event loop, which does not run meanwhile.
-      isGone = waited === 'timed-out' && !existsSync(`/proc/self/task/${words[mail.MAIL_THREAD]}`);
+      isGone = waited === 'timed-out' && !isThere(words[mail.MAIL_THREAD]!);
     }
     return words[mail.MAIL_RESULT]!;
   }
@@ -308,6 +311,11 @@ export class WorkerRing implements RingBackend, RingThread {
     Atomics.notify(this.#mail, mail.MAIL_ASKED);
     this.wake();
   }
+}
+
+/** Whether this process has such a thread; 0: it has not begun. */
+function isThere(thread: number): boolean {
+  return thread === 0 || existsSync(`/proc/self/task/${thread}`);
 }
 
 /** Threads cannot load the sources: where these run without a build, the thread is that of the last one. */

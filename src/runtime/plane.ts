@@ -2,6 +2,7 @@
 import { InternalError } from '../errors.ts';
 import { wasmBase64 } from '../plane/generated/plane-wasm.ts';
 import { WASM_PAGE } from '../plane/layout/memory.ts';
+import { WORKER_PAGE_COUNT, WORKER_PAGES } from '../plane/layout/worker.ts';
 import { workerAddress } from './memory.ts';
 
 /** Functions of the plane that control code calls; all numbers are u32 or i32. Programs import the others by name. */
@@ -120,7 +121,16 @@ export interface PlaneExports {
   cpu_wakes(): void;
   cpu_turn(most: number): number;
   cpu_stopped(why: number): number;
+  cpu_drop_item(): void;
+  inbox_count(inbox: number): number;
+  item_abandon(cpu: number, inbox: number): number;
+  timers_withdraw(inbox: number, asked: number): void;
+  frames_recover(cpu: number): void;
   cpu_recover(report: number): void;
+  cpu_recover_timer(): boolean;
+  cpu_recover_rest(report: number): void;
+  cpu_recover_item(report: number): void;
+  cpu_recover_end(): void;
   cpu_adopt(cpu: number): void;
   epoch_leave(depth: number): void;
   /** Bits of the live objects of a depot (0: of all), one for 16 bytes of the memory, in zeroed pages: plane/assembly/slab/heap.ts. */
@@ -162,6 +172,14 @@ export interface PlaneInstance {
   readonly ringFunctions: Map<number, (context: number) => number>;
   /** Called while this thread has waited for a lock for a while: who holds it may be a thread that has ended. */
   readonly lockWaits: Set<() => void>;
+  /** Threads of other CPUs that this thread owns, by CPU. */
+  readonly watches: Map<number, ThreadWatch>;
+}
+
+/** Of a thread: what its owner can learn while it waits for it, where no event reaches it. */
+export interface ThreadWatch {
+  /** Whether the thread has ended; then what the CPU was in the middle of is in order. The caller holds no lock. */
+  hasEnded(): boolean;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -220,12 +238,20 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
 
   let scratch = 0;
   let scratchPages = 0;
+  // Written down for who comes after this thread, if it is ended.
+  function note(address: number): void {
+    const words = new DataView(memory.buffer);
+    words.setUint32(worker + WORKER_PAGE_COUNT, scratchPages, true);
+    words.setUint32(worker + WORKER_PAGES, address, true);
+  }
   function reserve(size: number): number {
     const pages = Math.max(1, Math.ceil(size / WASM_PAGE));
     if (pages > scratchPages) {
+      note(0);
       exports.pages_free(scratch, scratchPages);
       scratch = exports.pages_alloc(pages) >>> 0;
       scratchPages = scratch === 0 ? 0 : pages;
+      note(scratch);
       if (scratch === 0) throw new InternalError(`no memory for ${pages} pages of scratch`);
     }
     return scratch;
@@ -241,6 +267,7 @@ export function createPlane(memory: WebAssembly.Memory, options: PlaneOptions = 
     worker,
     ringFunctions,
     lockWaits,
+    watches: new Map(),
     bytes() {
       refresh();
       return bytes;

@@ -126,7 +126,7 @@ function keyed(name: string, how: Keyed): Make {
           else expect(value, `${name}: key ${n}`).toBe(model.get(n));
         }
         if (open) pending = undefined;
-        if (how.evicts || [9, 10].includes(how.type)) checkLru(world, map, how, name);
+        if (how.evicts || [9, 10].includes(how.type)) checkLru(world.plane, map, how, name);
         else if (!how.fixed && how.type !== 29) checkCapacity();
       },
     };
@@ -148,7 +148,13 @@ function keyed(name: string, how: Keyed): Make {
 }
 
 /** Each element is in one list, and in a chain exactly if that list is of those that are used. */
-function checkLru({ view }: World, map: number, { entries, flags = 0 }: Keyed, name: string): void {
+export function checkLru(
+  plane: { view(): DataView },
+  map: number,
+  { entries, flags = 0, cpus = 2 }: { readonly entries: number; readonly flags?: number; readonly cpus?: number },
+  name: string,
+): void {
+  const view = plane.view();
   const chained = new Set<number>();
   const buckets = view.getUint32(map + HASH_BUCKETS, true);
   for (let i = 0; i <= view.getUint32(map + HASH_MASK, true); i++) {
@@ -172,10 +178,10 @@ function checkLru({ view }: World, map: number, { entries, flags = 0 }: Keyed, n
       expect(view.getUint32(view.getUint32(link, true) + 4, true), `${name}: links of list ${what}`).toBe(link);
     }
   };
-  for (let cpu = 0; cpu < (perCpu ? 2 : 1); cpu++)
+  for (let cpu = 0; cpu < (perCpu ? cpus : 1); cpu++)
     for (const [kind, what] of ['active', 'inactive', 'free'].entries())
       walk(lists + cpu * LRU_LISTS_SIZE + kind * 8, [kind], what);
-  for (let cpu = 0; cpu < 2 && !perCpu; cpu++) {
+  for (let cpu = 0; cpu < cpus && !perCpu; cpu++) {
     walk(lists + (cpu + 1) * LRU_LISTS_SIZE + LRU_LOCAL_FREE, [3], `free of ${cpu}`);
     walk(lists + (cpu + 1) * LRU_LISTS_SIZE + LRU_LOCAL_PENDING, [4], `pending of ${cpu}`);
   }

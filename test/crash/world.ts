@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { OBJECT_TASK } from '../../src/plane/layout/object.ts';
 import { WORKER_EPOCH, WORKER_SCRATCH } from '../../src/plane/layout/worker.ts';
 import { readStats } from '../../src/runtime/allocators/stats.ts';
-import { type Recovered, recoverCpu } from '../../src/runtime/cpus/recovery.ts';
+import { CpuWatch, type Recovered } from '../../src/runtime/cpus/recovery.ts';
 import { createMemory, workerAddress } from '../../src/runtime/memory.ts';
 import { createPlane, instantiatePlane, type PlaneExports, type PlaneInstance } from '../../src/runtime/plane.ts';
 import { type Part, parts } from './parts.ts';
@@ -94,7 +94,7 @@ export class World {
   }
 
   recover(): Recovered {
-    return recoverCpu(this.plane, VICTIM);
+    return new CpuWatch(this.plane, VICTIM, () => false).ended();
   }
 
   /** All is whole: `part` was under way. */

@@ -9,6 +9,7 @@ import * as layout from '../../plane/layout/frames.ts';
 import { MAX_CPUS } from '../../plane/layout/memory.ts';
 import { STEER_FRAME_SIZE } from '../../plane/layout/steering.ts';
 import { WORKER_INBOX } from '../../plane/layout/worker.ts';
+import { abandonItems } from '../../runtime/cpus/recovery.ts';
 import { workerAddress } from '../../runtime/memory.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { SteeringDevice } from '../../runtime/steering/device.ts';
@@ -22,7 +23,6 @@ interface SpreadPlane {
   spread_records(frames: number, count: number, records: number): void;
   spread_flush(source: number): number;
   spread_collect(source: number): number;
-  frames_recover(cpu: number, inbox: number): void;
 }
 
 /** A set of CPUs that take frames: `Cpus` of the package is one. */
@@ -165,8 +165,7 @@ export class FrameSource {
   /** What a CPU had whose thread has ended comes back as well: before lots are taken back other than by `collect`. */
   recover(): void {
     for (const cpu of this.#watched)
-      if (Atomics.load(this.#words, (workerAddress(cpu) + WORKER_INBOX) / 4) === 0)
-        this.#plane.frames_recover(cpu, this.#runtime.inboxOf(cpu));
+      if (Atomics.load(this.#words, (workerAddress(cpu) + WORKER_INBOX) / 4) === 0) abandonItems(this.#runtime, cpu);
   }
 
   /** Of a frame that has come back, by its place, once; undefined: it has not. */

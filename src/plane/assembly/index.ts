@@ -2,13 +2,13 @@
 // No mutable static data: state lives in the root structure, in worker blocks and in the objects themselves, because several
 // workers run this module over the same memory.
 
-export { cpu_send, cpu_sleeps, cpu_wakes, inbox_init } from './cpus/inbox';
-export { cpu_stopped, cpu_turn } from './cpus/turn';
+export { cpu_send, cpu_sleeps, cpu_wakes, inbox_count, inbox_init } from './cpus/inbox';
+export { cpu_drop_item, cpu_stopped, cpu_turn } from './cpus/turn';
 export { frames_run } from './cpus/frames';
-export { frames_recover } from './cpus/frames-recovery';
+export { frames_recover, item_abandon, timers_withdraw } from './cpus/abandoned';
 export { cpumap_queue, queues_closing } from './cpus/map-queue';
 export { spread, spread_collect, spread_flush, spread_free, spread_records, spread_take } from './cpus/spread';
-export { cpu_adopt, cpu_recover } from './cpus/recovery';
+export { cpu_adopt, cpu_recover, cpu_recover_end, cpu_recover_item, cpu_recover_rest, cpu_recover_timer } from './cpus/recovery';
 export * from './objects';
 export * from './pages';
 export { fields_free, object_drop } from './fields/free';

@@ -57,7 +57,7 @@ export const WORKER_RING = 116;
 export const WORKER_NO_CACHE = 120;
 /** u32: not 0 while no slab may be made, as in an NMI of the kernel: what is cached, free in slabs or reserved is all there is. */
 export const WORKER_NO_REFILL = 128;
-/** u32: epoch that the CPU is in, times 4, plus 1; 0: in none; 2: another CPU empties its caches. How many times it has entered; objects that wait: oldest and newest chunk, bytes. */
+/** u32: epoch that the CPU is in, times 4, plus 1; 0: in none; 2, and 4 times the number of a CPU, from 1: that one empties its caches. How many times it has entered; objects that wait: oldest and newest chunk, bytes. */
 export const WORKER_EPOCH = 132;
 export const WORKER_EPOCH_DEPTH = 136;
 export const WORKER_LIMBO_OLDEST = 140;
@@ -118,6 +118,12 @@ export const WORKER_MAP_QUEUES = 384;
 export const WORKER_MAP_TAKEN = 388;
 export const WORKER_MAP_QUEUE = 392;
 export const WORKER_MAP_RECORD = 396;
+/** u32: record that the CPU has put into the queue of another one, whose it is since then; queue that it is about to put on a CPU's stack. 0: none. */
+export const WORKER_MOVED = 476;
+export const WORKER_SCHEDULES = 492;
+/** u32: pages for arguments of calls that the CPU's thread has, and how many (runtime/plane.ts). */
+export const WORKER_PAGES = 504;
+export const WORKER_PAGE_COUNT = 508;
 /** 256 bytes of scratch for helpers that build something (csum, printk formatting). */
 export const WORKER_SCRATCH = 512;
 export const WORKER_SCRATCH_SIZE = 512;

@@ -9,7 +9,7 @@ import { planeModule } from '../plane.ts';
 import type { UserProgram } from '../program.ts';
 import type { Runtime } from '../runtime.ts';
 import type { CpuAsk, CpuMessage, CpuWorker, StartCpu } from './mail.ts';
-import { type Recovered, recoverCpu } from './recovery.ts';
+import { abandonItems, CpuWatch, type Recovered } from './recovery.ts';
 import { receivedError } from './sent-error.ts';
 
 export interface CpusOptions {
@@ -27,6 +27,11 @@ export interface CpuCrash {
   readonly error: Error;
   /** What it was in the middle of, and what has been put in order. */
   readonly recovered: Recovered;
+  /**
+   * Items of its inbox that it had not begun. They are the next thread's if a handler calls `restart` before it returns; else they come back to who sent them: runs as stopped,
+   * frames as crashed.
+   */
+  readonly waiting: number;
 }
 
 interface Pending {
@@ -90,17 +95,10 @@ class Cpu {
   kill(): Promise<void> {
     return this.#worker.kill();
   }
-
-  get isAlive(): boolean {
-    return this.#worker.isAlive();
-  }
-
-  /** What its thread has left behind, once. */
-  recovered: Recovered | undefined;
 }
 
-/** How often a thread that waits for a lock looks whether the others live. */
-const LOOK_MS = 10;
+/** When inboxes of CPUs without threads are looked at again: who was about to put an item in when the thread ended may have been kept from it for so long. */
+const LATE_MS = [20, 200, 2000];
 
 export class CpuSet {
   readonly runtime: Runtime;
@@ -111,13 +109,6 @@ export class CpuSet {
   /** CPUs whose threads have crashed, until they have new ones. */
   readonly #crashed = new Set<number>();
   readonly #handlers = new Set<(crash: CpuCrash) => void>();
-  #looked = 0;
-  readonly #look = () => {
-    const now = performance.now();
-    if (now - this.#looked < LOOK_MS) return;
-    this.#looked = now;
-    for (const thread of this.#threads.values()) if (!thread.isAlive) this.#recover(thread);
-  };
   /** Ends of threads that are under way, by CPU. */
   readonly #ending = new Map<number, () => void>();
 
@@ -128,7 +119,6 @@ export class CpuSet {
     this.#start = start;
     this.#hooks = hooks;
     this.#options = options;
-    runtime.plane.lockWaits.add(this.#look);
   }
 
   /** CPUs that have a thread, in order. */
@@ -158,7 +148,7 @@ export class CpuSet {
     return () => this.#handlers.delete(handler);
   }
 
-  /** Gives a CPU whose thread has crashed a new one, which goes on with the inbox behind the item that the crash stopped. Throws InputError `SLUICE_CPU` for others. */
+  /** Gives a CPU whose thread has crashed a new one, which goes on with what is in the inbox behind the item that the crash stopped (CpuCrash.waiting). Throws InputError `SLUICE_CPU` for others. */
   async restart(cpu: number): Promise<void> {
     if (!this.#crashed.has(cpu))
       throw new InputError(
@@ -167,11 +157,6 @@ export class CpuSet {
       );
     await this.#startCpu(cpu);
     this.#crashed.delete(cpu);
-  }
-
-  #recover(thread: Cpu): Recovered {
-    thread.recovered ??= recoverCpu(this.runtime.plane, thread.cpu);
-    return thread.recovered;
   }
 
   async #startCpu(cpu: number): Promise<void> {
@@ -186,8 +171,9 @@ export class CpuSet {
       timeOrigin: performance.timeOrigin,
     });
     const thread = new Cpu(cpu, inbox, worker, runtime.plane.memory);
+    const watch = new CpuWatch(runtime.plane, cpu, () => worker.isAlive());
     this.#threads.set(cpu, thread);
-    worker.onExit((error) => this.#ended(thread, error));
+    worker.onExit((error) => this.#ended(thread, watch, error));
     await new Promise<void>((resolve, reject) => {
       this.#ending.set(cpu, () => reject(new InternalError(`the thread of CPU ${cpu} ended before it began`)));
       worker.onMessage((message) => {
@@ -240,7 +226,6 @@ export class CpuSet {
   /** Ends the threads: each does what is in its inbox first. */
   async close(): Promise<void> {
     await Promise.all([...this.#threads.values()].map((thread) => this.#stop(thread)));
-    this.runtime.plane.lockWaits.delete(this.#look);
   }
 
   async #stop(thread: Cpu): Promise<void> {
@@ -270,13 +255,13 @@ export class CpuSet {
       });
   }
 
-  #ended(thread: Cpu, error: Error | undefined): void {
+  #ended(thread: Cpu, watch: CpuWatch, error: Error | undefined): void {
     const { cpu } = thread;
     const { runtime } = this;
-    const recovered = this.#recover(thread);
+    const recovered = watch.ended();
+    const waiting = runtime.plane.exports.inbox_count(runtime.inboxOf(cpu));
     this.#threads.delete(cpu);
     thread.stopReplica();
-    this.#setInbox(cpu, 0);
     const expected = this.#ending.get(cpu);
     this.#ending.delete(cpu);
     const failure = error ?? new InternalError(`the thread of CPU ${cpu} has ended`);
@@ -284,10 +269,22 @@ export class CpuSet {
     runtime.giveCpu(cpu);
     if (expected !== undefined) {
       expected();
-      return;
+    } else {
+      this.#crashed.add(cpu);
+      for (const handler of [this.#options.onCrash, ...this.#handlers])
+        handler?.({ cpu, error: failure, recovered, waiting });
     }
-    this.#crashed.add(cpu);
-    for (const handler of [this.#options.onCrash, ...this.#handlers]) handler?.({ cpu, error: failure, recovered });
+    this.#abandonItems(cpu);
+    for (const ms of LATE_MS) {
+      const handle = setTimeout(() => this.#abandonItems(cpu), ms);
+      // Node's: nobody waits for this.
+      if (typeof handle === 'object') handle.unref();
+    }
+  }
+
+  /** What lies in the inbox of a CPU that no thread runs goes back to who sent it. */
+  #abandonItems(cpu: number): void {
+    abandonItems(this.runtime, cpu);
   }
 
   #setInbox(cpu: number, inbox: number): void {

@@ -3,13 +3,14 @@ import { STACK_AREA_SIZE, STACKS } from '../../plane/layout/memory.ts';
 import * as layout from '../../plane/layout/recovery.ts';
 import {
   WORKER_FRAME,
+  WORKER_INBOX,
   WORKER_SCRATCH,
   WORKER_SCRATCH_SIZE,
   WORKER_STACK_TOP,
   WORKER_TAIL_CALLS,
 } from '../../plane/layout/worker.ts';
 import { workerAddress } from '../memory.ts';
-import { instantiatePlane, type PlaneInstance } from '../plane.ts';
+import { instantiatePlane, type PlaneExports, type PlaneInstance, type ThreadWatch } from '../plane.ts';
 
 export interface Recovered {
   /** Locks that it held; what they guard is whole. */
@@ -26,30 +27,111 @@ export interface Recovered {
   readonly items: number;
 }
 
-/** Puts in order what the CPU was in the middle of. `plane` is the caller's instance: what waits for an epoch on that CPU waits on the caller's from now on. No thread runs the CPU. */
-export function recoverCpu(plane: PlaneInstance, cpu: number): Recovered {
-  const worker = workerAddress(cpu);
-  // The caller's scratch may be in use: it may be waiting for a lock of that CPU's, in the middle of an operation.
-  const report = worker + WORKER_SCRATCH + WORKER_SCRATCH_SIZE - layout.RECOVERED_BYTES;
-  // In the name of the CPU. Without scratch pages: the lock of the pages may be one of those that it held.
-  const lock_waits = () => {
-    for (const each of plane.lockWaits) each();
+/** A runtime, as its inboxes are concerned. */
+export interface Inboxes {
+  readonly plane: PlaneInstance;
+  inboxOf(cpu: number): number;
+}
+
+/** Between two looks of a thread that waits for a lock at whether another lives. */
+const LOOK_MS = 10;
+
+/** One thread, as its owner watches over it: once it has ended, what its CPU was in the middle of is put in order. `plane` is the owner's instance. */
+export class CpuWatch implements ThreadWatch {
+  readonly #plane: PlaneInstance;
+  readonly #cpu: number;
+  readonly #isAlive: () => boolean;
+  readonly #report: number;
+  #looked = 0;
+  #calls: PlaneExports | undefined;
+  #recovered: Recovered | undefined;
+  /** The owner waits for a lock, and may hold others. */
+  readonly #look = () => {
+    const now = performance.now();
+    if (now - this.#looked < LOOK_MS) return;
+    this.#looked = now;
+    if (this.#recovered === undefined && !this.#isAlive()) this.#free().cpu_recover_timer();
   };
-  const { cpu_recover } = instantiatePlane(plane.memory, worker, { lock_waits }, plane.module);
-  const before = plane.view();
-  before.setUint32(worker + WORKER_STACK_TOP, STACKS + (cpu + 1) * STACK_AREA_SIZE, true);
-  before.setUint32(worker + WORKER_TAIL_CALLS, 0, true);
-  before.setUint32(worker + WORKER_FRAME, 0, true);
-  cpu_recover(report);
-  plane.exports.cpu_adopt(cpu);
-  const view = plane.view();
-  const count = (offset: number) => view.getUint32(report + offset, true);
-  return {
-    locks: count(layout.RECOVERED_LOCKS),
-    values: count(layout.RECOVERED_VALUES),
-    elements: count(layout.RECOVERED_ELEMENTS),
-    records: count(layout.RECOVERED_RECORDS),
-    objects: count(layout.RECOVERED_OBJECTS),
-    items: count(layout.RECOVERED_ITEMS),
-  };
+
+  constructor(plane: PlaneInstance, cpu: number, isAlive: () => boolean) {
+    this.#plane = plane;
+    this.#cpu = cpu;
+    this.#isAlive = isAlive;
+    // The owner's scratch may be in use: it may be waiting for a lock of that CPU's, in the middle of an operation.
+    this.#report = workerAddress(cpu) + WORKER_SCRATCH + WORKER_SCRATCH_SIZE - layout.RECOVERED_BYTES;
+    plane.lockWaits.add(this.#look);
+    plane.watches.set(cpu, this);
+  }
+
+  hasEnded(): boolean {
+    if (this.#recovered === undefined && this.#isAlive()) return false;
+    this.ended();
+    return true;
+  }
+
+  /** The thread has ended. What waits for an epoch on its CPU waits on the owner's from now on; nothing more is sent to the CPU. The caller holds no lock. */
+  ended(): Recovered {
+    this.#recovered ??= this.#recover();
+    return this.#recovered;
+  }
+
+  /** Its locks, at once: nothing is waited for. */
+  #free(): PlaneExports {
+    if (this.#calls !== undefined) return this.#calls;
+    const worker = workerAddress(this.#cpu);
+    const { memory, lockWaits, module } = this.#plane;
+    const lock_waits = () => {
+      for (const each of lockWaits) each();
+    };
+    // In the name of the CPU. Without scratch pages: the lock of the pages may be one of those that it held.
+    this.#calls = instantiatePlane(memory, worker, { lock_waits }, module);
+    const view = this.#plane.view();
+    view.setUint32(worker + WORKER_STACK_TOP, STACKS + (this.#cpu + 1) * STACK_AREA_SIZE, true);
+    view.setUint32(worker + WORKER_TAIL_CALLS, 0, true);
+    view.setUint32(worker + WORKER_FRAME, 0, true);
+    this.#calls.cpu_recover(this.#report);
+    return this.#calls;
+  }
+
+  #recover(): Recovered {
+    const calls = this.#free();
+    const report = this.#report;
+    this.#plane.lockWaits.delete(this.#look);
+    calls.cpu_recover_rest(report);
+    try {
+      calls.cpu_recover_item(report);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      calls.cpu_drop_item();
+    }
+    calls.cpu_recover_end();
+    this.#plane.exports.cpu_adopt(this.#cpu);
+    const words = new Int32Array(this.#plane.memory.buffer);
+    Atomics.store(words, (workerAddress(this.#cpu) + WORKER_INBOX) / 4, 0);
+    if (this.#plane.watches.get(this.#cpu) === this) this.#plane.watches.delete(this.#cpu);
+    const view = this.#plane.view();
+    const count = (offset: number) => view.getUint32(report + offset, true);
+    return {
+      locks: count(layout.RECOVERED_LOCKS),
+      values: count(layout.RECOVERED_VALUES),
+      elements: count(layout.RECOVERED_ELEMENTS),
+      records: count(layout.RECOVERED_RECORDS),
+      objects: count(layout.RECOVERED_OBJECTS),
+      items: count(layout.RECOVERED_ITEMS),
+    };
+  }
+}
+
+/** Ends what lies in the inbox of a CPU, and in its queues of cpumaps, if no thread runs it: it goes back to who sent it. By the thread that starts CPUs. */
+export function abandonItems(runtime: Inboxes, cpu: number): void {
+  const { item_abandon, frames_recover } = runtime.plane.exports;
+  const inbox = runtime.inboxOf(cpu);
+  for (;;)
+    try {
+      if (item_abandon(cpu, inbox) === 0) break;
+    } catch (error) {
+      // It led to nothing that is there, and is out of the inbox.
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    }
+  frames_recover(cpu);
 }

@@ -130,10 +130,11 @@ export class CpuThread {
         this.#begun = true;
         return undefined;
       case 'stop':
+        // What it was given before it does.
+        while (this.#begun && this.#turn() > 0) {}
         // What waits for an epoch is not to wait for a CPU that has gone.
         this.#calls.epoch_enter();
         this.#calls.epoch_exit();
-        this.#plane.exports.pages_free(this.#plane.scratch(1), 1);
         return undefined;
     }
   }

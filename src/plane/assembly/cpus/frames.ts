@@ -1,15 +1,15 @@
 // Frames on many CPUs: lots of up to 64 that one CPU runs a program over (layout/frames.ts).
 // The program is read once a lot, within the epoch: each frame goes through one program, and after a grace period none goes through one that was replaced.
-import { CPU_NOTHING, ITEM_KIND } from '../../layout/cpu';
 import { FRAME_VERDICT } from '../../layout/frame';
 import {
-  COUNT_LOTS, COUNT_MOVED, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_CRASH, FRAME_ENDED_FAULT, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY, FRAMES_FLAGS, FRAMES_FOLLOW,
+  COUNT_LOTS, COUNT_MOVED, COUNT_STOPPED, COUNT_VERDICT_KINDS, COUNT_VERDICTS, FRAME_ENDED_CRASH, FRAME_ENDED_VERDICT, FRAMES_COUNTER_SIZE, FRAMES_COUNTERS, FRAMES_ENTRY, FRAMES_FLAGS, FRAMES_FOLLOW,
   LOT_ATTACHMENT, LOT_COUNT, LOT_CPU, LOT_DONE, LOT_LEFT, LOT_MOVED, LOT_POSITION, LOT_RECORDS, LOT_SOURCE, LOT_STATE, RECORD_CPU, RECORD_END, RECORD_ENTRY, RECORD_FRAME,
   RECORD_SIZE, SOURCE_DOORBELL, SOURCE_WAITING,
 } from '../../layout/frames';
-import { HOOK_XDP, WORKER_CPU, WORKER_FRAME, WORKER_FUEL, WORKER_HOOK, WORKER_ITEM, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_MAP } from '../../layout/worker';
+import { HOOK_XDP, WORKER_CPU, WORKER_FRAME, WORKER_FUEL, WORKER_HOOK, WORKER_MOVED, WORKER_REDIRECT_FLAGS, WORKER_REDIRECT_MAP } from '../../layout/worker';
 import { xdp_run } from '../hooks/xdp';
 import { WORKER } from '../worker';
+import { item_ends } from './inbox';
 import { followRedirect } from './redirect';
 
 const XDP_ABORTED: u32 = 0;
@@ -80,6 +80,7 @@ export function frames_run(lot: usize): void {
       if (!followRedirect(record)) {
         store<u32>(lot, load<u32>(lot, LOT_MOVED) + 1, LOT_MOVED);
         count(counters + COUNT_MOVED);
+        store<u32>(WORKER, 0, WORKER_MOVED);
       }
     } else store<u32>(record, FRAME_ENDED_VERDICT, RECORD_END);
     store<u32>(lot, ++position, LOT_POSITION);
@@ -87,17 +88,28 @@ export function frames_run(lot: usize): void {
   }
   count(counters + COUNT_LOTS);
   const ended = frames - load<u32>(lot, LOT_MOVED);
-  // From here on the item says nothing of the lot, which its source may use anew.
-  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
-  if (item != 0) store<u32>(item, CPU_NOTHING, ITEM_KIND);
+  item_ends();
   endFrames(lot, ended);
 }
 
-/** Ends the frame whose program was stopped. 0: none was under way. */
-export function frames_stopped(lot: usize): u32 {
+/** Whether the record is another CPU's already; asked once. */
+export function hasMoved(record: usize): bool {
+  const moved = record != 0 && load<u32>(WORKER, WORKER_MOVED) == <u32>record;
+  store<u32>(WORKER, 0, WORKER_MOVED);
+  return moved;
+}
+
+/** Ends the frame whose program was stopped, FRAME_ENDED_ `how`. 0: none was under way. */
+export function frames_stopped(lot: usize, how: u32): u32 {
   const position = load<u32>(lot, LOT_POSITION);
   if (position >= load<u32>(lot, LOT_COUNT)) return 0;
-  abortRecord(lot + LOT_RECORDS + <usize>position * RECORD_SIZE, FRAME_ENDED_FAULT);
+  const record = lot + LOT_RECORDS + <usize>position * RECORD_SIZE;
+  if (hasMoved(record)) {
+    store<u32>(lot, load<u32>(lot, LOT_MOVED) + 1, LOT_MOVED);
+    store<u32>(lot, position + 1, LOT_POSITION);
+    return 1;
+  }
+  abortRecord(record, how);
   count(countersOf(<usize>load<u32>(lot, LOT_ATTACHMENT)) + COUNT_STOPPED);
   store<u32>(lot, position + 1, LOT_POSITION);
   return 1;

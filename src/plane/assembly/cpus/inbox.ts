@@ -3,15 +3,15 @@
 import { WORKER } from '../worker';
 import { has_map_frames } from './map-frames';
 import {
-  INBOX_DOORBELL, INBOX_HEAD, INBOX_ITEMS, INBOX_REFUSED, INBOX_ROOM, INBOX_SLEEPING, INBOX_TAIL, ITEM_A, ITEM_B, ITEM_BYTES, ITEM_C, ITEM_D, ITEM_KIND,
+  CPU_NOTHING, INBOX_DOORBELL, INBOX_HEAD, INBOX_ITEMS, INBOX_REFUSED, INBOX_ROOM, INBOX_SLEEPING, INBOX_TAIL, ITEM_A, ITEM_B, ITEM_BYTES, ITEM_C, ITEM_D, ITEM_KIND,
   ITEM_SEQUENCE, ITEM_SHIFT,
 } from '../../layout/cpu';
 import { ROOT, ROOT_CPU_COUNT, WORKERS, WORKER_SIZE } from '../../layout/memory';
-import { WORKER_INBOX } from '../../layout/worker';
+import { WORKER_INBOX, WORKER_ITEM } from '../../layout/worker';
 
 // @ts-ignore: decorator
 @inline
-function item_at(inbox: usize, number: u32): usize {
+export function item_at(inbox: usize, number: u32): usize {
   return inbox + INBOX_ITEMS + (<usize>(number & <u32>(INBOX_ROOM - 1)) << ITEM_SHIFT);
 }
 
@@ -22,7 +22,7 @@ export function inbox_init(inbox: usize): void {
 }
 
 /** Wakes the CPU if it sleeps. */
-function wake(inbox: usize): void {
+export function wake(inbox: usize): void {
   if (atomic.load<u32>(inbox, INBOX_SLEEPING) == 0) return;
   atomic.store<u32>(inbox, 0, INBOX_SLEEPING);
   atomic.add<u32>(inbox, 1, INBOX_DOORBELL);
@@ -62,11 +62,47 @@ export function item_next(): usize {
   return atomic.load<u32>(item, ITEM_SEQUENCE) == head + 1 ? item : 0;
 }
 
-export function item_done(): void {
-  const inbox = <usize>load<u32>(WORKER, WORKER_INBOX);
+// @ts-ignore: decorator
+@inline
+function head_done(inbox: usize): void {
   const head = load<u32>(inbox, INBOX_HEAD);
   atomic.store<u32>(inbox, head + 1, INBOX_HEAD);
   atomic.store<u32>(item_at(inbox, head), head + <u32>INBOX_ROOM, ITEM_SEQUENCE);
+}
+
+/** The item that is under way is done with. One step: an item is never done twice. */
+// @ts-ignore: decorator
+@inline
+export function item_done(): void {
+  head_done(<usize>load<u32>(WORKER, WORKER_INBOX));
+  store<u32>(WORKER, 0, WORKER_ITEM);
+}
+
+/** In one step with what tells the sender of the item that is under way that it has ended: from then on the item says nothing of what is the sender's again. */
+// @ts-ignore: decorator
+@inline
+export function item_ends(): void {
+  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
+  if (item != 0) store<u32>(item, CPU_NOTHING, ITEM_KIND);
+}
+
+/** For the thread that starts CPUs: the first item of a CPU that no thread runs is done with, and lies at `item`, where there is one. */
+export function item_take(inbox: usize, item: usize): bool {
+  const head = load<u32>(inbox, INBOX_HEAD);
+  const first = item_at(inbox, head);
+  if (atomic.load<u32>(first, ITEM_SEQUENCE) != head + 1) return false;
+  store<u32>(item, load<u32>(first, ITEM_KIND), ITEM_KIND);
+  store<u32>(item, load<u32>(first, ITEM_A), ITEM_A);
+  head_done(inbox);
+  return true;
+}
+
+/** Items that lie in an inbox. */
+export function inbox_count(inbox: usize): u32 {
+  const head = load<u32>(inbox, INBOX_HEAD);
+  let count: u32 = 0;
+  while (count < <u32>INBOX_ROOM && atomic.load<u32>(item_at(inbox, head + count), ITEM_SEQUENCE) == head + count + 1) count++;
+  return count;
 }
 
 /** Before the CPU sleeps on INBOX_DOORBELL, whose value it has read before; 0: there is something to do. cpu_wakes afterwards. */

@@ -4,15 +4,15 @@ import {
   FRAME_HINTS, FRAME_RX_QUEUE_INDEX, FRAME_VERDICT, HINT_HASH, HINT_TIMESTAMP, HINT_VLAN, HINTS_DRIVER,
 } from '../../layout/frame';
 import {
-  FRAME_ENDED_CRASH, FRAME_ENDED_FAULT, FRAME_ENDED_PASSED, FRAME_ENDED_VERDICT, FRAMES_FUEL, LOT_ATTACHMENT, RECORD_END, RECORD_FRAME, RECORD_LOT,
+  FRAME_ENDED_CRASH, FRAME_ENDED_PASSED, FRAME_ENDED_VERDICT, FRAMES_FUEL, LOT_ATTACHMENT, RECORD_END, RECORD_FRAME, RECORD_LOT,
 } from '../../layout/frames';
 import {
   CPUMAP_QUEUE_CLOSED, CPUMAP_QUEUE_DROPPED, CPUMAP_QUEUE_HEAD, CPUMAP_QUEUE_LIMIT, CPUMAP_QUEUE_NEXT, CPUMAP_QUEUE_PASSED, CPUMAP_QUEUE_PROGRAM,
   CPUMAP_QUEUE_REDIRECTED, CPUMAP_QUEUE_SCHEDULED, CPUMAP_QUEUE_STATE, CPUMAP_QUEUE_STOPPED,
 } from '../../layout/map-target';
-import { WORKER_MAP_QUEUE, WORKER_MAP_QUEUES, WORKER_MAP_RECORD, WORKER_MAP_TAKEN } from '../../layout/worker';
+import { WORKER_MAP_QUEUE, WORKER_MAP_QUEUES, WORKER_MAP_RECORD, WORKER_MAP_TAKEN, WORKER_MOVED } from '../../layout/worker';
 import { WORKER } from '../worker';
-import { abortRecord, endFrames, runRecord } from './frames';
+import { abortRecord, endFrames, hasMoved, runRecord } from './frames';
 import { cellAt, queue_free, queue_schedule } from './map-queue';
 import { followRedirect } from './redirect';
 
@@ -48,6 +48,7 @@ function run(queue: usize, record: usize): void {
     count(queue, CPUMAP_QUEUE_REDIRECTED);
     const ended = followRedirect(record);
     store<u32>(WORKER, 0, WORKER_MAP_RECORD);
+    store<u32>(WORKER, 0, WORKER_MOVED);
     if (!ended) return;
   } else if (verdict == XDP_PASS) {
     count(queue, CPUMAP_QUEUE_PASSED);
@@ -63,14 +64,12 @@ function run(queue: usize, record: usize): void {
 
 /** Runs what was there when it began, at most. */
 function drain(queue: usize): void {
-  store<u32>(WORKER, <u32>queue, WORKER_MAP_QUEUE);
   let left = load<u32>(queue, CPUMAP_QUEUE_LIMIT);
   for (; left != 0; left--) {
     const record = take(queue);
     if (record == 0) break;
     run(queue, record);
   }
-  store<u32>(WORKER, 0, WORKER_MAP_QUEUE);
   if (left == 0) queue_schedule(queue);
 }
 
@@ -81,31 +80,40 @@ function drain(queue: usize): void {
 
 export function map_frames_run(): void {
   let queue = <usize>load<u32>(WORKER, WORKER_MAP_TAKEN);
-  if (queue == 0) queue = <usize>atomic.xchg<u32>(WORKER + WORKER_MAP_QUEUES, 0);
+  if (queue == 0) {
+    queue = <usize>atomic.xchg<u32>(WORKER + WORKER_MAP_QUEUES, 0);
+    store<u32>(WORKER, <u32>queue, WORKER_MAP_TAKEN);
+  }
   while (queue != 0) {
     const next = load<u32>(queue, CPUMAP_QUEUE_NEXT);
+    store<u32>(WORKER, <u32>queue, WORKER_MAP_QUEUE);
     store<u32>(WORKER, next, WORKER_MAP_TAKEN);
     // Who puts a frame in from here on schedules it anew.
     const state = atomic.and<u32>(queue + CPUMAP_QUEUE_STATE, ~<u32>CPUMAP_QUEUE_SCHEDULED);
     drain(queue);
     // A closed one gets no more frames: it is empty now, as it holds no more than drain takes; then it is scheduled once more.
     if ((state & CPUMAP_QUEUE_CLOSED) != 0 && (atomic.load<u32>(queue + CPUMAP_QUEUE_STATE) & CPUMAP_QUEUE_SCHEDULED) == 0) queue_free(queue);
+    store<u32>(WORKER, 0, WORKER_MAP_QUEUE);
     queue = next;
   }
 }
 
-/** Ends the frame whose program was stopped; the others of the queue follow with the next turn. 0: no frame's was. */
-export function map_frames_stopped(): u32 {
+/** Ends the frame whose program was stopped, FRAME_ENDED_ `how`; the others of the queue follow with the next turn. 0: no frame's was. */
+export function map_frames_stopped(how: u32): u32 {
   const queue = <usize>load<u32>(WORKER, WORKER_MAP_QUEUE);
   const record = <usize>load<u32>(WORKER, WORKER_MAP_RECORD);
-  if (queue == 0 || record == 0) return 0;
-  store<u32>(WORKER, 0, WORKER_MAP_QUEUE);
+  if (queue == 0) return 0;
+  const ends = !hasMoved(record) && record != 0;
+  if (ends) abortRecord(record, how);
   store<u32>(WORKER, 0, WORKER_MAP_RECORD);
-  count(queue, CPUMAP_QUEUE_STOPPED);
-  abortRecord(record, FRAME_ENDED_FAULT);
-  endFrames(<usize>load<u32>(record, RECORD_LOT), 1);
+  if (ends) {
+    count(queue, CPUMAP_QUEUE_STOPPED);
+    endFrames(<usize>load<u32>(record, RECORD_LOT), 1);
+  }
+  // Where it was stopped between two frames, nobody has said that there are more.
   queue_schedule(queue);
-  return 1;
+  store<u32>(WORKER, 0, WORKER_MAP_QUEUE);
+  return ends ? 1 : 0;
 }
 
 /** No thread runs the queue's CPU: its frames end. */

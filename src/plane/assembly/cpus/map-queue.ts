@@ -10,7 +10,8 @@ import {
   CPUMAP_QUEUE_MASK, CPUMAP_QUEUE_NEXT, CPUMAP_QUEUE_PAGES, CPUMAP_QUEUE_PROGRAM, CPUMAP_QUEUE_SCHEDULED, CPUMAP_QUEUE_STATE, CPUMAP_QUEUE_TAIL, CPUMAP_QUEUES,
 } from '../../layout/map-target';
 import { ROOT, ROOT_CLOSING_QUEUES, WASM_PAGE, WORKERS, WORKER_SIZE } from '../../layout/memory';
-import { WORKER_INBOX, WORKER_MAP_QUEUES } from '../../layout/worker';
+import { WORKER_INBOX, WORKER_MAP_QUEUE, WORKER_MAP_QUEUES, WORKER_MOVED, WORKER_SCHEDULES } from '../../layout/worker';
+import { WORKER } from '../worker';
 import { cpu_send } from './inbox';
 import { abandonQueue } from './map-frames';
 
@@ -44,8 +45,10 @@ function create(cpu: u32, element: u64): usize {
 
 /** Nobody puts frames in any more. */
 export function queue_free(queue: usize): void {
-  pages_free(queue, load<u32>(queue, CPUMAP_QUEUE_PAGES));
+  // One step: who comes after this CPU does not free it again.
+  store<u32>(WORKER, 0, WORKER_MAP_QUEUE);
   atomic.sub<u32>(ROOT + ROOT_CLOSING_QUEUES, 1);
+  pages_free(queue, load<u32>(queue, CPUMAP_QUEUE_PAGES));
 }
 
 @inline function slotOf(map: usize, key: u32): usize {
@@ -81,13 +84,22 @@ export function queue_replace(map: usize, key: u32): void {
   retire(queue, WAITS_QUEUE);
 }
 
+/** Has the CPU look into the queue, if it is not about to; `flags` are set with that. */
+function schedule(queue: usize, flags: u32): void {
+  if ((atomic.or<u32>(queue + CPUMAP_QUEUE_STATE, CPUMAP_QUEUE_SCHEDULED | flags) & CPUMAP_QUEUE_SCHEDULED) != 0) return;
+  store<u32>(WORKER, <u32>queue, WORKER_SCHEDULES);
+  push(queue);
+}
+
 /** Puts the queue on its CPU's stack. The caller has set CPUMAP_QUEUE_SCHEDULED. */
 function push(queue: usize): void {
   const top = workerOf(queue) + WORKER_MAP_QUEUES;
   while (true) {
     const before = atomic.load<u32>(top);
     store<u32>(queue, before, CPUMAP_QUEUE_NEXT);
-    if (atomic.cmpxchg<u32>(top, before, <u32>queue) == before) break;
+    if (atomic.cmpxchg<u32>(top, before, <u32>queue) != before) continue;
+    store<u32>(WORKER, 0, WORKER_SCHEDULES);
+    break;
   }
   // A CPU whose inbox is full looks at the stack as well.
   cpu_send(load<u32>(queue, CPUMAP_QUEUE_CPU), CPU_MAP_FRAMES, 0, 0, 0, 0);
@@ -95,7 +107,13 @@ function push(queue: usize): void {
 
 /** Has the CPU look into the queue, if it is not about to. */
 export function queue_schedule(queue: usize): void {
-  if ((atomic.or<u32>(queue + CPUMAP_QUEUE_STATE, CPUMAP_QUEUE_SCHEDULED) & CPUMAP_QUEUE_SCHEDULED) == 0) push(queue);
+  schedule(queue, 0);
+}
+
+/** Of a CPU that was ended: what it was about to put on a stack gets there. */
+export function queue_reschedule(): void {
+  const queue = <usize>load<u32>(WORKER, WORKER_SCHEDULES);
+  if (queue != 0) push(queue);
 }
 
 /** After a grace period: no CPU can still put frames in. Its CPU empties and frees it. */
@@ -105,8 +123,7 @@ export function queue_close(queue: usize): void {
     queue_free(queue);
     return;
   }
-  const state = atomic.or<u32>(queue + CPUMAP_QUEUE_STATE, CPUMAP_QUEUE_SCHEDULED | CPUMAP_QUEUE_CLOSED);
-  if ((state & CPUMAP_QUEUE_SCHEDULED) == 0) push(queue);
+  schedule(queue, CPUMAP_QUEUE_CLOSED);
 }
 
 /** Gives a frame to the element's CPU; false: its queue is full, or no thread runs the CPU. The record is the CPU's from then on. */
@@ -121,6 +138,7 @@ export function enqueue(queue: usize, record: usize): bool {
     if (atomic.cmpxchg<u32>(queue + CPUMAP_QUEUE_TAIL, tail, tail + 1) != tail) continue;
     const cell = cellAt(queue, tail);
     store<u32>(cell, <u32>record, 4);
+    store<u32>(WORKER, <u32>record, WORKER_MOVED);
     atomic.store<u32>(cell, tail + 1);
     break;
   }

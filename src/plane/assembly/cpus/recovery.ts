@@ -2,18 +2,18 @@
 // an instance of the plane with its worker block, in whatever thread: locks that it holds are its own, what it had begun it ends.
 //
 // The order is that of locks, the innermost first: what a repair needs has been repaired before. Whoever waits for one of these locks finds what it guards whole.
-import { timers_rebuild, timers_recover } from '../kfuncs/timer-firing';
+import { timer_try_done, timers_rebuild, timers_recover } from '../kfuncs/timer-firing';
 import { baseOf } from '../kfuncs/timer-queue';
 import { cpu_count } from '../maps/header';
 import { bit_lock_repair, element_recover, maps_repair } from '../maps/repair';
 import { allocator_free } from '../slab/allocator';
-import { epoch_leave, limbo_adopt, limbo_count } from '../slab/epoch';
+import { cpu_resume, epoch_leave, is_stopped_here, limbo_adopt, limbo_count } from '../slab/epoch';
 import { is_free } from '../slab/free-objects';
-import { caches_recover, depot_repair, is_waiting, pieces_repair } from '../slab/repair';
+import { caches_recover, depot_repair, is_in_slab, is_waiting, pieces_repair } from '../slab/repair';
 import { WORKER } from '../worker';
 import { retired_end } from '../slab/retired';
 import { DEPOT_LOCK, WAITS_MASK, WAITS_OBJECT } from '../../layout/allocator';
-import { STOPPED_CRASH } from '../../layout/cpu';
+import { CPU_NOTHING, ITEM_KIND, STOPPED_CRASH } from '../../layout/cpu';
 import { PROGRAM_LOCKS } from '../../layout/locks';
 import {
   META_DEPOT, ROOT, ROOT_ALLOCATORS_LOCK, ROOT_EPOCH, ROOT_HEADS_LOCK, ROOT_MAPS_LOCK, ROOT_OBJECTS_LOCK, ROOT_PAGE_LOCK, ROOT_PIECES_LOCK, ROOT_POOL_LOCK,
@@ -21,13 +21,19 @@ import {
 } from '../../layout/memory';
 import { RECOVERED_BYTES, RECOVERED_ITEMS, RECOVERED_OBJECTS, RECOVERED_VALUES } from '../../layout/recovery';
 import {
-  WORKER_CPU, WORKER_DEPOT, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_FIELD_LOCK, WORKER_LOCK_HELD, WORKER_OPERATION, WORKER_PATH, WORKER_PROGRAM_LOCKS, WORKER_RECLAIMED,
+  WORKER_CPU, WORKER_DEPOT, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_FIELD_LOCK, WORKER_INBOX, WORKER_ITEM, WORKER_LOCK_HELD, WORKER_OPERATION, WORKER_PAGE_COUNT, WORKER_PAGES, WORKER_PATH, WORKER_PROGRAM_LOCKS, WORKER_RECLAIMED,
   WORKER_RUN_STORAGE, WORKER_THROWN, WORKER_TIMER_LIST_LOCK, WORKER_TIMER_LOCK,
 } from '../../layout/worker';
+import { pages_free } from '../pages';
+import { wake } from './inbox';
+import { queue_reschedule } from './map-queue';
 import { holds, let_go, recovered } from './report';
 import { cpu_stopped } from './turn';
 
-/** Undoes or ends what the CPU of this worker block was in the middle of; what was done is counted in RECOVERED_BYTES at `report`. No thread runs the CPU. */
+/**
+ * First: what the CPU of this worker block held as locks is made whole, and let go; what was done is counted in RECOVERED_BYTES at `report`. No thread runs the CPU. Waits for nothing, as
+ * the caller may itself be waiting for one of those locks, and hold others.
+ */
 export function cpu_recover(report: usize): void {
   memory.fill(report, 0, RECOVERED_BYTES);
   // In an epoch from here on, so that nothing goes that is looked at.
@@ -47,15 +53,49 @@ export function cpu_recover(report: usize): void {
   let_go(report, ROOT + ROOT_MAPS_LOCK);
   bit_lock_repair(report);
   maps_repair(report);
+  values_recover(report);
+}
+
+/** Meanwhile, where somebody may wait for a callback of the CPU's and has no lock of timers: it counts as ended. False: a lock is held. */
+export function cpu_recover_timer(): bool {
+  return timer_try_done();
+}
+
+/** Second: what the CPU had in hand is put where it belongs. The caller holds no lock, and may wait for those of others. */
+export function cpu_recover_rest(report: usize): void {
   element_recover(report);
   reclaimed_recover(report);
-  values_recover(report);
-  const cached = caches_recover();
+  const own = load<u32>(WORKER, WORKER_CPU);
+  let cached = caches_recover(own);
+  // Others whose caches it was emptying wait for it.
+  for (let cpu: u32 = 0; cpu < cpu_count(); cpu++) {
+    if (!is_stopped_here(cpu)) continue;
+    cached += caches_recover(cpu);
+    cpu_resume(cpu);
+  }
   store<u32>(report, load<u32>(report, RECOVERED_OBJECTS) + cached, RECOVERED_OBJECTS);
-  timers_recover(load<u32>(WORKER, WORKER_CPU));
-  if (cpu_stopped(STOPPED_CRASH) != 0) recovered(report, RECOVERED_ITEMS);
+  timers_recover(own);
+  queue_reschedule();
+}
+
+/** Third: the item of its inbox that was under way ends. Where that leads to nothing that is there, this traps: cpu_drop_item. */
+export function cpu_recover_item(report: usize): void {
+  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
+  const ends = item == 0 || load<u32>(item, ITEM_KIND) != CPU_NOTHING;
+  if (cpu_stopped(STOPPED_CRASH) != 0 && ends) recovered(report, RECOVERED_ITEMS);
+}
+
+/** And last: it leaves its epoch, and who may not have been told of work that it gave them looks. */
+export function cpu_recover_end(): void {
   limbo_count();
   epoch_leave(0);
+  for (let cpu: u32 = 0; cpu < cpu_count(); cpu++) {
+    const inbox = <usize>atomic.load<u32>(baseOf(cpu) + WORKER_INBOX);
+    if (inbox != 0) wake(inbox);
+  }
+  const pages = load<u32>(WORKER, WORKER_PAGES);
+  store<u32>(WORKER, 0, WORKER_PAGES);
+  pages_free(pages, load<u32>(WORKER, WORKER_PAGE_COUNT));
 }
 
 function allocators_recover(report: usize): void {
@@ -73,7 +113,12 @@ function allocators_recover(report: usize): void {
 }
 
 function depot_recover(report: usize, depot: usize): void {
-  if (holds(depot + DEPOT_LOCK)) depot_repair(depot);
+  if (holds(depot + DEPOT_LOCK)) {
+    depot_repair(depot);
+    // What was given back is anybody's once the lock is free.
+    const object = <usize>load<u32>(WORKER, WORKER_RECLAIMED);
+    if (object != 0 && ((<u32>object) & WAITS_MASK) == WAITS_OBJECT && is_in_slab(depot, object)) store<u32>(WORKER, 0, WORKER_RECLAIMED);
+  }
   let_go(report, depot + DEPOT_LOCK);
 }
 

@@ -1,12 +1,14 @@
 // Runs of programs that another CPU has asked for (run blocks of layout/cpu.ts).
 import { epoch_is_urgent, epoch_pass } from '../slab/epoch';
 import { WORKER } from '../worker';
+import { item_ends } from './inbox';
 import {
   RUN_CONTEXT, RUN_DONE, RUN_ENTRY, RUN_FAULT, RUN_FUEL, RUN_REPEAT, RUN_RESULT, RUN_STATE, RUN_STOPPED, RUN_UNDER_WAY,
 } from '../../layout/cpu';
 import { WORKER_FUEL } from '../../layout/worker';
 
 function end(block: usize, state: u32): void {
+  item_ends();
   atomic.store<u32>(block, state, RUN_STATE);
   atomic.notify(block + RUN_STATE);
 }

@@ -9,6 +9,7 @@ import {
 import { xsk_dispose, xsk_fetch, xsk_run } from '../hooks/xsk';
 import { xsk_wanted } from '../hooks/xsk-targets';
 import { WORKER } from '../worker';
+import { item_ends } from './inbox';
 
 const XDP_PASS: u32 = 2;
 
@@ -23,6 +24,7 @@ function pass(xsk: usize): u32 {
 
 function end(xsk: usize): void {
   const doorbell = <usize>load<u32>(xsk, XSK_DOORBELL);
+  item_ends();
   atomic.store<u32>(xsk + XSK_TURN, 0);
   atomic.add<u32>(doorbell, 1);
   atomic.notify(doorbell, -1);
@@ -42,6 +44,12 @@ export function socket_run(xsk: usize): void {
     store<u32>(xsk, done, XSK_TURN_PACKETS);
     if (taken < <u32>XSK_BATCH || xsk_wanted(xsk) != 0) break;
   }
+  end(xsk);
+}
+
+/** No thread runs the CPU: nothing was taken. */
+export function socket_abandon(xsk: usize, why: u32): void {
+  store<u32>(xsk, why, XSK_TURN_STOPPED);
   end(xsk);
 }
 

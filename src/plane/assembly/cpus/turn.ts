@@ -1,7 +1,8 @@
 // What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
 import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { WORKER } from '../worker';
-import { CPU_FRAMES, CPU_RUN, CPU_SOCKET, CPU_TIMERS, ITEM_A, ITEM_KIND } from '../../layout/cpu';
+import { CPU_FRAMES, CPU_NOTHING, CPU_RUN, CPU_SOCKET, CPU_TIMERS, ITEM_A, ITEM_KIND, STOPPED_CRASH } from '../../layout/cpu';
+import { FRAME_ENDED_CRASH, FRAME_ENDED_FAULT } from '../../layout/frames';
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
 import { frames_run, frames_stopped } from './frames';
@@ -40,7 +41,6 @@ export function cpu_turn(most: u32): u32 {
         break;
     }
     epoch_exit();
-    store<u32>(WORKER, 0, WORKER_ITEM);
     item_done();
   }
   return done;
@@ -49,15 +49,18 @@ export function cpu_turn(most: u32): u32 {
 /** Ends the item that was under way when the CPU was stopped, STOPPED_ `why`; the CPU is out of its epochs. 0: there was none. */
 export function cpu_stopped(why: u32): u32 {
   const item = <usize>load<u32>(WORKER, WORKER_ITEM);
-  if (item == 0) return map_frames_stopped();
-  store<u32>(WORKER, 0, WORKER_ITEM);
+  const how: u32 = why == STOPPED_CRASH ? FRAME_ENDED_CRASH : FRAME_ENDED_FAULT;
+  if (item == 0) return map_frames_stopped(how);
   switch (load<u32>(item, ITEM_KIND)) {
     case CPU_RUN:
       run_stopped(load<u32>(item, ITEM_A), why);
       break;
-    case CPU_FRAMES:
+    case CPU_FRAMES: {
       // The frames behind it follow: the item stays.
-      return frames_stopped(load<u32>(item, ITEM_A));
+      const stopped = frames_stopped(load<u32>(item, ITEM_A), how);
+      store<u32>(WORKER, 0, WORKER_ITEM);
+      return stopped;
+    }
     case CPU_SOCKET:
       socket_stopped(load<u32>(item, ITEM_A), why);
       break;
@@ -67,4 +70,12 @@ export function cpu_stopped(why: u32): u32 {
   }
   item_done();
   return 1;
+}
+
+/** An item that cannot even be ended, as what it leads to is not there: it says nothing from now on. */
+export function cpu_drop_item(): void {
+  const item = <usize>load<u32>(WORKER, WORKER_ITEM);
+  if (item == 0) return;
+  store<u32>(item, CPU_NOTHING, ITEM_KIND);
+  item_done();
 }

@@ -1,4 +1,5 @@
 // How timers and work fire: each CPU's thread says when, and calls timers_run for what waits for it. Work is due at once. See timer.ts.
+import { holder } from '../locks/word';
 import { WORKER } from '../worker';
 import { cpu_count, round_up_8 } from '../maps/header';
 import { ARRAY } from '../maps/types';
@@ -13,7 +14,7 @@ import {
 } from '../../layout/timer';
 import {
   WORKER_CPU, WORKER_FUEL, WORKER_STACK_TOP, WORKER_TIMER, WORKER_TIMER_AWAITED, WORKER_TIMER_CALLBACK, WORKER_TIMER_FIRES, WORKER_TIMER_HEAP, WORKER_TIMER_MAP,
-  WORKER_TIMER_MOVING, WORKER_TIMER_PASSED, WORKER_TIMER_VALUE, WORKER_TIMER_WAITING,
+  WORKER_TIMER_LOCK, WORKER_TIMER_MOVING, WORKER_TIMER_PASSED, WORKER_TIMER_VALUE, WORKER_TIMER_WAITING,
 } from '../../layout/worker';
 
 /** This CPU's thread fires its timers from now on. */
@@ -165,6 +166,24 @@ function done(worker: usize): void {
   // Where the last who waited was quicker, nobody waits at that word any more.
   if (awaited) atomic.notify(timer + TIMER_RUNNING, -1);
   if (over) free(timer);
+}
+
+/** timers_done for who may hold another lock: false, and nothing is done, if the timer's is held. */
+export function timer_try_done(): bool {
+  const timer = <usize>load<u32>(WORKER, WORKER_TIMER);
+  if (timer == 0) return true;
+  const base = baseOf(atomic.load<u32>(timer, TIMER_CPU));
+  if (atomic.load<u32>(base + WORKER_TIMER_LOCK) != 0 || atomic.cmpxchg<u32>(base + WORKER_TIMER_LOCK, 0, holder()) != 0) return false;
+  const here = baseOf(atomic.load<u32>(timer, TIMER_CPU)) == base;
+  // One that is over is freed later, which needs the lock of the list.
+  const ends = here && load<u32>(timer, TIMER_HOLDERS) != 0;
+  if (ends) {
+    atomic.store<u32>(timer, 0, TIMER_RUNNING);
+    store<u32>(WORKER, 0, WORKER_TIMER);
+  }
+  unlockBase(base);
+  if (ends) atomic.notify(timer + TIMER_RUNNING, -1);
+  return ends;
 }
 
 /** Another CPU was ended while it held the lock of this one's heap: puts the heap in order, before the lock is given back. */

@@ -1,7 +1,7 @@
 // bpf_timer (helpers 169 to 172) and bpf_wq: what programs do with them, from any CPU, and what ends them. timer-firing.ts: how they fire. Facts: kernel/bpf/helpers.c.
 import { EBUSY, EDEADLK, EINVAL, ENOMEM } from '../errno';
 import { bpf_ktime_get_ns } from '../helpers/clock';
-import { word_wait } from '../locks/wait';
+import { lock_sleep } from '../locks/wait';
 import { cpu_count } from '../maps/header';
 import { WORKER } from '../worker';
 import { giveSmall, takeSmall } from './pool';
@@ -125,7 +125,8 @@ function awaitEnd(timer: usize, base: usize): usize {
     unlockBase(base);
     let spins = 0;
     while (atomic.load<u32>(timer, TIMER_RUNNING) == running && ++spins < SPINS) {}
-    if (spins == SPINS) word_wait(timer + TIMER_RUNNING, running, WAIT_NS);
+    // The CPU that runs it may have ended.
+    if (spins == SPINS) lock_sleep(timer + TIMER_RUNNING, running, WAIT_NS);
     base = lockTimer(timer);
   }
   return base;

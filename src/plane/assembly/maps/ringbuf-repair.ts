@@ -5,7 +5,7 @@ import { ringbuf_wake } from './ringbuf';
 import { MAP_VALUES } from '../../layout/map';
 import {
   RINGBUF_BUSY, RINGBUF_CONSUMER_AT, RINGBUF_DISCARD, RINGBUF_LENGTH_MASK, RINGBUF_LOCKED, RINGBUF_MASK, RINGBUF_OWNER_MASK, RINGBUF_PRODUCER_AT,
-  RINGBUF_RECORD_HEADER,
+  RINGBUF_RECORD_HEADER, RINGBUF_WAITERS,
 } from '../../layout/map-ringbuf';
 import { RECOVERED_RECORDS } from '../../layout/recovery';
 
@@ -23,5 +23,6 @@ export function ringbuf_recover(map: usize, report: usize): void {
     }
     at += ((word & RINGBUF_LENGTH_MASK) + RINGBUF_RECORD_HEADER + 7) & ~7;
   }
-  if (found) ringbuf_wake(map);
+  // It may have submitted one and not said so.
+  if (found || atomic.load<u32>(map, RINGBUF_WAITERS) != 0) ringbuf_wake(map);
 }

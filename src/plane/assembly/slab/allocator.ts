@@ -23,7 +23,7 @@ import {
   SLAB_CACHE, SLAB_CLASS, SLAB_DEPOT, SLAB_OBJECT_SIZE, SLAB_RECIPROCAL, SLAB_START,
 } from '../../layout/allocator';
 import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_DEPOTS, ROOT_GLOBAL_ALLOCATOR, WORKERS } from '../../layout/memory';
-import { WORKER_NO_CACHE } from '../../layout/worker';
+import { WORKER_NO_CACHE, WORKER_RECLAIMED } from '../../layout/worker';
 
 /** Address of a new allocator with one reference and slabs of its own, -ENOMEM without memory. Its quota is in bytes, 0: none. */
 export function allocator_create(quota_low: u32, quota_high: u32): usize {
@@ -217,6 +217,8 @@ function free_slow(object: usize): void {
   }
   depot_lock(depot);
   object_put(depot, object);
+  // Another CPU may have it once the lock is free: who comes after this one is not to give it back again.
+  if (load<u32>(WORKER, WORKER_RECLAIMED) == <u32>object) store<u32>(WORKER, 0, WORKER_RECLAIMED);
   depot_unlock(depot);
   if ((load<u32>(depot, DEPOT_FLAGS) & DEPOT_CLOSED) != 0) depot_end(depot);
 }

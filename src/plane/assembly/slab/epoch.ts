@@ -94,9 +94,9 @@ export function epoch_pass(): void {
 }
 
 function announce(): void {
-  // 2: another CPU, which found this one outside, is at its caches.
+  // Another CPU, which found this one outside, is at its caches.
   while (atomic.cmpxchg<u32>(WORKER + WORKER_EPOCH, 0, (atomic.load<u32>(ROOT + ROOT_EPOCH) << 2) | 1) != 0) {
-    word_wait(WORKER + WORKER_EPOCH, 2, URGENT_WAIT_NS);
+    word_wait(WORKER + WORKER_EPOCH, atomic.load<u32>(WORKER + WORKER_EPOCH) | 2, URGENT_WAIT_NS);
   }
 }
 
@@ -248,7 +248,18 @@ export function limbo_adopt(cpu: u32): void {
 
 /** Keeps a CPU that is not at work from entering; false: it is. */
 export function cpu_stop(cpu: u32): bool {
-  return atomic.cmpxchg<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH, 0, 2) == 0;
+  return atomic.cmpxchg<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH, 0, stopped_here()) == 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function stopped_here(): u32 {
+  return ((load<u32>(WORKER, WORKER_CPU) + 1) << 2) | 2;
+}
+
+/** Whether this CPU keeps another one from entering. */
+export function is_stopped_here(cpu: u32): bool {
+  return atomic.load<u32>((WORKERS as usize) + <usize>cpu * WORKER_SIZE + WORKER_EPOCH) == stopped_here();
 }
 
 export function cpu_resume(cpu: u32): void {

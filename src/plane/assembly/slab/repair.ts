@@ -14,7 +14,7 @@ import {
   SLAB_PIECE_FREE, SLAB_RESERVATION, SLAB_START,
 } from '../../layout/allocator';
 import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_PIECES } from '../../layout/memory';
-import { WORKER_CPU, WORKER_LIMBO_OLDEST } from '../../layout/worker';
+import { WORKER_LIMBO_OLDEST } from '../../layout/worker';
 
 function is_start(entry: usize, depot: usize): bool {
   return <usize>load<u32>(entry, SLAB_DEPOT) == depot && <usize>load<u32>(entry, SLAB_START) == address_of(entry);
@@ -76,24 +76,31 @@ export function pieces_repair(): void {
   }
 }
 
+/** Whether an object that was given back lies in its slab, whose depot's lock is held, or has gone with it. */
+export function is_in_slab(depot: usize, object: usize): bool {
+  const entry = entry_of(load<u32>(entry_of(object), SLAB_START));
+  if (<usize>load<u32>(entry, SLAB_DEPOT) != depot) return false;
+  for (let at = <usize>load<u32>(entry, SLAB_FREE); at != 0; at = load<u32>(at)) if (at == object) return true;
+  return false;
+}
+
 /** Puts what the CPU's caches hold back, and what was on its way between them and the slabs; the number of objects. */
-export function caches_recover(): u32 {
+export function caches_recover(cpu: u32): u32 {
   let count: u32 = 0;
-  const cpu = load<u32>(WORKER, WORKER_CPU);
   word_lock(ROOT + ROOT_ALLOCATORS_LOCK);
   for (let depot = <usize>load<u32>(ROOT, ROOT_DEPOTS); depot != 0; depot = load<u32>(depot, DEPOT_NEXT)) {
     const heads = <usize>load<u32>(depot, DEPOT_HEADS);
     if (heads == 0) continue;
     for (let number: u32 = 0; number < <u32>CACHED_CLASSES; number++) {
       const head = cache_head(heads, cpu, number);
-      if (is_open(head)) count += cache_recover(depot, head, number);
+      if (is_open(head)) count += cache_recover(depot, head, number, cpu);
     }
   }
   word_unlock(ROOT + ROOT_ALLOCATORS_LOCK);
   return count;
 }
 
-function cache_recover(depot: usize, head: usize, number: u32): u32 {
+function cache_recover(depot: usize, head: usize, number: u32, cpu: u32): u32 {
   const array = cache_array(head, number);
   const last = <usize>load<u32>(head, CACHE_LIMIT);
   let count: u32 = 0;
@@ -102,7 +109,7 @@ function cache_recover(depot: usize, head: usize, number: u32): u32 {
   // Beyond the top too: what was being handed over lies there. What is live or in other hands since is told by its mark, or by where it is.
   for (let at = array + 4; at <= last; at += 4) {
     const object = <usize>load<u32>(at);
-    if (object == 0 || !is_astray(depot, object, number)) continue;
+    if (object == 0 || !is_astray(depot, object, number, cpu)) continue;
     object_put(depot, object);
     count++;
   }
@@ -111,7 +118,7 @@ function cache_recover(depot: usize, head: usize, number: u32): u32 {
 }
 
 /** Whether an address is a free object of the class that is in no slab's list and no other CPU's cache; with the depot's lock. */
-function is_astray(depot: usize, object: usize, number: u32): bool {
+function is_astray(depot: usize, object: usize, number: u32, own: u32): bool {
   const entry = entry_of(object);
   if (!is_start(entry, depot) || load<u8>(entry, SLAB_CLASS) != number || load<u32>(object, OBJECT_KEY) != free_key()) return false;
   if (object >= <usize>load<u32>(entry, SLAB_FRESH)) return false;
@@ -120,7 +127,7 @@ function is_astray(depot: usize, object: usize, number: u32): bool {
   const cpus = load<u32>(ROOT, ROOT_CPU_COUNT);
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
     const head = cache_head(heads, cpu, number);
-    if (cpu == load<u32>(WORKER, WORKER_CPU) || !is_open(head)) continue;
+    if (cpu == own || !is_open(head)) continue;
     for (let at = <usize>load<u32>(head, CACHE_LIMIT); at > cache_array(head, number); at -= 4) if (<usize>load<u32>(at) == object) return false;
   }
   return true;
