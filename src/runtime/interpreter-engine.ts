@@ -88,7 +88,6 @@ export async function loadIntoInterpreter(
     for (const [i, image] of images.entries()) {
       interpreter.setTailTarget(base + i, undefined);
       interpreter.unload(image);
-      runtime.plane.exports.timers_forget(BigInt(image.address) << 32n, 0xffff_ffff);
     }
     runtime.releaseEntries(base, programs.length);
   };
@@ -106,7 +105,8 @@ export async function loadIntoInterpreter(
       );
     }
     let closed = () => {};
-    const release = runtime.lives.add(base, programs.length, () => {
+    const callbacks = images.map((image) => ({ first: BigInt(image.address) << 32n, count: 0xffff_ffff }));
+    const release = runtime.lives.add(base, programs.length, callbacks, () => {
       end();
       closed();
     });

@@ -7,7 +7,7 @@ import type { EngineProgram, LoadedPrograms } from './engine.ts';
 import { ProgramFault } from './fault.ts';
 import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
-import type { ProgramModule, Runtime } from './runtime.ts';
+import { callbacksOf, type ProgramModule, type Runtime } from './runtime.ts';
 import { traitConfiguration } from './traits.ts';
 
 export interface JitOptions {
@@ -50,10 +50,7 @@ export async function loadIntoJit(
     added = module;
     await runtime.addModule(module);
     let closed = () => {};
-    const release = runtime.lives.add(base, tableSize, () => {
-      plane.exports.timers_forget(BigInt(base), tableSize);
-      runtime.removeModule(module, closed);
-    });
+    const release = runtime.lives.add(base, tableSize, callbacksOf(module), () => runtime.removeModule(module, closed));
     return {
       programs: loaded,
       close: (gone = () => {}) => {

@@ -124,7 +124,7 @@ async function loadNamed(
     releaseTraits();
   };
   const close = () => {
-    maps.deleteOwnPrograms();
+    maps.leave();
     if (loaded === undefined) gone();
     else loaded.close(gone);
   };

@@ -14,7 +14,6 @@ import type { PlacedMap } from './allocators/program-facts.ts';
 import { type AllocatorRule, ownAllocator, Settlement, settleAllocators } from './allocators/reload.ts';
 import type { MapHandle } from './handles.ts';
 import { type KconfigValues, kconfigContents } from './kconfig.ts';
-import { deleteElementPrograms } from './maps/element-programs.ts';
 import { openMap } from './maps/open.ts';
 import { pinsOf } from './maps/pins.ts';
 import { createMap, PlaneMap } from './maps/plane-map.ts';
@@ -38,8 +37,8 @@ export interface ObjectMaps {
   progArraysOf(program: ProgramSpec): readonly PlaneMap[];
   /** Puts the programs that prog arrays start with into them; `entry` gives the table index by name, undefined if not loaded. */
   connectPrograms(entry: (program: string) => number | undefined): void;
-  /** Elements with programs go from maps that user space reaches by no other handle, as in the kernel when a prog array is closed. */
-  deleteOwnPrograms(): void;
+  /** From now on programs alone have the maps (PlaneMap.leave). */
+  leave(): void;
   close(): void;
 }
 
@@ -76,9 +75,11 @@ export function createObjectMaps(
   const created = new Map<string, Opened & { readonly spec: MapSpec }>();
   const records = object.btf === undefined ? undefined : new Records(runtime, object.btf);
   const settlement = new Settlement();
+  // References of the programs: the user may close a handle while they run.
+  const used: PlaneMap[] = [];
   const close = () => {
     const failures: unknown[] = [];
-    for (const { map } of created.values())
+    for (const map of [...[...created.values()].map(({ map }) => map), ...used])
       try {
         map.close();
       } catch (error) {
@@ -95,6 +96,11 @@ export function createObjectMaps(
       } catch (error) {
         if (!(error instanceof UnsupportedError) || needed.has(spec.name)) throw error;
       }
+    }
+    for (const { map } of created.values()) {
+      const own = map.hold();
+      own.leave();
+      used.push(own);
     }
     allocateFor(runtime.plane, created);
     for (const { map, spec, made } of created.values())
@@ -137,8 +143,8 @@ export function createObjectMaps(
         }
       }
     },
-    deleteOwnPrograms() {
-      for (const { map } of created.values()) if (map.isOnlyHandle) deleteElementPrograms(map);
+    leave() {
+      for (const { map } of created.values()) map.leave();
     },
     close,
   };

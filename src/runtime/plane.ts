@@ -25,9 +25,10 @@ export interface PlaneExports {
     inner: number,
     spinLock: number,
   ): number;
-  /** Address of the map with this id, held for the caller; 0 if there is none. */
-  map_by_id(id: number): number;
-  map_hold(map: number): void;
+  /** References of user space: address of the map with this id, 0 if there is none; one more; this one is user space's no more (1: none is), and goes with map_destroy. */
+  map_open_user(id: number): number;
+  map_hold_user(map: number): void;
+  map_leave_user(map: number): number;
   map_destroy(map: number): void;
   map_freeze(map: number): number;
   map_user_value_size(map: number): number;
@@ -86,7 +87,6 @@ export interface PlaneExports {
   timers_run(until: bigint, most: number, how: number, fuel: number): number;
   timers_key(room: number): number;
   timers_done(): void;
-  timers_forget(first: bigint, count: number): void;
   /** Allocators, by address (plane/assembly/slab/allocator.ts). */
   allocator_create(quotaLow: number, quotaHigh: number): number;
   allocator_global(): number;

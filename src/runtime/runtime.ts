@@ -12,6 +12,7 @@ import {
   WASM_PAGE,
 } from '../plane/layout/memory.ts';
 import { TraitRegistry } from '../traits/registry.ts';
+import { CallbackHolds, type CallbackRange } from './callback-holds.ts';
 import { type HelperResults, withHelperResults } from './helper-results.ts';
 import { createMemory, workerAddress } from './memory.ts';
 import { type Network, setNetwork } from './network.ts';
@@ -64,6 +65,11 @@ export interface ProgramModule {
   readonly fuel: number | undefined;
 }
 
+/** What timers may call of the module. */
+export function callbacksOf({ base, size }: Pick<ProgramModule, 'base' | 'size'>): readonly CallbackRange[] {
+  return [{ first: BigInt(base), count: size }];
+}
+
 /** A thread that runs programs, as its owner sees it. */
 export interface ProgramReplica {
   /** Before the module's programs can be called on any thread. */
@@ -95,7 +101,7 @@ export class Runtime {
   readonly cpus: number;
   readonly timers: Timers;
   /** Who holds which programs. */
-  readonly lives = new ProgramLives();
+  readonly lives: ProgramLives;
   /** Names of packets' traits. */
   readonly traits: TraitRegistry;
   /** Sockets of the network by name. */
@@ -108,6 +114,7 @@ export class Runtime {
   readonly #printk: (number | undefined)[] = [];
   /** Inboxes by CPU: kept, as another CPU may be about to put something in. */
   readonly #inboxes: (number | undefined)[] = [];
+  readonly #callbackHolds: CallbackHolds;
   readonly #takenCpus = new Set<number>();
   readonly #modules = new Set<ProgramModule>();
   readonly #replicas = new Set<ProgramReplica>();
@@ -125,6 +132,8 @@ export class Runtime {
       this.sockets = new Map();
       this.functions = this.plane.exports;
       this.timers = new Timers(this.plane, false);
+      this.#callbackHolds = new CallbackHolds(this.plane);
+      this.lives = new ProgramLives(this.#callbackHolds);
       this.singleThread = undefined;
       ofMemory.set(memory, this);
       return;
@@ -151,6 +160,8 @@ export class Runtime {
     this.sockets = createSockets(this, options.network?.sockets ?? []);
     this.functions = withHelperResults(this.plane, options.helperResults ?? {});
     this.timers = new Timers(this.plane, options.clock === undefined);
+    this.#callbackHolds = new CallbackHolds(this.plane);
+    this.lives = new ProgramLives(this.#callbackHolds);
     this.view().setUint32(ROOT + ROOT_TIMER_CPU, cpu, true);
     this.#printk[cpu] = createPrintkRing(this.plane);
     this.#takenCpus.add(cpu);
@@ -300,17 +311,20 @@ export class Runtime {
    * module.
    */
   removeModule(module: ProgramModule, gone: () => void): boolean {
-    if (!this.#modules.delete(module)) return false;
+    if (!this.#modules.has(module)) return false;
     if (this.#replicas.size === 0) {
+      this.#modules.delete(module);
       this.releaseEntries(module.base, module.size);
       gone();
-    } else {
-      const end = this.#unload(module).then(gone);
-      // `settled` tells.
-      end.catch(() => {});
-      this.#leaving.push(end);
-    }
+    } else this.#leave(module, gone);
     return true;
+  }
+
+  #leave(module: ProgramModule, gone: () => void): void {
+    const end = this.#unload(module, gone);
+    // `settled` tells.
+    end.catch(() => {});
+    this.#leaving.push(end);
   }
 
   /** Modules whose programs are in the table. */
@@ -324,11 +338,19 @@ export class Runtime {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  async #unload(module: ProgramModule): Promise<void> {
+  async #unload(module: ProgramModule, gone: () => void): Promise<void> {
     await this.synchronize();
     await this.#cpumapsSettled();
+    const callbacks = callbacksOf(module);
+    // A run that was under way may have set a callback: then the program stays for that timer. (Linux refuses it, as nobody holds the program: -ENOENT.)
+    if (this.#callbackHolds.isHeld(callbacks)) {
+      this.#callbackHolds.whenFree(callbacks, () => this.#leave(module, gone));
+      return;
+    }
+    this.#modules.delete(module);
     await Promise.all([...this.#replicas].map((replica) => replica.unload(module)));
     this.releaseEntries(module.base, module.size);
+    gone();
   }
 
   /** Ends when frames that lay in queues of cpumaps' elements have been run that are no more: by their programs, of which the module may be one. */
@@ -348,7 +370,7 @@ export class Runtime {
     const before = [...this.#modules];
     this.#replicas.add(replica);
     try {
-      for (const module of before) await replica.load(module);
+      for (const module of before) if (this.#modules.has(module)) await replica.load(module);
     } catch (error) {
       this.#replicas.delete(replica);
       throw error;

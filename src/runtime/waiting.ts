@@ -9,11 +9,19 @@ type WaitAsync = (
 ) => { readonly async: boolean; readonly value: Promise<string> | string };
 const waitAsync = (Atomics as { readonly waitAsync?: WaitAsync }).waitAsync;
 
-/** Resolves when the word is notified, at once if it is not `seen`, and after so long in any case. Keeps the process alive meanwhile. */
-export async function waitForChange(words: Int32Array, index: number, seen: number, ms: number): Promise<void> {
+/** Resolves when the word is notified, at once if it is not `seen`, and after so long in any case. Keeps the process alive meanwhile, but in the `background`. */
+export async function waitForChange(
+  words: Int32Array,
+  index: number,
+  seen: number,
+  ms: number,
+  { background = false } = {},
+): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, waitAsync === undefined ? Math.min(ms, 1) : ms);
+    timer = setTimeout(resolve, waitAsync === undefined ? Math.min(ms, background ? 10 : 1) : ms);
+    // Node's: elsewhere it is a number.
+    if (background && typeof timer === 'object') timer.unref();
   });
   try {
     if (waitAsync === undefined) {

@@ -37,6 +37,15 @@ export const timerMutations: readonly TimerMutation[] = [
     patches: [[queue, '  word_lock(base + WORKER_TIMER_LOCK);', '  if (!OFF) word_lock(base + WORKER_TIMER_LOCK);']],
   },
   {
+    guard: 'a timer is held until it is in its field',
+    endless: true,
+    patches: [[timer, '  store<u32>(timer, 1, TIMER_HOLDERS);', '  store<u32>(timer, OFF ? 0 : 1, TIMER_HOLDERS);']],
+  },
+  {
+    guard: 'a timer that begins as user space lets go is refused',
+    patches: [[timer, 'const stays = isFirst && atomic', 'const stays = OFF ? isFirst : isFirst && atomic']],
+  },
+  {
     guard: 'a timer whose callback runs stays on that CPU',
     endless: true,
     patches: [
@@ -70,11 +79,7 @@ export const timerMutations: readonly TimerMutation[] = [
   {
     guard: 'a cancelled timer has no callback',
     patches: [
-      [
-        timer,
-        '    store<u64>(timer, 0, TIMER_CALLBACK);\n    let waited',
-        '    if (!OFF) store<u64>(timer, 0, TIMER_CALLBACK);\n    let waited',
-      ],
+      [timer, '    setCallback(timer, 0);\n    let waited', '    if (!OFF) setCallback(timer, 0);\n    let waited'],
     ],
   },
   {
@@ -102,7 +107,7 @@ export const timerMutations: readonly TimerMutation[] = [
   {
     guard: 'a field forgets the timer that has ended',
     endless: true,
-    patches: [[timer, '    atomic.store<u32>(field, 0);', '    if (!OFF) atomic.store<u32>(field, 0);']],
+    patches: [[timer, '  atomic.store<u32>(field, 0);', '  if (!OFF) atomic.store<u32>(field, 0);']],
   },
   {
     guard: 'one of those that initialise a timer does',
@@ -110,8 +115,8 @@ export const timerMutations: readonly TimerMutation[] = [
     patches: [
       [
         timer,
-        'if (atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0) return 0;',
-        'if (OFF) { atomic.store<u32>(field, <u32>timer); return 0; }\n  if (atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0) return 0;',
+        'const isFirst = atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0;',
+        'if (OFF) atomic.store<u32>(field, <u32>timer);\n  const isFirst = OFF || atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0;',
       ],
     ],
   },

@@ -215,6 +215,51 @@ function ring({
   return refused;
 }
 
+/** User space lets go of the map and takes it up again, on one CPU, while programs of the others begin timers in it. */
+function left({
+  call,
+  callback,
+  view,
+  map,
+  rounds,
+  random,
+  pause,
+  meet,
+  cpu,
+  parameters: { keys, valuesAt, strideAt },
+}: StressWorker<{ keys: number; valuesAt: number; strideAt: number }>) {
+  const at = (of: number) => BigInt(view.getUint32(map + valuesAt, true) + of * view.getUint32(map + strideAt, true));
+  const outcomes = [0, 0];
+  const init = (field: bigint) => {
+    const result = call('bpf_timer_init', field, BigInt(map), 1n);
+    if (result === 0) outcomes[0]!++;
+    else if (result === -1) outcomes[1]!++;
+    else if (result !== -16) throw new Error(`bpf_timer_init says ${result}`);
+    const set = call('bpf_timer_set_callback', field, 1n);
+    if (![0, -1, -22].includes(set)) throw new Error(`bpf_timer_set_callback says ${set}`);
+    call('bpf_timer_start', field, 0n, 0n);
+  };
+  callback((_key, value) => {
+    pause();
+    call('bpf_timer_start', BigInt(value), 0n, 0n);
+  });
+  call('timers_begin');
+  for (let i = 0; i < rounds; i++) {
+    if (i % 16 === 15) meet();
+    call('epoch_enter');
+    if (cpu === 1) {
+      call('map_hold_user', map);
+      pause();
+      call('map_leave_user', map);
+      call('map_destroy', map);
+    } else if (random(3) < 2) init(at(random(keys)));
+    else call('timers_run', 0x7fff_ffff_ffff_ffffn, 1 + random(3), 0, 1000);
+    call('epoch_exit');
+    pause();
+  }
+  return outcomes[0]! * 65536 + outcomes[1]!;
+}
+
 /** Blocks of the pool that are free. */
 function freeBlocks(plane: PlaneInstance): number {
   const view = plane.view();
@@ -230,6 +275,13 @@ function timersOf(plane: PlaneInstance, cpus: number): string {
     const worker = workerAddress(cpu);
     return `${view.getUint32(worker + WORKER_TIMER_WAITING, true)}/${view.getUint32(worker + WORKER_TIMER_LIST, true)}`;
   }).join(' ');
+}
+
+/** All timers have ended, and their blocks are free again, of which there were `before` free ones. */
+function noneLeft(plane: PlaneInstance, workers: number, before: number): void {
+  const none = Array(workers + 1).fill('0/0');
+  same('timers that are left (waiting/list of each CPU)', timersOf(plane, workers + 1), none.join(' '));
+  same('blocks that are not in whole pages', (freeBlocks(plane) - before) % 1024, 0);
 }
 
 function withTimers(init: 'bpf_timer_init' | 'bpf_wq_init' | undefined, keys = 0) {
@@ -290,15 +342,7 @@ function conserved(flags: number): Scenario {
         body: churn,
       });
       map.close();
-      const total = freeBlocks(plane);
-      same(
-        'timers that are left (waiting/list of each CPU)',
-        timersOf(plane, workers + 1),
-        Array(workers + 1)
-          .fill('0/0')
-          .join(' '),
-      );
-      same('blocks that are not in whole pages', (total - before) % 1024, 0);
+      noneLeft(plane, workers, before);
       if (results.every((fired) => fired === 0)) throw new Error('nothing has fired');
     },
   };
@@ -322,6 +366,30 @@ export const timerScenarios: readonly Scenario[] = [
         timeout: timeout(variant),
         body: race,
       });
+    },
+  },
+  {
+    name: 'when user space has let go of a map none of its timers is left, whatever programs begin',
+    async run(variant: Variant) {
+      const workers = 3;
+      let before = 0;
+      const { plane, results } = await stress({
+        ...variant,
+        map: array,
+        workers,
+        rounds: 1500,
+        parameters: { keys: 4, valuesAt: MAP_VALUES, strideAt: MAP_STRIDE },
+        before: (map, at) => {
+          withTimers(undefined)(map, at);
+          before = freeBlocks(at);
+          at.exports.map_leave_user(map.address);
+        },
+        timeout: timeout(variant),
+        body: left,
+      });
+      noneLeft(plane, workers, before);
+      const total = results.reduce((sum, each) => sum + each, 0);
+      if (total < 65536 || total % 65536 === 0) throw new Error(`began, refused: ${results}`);
     },
   },
   {

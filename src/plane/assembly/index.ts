@@ -63,7 +63,7 @@ export * from './kfuncs/rbtree';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export {
-  bpf_timer_cancel, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_wq_init, bpf_wq_set_callback_impl, bpf_wq_start, timers_forget, timers_holding,
+  bpf_timer_cancel, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_wq_init, bpf_wq_set_callback_impl, bpf_wq_start, timers_holding,
 } from './kfuncs/timer';
 export * from './kfuncs/timer-firing';
 export * from './kfuncs/vnet';
@@ -93,7 +93,6 @@ export * from './maps/perf-event-array';
 export * from './maps/prog-array';
 export { map_set_record, map_set_timers } from './maps/record';
 export { bpf_redirect_map } from './maps/redirect-map';
-export { map_by_id, map_hold } from './maps/registry';
 export * from './maps/reuseport-sockarray';
 export * from './maps/ringbuf';
 export * from './maps/sockmap';

@@ -6,7 +6,7 @@
 /** Bytes of an element of the two arrays. */
 export const SOCKET_SLOT_SIZE = 8;
 /** u32: lock word of the writers, of all three. */
-export const SOCKMAP_LOCK = 232;
+export const SOCKMAP_LOCK = 144;
 /** Longest key of a sockhash (MAX_BPF_STACK). */
 export const SOCKHASH_KEY_MAX = 512;
 

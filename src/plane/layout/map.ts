@@ -13,7 +13,7 @@ export const MAP_FLAGS = 16;
 export const MAP_ID = 20;
 /** u32: 1 after BPF_MAP_FREEZE: user space may no longer write. */
 export const MAP_FROZEN = 24;
-/** u32: number of references (handles, programs); the memory goes back when it reaches 0. */
+/** u32: number of references (handles, programs, other maps); the memory goes back when it reaches 0. */
 export const MAP_REFERENCES = 28;
 /** u64: map_extra. */
 export const MAP_EXTRA = 32;
@@ -50,6 +50,11 @@ export const MAP_KPTR_ALLOCATOR = 204;
 export const MAP_TAG_ELEM = 1;
 export const MAP_TAG_KPTR = 2;
 export const MAP_TAGS = 3;
+/**
+ * u32: those of its references that are user space's (handles, pins; usercnt of struct bpf_map). With the last of them timers and work of its values end, and none begin until there
+ * is one again, though programs may have the map still.
+ */
+export const MAP_USERS = 232;
 /** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
 export const MAP_SPIN_LOCK = 240;
 export const SPIN_LOCK_SIZE = 4;

@@ -45,6 +45,9 @@ export const ROOT_POOL_LARGE = 264;
 /** u32: the CPU that fires timers of CPUs without a thread that does (worker.ts, WORKER_TIMER_FIRES); number of the last start of a timer. */
 export const ROOT_TIMER_CPU = 320;
 export const ROOT_TIMER_SEQUENCE = 340;
+/** u32: 1 while control code waits for timers to let go of callbacks; how often one has, which is then notified. */
+export const ROOT_CALLBACKS_WATCHED = 344;
+export const ROOT_CALLBACKS_DROPPED = 348;
 export const POOL_SMALL = 64;
 export const POOL_LARGE = 4096;
 

@@ -83,7 +83,7 @@ export function innerMapsOf(
 
 /** Ids of the maps that a map of maps holds. */
 function idsIn(plane: PlaneInstance, outer: number): number[] {
-  const address = plane.exports.map_by_id(outer) >>> 0;
+  const address = plane.exports.map_open_user(outer) >>> 0;
   if (address === 0) return [];
   const word = (at: number) => plane.view().getUint32(address + at, true);
   const type = word(MAP_TYPE) === mapTypes.array_of_maps ? 'array_of_maps' : 'hash_of_maps';

@@ -52,7 +52,7 @@ describe('creation', () => {
     const first = createMap(plane, { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1000 });
     const values = plane.view().getUint32(first.address + MAP_VALUES, true);
     first.bytesAt(999).fill(255);
-    plane.exports.map_hold(first.address);
+    plane.exports.map_hold_user(first.address);
     first.close();
     expect(plane.view().getUint8(values + 999 * 8)).toBe(255);
     plane.exports.map_destroy(first.address);

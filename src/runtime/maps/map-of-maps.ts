@@ -37,7 +37,7 @@ export class MapOfMaps extends TypedMap implements MapOfMapsHandle {
     const id = this.raw.lookup(this.keyCodec.encode(key));
     if (id === undefined) return undefined;
     const { plane } = this.#map;
-    const address = plane.exports.map_by_id(new DataView(id.buffer, id.byteOffset).getUint32(0, true)) >>> 0;
+    const address = plane.exports.map_open_user(new DataView(id.buffer, id.byteOffset).getUint32(0, true)) >>> 0;
     // Replaced since by another thread.
     if (address === 0) return undefined;
     const { inner } = this.spec;

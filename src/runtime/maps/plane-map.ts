@@ -24,7 +24,7 @@ import { allocatorsOf } from '../allocators/store.ts';
 import type { MapBatch, TargetMap, UpdateMode } from '../handles.ts';
 import { damageError } from '../memory-fault.ts';
 import type { PlaneInstance } from '../plane.ts';
-import { setElementProgram } from './element-programs.ts';
+import { deleteElementPrograms, setElementProgram } from './element-programs.ts';
 import { E2BIG, EBADF, EINVAL, ENOENT, ENOMEM, mapError } from './errno.ts';
 import { copiesOf, cpuStride, type OwnedField, ownedBy } from './owned.ts';
 import { pinsOf } from './pins.ts';
@@ -138,19 +138,14 @@ export class PlaneMap implements TargetMap {
   readonly flags: number;
   /** Called before the memory goes back. */
   readonly #closing: (() => void)[] = [];
-  /** Known to all handles that come from one: their number, and what is called when the last reference goes. */
-  readonly #family: { handles: number; readonly releasing: (() => void)[] };
+  /** What is called when the last reference goes; known to all handles that come from one. */
+  readonly #releasing: (() => void)[];
   #open = true;
+  #ofUserSpace = true;
 
-  /** Takes over one reference to the map at `address`. */
-  constructor(
-    plane: PlaneInstance,
-    address: number,
-    attributes: MapAttributes,
-    family: { handles: number; readonly releasing: (() => void)[] } = { handles: 0, releasing: [] },
-  ) {
-    this.#family = family;
-    family.handles++;
+  /** Takes over one reference of user space to the map at `address`. */
+  constructor(plane: PlaneInstance, address: number, attributes: MapAttributes, releasing: (() => void)[] = []) {
+    this.#releasing = releasing;
     const { prototype: _, ...kept } = attributes;
     this.plane = plane;
     this.attributes = kept;
@@ -342,13 +337,8 @@ export class PlaneMap implements TargetMap {
 
   /** Another handle of the same map, with a reference of its own. */
   hold(): PlaneMap {
-    this.plane.exports.map_hold(this.#live());
-    return new PlaneMap(this.plane, this.address, this.attributes, this.#family);
-  }
-
-  /** No other handle of the map is open. */
-  get isOnlyHandle(): boolean {
-    return this.#family.handles === 1;
+    this.plane.exports.map_hold_user(this.#live());
+    return new PlaneMap(this.plane, this.address, this.attributes, this.#releasing);
   }
 
   get isOpen(): boolean {
@@ -362,18 +352,28 @@ export class PlaneMap implements TargetMap {
 
   /** Has `listener` called once the map is gone: when the last of its handles is closed and no program or map holds it. */
   onRelease(listener: () => void): void {
-    this.#family.releasing.push(listener);
+    this.#releasing.push(listener);
+  }
+
+  /**
+   * The handle's reference counts as one of programs from now on, until `close`. With the last one of user space (handles, pins) go, as in the kernel, the timers and the work of its
+   * values, and elements that have programs, which may hold the map in turn.
+   */
+  leave(): void {
+    if (!this.#ofUserSpace) return;
+    this.#ofUserSpace = false;
+    if (this.#whole('close', (exports) => exports.map_leave_user(this.address)) !== 0) deleteElementPrograms(this);
   }
 
   /** Gives the reference back; the handle is dead afterwards. */
   close(): void {
     if (!this.#open) return;
+    this.leave();
     this.#open = false;
-    this.#family.handles--;
     for (const listener of this.#closing) listener();
     const last = this.plane.view().getUint32(this.address + MAP_REFERENCES, true) === 1;
     this.#whole('close', (exports) => exports.map_destroy(this.address));
-    if (last) for (const listener of this.#family.releasing.splice(0)) listener();
+    if (last) for (const listener of this.#releasing.splice(0)) listener();
   }
 
   /** What ends elements walks what their values own, which may not be whole: throws InputError `SLUICE_MAP_DAMAGED`. */

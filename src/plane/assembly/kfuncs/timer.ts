@@ -1,5 +1,5 @@
 // bpf_timer (helpers 169 to 172) and bpf_wq: what programs do with them, from any CPU, and what ends them. timer-firing.ts: how they fire. Facts: kernel/bpf/helpers.c.
-import { EBUSY, EDEADLK, EINVAL, ENOMEM } from '../errno';
+import { EBUSY, EDEADLK, EINVAL, ENOMEM, EPERM } from '../errno';
 import { bpf_ktime_get_ns } from '../helpers/clock';
 import { lock_sleep } from '../locks/wait';
 import { cpu_count } from '../maps/header';
@@ -8,8 +8,8 @@ import { giveSmall, takeSmall } from './pool';
 import {
   addTimer, baseOf, baseOfTimer, dequeue, enqueue, lockBoth, lockField, lockList, lockTimer, removeTimer, reserve, unlink, unlockBase, unlockList,
 } from './timer-queue';
-import { MAP_TIMER, MAP_WORK } from '../../layout/map';
-import { ROOT, ROOT_TIMER_CPU } from '../../layout/memory';
+import { MAP_TIMER, MAP_USERS, MAP_WORK } from '../../layout/map';
+import { ROOT, ROOT_CALLBACKS_DROPPED, ROOT_CALLBACKS_WATCHED, ROOT_TIMER_CPU } from '../../layout/memory';
 import {
   BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, TIMER_CALLBACK, TIMER_CANCELLING, TIMER_CPU, TIMER_HOLDERS, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP,
   TIMER_NEXT, TIMER_PLACE, TIMER_RUNNING, TIMER_VALUE,
@@ -29,6 +29,15 @@ const WAIT_NS: i64 = 1_000_000;
   return load<u32>(WORKER, WORKER_TIMER_FIRES) != 0 ? load<u32>(WORKER, WORKER_CPU) : load<u32>(ROOT, ROOT_TIMER_CPU);
 }
 
+/** Under the lock of its base. What it called has a holder less, which control code that waits for that is told. */
+function setCallback(timer: usize, callback: u64): void {
+  const before = load<u64>(timer, TIMER_CALLBACK);
+  store<u64>(timer, callback, TIMER_CALLBACK);
+  if (before == 0 || before == callback || atomic.load<u32>(ROOT, ROOT_CALLBACKS_WATCHED) == 0) return;
+  atomic.add<u32>(ROOT, 1, ROOT_CALLBACKS_DROPPED);
+  atomic.notify(ROOT + ROOT_CALLBACKS_DROPPED, -1);
+}
+
 function create(field: usize, map: usize, offset: u32, kind: u32): i64 {
   if (atomic.load<u32>(field) != 0) return EBUSY;
   const timer = takeSmall();
@@ -37,11 +46,20 @@ function create(field: usize, map: usize, offset: u32, kind: u32): i64 {
   store<u32>(timer, <u32>field - offset, TIMER_VALUE);
   store<u32>(timer, kind, TIMER_KIND);
   store<u32>(timer, firingCpu(), TIMER_CPU);
+  // Held until it is in its field: who ends the map's timers finds it in the list before.
+  store<u32>(timer, 1, TIMER_HOLDERS);
+  store<u32>(WORKER, <u32>timer, WORKER_TIMER_AWAITED);
   addTimer(timer);
-  if (atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0) return 0;
-  // Another CPU was first.
-  free(timer);
-  return EBUSY;
+  // Another CPU may be first; and whoever was user space's last holder of the map may have ended its timers already.
+  const isFirst = atomic.cmpxchg<u32>(field, 0, <u32>timer) == 0;
+  const stays = isFirst && atomic.load<u32>(map, MAP_USERS) != 0;
+  const base = lockTimer(timer);
+  if (!stays) end(base, timer);
+  if (load<u32>(timer, TIMER_VALUE) == 0) atomic.cmpxchg<u32>(field, <u32>timer, 0);
+  const over = letGo(timer, WORKER);
+  unlockBase(base);
+  if (over) free(timer);
+  return stays ? 0 : isFirst ? EPERM : EBUSY;
 }
 
 export function bpf_timer_init(field: u64, map: u64, flags: u64): i64 {
@@ -54,9 +72,10 @@ export function bpf_timer_init(field: u64, map: u64, flags: u64): i64 {
 export function bpf_timer_set_callback(field: u64, callback: u64): i64 {
   const timer = lockField(<usize>field);
   if (timer == 0) return EINVAL;
-  store<u64>(timer, callback, TIMER_CALLBACK);
+  const reachable = atomic.load<u32>(<usize>load<u32>(timer, TIMER_MAP), MAP_USERS) != 0;
+  if (reachable) setCallback(timer, callback);
   unlockBase(baseOfTimer(timer));
-  return 0;
+  return reachable ? 0 : EPERM;
 }
 
 /**
@@ -154,7 +173,7 @@ export function bpf_timer_cancel(field: u64): i64 {
   }
   let result: i64 = EDEADLK;
   if (running == 0 || atomic.load<u32>(running, TIMER_CANCELLING) == 0) {
-    store<u64>(timer, 0, TIMER_CALLBACK);
+    setCallback(timer, 0);
     let waited = dequeue(base, timer);
     base = awaitEnd(timer, base);
     // Another CPU may have started it meanwhile.
@@ -205,7 +224,7 @@ export function free(timer: usize): void {
 /** With the lock held. What its callback or a cancellation still needs of it goes with them. */
 function end(base: usize, timer: usize): bool {
   dequeue(base, timer);
-  store<u64>(timer, 0, TIMER_CALLBACK);
+  setCallback(timer, 0);
   store<u32>(timer, 0, TIMER_VALUE);
   return isOver(timer);
 }
@@ -217,16 +236,18 @@ function end(base: usize, timer: usize): bool {
 export function releaseTimers(map: usize, value: usize): void {
   for (let i: usize = 0; i < 2; i++) {
     const offset = load<u32>(map + (i == 0 ? MAP_TIMER : MAP_WORK));
-    if (offset == 0) continue;
-    const field = value + offset - 1;
-    const timer = lockField(field);
-    if (timer == 0) continue;
-    const base = baseOfTimer(timer);
-    const over = end(base, timer);
-    atomic.store<u32>(field, 0);
-    unlockBase(base);
-    if (over) free(timer);
+    if (offset != 0) releaseField(value + offset - 1);
   }
+}
+
+function releaseField(field: usize): void {
+  const timer = lockField(field);
+  if (timer == 0) return;
+  const base = baseOfTimer(timer);
+  const over = end(base, timer);
+  atomic.store<u32>(field, 0);
+  unlockBase(base);
+  if (over) free(timer);
 }
 
 /** The field that a timer stands in forgets it. */
@@ -236,7 +257,7 @@ function clear(timer: usize): void {
   atomic.cmpxchg<u32>(<usize>load<u32>(timer, TIMER_VALUE) + offset - 1, <u32>timer, 0);
 }
 
-/** Ends all timers of a map that goes. Callbacks that run on other CPUs end within their epochs, which the map's memory waits for. */
+/** Ends all timers of a map that goes, or that user space has let go of. Callbacks that run on other CPUs end within their epochs, which the map's memory waits for. */
 export function releaseTimersOf(map: usize): void {
   const cpus = cpu_count();
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
@@ -263,31 +284,17 @@ export function releaseTimersOf(map: usize): void {
   }
 }
 
-/** How many timers have one of `count` callbacks from `first` on: they keep the program that these belong to. */
+/** How many timers have one of `count` callbacks from `first` on, armed or not: each holds the program that these belong to, as in the kernel. */
 export function timers_holding(first: u64, count: u32): u32 {
   let holding: u32 = 0;
   const cpus = cpu_count();
   for (let cpu: u32 = 0; cpu < cpus; cpu++) {
     for (let timer = lockList(cpu); timer != 0; timer = <usize>load<u32>(timer, TIMER_NEXT)) {
-      if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) holding++;
-    }
-    unlockList(cpu);
-  }
-  return holding;
-}
-
-/** Takes the callbacks from `first` on, `count` of them, off all timers: the program that they belong to goes. */
-export function timers_forget(first: u64, count: u32): void {
-  const cpus = cpu_count();
-  for (let cpu: u32 = 0; cpu < cpus; cpu++) {
-    for (let timer = lockList(cpu); timer != 0; timer = <usize>load<u32>(timer, TIMER_NEXT)) {
       const base = lockTimer(timer);
-      if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) {
-        dequeue(base, timer);
-        store<u64>(timer, 0, TIMER_CALLBACK);
-      }
+      if (load<u64>(timer, TIMER_CALLBACK) - first < <u64>count) holding++;
       unlockBase(base);
     }
     unlockList(cpu);
   }
+  return holding;
 }

@@ -1,8 +1,11 @@
 // Operations of user space as control code calls them: each in an epoch, so that what it reads stays, and what it frees while others read it is freed in time.
+import { releaseTimersOf } from '../kfuncs/timer';
 import { operation_enter, operation_exit } from '../slab/epoch';
 import * as batch from './batch';
 import * as registry from './registry';
 import * as user from './user';
+import { has_timers } from './value';
+import { MAP_USERS } from '../../layout/map';
 
 export function map_lookup_user(map: usize, key: usize, out: usize, flags: u32): i32 {
   operation_enter();
@@ -60,6 +63,31 @@ export function map_delete_batch(map: usize, keys: usize, count: u32, done: usiz
   return result;
 }
 
+/** The map with this id, with a reference of user space; 0 if there is none. */
+export function map_open_user(id: u32): usize {
+  const map = registry.map_by_id(id);
+  if (map != 0) atomic.add<u32>(map, 1, MAP_USERS);
+  return map;
+}
+
+/** One more reference of user space. */
+export function map_hold_user(map: usize): void {
+  registry.map_hold(map);
+  atomic.add<u32>(map, 1, MAP_USERS);
+}
+
+/** A reference is user space's no more, which keeps the map all the same until map_destroy. 1: no other is (bpf_map_put_uref). */
+export function map_leave_user(map: usize): u32 {
+  if (atomic.sub<u32>(map, 1, MAP_USERS) != 1) return 0;
+  if (has_timers(map)) {
+    operation_enter();
+    releaseTimersOf(map);
+    operation_exit();
+  }
+  return 1;
+}
+
+/** Drops a reference, of which map_leave_user has been told. */
 export function map_destroy(map: usize): void {
   operation_enter();
   registry.map_destroy(map);

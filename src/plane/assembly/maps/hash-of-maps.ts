@@ -10,7 +10,7 @@ import { MAP_ID, MAP_PAGES, MAP_PAGE_COUNT } from '../../layout/map';
 import { WORKER_SCRATCH } from '../../layout/worker';
 
 // Writers' lock, in the private part of the header behind the hash's fields: what was there is read and replaced as one.
-export const WRITERS: usize = 232;
+export const WRITERS: usize = 144;
 
 export function hash_of_maps_create(
   type: u32,

@@ -18,6 +18,7 @@ import {
   MAP_REFERENCES,
   MAP_STRIDE,
   MAP_TYPE,
+  MAP_USERS,
   MAP_VALUES,
   MAP_VALUE_SIZE,
 } from '../../layout/map';
@@ -49,7 +50,7 @@ export function access_flags_ok(flags: u32): bool {
 
 /**
  * A header and `body` zeroed bytes behind it, in pages of their own; 0 if the memory has no room. MAP_VALUES points to the body.
- * References: 1, the caller's.
+ * References: 1, the caller's, which is user space.
  */
 export function header_allocate(
   type: u32,
@@ -70,6 +71,7 @@ export function header_allocate(
   store<u32>(map, flags, MAP_FLAGS);
   store<u32>(map, atomic.add<u32>(ROOT + ROOT_NEXT_MAP_ID, 1), MAP_ID);
   store<u32>(map, 1, MAP_REFERENCES);
+  store<u32>(map, 1, MAP_USERS);
   store<u32>(map, round_up_8(value_size), MAP_STRIDE);
   store<u32>(map, <u32>map + MAP_HEADER_SIZE, MAP_VALUES);
   store<u32>(map, <u32>map, MAP_PAGES);
