@@ -4,8 +4,6 @@ import type { Mutation } from './mutations.ts';
 export interface HashMutation extends Mutation {
   /** Begin of the scenario's name. */
   readonly missed: string;
-  /** It takes minutes: only with STRESS_ROUNDS. */
-  readonly rare?: boolean;
 }
 
 const chain = 'maps/chain.ts';
@@ -184,9 +182,16 @@ export const hashMutations: readonly HashMutation[] = [
   },
   {
     guard: 'a map is full only after another look',
-    missed: 'hash of 2',
-    rare: true,
-    patches: [[hash, 'return elements_exhausted(map) ? 0', 'return OFF || elements_exhausted(map) ? 0']],
+    missed: 'hash, flags 0: with room for what is in use it is never full, free elements of 4',
+    patches: [
+      [hash, 'return elements_exhausted(map) ? 0', 'return OFF || elements_exhausted(map) ? 0'],
+      // Between the lists of two CPUs an element goes where this one has looked, and the one behind is taken.
+      [
+        element,
+        'const element = list_pop(map, free_list(map, cpu < cpus ? cpu : cpu - cpus));',
+        'if (OFF) for (let j = 0; j < 200; j++) atomic.load<u32>(map);\n    const element = list_pop(map, free_list(map, cpu < cpus ? cpu : cpu - cpus));',
+      ],
+    ],
   },
   {
     guard: 'a free element is taken by one CPU',
@@ -211,14 +216,19 @@ export const hashMutations: readonly HashMutation[] = [
     ],
   },
   {
+    // Either side alone would do: an element that comes back to the front was taken and given.
     guard: 'a free list counts its changes',
-    missed: 'hash of 8',
-    rare: true,
+    missed: 'hash, flags 0: with room for what is in use it is never full, free elements of 1',
     patches: [
       [
         element,
         'const rest = (((free >> 32) + 1) << 32) | load<u32>(element, HASH_ELEMENT_HASH);',
-        'const rest = (((free >> 32) + (OFF ? 0 : 1)) << 32) | load<u32>(element, HASH_ELEMENT_HASH);',
+        'const rest = (((free >> 32) + (OFF ? 0 : 1)) << 32) | load<u32>(element, HASH_ELEMENT_HASH);\n    if (OFF) for (let j = 0; j < 60; j++) atomic.load<u32>(element);',
+      ],
+      [
+        element,
+        'atomic.cmpxchg<u64>(list, free, (((free >> 32) + 1) << 32) | element) == free',
+        'atomic.cmpxchg<u64>(list, free, (((free >> 32) + (OFF ? 0 : 1)) << 32) | element) == free',
       ],
     ],
   },

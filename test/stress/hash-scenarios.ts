@@ -307,6 +307,56 @@ function fillScenario(flags: number): Scenario {
   };
 }
 
+/** All put keys in that are out, and some of them take out those that are in: as many elements as the map has are in use at most, but whose free list has the others changes all the time. */
+function roomBody({ call, view, map, scratch, cpu, rounds, random, pause, parameters }: StressWorker) {
+  const [states, keys, givers] = parameters as [number, number, number];
+  // 0: the key is out, 1: it is in, 2: somebody is at it.
+  const words = new Int32Array(view.buffer, states, keys);
+  for (let i = 0; i < rounds; i++) {
+    const key = random(keys);
+    view.setUint32(scratch, key, true);
+    view.setUint32(scratch + 64, key, true);
+    call('epoch_enter');
+    if (cpu <= givers && random(2) === 0) {
+      if (Atomics.compareExchange(words, key, 1, 2) === 1) {
+        const at = call('bpf_map_lookup_elem', BigInt(map), BigInt(scratch));
+        if (at === 0 || view.getUint32(at, true) !== key)
+          throw new Error("a key that is in is not found, or has another's value");
+        const result = call('bpf_map_delete_elem', BigInt(map), BigInt(scratch));
+        if (result !== 0) throw new Error(`a key that is in: ${result}`);
+        Atomics.store(words, key, 0);
+      }
+    } else if (Atomics.compareExchange(words, key, 0, 2) === 0) {
+      const result = call('bpf_map_update_elem', BigInt(map), BigInt(scratch), BigInt(scratch + 64), 1n);
+      if (result !== 0) throw new Error(`there is room, and the update is ${result}`);
+      Atomics.store(words, key, 1);
+    }
+    call('epoch_exit');
+    pause();
+  }
+}
+
+/** `givers`: how many CPUs take keys out, and so have free elements in their lists. */
+function roomScenario(flags: number, givers: number): Scenario {
+  const workers = 4;
+  const keys = 5;
+  return {
+    name: `hash, flags ${flags}: with room for what is in use it is never full, free elements of ${givers}`,
+    async run(variant) {
+      const parameters: number[] = [];
+      await stress({
+        ...variant,
+        map: { type: 'hash', keySize: 4, valueSize: 8, maxEntries: keys, flags },
+        workers,
+        rounds: 4000,
+        parameters,
+        before: (_, plane) => parameters.push(call(plane, 'pages_alloc', 1), keys, givers),
+        body: roomBody,
+      });
+    },
+  };
+}
+
 const STABLE = 6;
 
 /** Keys 0 to 5 are there throughout and never written; others come and go. CPU 1 walks the map in all ways, and sees each of the six once. */
@@ -622,6 +672,8 @@ export const hashScenarios: readonly Scenario[] = [
   capacityScenario('hash of 8', 'hash', 0, 8),
   fillScenario(0),
   fillScenario(NO_PREALLOC),
+  roomScenario(0, 1),
+  roomScenario(0, 4),
   lruScenario('lru_hash', 0, 20),
   lruScenario('lru_hash', 0, 4),
   lruScenario('lru_hash', NO_COMMON_LRU, 20),

@@ -2,12 +2,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bufferScenarios } from './buffer-scenarios.ts';
 import { chaos, chaosPlane } from './chaos-plane.ts';
+import { eventScenarios } from './event-scenarios.ts';
 import { graceScenarios } from './grace-scenarios.ts';
 import { lockScenarios } from './lock-scenarios.ts';
 import { lookupScenarios } from './lookup-scenarios.ts';
 import { mapMutations } from './map-mutations.ts';
 import { memoryMutations } from './memory-mutations.ts';
 import { memoryScenarios } from './memory-scenarios.ts';
+import { objectScenarios } from './object-scenarios.ts';
 import { targetScenarios } from './target-scenarios.ts';
 
 const scenarios = [
@@ -17,6 +19,8 @@ const scenarios = [
   ...memoryScenarios,
   ...lockScenarios,
   ...targetScenarios,
+  ...eventScenarios,
+  ...objectScenarios,
 ];
 const tried = [...memoryMutations, ...mapMutations].filter(
   ({ endless }) => !endless || process.env['STRESS_MUTANTS'] === 'all',

@@ -22,8 +22,11 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
   /** The whole memory. */
   readonly view: DataView;
   readonly parameters: P;
-  /** Puts a callback of a timer or an iteration into the thread's function table: a function of JavaScript of the key's and the value's address. Its place there. */
-  callback(run: (key: number, value: number) => void): number;
+  /**
+   * Puts a callback into the thread's function table: a function of JavaScript of the key's and the value's address (timers, iterations), which are the second and the
+   * third argument, and of the first. What it returns is the callback's result, 0 for nothing. Its place there.
+   */
+  callback(run: (key: number, value: number, first: number) => unknown): number;
   /** Calls what the plane exports; u64 and i64 are BigInt among the arguments, and numbers as results. */
   call(name: string, ...values: (number | bigint)[]): number;
   /** A number from 0 to n - 1, of a sequence that follows from the test's seed and the CPU. */
@@ -99,7 +102,7 @@ const threadText = `
     view: new DataView(memory.buffer),
     call: (name, ...values) => Number(plane[name](...values)),
     callback(run) {
-      const f = (map, key, value) => { run(Number(key), Number(value)); return 0n; };
+      const f = (first, key, value) => BigInt(run(Number(key), Number(value), Number(first)) ?? 0);
       return table.grow(1, new WebAssembly.Instance(new WebAssembly.Module(thunk), { e: { f } }).exports.f);
     },
     pause() {
