@@ -337,6 +337,7 @@ export class VhostUserDevice {
       for (;;) {
         const count = device.collect(ring.queue, frames.address, BATCH, frames.capacity);
         if (count === 0) break;
+        this.steering.device.learn(frames.address, count, ring.index >> 1);
         const { transmitted, transmittedFrames } = this.#options;
         if (transmittedFrames !== undefined) transmittedFrames(frames.address, count);
         else transmitted?.(this.#packets(ring, count));

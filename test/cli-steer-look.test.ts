@@ -156,6 +156,37 @@ describe.skipIf(missing !== undefined)(
       expect(steer('explain', '--packet', '99999').status).toBe(3);
     });
 
+    it('a packet of a flow that was sent is explained by that', () => {
+      const config = join(folder, 'automatic.json');
+      writeFileSync(config, JSON.stringify({ automatic: true, hashTypes: ['tcpv4'] }));
+      const flow = (source: string, destination: string, ports: string) =>
+        Buffer.from(
+          `${'0'.repeat(24)}080045000028000000004006000${source}${destination}${ports}${'0'.repeat(32)}`,
+          'hex',
+        );
+      const packet = join(folder, 'answer');
+      writeFileSync(packet, flow('0420995bb', 'a18e6450', '0aea06e6'));
+      const sent = flow('0a18e6450', '420995bb', '06e60aea');
+      const capture = join(folder, 'sent.pcap');
+      const record = Buffer.alloc(16);
+      record.writeUInt32LE(sent.length, 8);
+      record.writeUInt32LE(sent.length, 12);
+      const head = Buffer.from(`d4c3b2a102000400${'00'.repeat(8)}ffff000001000000`, 'hex');
+      writeFileSync(capture, Buffer.concat([head, record, sent]));
+      const args = ['explain', packet, '--rss', config, '--queues', '4'];
+      const known = steer(...args, '--sent', `3=${capture}`);
+      expect(known.status, known.stderr).toBe(0);
+      expect(known.stdout).toContain('hash      0x51ccc178');
+      expect(known.stdout).toContain(`flow      known: packet 1 of ${capture} was sent on queue 3`);
+      expect(known.stdout).toContain('queue     3, that of the flow');
+      const unknown = JSON.parse(steer(...args, '--json').stdout);
+      expect(unknown).toMatchObject({ decided: 'table', index: 0x78, queue: 0, sent: null, hash: 0x51ccc178 });
+      expect(steer(...args, '--sent', `4=${capture}`).stderr).toContain('there are 4 queues');
+      expect(steer('explain', packet, '--sent', `3=${capture}`).status).toBe(2);
+      writeFileSync(config, JSON.stringify({ automatic: true, table: [0] }));
+      expect(steer(...args).stderr).toContain('without table and unclassifiedQueue');
+    });
+
     it('packets are counted by queue, and what is uneven has a cause', () => {
       const { queues, packets, imbalance, causes, key } = JSON.parse(
         steer('histogram', '--queues', '4', '--json').stdout,

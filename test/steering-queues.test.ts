@@ -14,8 +14,12 @@ import { loadLinux } from '../src/linux/load.ts';
 import { NetworkNamespace } from '../src/linux/netns.ts';
 import { PacketSocket } from '../src/linux/packet-socket.ts';
 import { openTunQueues, type TunQueue, tunRefusal } from '../src/linux/tun.ts';
+import { ethernet } from '../src/net/ethernet.ts';
 import { generateCapture } from '../src/net/generator.ts';
+import { ipv4 } from '../src/net/ipv4.ts';
+import { packet } from '../src/net/packet.ts';
 import { HASH_TYPES_ALL, type RssConfiguration, rss, verificationKey } from '../src/net/rss/index.ts';
+import { udp } from '../src/net/udp.ts';
 import { readObject } from '../src/object/index.ts';
 import { writeObject } from '../src/object/write.ts';
 
@@ -130,6 +134,35 @@ describe.skipIf(missing !== undefined)(
           ? each.findIndex((frame, i) => !frame.equals(others[queue]![i]!))
           : 'number',
       );
+
+    it('without a program are those that a flow was sent on, as with automatic steering here', () => {
+      const flows = Array.from({ length: 90 }, (_, i) => {
+        const ends = [`198.18.0.${1 + i}`, '198.19.7.1'] as const;
+        const frame = (src: string, dst: string, srcPort: number, dstPort: number) =>
+          packet(ethernet(), ipv4({ src, dst }), udp({ srcPort, dstPort }), new Uint8Array([i]));
+        return {
+          out: frame(ends[1], ends[0], 7000 + i, 53),
+          back: frame(ends[0], ends[1], 53, 7000 + i),
+          on: i % QUEUES,
+        };
+      });
+      const steering = new Steering({ queues: QUEUES });
+      steering.configureHash({ hashTypes: HASH_TYPES_ALL, key: verificationKey });
+      for (const { out, on } of flows) {
+        // Nobody takes it; what the stack does with it is not looked at.
+        queues[on]!.write(out);
+        steering.learn([out], on);
+      }
+      while (socket.receive() !== undefined);
+      for (const { back } of flows) socket.send(back);
+      const there = queues.map((queue) => [...queue.packets()].map((data) => data.at(-1)));
+      const here = queues.map((): number[] => []);
+      for (const { queue, packet } of steering.run(flows.map(({ back }) => ({ ...captured[0]!, data: back }))))
+        here[queue]!.push(packet.data.at(-1)!);
+      expect(there).toEqual(queues.map((_, queue) => flows.flatMap(({ on }, i) => (on === queue ? [i] : []))));
+      expect(here).toEqual(there);
+      steering.close();
+    });
 
     it('by a program of few instructions are those that it chooses here', async () => {
       const there = queuesThere(mixed, false);

@@ -6,10 +6,14 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ringRefusal } from '../src/linux/io-uring-features.ts';
 import { message, request, u64 } from '../src/linux/vhost-user/protocol.ts';
+import { ethernet } from '../src/net/ethernet.ts';
 import { generateCapture } from '../src/net/generator.ts';
+import { ipv4 } from '../src/net/ipv4.ts';
+import { packet } from '../src/net/packet.ts';
 import { rss } from '../src/net/rss/compute.ts';
-import { verificationKey } from '../src/net/rss/configuration.ts';
+import { encodeHashConfig, verificationKey } from '../src/net/rss/configuration.ts';
 import { HASH_TYPES_ALL } from '../src/net/rss/hash-types.ts';
+import { udp } from '../src/net/udp.ts';
 import { virtioFeature } from '../src/runtime/virtio/network-device.ts';
 import { type TransmittedPacket, VhostUserDevice, type VhostUserOptions } from '../src/vhost-user.ts';
 import {
@@ -227,6 +231,60 @@ describe.skipIf(refusal !== undefined)(
       expect(await command(bad)).toBe(1);
       expect(await command([9, 200])).toBe(1);
       expect(device.steering.device.configuration()).toMatchObject({ hashTypes: 0x3f });
+    });
+
+    it('gives what answers a flow to the queue that the guest sent it on, where only hashes are configured', async () => {
+      const device = await listen();
+      const front = await connect(device);
+      const queues = [0x10000, 0x30000].map((at) => new GuestQueue(front.memory, at, 64));
+      for (const [i, queue] of queues.entries()) {
+        post(queue, 0x100000 + i * 0x100000, 2048);
+        await front.start(i * 2, queue);
+      }
+      const transmit = [0x50000, 0x60000].map((at) => new GuestQueue(front.memory, at, 8));
+      for (const [i, queue] of transmit.entries()) await front.start(i * 2 + 1, queue);
+      const pairs = Uint8Array.of(2, 0);
+      expect(device.steering.command(4, 0, pairs).ack).toBe(0);
+      const hash = { hashTypes: HASH_TYPES_ALL, key: verificationKey };
+      expect(device.steering.command(4, 2, encodeHashConfig(hash)).ack).toBe(0);
+      const by = device.steering.device.configuration()!;
+      const flows = Array.from({ length: 12 }, (_, i) => ({
+        out: packet(ethernet(), ipv4({ src: '10.0.0.2', dst: `192.0.2.${i}` }), udp({ srcPort: 99, dstPort: 53 })),
+        back: packet(ethernet(), ipv4({ src: `192.0.2.${i}`, dst: '10.0.0.2' }), udp({ srcPort: 53, dstPort: 99 })),
+      }));
+      expect(device.deliver(flows.map(({ back }) => back))).toBe(12);
+      const byHash = flows.map(({ back }) => rss(back, by).queue);
+      expect(new Set(byHash)).toEqual(new Set([0, 1]));
+      expect(queues.map((queue) => queue.taken().length)).toEqual(
+        [0, 1].map((queue) => byHash.filter((each) => each === queue).length),
+      );
+      // Each on the queue that its hash does not choose.
+      for (const [i, { out }] of flows.entries()) {
+        const queue = transmit[1 - byHash[i]!]!;
+        front.bytes.fill(0, 0x300000, 0x300014);
+        front.bytes.set(out, 0x300014);
+        queue.describe(0, { address: PHYSICAL + 0x300000n, length: 20 + out.length, flags: 0, next: 0 });
+        queue.offer(0);
+        queue.notify();
+        expect(await queue.answer()).toHaveLength(1);
+      }
+      expect(device.steering.counters().flows).toEqual({ found: 0n, learned: 12n, displaced: 0n });
+      for (const { back } of flows) expect(device.deliver([back])).toBe(1);
+      for (const [i, queue] of queues.entries()) {
+        const received = queue.taken();
+        expect(received).toHaveLength(byHash.filter((each) => each !== i).length);
+        for (const { id } of received) {
+          const at = 0x100000 * (1 + i) + (id % 64) * 2048;
+          const data = front.bytes.slice(at + 20, at + 20 + flows[0]!.back.length);
+          const { hash: value, report, queue: other } = rss(data, by);
+          expect(other).toBe(1 - i);
+          expect([front.memory.getUint32(at + 12, true), front.memory.getUint16(at + 16, true)]).toEqual([
+            value,
+            report,
+          ]);
+        }
+      }
+      expect(device.steering.counters().flows.found).toBe(12n);
     });
 
     it('goes on where it stood when rings stop and memory changes', async () => {

@@ -186,7 +186,8 @@ const describe = ({ queue, hash, report }: Outcome) =>
     : `queue ${queue}, hash 0x${hash.toString(16).padStart(8, '0')}, report ${reportNames[report ?? 0] ?? report}`;
 
 /** What the portable program cannot be told. */
-function notInC({ hashTypes, tunnelTypes = 0, table, key }: RssConfiguration): string | undefined {
+function notInC({ hashTypes, tunnelTypes = 0, table, key, automatic }: RssConfiguration): string | undefined {
+  if (automatic === true) return 'it steers by a table';
   if (tunnelTypes !== 0) return 'it knows no tunnels';
   if (table.length > RSS_MAP_ENTRIES) return `its table has ${RSS_MAP_ENTRIES} entries`;
   const fits = key.length <= RSS_MAP_KEY_BYTES && (hashTypes === 0 || key.length === RSS_MAP_KEY_BYTES);

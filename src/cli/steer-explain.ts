@@ -4,8 +4,10 @@ import { InputError } from '../errors.ts';
 import { explainSteering, type SteeringExplanation } from '../hooks/steering/explanation.ts';
 import { describePacket } from '../net/dissect.ts';
 import { flowRuleOf, formatFlowRule } from '../net/rss/flow-rules.ts';
+import { FlowMemory } from '../net/rss/flows.ts';
 import { reportNames } from '../net/rss/hash-types.ts';
-import { exitCode } from './exit.ts';
+import { readEthernetCapture } from './capture-file.ts';
+import { exitCode, UsageError } from './exit.ts';
 import { integerOption } from './options.ts';
 import { type Output, table, toHex } from './output.ts';
 import { readInput } from './selector.ts';
@@ -15,6 +17,13 @@ import type { Finish } from './verb.ts';
 
 interface ExplainOptions extends SteerPacketOptions, ContextOptions {
   readonly packet: number;
+  readonly sent?: readonly SentOption[];
+}
+
+/** Packets that were sent on a queue before the one that is explained. */
+interface SentOption {
+  readonly queue: number;
+  readonly path: string;
 }
 
 export function addSteerExplain(steer: Command, finish: Finish): void {
@@ -26,6 +35,11 @@ export function addSteerExplain(steer: Command, finish: Finish): void {
         .argument('[packet]', 'file with the packet, from its Ethernet header, or - for stdin; or --pcap and --packet'),
     ),
   )
+    .option(
+      '--sent <queue=file>',
+      'a capture of what was sent on a queue in the 3 s before, for automatic steering; may be given several times',
+      (text: string, before: readonly SentOption[] = []) => [...before, sentOption(text)],
+    )
     .option('--packet <n>', 'which one of the capture, from 1', integerOption(1, Number.MAX_SAFE_INTEGER), 1)
     .option('--json', 'result as JSON (sluice.steer-explain/1)')
     .action((file: string | undefined, options: ExplainOptions) =>
@@ -34,20 +48,43 @@ export function addSteerExplain(steer: Command, finish: Finish): void {
         const { contexts, rules } = contextsOf(options, options.queues);
         const rule = rules[flowRuleOf(packet, rules)];
         const configuration = (rule && contexts.get(rule.context)) ?? configurationOf(options);
-        const explanation = explainSteering(packet, configuration, options.queues);
+        const { automatic = false, tunnelTypes } = configuration;
+        if (options.sent !== undefined && configurationOf(options).automatic !== true)
+          throw new UsageError(
+            '--sent: queues depend on what was sent where steering is automatic ("automatic": true in --rss)',
+          );
+        const sent = automatic ? sentBefore(options, tunnelTypes).find(packet, 0) : undefined;
+        const explanation = explainSteering(packet, configuration, options.queues, sent?.queue);
         output.line(describePacket(packet));
         if (rules.length > 0) output.line(`  rule      ${rule === undefined ? 'none fits' : formatFlowRule(rule)}`);
-        print(explanation, configuration.table.length, options.queues, output);
+        print(explanation, configuration.table.length, options.queues, automatic, sent?.note, output);
         output.document({
           schema: 'sluice.steer-explain/1',
           packet: describePacket(packet),
           rule: rule === undefined ? null : formatFlowRule(rule),
           ...explanation,
+          ...(automatic ? { sent: sent ?? null } : {}),
           report: reportNames[explanation.report],
         });
         return exitCode.yes;
       }),
     );
+}
+
+function sentOption(text: string): SentOption {
+  const [, queue, path] = /^(\d+)=(.+)$/.exec(text) ?? [];
+  if (path === undefined) throw new UsageError(`--sent ${text}: give QUEUE=FILE, a capture of what was sent on it`);
+  return { queue: Number(queue), path };
+}
+
+function sentBefore({ sent = [], queues }: ExplainOptions, tunnelTypes?: number): FlowMemory<string> {
+  const memory = new FlowMemory<string>(tunnelTypes);
+  for (const { queue, path } of sent) {
+    if (queue >= queues) throw new UsageError(`--sent ${queue}=${path}: there are ${queues} queues, counted from 0`);
+    let number = 0;
+    for (const { data } of readEthernetCapture(path)) memory.learn(data, queue, 0, `packet ${++number} of ${path}`);
+  }
+  return memory;
 }
 
 function numbered(options: ExplainOptions): Uint8Array {
@@ -61,18 +98,38 @@ function numbered(options: ExplainOptions): Uint8Array {
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`;
 
 function print(
-  { headers, enabled, type, report, source, destination, ports, steps, hash, index, entry, queue }: SteeringExplanation,
+  explanation: SteeringExplanation,
   entries: number,
   queues: number,
+  automatic: boolean,
+  sent: string | undefined,
   output: Output,
 ): void {
-  output.line(`  headers   ${headers}`);
-  output.line(`  enabled   ${enabled.join(', ') || 'no hash types'}`);
-  if (type === undefined || index === undefined) {
-    output.line('  hash      none: no enabled type fits; the report is none (0)');
+  const { decided, tableHash, index, entry, queue } = explanation;
+  output.line(`  headers   ${explanation.headers}`);
+  output.line(`  enabled   ${explanation.enabled.join(', ') || 'no hash types'}`);
+  printHash(explanation, output);
+  const modulo = entry === queue ? '' : `, modulo ${queues} queues: ${queue}`;
+  if (automatic)
     output.line(
-      `  queue     ${entry}, that of packets without a hash${entry === queue ? '' : `: modulo ${queues} ${queue}`}`,
+      `  flow      ${sent === undefined ? 'not known: nothing that was sent is of it' : `known: ${sent} was sent on queue ${entry}`}`,
     );
+  if (decided === 'sent') output.line(`  queue     ${entry}, that of the flow${modulo}`);
+  else if (tableHash === undefined || index === undefined)
+    output.line(`  queue     ${entry}, that of packets without a hash${modulo}`);
+  else {
+    const whose = decided === 'flow hash' ? ' (the hash that the device knows flows by)' : '';
+    output.line(`  index     ${hex(tableHash)} & ${hex(entries - 1)} = ${index} of ${entries}${whose}`);
+    output.line(`  queue     table[${index}] = ${entry}${modulo}`);
+  }
+}
+
+function printHash(
+  { type, report, source, destination, ports, steps, hash }: SteeringExplanation,
+  output: Output,
+): void {
+  if (type === undefined) {
+    output.line('  hash      none: no enabled type fits; the report is none (0)');
     return;
   }
   output.line(`  type      ${type}: report ${reportNames[report]} (${report})`);
@@ -92,6 +149,4 @@ function print(
   ]))
     output.line(`    ${line}`);
   output.line(`  hash      ${hex(hash)}`);
-  output.line(`  index     ${hex(hash)} & ${hex(entries - 1)} = ${index} of ${entries}`);
-  output.line(`  queue     table[${index}] = ${entry}${entry === queue ? '' : `, modulo ${queues} queues: ${queue}`}`);
 }

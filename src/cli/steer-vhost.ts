@@ -153,6 +153,9 @@ function report(
   const cells = ({ packets, bytes, dropped }: VirtqueueCounters) => [packets, bytes, dropped];
   for (const [pair, to] of receive.entries()) rows.push([pair, ...cells(to), ...cells(transmit[pair]!)].map(String));
   for (const row of table(rows)) output.line(row);
+  const { flows } = device.steering.counters();
+  if (flows.learned > 0n)
+    output.line(`${flows.found} to the queue that the guest sent their flow on, of ${flows.learned} flows`);
   if (unqueued > 0n) output.line(`${unqueued} for queues that did not run`);
   if (refused > 0)
     output.line(`${refused} from the guest that the TAP refused: it is down, or their headers are not good`);
@@ -165,6 +168,7 @@ function report(
     receive,
     transmit,
     unqueued,
+    flows,
     refused,
     problem: device.state.problem ?? null,
     ...(tap === undefined ? {} : { tapCounters: tap.counters() }),

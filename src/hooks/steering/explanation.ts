@@ -1,6 +1,7 @@
 /** Why a packet goes to its queue: fields, hash input, the key's windows, index and queue, by the reference of net/rss (bit by bit), not by what it explains. */
 import { formatIpv4, formatIpv6 } from '../../net/addresses.ts';
 import { get16 } from '../../net/bytes.ts';
+import { byFlow } from '../../net/rss/compute.ts';
 import type { RssConfiguration } from '../../net/rss/configuration.ts';
 import { hashedHeaders, rssFields } from '../../net/rss/fields.ts';
 import { type HashTypeName, hashTypesIn, REPORT_NONE, tunnelTypesIn } from '../../net/rss/hash-types.ts';
@@ -32,19 +33,45 @@ export interface SteeringExplanation {
   readonly ports: readonly [source: number, destination: number] | undefined;
   readonly steps: readonly HashStep[];
   readonly hash: number;
-  /** Place in the indirection table; undefined without a hash. */
+  /**
+   * What decided: the hash's place in the indirection table; that there is no hash; with automatic steering that the flow was sent, or where no hash is reported the hash that
+   * the device knows flows by.
+   */
+  readonly decided: 'table' | 'unclassified' | 'sent' | 'flow hash';
+  /** The hash that the table was asked with. */
+  readonly tableHash: number | undefined;
+  /** Place in the indirection table; undefined where it was not asked. */
   readonly index: number | undefined;
-  /** What the table says, or the queue of packets without a hash, and the queue of the device that it is. */
+  /** Queue as what decided has it, and the queue of the device that it is. */
   readonly entry: number;
   readonly queue: number;
 }
 
-/** `packet` begins with an Ethernet header. */
+/** `packet` begins with an Ethernet header. `sentOn`: the queue that its flow was sent on lately, for a configuration that steers automatically. */
 export function explainSteering(
   packet: Uint8Array,
   configuration: RssConfiguration,
   queues: number,
+  sentOn?: number,
 ): SteeringExplanation {
+  const { automatic = false } = configuration;
+  const explained = explainHash(packet, configuration, queues);
+  if (!automatic) return explained;
+  if (sentOn !== undefined)
+    return {
+      ...explained,
+      decided: 'sent',
+      tableHash: undefined,
+      index: undefined,
+      entry: sentOn,
+      queue: sentOn % queues,
+    };
+  if (explained.decided !== 'unclassified') return explained;
+  const { tableHash, index, entry, queue } = explainHash(packet, byFlow(configuration), queues);
+  return { ...explained, tableHash, index, entry, queue, decided: index === undefined ? 'unclassified' : 'flow hash' };
+}
+
+function explainHash(packet: Uint8Array, configuration: RssConfiguration, queues: number): SteeringExplanation {
   const { hashTypes, tunnelTypes = 0, key, table, unclassifiedQueue } = configuration;
   const found = hashedHeaders(packet, tunnelTypes);
   const headers = describeHeaders(found);
@@ -61,6 +88,8 @@ export function explainSteering(
       ports: undefined,
       steps: [],
       hash: 0,
+      decided: 'unclassified',
+      tableHash: undefined,
       index: undefined,
       entry: unclassifiedQueue,
       queue: unclassifiedQueue % queues,
@@ -97,6 +126,8 @@ export function explainSteering(
     ports: fields.ports === undefined ? undefined : [get16(packet, fields.ports), get16(packet, fields.ports + 2)],
     steps,
     hash,
+    decided: 'table',
+    tableHash: hash,
     index,
     entry: table[index]!,
     queue: table[index]! % queues,

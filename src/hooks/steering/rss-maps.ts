@@ -28,6 +28,11 @@ export function rssMapValues(configuration: RssConfiguration): {
     );
   if ((configuration.tunnelTypes ?? 0) !== 0)
     throw new InputError('SLUICE_RSS_MAPS', 'tunnel types: this program hashes outer headers alone');
+  if (configuration.automatic === true)
+    throw new InputError(
+      'SLUICE_RSS_MAPS',
+      'automatic steering: this program steers by a table, and sees nothing sent',
+    );
   const config = new Uint8Array(10);
   const view = new DataView(config.buffer);
   view.setUint8(0, 1); // redirect

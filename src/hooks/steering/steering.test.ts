@@ -8,6 +8,7 @@ import { rss } from '../../net/rss/compute.ts';
 import { encodeRssConfig, type RssConfiguration, verificationKey } from '../../net/rss/configuration.ts';
 import { encodeRssContext } from '../../net/rss/control.ts';
 import { flowRuleOf, parseFlowRule } from '../../net/rss/flow-rules.ts';
+import { FlowMemory } from '../../net/rss/flows.ts';
 import { HASH_TYPES_ALL, TUNNEL_TYPES_ALL } from '../../net/rss/hash-types.ts';
 import { decodeVirtioNetHeader } from '../../net/virtio-net-header.ts';
 import { writeObject } from '../../object/write.ts';
@@ -77,6 +78,35 @@ describe.each(['jit', 'interpreter'] as const)('%s', (engine) => {
       expect(resultsOf(steering)).toEqual(expected(whole));
     },
   );
+
+  it.each(['device_socket', 'device_vnet_hash'])('%s is answered by the flows that were sent', async (name) => {
+    const steering = await programmed(name, engine, configuration);
+    steering.configureHash({ hashTypes: 2, key: verificationKey });
+    const by = steering.device.configuration()!;
+    const memory = new FlowMemory();
+    const plain = over.filter(({ data }) => data.length > 37 && data[12] === 8 && data[13] === 0 && data[14] === 0x45);
+    for (const [index, { data }] of plain.slice(0, 60).entries()) {
+      const queue = (index * 3) % QUEUES;
+      const sent = data.slice();
+      for (const [to, from, size] of [
+        [26, 30, 4],
+        [30, 26, 4],
+        [34, 36, 2],
+        [36, 34, 2],
+      ] as const)
+        sent.set(data.subarray(from, from + size), to);
+      steering.learn([sent], queue);
+      memory.learn(sent, queue, 0, undefined);
+    }
+    const wanted = over.map(({ data }) => {
+      const { hash, report, queue } = rss(data, by);
+      return { hash, report, queue: memory.find(data, 0)?.queue ?? queue };
+    });
+    expect(resultsOf(steering, over)).toEqual(wanted);
+    steering.attach(undefined);
+    expect(resultsOf(steering, over)).toEqual(wanted);
+    expect(steering.counters().flows.found).toBeGreaterThan(0n);
+  });
 
   it('a program is answered by the context that a rule chose', async () => {
     const rules = ['tcp4 context 2', 'ip6 context 9', 'udp4 context 3'].map(parseFlowRule);

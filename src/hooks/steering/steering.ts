@@ -106,7 +106,7 @@ export class Steering {
     this.device.configure(configuration, context);
   }
 
-  /** Reports hashes and steers automatically: packets with a hash over all queues, the others to the first. */
+  /** Reports hashes and steers automatically, by flow: `RssConfiguration.automatic`. */
   configureHash(configuration: HashConfiguration): void {
     this.device.configure(automaticConfiguration(this.queues, configuration));
   }
@@ -186,6 +186,16 @@ export class Steering {
     } finally {
       frames.free();
     }
+  }
+
+  /** For automatic steering: these packets were sent on the queue. `device.learn` takes frame records. */
+  learn(packets: Iterable<Uint8Array>, queue: number): void {
+    const frames = new SteeringFrames(this.runtime, 1);
+    for (const packet of packets) {
+      frames.fill(0, packet);
+      this.device.learn(frames.address, 1, queue);
+    }
+    frames.free();
   }
 
   counters(): SteeringCounters {

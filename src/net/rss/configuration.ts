@@ -34,6 +34,11 @@ export interface RssConfiguration {
   readonly unclassifiedQueue: number;
   /** 4 bytes more than the longest input of the types; 40 serve all. */
   readonly key: Uint8Array;
+  /**
+   * Automatic steering: a flow that was sent within the last 3 s is received on the queue that it was last sent on. Others go by the table, those without a reported hash
+   * by the hash over all types under `verificationKey`; `unclassifiedQueue` is for what is neither IPv4 nor IPv6.
+   */
+  readonly automatic?: boolean;
 }
 
 /** Hashes that are reported, and do not steer. */

@@ -87,8 +87,8 @@ export class RssControl {
   }
 
   /**
-   * What the device steers by, with the tunnel types. Automatic steering spreads packets that have a hash over the pairs, and gives the others to the
-   * first queue: the specification leaves that to the device.
+   * What the device steers by, with the tunnel types. Automatic steering gives a flow back to the queue that it is sent on, spreads others over the pairs, and gives
+   * what is no IP to the first queue: the specification asks for the former, and leaves the latter to the device.
    */
   effective(): RssConfiguration {
     const { mode } = this;
@@ -164,7 +164,7 @@ export class RssControl {
 
 const AUTOMATIC_ENTRIES = 128;
 
-/** Packets with a hash over the first `pairs` queues, the others to the first. */
+/** By flow over the first `pairs` queues; what is no IP to the first. */
 export function automaticConfiguration(
   pairs: number,
   hash: HashConfiguration | undefined,
@@ -176,6 +176,7 @@ export function automaticConfiguration(
     key: hash?.key ?? new Uint8Array(),
     table: Array.from({ length: AUTOMATIC_ENTRIES }, (_, index) => index % pairs),
     unclassifiedQueue: 0,
+    automatic: true,
   };
 }
 

@@ -1,5 +1,5 @@
 /** net/rss: receive-side scaling as virtio has it: the rule, its configuration and its commands. Room of its own; the data plane has the same for packets at speed. */
-export { type RssResult, rss } from './compute.ts';
+export { byFlow, type RssResult, rss } from './compute.ts';
 export {
   checkConfiguration,
   checkHashConfiguration,
@@ -16,6 +16,7 @@ export {
 export * from './control.ts';
 export { type RssFields, rssFields } from './fields.ts';
 export * from './flow-rules.ts';
+export { FlowMemory, flowOf } from './flows.ts';
 export * from './hash-types.ts';
 export type { IpHeaders } from './headers.ts';
 export { rssFromJson } from './json.ts';

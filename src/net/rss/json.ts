@@ -1,10 +1,11 @@
 /** Receive-side scaling as JSON. What is left out is as drivers begin with: all hash types, a table that goes round, the well-known key. */
 import { InputError } from '../../errors.ts';
 import { checkConfiguration, type RssConfiguration, verificationKey } from './configuration.ts';
+import { automaticConfiguration } from './control.ts';
 import { HASH_TYPES_ALL, hashType, TUNNEL_TYPES_ALL, tunnelType } from './hash-types.ts';
 
 const TABLE_ENTRIES = 128;
-const fields = ['hashTypes', 'tunnelTypes', 'table', 'unclassifiedQueue', 'key'] as const;
+const fields = ['hashTypes', 'tunnelTypes', 'table', 'unclassifiedQueue', 'key', 'automatic'] as const;
 
 /** `queues`: those of the table that is left out. Throws InputError `SLUICE_STEER_RSS` naming `path`, and `SLUICE_RSS_CONFIGURATION`. */
 export function rssFromJson(json: unknown, path: string, queues: number): RssConfiguration {
@@ -35,23 +36,33 @@ export function rssFromJson(json: unknown, path: string, queues: number): RssCon
     typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0x7fff
       ? value
       : refuse(`${name}: ${JSON.stringify(value)} is no number of a queue`);
-  const { table, key, unclassifiedQueue = 0 } = given;
+  const { table, key, unclassifiedQueue = 0, automatic = false } = given;
+  if (typeof automatic !== 'boolean') return refuse('automatic: true or false');
+  if (automatic && (table ?? given['unclassifiedQueue']) !== undefined)
+    return refuse(
+      'automatic: the device chooses queues by flow, without table and unclassifiedQueue; leave these away',
+    );
   if (table !== undefined && !Array.isArray(table)) return refuse('table: a list of queues, a power of two of them');
   if (key !== undefined && !(typeof key === 'string' && /^([0-9a-fA-F]{2}[: ]?)*$/.test(key)))
     return refuse('key: bytes as hexadecimal digits');
-  const configuration: RssConfiguration = {
+  const hash = {
     hashTypes: bits('hashTypes', hashType, HASH_TYPES_ALL, HASH_TYPES_ALL),
     tunnelTypes: bits('tunnelTypes', tunnelType, TUNNEL_TYPES_ALL, 0),
-    table:
-      table === undefined
-        ? Array.from({ length: TABLE_ENTRIES }, (_, i) => i % queues)
-        : (table as readonly unknown[]).map((each) => queue(each, 'table')),
-    unclassifiedQueue: queue(unclassifiedQueue, 'unclassifiedQueue'),
     key:
       typeof key === 'string'
         ? Uint8Array.from(key.replace(/[: ]/g, '').match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))
         : verificationKey,
   };
+  const configuration: RssConfiguration = automatic
+    ? automaticConfiguration(queues, hash)
+    : {
+        ...hash,
+        table:
+          table === undefined
+            ? Array.from({ length: TABLE_ENTRIES }, (_, i) => i % queues)
+            : (table as readonly unknown[]).map((each) => queue(each, 'table')),
+        unclassifiedQueue: queue(unclassifiedQueue, 'unclassifiedQueue'),
+      };
   checkConfiguration(configuration);
   return configuration;
 }

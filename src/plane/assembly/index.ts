@@ -109,6 +109,7 @@ export { heap_mark, heap_mark_pages } from './slab/heap';
 export { allocator_merge, allocators_settle } from './slab/merge';
 export * from './slab/stats';
 export { steer_abort, steer_batch, steer_begin, steer_end } from './steering/batch';
+export { flows_learn } from './steering/flows';
 export { rss_compute } from './steering/rss';
 export { rss_key_table, rss_toeplitz, rss_toeplitz36 } from './steering/toeplitz';
 export { path_fault, path_run } from './path/run';

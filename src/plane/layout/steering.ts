@@ -16,10 +16,35 @@ export const RSS_KEY_TABLE = 24;
 /** Key: length in bytes, and up to 255 of them. */
 export const RSS_KEY_LENGTH = 28;
 export const RSS_KEY = 32;
-export const RSS_HEADER_SIZE = 288;
+/** Address of the flows that were sent, which choose before the table does (automatic steering); 0: none. */
+export const RSS_FLOWS = 288;
+export const RSS_HEADER_SIZE = 304;
 /** Of the key's table: a byte of input, and what packets need (36 bytes), whatever the key. */
 export const RSS_KEY_TABLE_STRIDE = 1024;
 export const RSS_PACKET_INPUT = 36;
+
+/**
+ * Flows of automatic steering: addresses of the configurations whose hash a flow is known by, of what is received, and of what is sent by IPv4 and by IPv6; u32: queues, those
+ * beyond are not learned from; u64: time of the batch (ns), packets whose flow was known, flows that were put in, and of them those in place of another.
+ */
+export const FLOWS_HASH = 0;
+export const FLOWS_HASH_SENT4 = 4;
+export const FLOWS_HASH_SENT6 = 8;
+export const FLOWS_QUEUES = 12;
+export const FLOWS_NOW = 16;
+export const FLOWS_FOUND = 24;
+export const FLOWS_LEARNED = 32;
+export const FLOWS_DISPLACED = 40;
+/** Buckets of 4 flows, a line of the cache each. Flow: u32 what it is known by, u32 queue, u64 when it was last sent (ns), 0: none. As many, and as long, as in drivers/net/tun.c. */
+export const FLOWS_ENTRIES = 64;
+export const FLOWS_BUCKETS = 1024;
+export const FLOWS_WAYS = 4;
+export const FLOW_KEY = 0;
+export const FLOW_QUEUE = 4;
+export const FLOW_TIME = 8;
+export const FLOW_SIZE = 16;
+export const FLOWS_SIZE = 65600;
+export const FLOWS_AGE_NS = 3_000_000_000;
 
 /** Device: addresses of configurations, the default one and those of RSS contexts by number; 0: none. */
 export const STEER_CONFIGURATIONS = 0;

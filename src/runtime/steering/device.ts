@@ -27,6 +27,7 @@ import {
 import type { Executable } from '../hook.ts';
 import type { Runtime } from '../runtime.ts';
 import { FlowRulesBlock } from './flow-rules-block.ts';
+import { type FlowCounters, FlowsBlock } from './flows-block.ts';
 import { type SteeringPlane, steeringPlane } from './plane.ts';
 import { RssBlock } from './rss-block.ts';
 
@@ -60,6 +61,8 @@ export interface SteeringCounters {
   readonly unhashed: bigint;
   /** Packets for which the program returned -1 and `fallback` was set. */
   readonly fallbacks: bigint;
+  /** Of automatic steering. */
+  readonly flows: FlowCounters;
 }
 
 /** What a device is before a driver configures it: all hash types off, reports NONE, all to the first queue. */
@@ -82,6 +85,8 @@ export class SteeringDevice {
   #program: SteeringProgram | undefined;
   #rules: FlowRulesBlock | undefined;
   #retiredRules: FlowRulesBlock | undefined;
+  /** Made with the first configuration that steers automatically. */
+  #flows: FlowsBlock | undefined;
 
   constructor(runtime: Runtime, options: SteeringDeviceOptions) {
     this.runtime = runtime;
@@ -105,6 +110,7 @@ export class SteeringDevice {
   /** As TUNSETQUEUE and VQ_PAIRS_SET do: from the next batch on. 1 to 1024. */
   set queues(count: number) {
     checkQueues(count);
+    if (count < this.queues) this.#flows?.clear();
     this.#set(STEER_QUEUES, count);
   }
 
@@ -122,7 +128,25 @@ export class SteeringDevice {
   configure(configuration: RssConfiguration, context = 0): void {
     if (!Number.isInteger(context) || context < 0 || context >= STEER_CONTEXTS)
       throw new InputError('SLUICE_STEER_CONTEXT', `RSS context ${context}: there are 1 to ${STEER_CONTEXTS - 1}`);
-    this.#replace(context, new RssBlock(this.runtime, configuration, this.limits));
+    const automatic = configuration.automatic === true;
+    if (automatic && context !== 0)
+      throw new InputError(
+        'SLUICE_STEER_CONTEXT',
+        `RSS context ${context}: the default configuration alone is automatic`,
+      );
+    if (automatic) this.#flows ??= new FlowsBlock(this.runtime);
+    const flows = automatic ? this.#flows?.address : undefined;
+    this.#replace(context, new RssBlock(this.runtime, configuration, this.limits, flows));
+    if (automatic) this.#flows?.use(Math.max(...configuration.table) + 1, configuration.tunnelTypes ?? 0);
+  }
+
+  /**
+   * For automatic steering: the frames of `count` records in a row were sent on `queue`, on the thread that steers. What answers them is received there. Nothing without
+   * such a configuration, and for queues that it does not have.
+   */
+  learn(frames: number, count: number, queue: number): void {
+    if (this.configuration()?.automatic === true && this.#flows !== undefined)
+      this.#plane.flows_learn(this.#flows.address, frames, count, queue);
   }
 
   /** Packets of that context are steered by the default configuration from then on. */
@@ -133,6 +157,7 @@ export class SteeringDevice {
   /** What a reset of the device leaves: the initial configuration, no contexts. The program and the counters stay. */
   reset(): void {
     for (const context of [...this.#blocks.keys()]) this.removeContext(context);
+    this.#flows?.clear();
     this.configure(initialConfiguration);
   }
 
@@ -214,6 +239,7 @@ export class SteeringDevice {
       })),
       unhashed: at(STEER_UNHASHED),
       fallbacks: at(STEER_FALLBACKS),
+      flows: this.#flows?.counters() ?? { found: 0n, learned: 0n, displaced: 0n },
     };
   }
 
@@ -222,6 +248,7 @@ export class SteeringDevice {
       .bytes()
       .fill(0, this.address + STEER_COUNTERS, this.address + STEER_COUNTERS + STEER_MAX_QUEUES * STEER_COUNTER_SIZE);
     this.runtime.bytes().fill(0, this.address + STEER_UNHASHED, this.address + STEER_FALLBACKS + 8);
+    this.#flows?.clearCounters();
   }
 
   /** Frees the block and its configurations; the program is its owner's. */
@@ -229,6 +256,7 @@ export class SteeringDevice {
     this.#retired?.free();
     this.#retiredRules?.free();
     this.#rules?.free();
+    this.#flows?.free();
     for (const block of this.#blocks.values()) block.free();
     this.#blocks.clear();
     this.runtime.freePages(this.address, STEER_SIZE);

@@ -10,6 +10,8 @@ export interface SteeringPlane {
   rss_toeplitz36(configuration: number, inputs: number, count: number): number;
   /** u32 hash, u16 report, u16 queue of the packet in [at, end) to `to`. */
   rss_compute(configuration: number, at: number, end: number, to: number): void;
+  /** Keeps the flows of so many frames, whose records lie in a row, as sent on the queue. */
+  flows_learn(flows: number, frames: number, count: number, queue: number): void;
   /** Steers so many frames, whose records lie in a row. */
   steer_batch(device: number, frames: number, count: number): void;
   /** For engines that do not run programs through the function table: the sk_buff of one frame, and what the program left in it. */

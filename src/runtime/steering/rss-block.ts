@@ -4,6 +4,7 @@ import type { RssResult } from '../../net/rss/compute.ts';
 import type { RssConfiguration } from '../../net/rss/configuration.ts';
 import { checkConfiguration, defaultRssLimits, type RssLimits } from '../../net/rss/configuration.ts';
 import {
+  RSS_FLOWS,
   RSS_HASH_TYPES,
   RSS_HEADER_SIZE,
   RSS_INPUT,
@@ -26,8 +27,8 @@ export class RssBlock {
   readonly #runtime: Runtime;
   readonly #bytes: number;
 
-  /** Owned by whoever made it until `free`. Throws InputError `SLUICE_RSS_CONFIGURATION`. */
-  constructor(runtime: Runtime, configuration: RssConfiguration, limits: RssLimits = defaultRssLimits) {
+  /** Owned by whoever made it until `free`. `flows`: address of the flows that choose before the table does, 0: none. Throws InputError `SLUICE_RSS_CONFIGURATION`. */
+  constructor(runtime: Runtime, configuration: RssConfiguration, limits: RssLimits = defaultRssLimits, flows = 0) {
     checkConfiguration(configuration, limits);
     const { key, table } = configuration;
     const inputs = Math.max(RSS_PACKET_INPUT, key.length - 4);
@@ -45,6 +46,7 @@ export class RssBlock {
     set(RSS_TABLE, this.address + RSS_HEADER_SIZE);
     set(RSS_KEY_TABLE, this.address + keyTable);
     set(RSS_KEY_LENGTH, key.length);
+    set(RSS_FLOWS, flows);
     runtime.bytes().set(key, this.address + RSS_KEY);
     for (const [index, queue] of table.entries())
       view.setUint16(this.address + RSS_HEADER_SIZE + index * 2, queue, true);

@@ -7,11 +7,12 @@ import {
   SKB_VNET_REPORT, SKB_WIRE_LEN,
 } from '../../layout/skb';
 import {
-  STEER_CONFIGURATIONS, STEER_CONTEXTS, STEER_CONTEXT_QUEUE, STEER_COUNTERS, STEER_FALLBACK, STEER_FALLBACKS, STEER_FLAGS, STEER_FRAME_CONTEXT,
+  RSS_FLOWS, STEER_CONFIGURATIONS, STEER_CONTEXTS, STEER_CONTEXT_QUEUE, STEER_COUNTERS, STEER_FALLBACK, STEER_FALLBACKS, STEER_FLAGS, STEER_FRAME_CONTEXT,
   STEER_FRAME_DATA, STEER_FRAME_HASH, STEER_FRAME_HEADER, STEER_FRAME_LENGTH, STEER_FRAME_QUEUE, STEER_FRAME_REPORT,
   STEER_FRAME_RETURN, STEER_FRAME_SIZE, STEER_IFINDEX, STEER_PROGRAM, STEER_QUEUES, STEER_RULE_COUNT, STEER_SKB, STEER_UNHASHED,
 } from '../../layout/steering';
 import { flowContext } from './flow-rules';
+import { flowsNow } from './flows';
 import { packetHash, rssQueue, rssResult } from './rss';
 import { vnetHeader } from './vnet-header';
 
@@ -98,8 +99,16 @@ const FALLBACK: u32 = 0xffff_ffff;
   if (header != 0) vnetHeader(header, <u32>hash, report);
 }
 
+/** Flows of the device's default configuration, which are as old as they are from here on; 0: it steers by its table alone. */
+@inline function flowsOf(device: usize): usize {
+  const flows = <usize>load<u32>(<usize>load<u32>(device, STEER_CONFIGURATIONS), RSS_FLOWS);
+  if (flows != 0) flowsNow(flows);
+  return flows;
+}
+
 /** Makes the device's sk_buff that of the frame, as the transmit path of Linux shows it: data at the link header, control block cleared. Returns it. */
 export function steer_begin(device: usize, frame: usize): usize {
+  flowsOf(device);
   return begin(device, frame);
 }
 
@@ -112,7 +121,16 @@ export function steer_end(device: usize, frame: usize, r0: u32): void {
 export function steer_batch(device: usize, frames: usize, count: u32): void {
   const program = load<u32>(device, STEER_PROGRAM);
   const behind = frames + <usize>count * STEER_FRAME_SIZE;
+  const flows = flowsOf(device);
   if (program == 0) {
+    if (flows != 0) {
+      for (; frames < behind; frames += STEER_FRAME_SIZE) {
+        const data = <usize>load<u32>(frames, STEER_FRAME_DATA);
+        const outcome = rssResult(configurationOf(device, frames), data, data + load<u32>(frames, STEER_FRAME_LENGTH));
+        finish(device, frames, outcome & 0xffff_ffff_ffff, <u32>(outcome >> 48));
+      }
+      return;
+    }
     for (; frames < behind; frames += STEER_FRAME_SIZE) {
       const configuration = configurationOf(device, frames);
       const data = <usize>load<u32>(frames, STEER_FRAME_DATA);

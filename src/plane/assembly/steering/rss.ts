@@ -1,8 +1,9 @@
 // A packet's hash, report and queue by a device's configuration: headers are walked in place, and what is hashed is hashed where it lies. Never reads at `end` or
 // behind. The rule stands in src/net/rss/ in its long form; constants in network order are written as a little-endian load gives them.
 import {
-  RSS_HASH_TYPES, RSS_KEY_TABLE, RSS_KEY_TABLE_STRIDE, RSS_MASK, RSS_TABLE, RSS_TUNNEL_TYPES, RSS_UNCLASSIFIED,
+  RSS_FLOWS, RSS_HASH_TYPES, RSS_KEY_TABLE, RSS_KEY_TABLE_STRIDE, RSS_MASK, RSS_TABLE, RSS_TUNNEL_TYPES, RSS_UNCLASSIFIED,
 } from '../../layout/steering';
+import { automaticQueue } from './flows';
 import { fold4, fold8, foldWords } from './toeplitz';
 import { grePayload, ipipPayload, tunnelPayload, udpPayload } from './tunnels';
 
@@ -248,7 +249,9 @@ export function transportOf(at: usize, end: usize): u64 {
 /** packetHash, and the queue in bits 48 and above. */
 export function rssResult(configuration: usize, at: usize, end: usize): u64 {
   const hash = packetHash(configuration, at, end);
-  return hash | (<u64>rssQueue(configuration, hash) << 48);
+  const flows = <usize>load<u32>(configuration, RSS_FLOWS);
+  const queue = flows == 0 ? rssQueue(configuration, hash) : automaticQueue(configuration, flows, hash, at, end);
+  return hash | (<u64>queue << 48);
 }
 
 /** Writes u32 hash, u16 report and u16 queue (struct bpf_vnet_rss). */
