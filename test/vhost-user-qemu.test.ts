@@ -1,4 +1,5 @@
-// QEMU and Linux as the other side of the back end: what they agree to, and skb->hash in a guest against the reference. SLUICE_GUEST_KERNEL names an unpacked kernel package of Debian's.
+// QEMU and Linux as the other side of the back end: what they agree to, and skb->hash in a guest against the reference. The guest's kernel is one that is installed, or that of an unpacked
+// kernel package of Debian's which SLUICE_GUEST_KERNEL names.
 import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,12 +13,19 @@ import { HASH_TYPES_ALL } from '../src/net/rss/hash-types.ts';
 import { virtioFeature } from '../src/runtime/virtio/network-device.ts';
 import { VhostUserDevice } from '../src/vhost-user.ts';
 
-const kernel = process.env['SLUICE_GUEST_KERNEL'];
+/** Folder of `boot` and `lib/modules`, and the newest release in them that has its driver as a module that is not compressed. */
+const kernel = process.env['SLUICE_GUEST_KERNEL'] ?? '/';
+const release = (existsSync(join(kernel, 'lib/modules')) ? readdirSync(join(kernel, 'lib/modules')) : [])
+  .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
+  .filter((name) => existsSync(join(kernel, 'boot', `vmlinuz-${name}`)))
+  .findLast((name) => existsSync(join(kernel, 'lib/modules', name, 'kernel/drivers/net/virtio_net.ko')));
 const QEMU = '/usr/bin/qemu-system-x86_64';
 const missing =
   ringRefusal() ??
-  (kernel === undefined ? 'SLUICE_GUEST_KERNEL is not set' : undefined) ??
-  [QEMU, '/usr/bin/gcc', '/usr/bin/cpio'].filter((path) => !existsSync(path)).map((path) => `no ${path}`)[0];
+  [QEMU, '/usr/bin/gcc', '/usr/bin/cpio'].filter((path) => !existsSync(path)).map((path) => `no ${path}`)[0] ??
+  (release === undefined
+    ? `no kernel in ${join(kernel, 'boot')} with its modules; SLUICE_GUEST_KERNEL names a folder that has one`
+    : undefined);
 
 /** In the order in which they need each other. */
 const modules = [
@@ -111,16 +119,17 @@ async function boot(folder: string, ready: () => void): Promise<string> {
   const root = join(folder, 'root');
   mkdirSync(join(root, 'modules'), { recursive: true });
   execFileSync('gcc', ['-O1', '-static', '-o', join(root, 'init'), 'test/vhost-user-guest.c']);
-  const release = readdirSync(join(kernel!, 'lib/modules'))[0]!;
-  for (const [i, name] of modules.entries())
-    copyFileSync(join(kernel!, 'lib/modules', release, 'kernel', name), join(root, 'modules', `${i}.ko`));
+  const folders = join(kernel, 'lib/modules', release!, 'kernel');
+  // What is not there as a module is built in.
+  for (const [i, name] of modules.filter((each) => existsSync(join(folders, each))).entries())
+    copyFileSync(join(folders, name), join(root, 'modules', `${i}.ko`));
   execFileSync('sh', ['-c', 'find . | cpio -o -H newc --quiet > ../initrd'], { cwd: root });
   const memory = 'memory-backend-memfd,id=m,size=256M,share=on';
   // No MSI-X: QEMU 7.2 without KVM ends by a null pointer in its notifiers when vhost starts.
   const nic = 'virtio-net-pci,netdev=n,mq=on,hash=on,rss=on,vectors=0,romfile=';
   const child = spawn(
     QEMU,
-    `-accel tcg -cpu qemu64 -smp 2 -m 256 -nographic -no-reboot -kernel ${kernel}/boot/vmlinuz-${release} -initrd ${folder}/initrd -object ${memory} -machine pc,memory-backend=m -chardev socket,id=c,path=${folder}/s -netdev vhost-user,id=n,chardev=c,queues=2 -device ${nic}`
+    `-accel tcg -cpu qemu64 -smp 2 -m 256 -nographic -no-reboot -kernel ${join(kernel, 'boot', `vmlinuz-${release}`)} -initrd ${folder}/initrd -object ${memory} -machine pc,memory-backend=m -chardev socket,id=c,path=${folder}/s -netdev vhost-user,id=n,chardev=c,queues=2 -device ${nic}`
       .split(' ')
       .concat('-append', 'console=ttyS0 quiet panic=-1'),
     { stdio: ['ignore', 'pipe', 'inherit'], timeout: 45_000 },

@@ -1,10 +1,11 @@
 /** Frame records to a TAP, a batch in one call of the kernel: what a virtual machine sends. */
 import { STEER_FRAME_SIZE } from '../../plane/layout/steering.ts';
-import * as layout from '../../plane/layout/steering-tap.ts';
+import { TAP_SIZE } from '../../plane/layout/steering-tap.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { LinuxRing } from '../io-uring.ts';
 import { SyscallError } from '../syscall-error.ts';
 import { type TapPlane, tapPlane } from './plane.ts';
+import { writeRingFields } from './ring-fields.ts';
 
 const ENTRIES = 64;
 const EINTR = -4;
@@ -24,22 +25,8 @@ export class FrameWriter {
     this.#fd = fd;
     this.#plane = tapPlane(runtime);
     this.#ring = new LinuxRing(runtime, { entries: ENTRIES });
-    this.#block = runtime.allocatePages(layout.TAP_SIZE);
-    const { addresses, base } = this.#ring;
-    const view = runtime.view();
-    for (const [field, value] of [
-      [layout.TAP_SQ_HEAD, addresses.sqHead],
-      [layout.TAP_SQ_TAIL, addresses.sqTail],
-      [layout.TAP_SQES, addresses.sqes],
-      [layout.TAP_SQ_MASK, addresses.sqMask],
-      [layout.TAP_CQ_HEAD, addresses.cqHead],
-      [layout.TAP_CQ_TAIL, addresses.cqTail],
-      [layout.TAP_CQES, addresses.cqes],
-      [layout.TAP_CQ_MASK, addresses.cqMask],
-      [layout.TAP_HEADER_SIZE, headerSize],
-    ] as const)
-      view.setUint32(this.#block + field, value, true);
-    view.setBigUint64(this.#block + layout.TAP_BASE, base, true);
+    this.#block = runtime.allocatePages(TAP_SIZE);
+    writeRingFields(runtime, this.#block, this.#ring, headerSize);
   }
 
   /**
@@ -73,6 +60,6 @@ export class FrameWriter {
 
   async close(): Promise<void> {
     await this.#ring.close();
-    this.#runtime.freePages(this.#block, layout.TAP_SIZE);
+    this.#runtime.freePages(this.#block, TAP_SIZE);
   }
 }

@@ -7,6 +7,7 @@ import type { RingBackend } from '../../runtime/ring-backend.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { SyscallError } from '../syscall-error.ts';
 import { type TapPlane, tapPlane } from './plane.ts';
+import { writeRingFields } from './ring-fields.ts';
 
 /** struct io_uring_buf; struct io_uring_buf_reg has 40 bytes. */
 const PROVIDED_ENTRY = 16;
@@ -113,16 +114,7 @@ export class TapBlock {
     // Growth of the memory leaves addresses as they are, and these views valid.
     this.#view = runtime.view();
     this.#words = new Int32Array(this.#view.buffer);
-    const { addresses } = ring;
     const words: readonly (readonly [field: number, value: number])[] = [
-      [layout.TAP_SQ_HEAD, addresses.sqHead],
-      [layout.TAP_SQ_TAIL, addresses.sqTail],
-      [layout.TAP_SQES, addresses.sqes],
-      [layout.TAP_SQ_MASK, addresses.sqMask],
-      [layout.TAP_CQ_HEAD, addresses.cqHead],
-      [layout.TAP_CQ_TAIL, addresses.cqTail],
-      [layout.TAP_CQES, addresses.cqes],
-      [layout.TAP_CQ_MASK, addresses.cqMask],
       [layout.TAP_BUFFERS, this.#buffers],
       [layout.TAP_BUFFER_SIZE, bufferSize],
       [layout.TAP_BUFFER_COUNT, buffers],
@@ -130,13 +122,12 @@ export class TapBlock {
       [layout.TAP_FRAMES, this.frames],
       [layout.TAP_QUEUES, this.#queues],
       [layout.TAP_QUEUE_COUNT, queues],
-      [layout.TAP_HEADER_SIZE, headerSize],
       [layout.TAP_HEADROOM, options.headroom ?? 0],
       [layout.TAP_SOURCES, sourcesAt],
       [layout.TAP_SOURCE_COUNT, sources.length],
     ];
     for (const [field, value] of words) this.#view.setUint32(this.address + field, value, true);
-    this.#view.setBigUint64(this.address + layout.TAP_BASE, ring.base, true);
+    writeRingFields(runtime, this.address, ring, headerSize);
     for (const [i, fd] of sources.entries())
       this.#view.setInt32(sourcesAt + i * layout.TAP_SOURCE_SIZE + layout.TAP_SOURCE_FD, fd, true);
     for (let i = 0; i <= queues; i++) {
