@@ -57,6 +57,18 @@ describe('xdp path', () => {
     ]);
   });
 
+  it('goes on where a cpumap leads to, on a thread or as if on one', () => {
+    writeFileSync(join(scratch, 'cpumap.json'), JSON.stringify({ '.bss': { ...settings, way: 6, key: 1 } }));
+    const args = ['xdp', 'path', ...chain, `${way}:receive`, '--maps', 'cpumap.json', '--element', 'cpus[1]=192:land'];
+    const run = (...more: string[]) => sluice(...args, '--pcap', 'in.pcapng', '--json', ...more);
+    const one = run();
+    const many = run('--cpus', '1');
+    expect([one.status, many.status, many.stderr]).toEqual([0, 0, '']);
+    expect(JSON.parse(many.stdout)).toEqual(JSON.parse(one.stdout));
+    expect(JSON.stringify(JSON.parse(many.stdout).packets[0])).toContain('land');
+    expect(run('--cpus', '1', '--engine', 'interpreter')).toMatchObject({ status: 2 });
+  });
+
   it('sends packets through a devmap to the peer, and writes what became of them', () => {
     const args = ['--network', 'network.json', '--maps', 'devmap.json', '--element', 'devices[0]=2:leave'];
     const { status, stdout } = sluice(

@@ -1,6 +1,7 @@
 /** `sluice xdp path OBJ…`: packets of a capture along their whole way, in user space: XDP, redirects, sk_buffs, tc. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { xdpAction } from '../abi/programs/xdp.ts';
+import { Cpus } from '../cpus.ts';
 import type { InputError } from '../errors.ts';
 import { describeWay, isProgramStep, type PathPacket, type PathSource, runPath } from '../index.ts';
 import { concat } from '../net/bytes.ts';
@@ -35,6 +36,7 @@ interface PathCommandOptions extends ChangeOptions, HintsOptions, SurroundingsOp
   readonly goesOn?: ReadonlyMap<string, readonly number[]>;
   readonly gro?: boolean;
   readonly carryHints?: boolean;
+  readonly cpus?: number;
   readonly engine: 'jit' | 'interpreter';
   readonly maps?: string;
   readonly show: number;
@@ -74,6 +76,11 @@ export function addPathCommand(xdp: Command, finish: Finish): void {
     )
     .option('--gro', 'segments of one TCP flow become one packet before tc')
     .option('--carry-hints', 'what the driver knows goes along with redirects, as if a program had stored it')
+    .option(
+      '--cpus <n>',
+      'threads for CPUs 1 to n, to which cpumaps lead (default: all on one thread)',
+      integerOption(1, 63),
+    )
     .option('--engine <engine>', 'jit, interpreter', choiceOption(['jit', 'interpreter']), 'jit')
     .option('--maps <file>', 'initial contents of maps, as JSON: {"MAP": [[KEY, VALUE], …]}')
     .option('--show <n>', 'print the way of the first packets', integerOption(0, 1e9), 20)
@@ -94,6 +101,9 @@ const gone = new Set<PathPacket['end']>(['dropped', 'aborted', 'merged', 'fault'
 async function follow(selectors: readonly string[], options: PathCommandOptions, output: Output): Promise<ExitCode> {
   if ((options.pcap === undefined) === (options.generate === undefined))
     throw new UsageError('give --pcap FILE or --generate N');
+  if (options.cpus !== undefined && options.engine !== 'jit')
+    throw new UsageError('--cpus takes the engine jit: the interpreter is on one thread');
+  const surroundings = surroundingsOf(options, false);
   const programs = await loadPath({
     ingress: selectors,
     others: options.at ?? new Map(),
@@ -101,12 +111,20 @@ async function follow(selectors: readonly string[], options: PathCommandOptions,
     goesOn: options.goesOn ?? new Map(),
     maps: options.maps === undefined ? {} : readMapInput(options.maps),
     changes: changesOf(options) ?? {},
-    runtime: { ...surroundingsOf(options, false), seed: BigInt(options.seed) },
+    runtime: {
+      ...surroundings,
+      cpus: Math.max(surroundings.cpus ?? 1, (options.cpus ?? 0) + 1),
+      seed: BigInt(options.seed),
+    },
     load: { engine: options.engine, unverified: options.unverified === true },
   });
+  let cpus: Cpus | undefined;
   try {
+    if (options.cpus !== undefined)
+      cpus = await Cpus.start(programs.runtime, { cpus: Array.from({ length: options.cpus }, (_, i) => i + 1) });
     return run(programs, options, output);
   } finally {
+    await cpus?.close();
     programs.close();
   }
 }

@@ -5,6 +5,7 @@ import type { UserProgram } from '../../runtime/program.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { SkbPool } from '../skb/frames.ts';
 import { FramePool, type PacketOrigin } from '../xdp/frames.ts';
+import { PathLanes } from './lanes.ts';
 
 /** A program on XDP, and the verdicts (bit n: verdict n) after which the next one runs. */
 export interface XdpStage {
@@ -30,6 +31,7 @@ export class PathBlock {
   readonly #address: number;
   readonly #items: number;
   readonly #size: number;
+  readonly #lanes: PathLanes | undefined;
 
   /** Room for `items` packets under way at once, copies included. */
   constructor(runtime: Runtime, hops: ReadonlyMap<number, Hop>, items: number, flags: number) {
@@ -46,6 +48,11 @@ export class PathBlock {
     this.#set(this.#address, layout.PATH_FLAGS, flags);
     this.#set(this.#address, layout.PATH_ITEMS, this.#items);
     this.#set(this.#address, layout.PATH_ITEM_MAX, items);
+    this.#set(this.#address, layout.PATH_COUNTER, this.#address + layout.PATH_ITEM_COUNT);
+    // Programs of the interpreter, which are on this thread alone, have no entry.
+    const all = [...hops.values()].flatMap(({ xdp, tc }) => [...xdp.map(({ program }) => program), ...tc]);
+    if (runtime.cpus > 1 && all.every(({ executable }) => executable.entry !== 0))
+      this.#lanes = new PathLanes(runtime, this.#address, records);
     for (let i = 0; i < items; i++) {
       const item = this.#items + i * layout.ITEM_SIZE;
       this.#set(item, layout.ITEM_FRAME, this.frames.descriptor(i));
@@ -91,20 +98,36 @@ export class PathBlock {
     this.#set(this.#address, layout.PATH_ITEM_COUNT, index + 1);
   }
 
-  /** Brings the first `count` items to their ends. `enter` is that of a program's engine; `onFault` hears what stopped a program, by its item. */
-  run(count: number, enter: <T>(call: () => T) => T, onFault: (index: number, error: unknown) => void): void {
+  /**
+   * Brings the first `count` items to their ends, on the threads of CPUs that cpumaps send them to, where there are any. `enter` is that of a program's engine, `fuel` its budget;
+   * `onFault` hears what stopped a program, by its item.
+   */
+  run(
+    count: number,
+    enter: <T>(call: () => T) => T,
+    fuel: number,
+    onFault: (index: number, error: unknown) => void,
+  ): void {
     const plane = this.runtime.plane.exports as unknown as PathPlane; // fixed by the plane's sources
     for (const field of [layout.PATH_NEXT, layout.PATH_READY_FIRST, layout.PATH_READY_LAST, layout.PATH_HELD_COUNT])
       this.#set(this.#address, field, 0);
+    this.#lanes?.begin(fuel);
     for (;;) {
       try {
         enter(() => plane.path_run(this.#address, count));
-        return;
+        if (this.#lanes?.turn() !== true) break;
       } catch (error) {
         const item = plane.path_fault(this.#address);
         if (item === 0) throw error;
         onFault(item - 1, error);
       }
+    }
+    if (this.#lanes === undefined) return;
+    for (let index = 0; index < this.used; index++) {
+      if (this.field(index, layout.ITEM_END) !== layout.END_FAULT) continue;
+      const cpu = this.field(index, layout.ITEM_CPU) - 1;
+      const fault = this.#lanes.fault(cpu, this.field(index, layout.ITEM_REASON), fuel);
+      if (fault !== undefined) onFault(index, fault);
     }
   }
 
@@ -126,6 +149,7 @@ export class PathBlock {
   }
 
   free(): void {
+    this.#lanes?.free();
     this.frames.free();
     this.skbs.free();
     this.runtime.freePages(this.#address, this.#size);

@@ -78,6 +78,9 @@ export interface PathOptions extends InterfacePrograms {
  * Sends packets along a path, and tells of each, in order, what became of it. Lazy: batches of 64. Traits and stored hints go along with redirects; the metadata before the
  * data goes to tc as in Linux; hash, VLAN tag and time of an sk_buff come from what programs stored, else from the driver's hints.
  *
+ * Where threads run CPUs of the runtime (`Cpus`), what a cpumap sends to one of them goes on there, behind what this thread does of the batch; this thread waits for it. Packet by packet the
+ * results are the same; what programs count by the order of packets of several CPUs is not. A CPU without a thread is modelled here. Not with programs of the interpreter.
+ *
  * Throws InputError `SLUICE_PATH` for options that are no path. A program that an engine stops ends its packet (`fault`), not the run. In the JIT a batch has the budget of the
  * first of the path's programs.
  */
@@ -96,7 +99,8 @@ export function* runPath(packets: Iterable<PathSource>, options: PathOptions): G
     let refused: PathPacket[] = [];
     const flush = function* (): Generator<PathPacket, void, undefined> {
       const faults = new Map<number, unknown>();
-      if (indices.length > 0) block.run(indices.length, enter, (item, error) => faults.set(item, error));
+      if (indices.length > 0)
+        block.run(indices.length, enter, executable.fuel ?? 0, (item, error) => faults.set(item, error));
       const batch = indices.length === 0 ? [] : readBatch(block, indices.length, (item) => indices[item]!, faults);
       const all = refused.length === 0 ? batch : [...batch, ...refused].sort((a, b) => a.index - b.index);
       indices = [];

@@ -35,6 +35,7 @@ const reasons: Readonly<Record<number, string>> = {
   [layout.LOST_HOPS]: `sent on more than ${layout.HOPS_MAX} times`,
   [layout.LOST_NO_COPY]: 'no room for a copy',
   [layout.LOST_NO_ROOM]: 'too long for a frame',
+  [layout.LOST_CRASH]: 'the thread of its CPU ended',
 };
 
 const kinds: Readonly<Record<number, ProgramStep['kind']>> = {

@@ -112,6 +112,7 @@ export { steer_abort, steer_batch, steer_begin, steer_end } from './steering/bat
 export { flows_learn } from './steering/flows';
 export { rss_compute } from './steering/rss';
 export { rss_key_table, rss_toeplitz, rss_toeplitz36 } from './steering/toeplitz';
+export { path_abandon, path_send, path_share } from './path/lanes';
 export { path_fault, path_run } from './path/run';
 export {
   tap_arm, tap_await, tap_cancel, tap_live, tap_provide, tap_release, tap_sort, tap_stage, tap_staged_done, tap_take, tap_write,

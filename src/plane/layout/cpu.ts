@@ -34,6 +34,8 @@ export const CPU_RUN = 1;
 export const CPU_FRAMES = 2;
 /** Packets of a socket of AF_XDP: ITEM_A is the address of its structure (xsk.ts). */
 export const CPU_SOCKET = 6;
+/** Packets of a path: a: the CPU's lane (path.ts). */
+export const CPU_PATH = 7;
 /** Frames that cpumaps have sent lie in WORKER_MAP_QUEUES: the item only wakes. */
 export const CPU_MAP_FRAMES = 3;
 

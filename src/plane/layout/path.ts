@@ -26,7 +26,17 @@ export const GRO_HELD_MAX = 8;
 export const PATH_CPU = 68;
 /** u32: number of interfaces with programs; the records. */
 export const PATH_INTERFACES = 72;
-export const PATH_INTERFACE_RECORDS = 76;
+/**
+ * With threads that run CPUs (plane/assembly/path/lanes.ts): u32 each: items that a cpumap has sent to other CPUs, first and last, plus 1; lanes by CPU, a table of MAX_CPUS addresses of
+ * blocks like this one that share its items, 0: no thread runs the CPU; where the number of items in use is counted; 1 while a lane is its CPU's; what programs of a lane have for a turn, 0: no budget.
+ */
+export const PATH_AWAY_FIRST = 76;
+export const PATH_AWAY_LAST = 80;
+export const PATH_LANES = 84;
+export const PATH_COUNTER = 88;
+export const PATH_UNDER_WAY = 92;
+export const PATH_FUEL = 96;
+export const PATH_INTERFACE_RECORDS = 100;
 
 /** Programs of an interface: u32 index, then address and number of those on XDP, and of those on tc. */
 export const HOP_INDEX = 0;
@@ -51,7 +61,7 @@ export const ITEM_SKB_BUFFER = 12;
 export const ITEM_SIDE = 16;
 /** u32: NEXT_*. */
 export const ITEM_NEXT = 20;
-/** u32: END_*, 0 as long as it is under way; LOST_* of END_LOST. */
+/** u32: END_*, 0 as long as it is under way; LOST_* of END_LOST, STOPPED_* (cpu.ts) of an END_FAULT on another CPU's thread, else 0. */
 export const ITEM_END = 24;
 export const ITEM_REASON = 28;
 /** u32: 1 if it is an sk_buff. */
@@ -131,7 +141,7 @@ export const END_FAULT = 8;
 export const END_LOST = 9;
 
 /** The modelled network has no such interface; longer than its MTU; XDP_REDIRECT without a target, or none of a broadcast; the socket is bound to another queue; HOPS_MAX;
- * no room for a copy; too long for an sk_buff or a frame. */
+ * no room for a copy; too long for an sk_buff or a frame; the thread of the CPU that had it ended. */
 export const LOST_NO_INTERFACE = 1;
 export const LOST_TOO_LONG = 2;
 export const LOST_NO_TARGET = 3;
@@ -139,3 +149,4 @@ export const LOST_QUEUE = 4;
 export const LOST_HOPS = 5;
 export const LOST_NO_COPY = 6;
 export const LOST_NO_ROOM = 7;
+export const LOST_CRASH = 8;

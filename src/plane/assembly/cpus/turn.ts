@@ -1,12 +1,13 @@
 // What a CPU's thread does with its inbox. Each kind of item has a file of its own; a kind is a case here, and one in `stopped`.
 import { epoch_enter, epoch_exit } from '../slab/epoch';
 import { WORKER } from '../worker';
-import { CPU_FRAMES, CPU_NOTHING, CPU_RUN, CPU_SOCKET, CPU_TIMERS, ITEM_A, ITEM_KIND, STOPPED_CRASH } from '../../layout/cpu';
+import { CPU_FRAMES, CPU_NOTHING, CPU_PATH, CPU_RUN, CPU_SOCKET, CPU_TIMERS, ITEM_A, ITEM_KIND, STOPPED_CRASH } from '../../layout/cpu';
 import { FRAME_ENDED_CRASH, FRAME_ENDED_FAULT } from '../../layout/frames';
 import { WORKER_ITEM } from '../../layout/worker';
 import { item_done, item_next } from './inbox';
 import { frames_run, frames_stopped } from './frames';
 import { has_map_frames, map_frames_run, map_frames_stopped } from './map-frames';
+import { path_lane, path_stopped } from './paths';
 import { socket_run, socket_stopped } from './sockets';
 import { run_block, run_stopped } from './run';
 import { timers_stopped, timers_turn } from './timers';
@@ -36,6 +37,9 @@ export function cpu_turn(most: u32): u32 {
       case CPU_SOCKET:
         socket_run(load<u32>(item, ITEM_A));
         break;
+      case CPU_PATH:
+        path_lane(load<u32>(item, ITEM_A));
+        break;
       case CPU_TIMERS:
         timers_turn(item);
         break;
@@ -58,6 +62,12 @@ export function cpu_stopped(why: u32): u32 {
     case CPU_FRAMES: {
       // The frames behind it follow: the item stays.
       const stopped = frames_stopped(load<u32>(item, ITEM_A), how);
+      store<u32>(WORKER, 0, WORKER_ITEM);
+      return stopped;
+    }
+    case CPU_PATH: {
+      // As well.
+      const stopped = path_stopped(load<u32>(item, ITEM_A), why);
       store<u32>(WORKER, 0, WORKER_ITEM);
       return stopped;
     }

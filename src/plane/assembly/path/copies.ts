@@ -4,7 +4,7 @@ import {
 } from '../../layout/frame';
 import {
   ITEM_COPY_OF, ITEM_CPU, ITEM_END, ITEM_FRAME, ITEM_FRAME_BUFFER, ITEM_HOPS, ITEM_INTERFACE, ITEM_IS_SKB, ITEM_MERGED_INTO, ITEM_PROGRAM, ITEM_QUEUE, ITEM_READY_NEXT,
-  ITEM_REASON, ITEM_SEGMENTS, ITEM_SIDE, ITEM_SKB, ITEM_SKB_BUFFER, ITEM_STEP_COUNT, PATH_ITEM_COUNT, PATH_ITEM_MAX, STEP_COPY,
+  ITEM_REASON, ITEM_SEGMENTS, ITEM_SIDE, ITEM_SKB, ITEM_SKB_BUFFER, ITEM_STEP_COUNT, PATH_COUNTER, PATH_ITEM_MAX, STEP_COPY,
 } from '../../layout/path';
 import {
   SKB_BUFFER_SIZE, SKB_DATA, SKB_DATA_END, SKB_DATA_META, SKB_DESCRIPTOR_SIZE, SKB_END, SKB_FLOW_KEYS, SKB_HEAD, SKB_KEYS, SKB_MAC_HEADER,
@@ -56,9 +56,15 @@ function copySkb(from: usize, to: usize): void {
 
 /** A copy of the packet as it is now, without steps of its own; 0: there is no room for one. */
 export function copyItem(path: usize, item: usize): usize {
-  const index = load<u32>(path, PATH_ITEM_COUNT);
-  if (index == load<u32>(path, PATH_ITEM_MAX)) return 0;
-  store<u32>(path, index + 1, PATH_ITEM_COUNT);
+  // Lanes of other CPUs make copies as well.
+  const counter = <usize>load<u32>(path, PATH_COUNTER);
+  let index = atomic.load<u32>(counter);
+  while (true) {
+    if (index == load<u32>(path, PATH_ITEM_MAX)) return 0;
+    const found = atomic.cmpxchg<u32>(counter, index, index + 1);
+    if (found == index) break;
+    index = found;
+  }
   const copy = itemAt(path, index);
   const isSkb = load<u32>(item, ITEM_IS_SKB);
   if (isSkb != 0) copySkb(item, copy);

@@ -1,7 +1,7 @@
 // Segments of one TCP flow become one sk_buff, as napi_gro_receive makes one of them: traits by the policy of their keys, metadata before the data only where all its bytes are
 // equal. Facts: gro_list_prepare (net/core/gro.c), inet_gro_receive, tcp_gro_receive (net/ipv4), inet_gro_flush (include/net/gro.h).
 import {
-  END_MERGED, GRO_HELD_MAX, ITEM_INTERFACE, ITEM_MERGED_INTO, ITEM_NETWORK, ITEM_PAYLOAD, ITEM_SEGMENTS, ITEM_SEGMENT_SIZE, ITEM_SKB, ITEM_TRANSPORT, NEXT_TC,
+  END_MERGED, GRO_HELD_MAX, ITEM_CPU, ITEM_INTERFACE, ITEM_MERGED_INTO, ITEM_NETWORK, ITEM_PAYLOAD, ITEM_SEGMENTS, ITEM_SEGMENT_SIZE, ITEM_SKB, ITEM_TRANSPORT, NEXT_TC,
   PATH_HELD, PATH_HELD_COUNT, STEP_MERGED,
 } from '../../layout/path';
 import {
@@ -95,6 +95,8 @@ function dissect(item: usize, skb: usize): bool {
 function isSameFlow(a: usize, b: usize): bool {
   const x = <usize>load<u32>(a, ITEM_SKB);
   const y = <usize>load<u32>(b, ITEM_SKB);
+  // Each CPU that a cpumap sends to holds its own.
+  if (load<u32>(a, ITEM_CPU) != load<u32>(b, ITEM_CPU)) return false;
   if (load<u32>(a, ITEM_INTERFACE) != load<u32>(b, ITEM_INTERFACE) || load<u32>(x, SKB_HASH) != load<u32>(y, SKB_HASH)) return false;
   if (load<u32>(x, SKB_PROTOCOL) != load<u32>(y, SKB_PROTOCOL) || load<u32>(x, SKB_VLAN_PRESENT) != load<u32>(y, SKB_VLAN_PRESENT)) return false;
   if (load<u32>(x, SKB_VLAN_TCI) != load<u32>(y, SKB_VLAN_TCI) || load<u32>(x, SKB_VLAN_PROTO) != load<u32>(y, SKB_VLAN_PROTO)) return false;

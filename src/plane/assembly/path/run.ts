@@ -9,6 +9,7 @@ import { WORKER } from '../worker';
 import { toSkb } from './conversion';
 import { hold, releaseOldest } from './gro';
 import { end, itemAt, step, takeReady } from './items';
+import { isElsewhere, sendAway } from './lanes';
 import { finish } from './programs';
 import { ingress, sendSkb } from './tc';
 import { arrive, leaveByDevice, runOnCpu, sendFrame } from './xdp';
@@ -21,7 +22,13 @@ function advance(path: usize, item: usize): void {
     if (next == NEXT_NOTHING) return;
     if (next == NEXT_XDP) arrive(path, item);
     else if (next == NEXT_DEVMAP) leaveByDevice(path, item);
-    else if (next == NEXT_CPUMAP) runOnCpu(path, item);
+    else if (next == NEXT_CPUMAP) {
+      if (isElsewhere(path, item)) {
+        sendAway(path, item);
+        return;
+      }
+      runOnCpu(path, item);
+    }
     else if (next == NEXT_TC) ingress(path, item);
     else if (next == NEXT_SEND) {
       if (load<u32>(item, ITEM_IS_SKB) != 0) sendSkb(path, item);
