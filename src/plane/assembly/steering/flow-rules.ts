@@ -5,7 +5,8 @@ import {
   STEER_FLOW_KNOWN_VLAN, STEER_FLOW_PORTS, STEER_FLOW_PROTOCOL, STEER_FLOW_SOURCE, STEER_FLOW_VLAN, STEER_RULES, STEER_RULE_CONTEXT,
   STEER_RULE_COUNT, STEER_RULE_HITS, STEER_RULE_SIZE,
 } from '../../layout/steering';
-import { ETH_P_IP, ETH_P_IPV6, isVlan, transportOf } from './rss';
+import { transportOf } from './extension-headers';
+import { ETH_P_IP, ETH_P_IPV6, isVlan } from './rss';
 
 /** Context of the first rule that the packet in [at, end) fits, 0: none. */
 export function flowContext(device: usize, at: usize, end: usize): u32 {

@@ -3,6 +3,9 @@
 import {
   RSS_FLOWS, RSS_HASH_TYPES, RSS_KEY_TABLE, RSS_KEY_TABLE_STRIDE, RSS_MASK, RSS_TABLE, RSS_TUNNEL_TYPES, RSS_UNCLASSIFIED,
 } from '../../layout/steering';
+import {
+  EXTENSION_AUTHENTICATION, EXTENSION_FRAGMENT, EXTENSION_OPTIONS, EXTENSION_ROUTING, MAX_EXTENSION_HEADERS, extensionOf, homeAddress, routedAddress,
+} from './extension-headers';
 import { automaticQueue } from './flows';
 import { fold4, fold8, foldWords } from './toeplitz';
 import { grePayload, ipipPayload, tunnelPayload, udpPayload } from './tunnels';
@@ -30,13 +33,6 @@ const IPPROTO_GRE: u32 = 47;
 /** No protocol: of fragments, and where a chain of extension headers is cut. */
 const PROTOCOL_NONE: u32 = 0x100;
 
-const IPPROTO_ROUTING: u32 = 43;
-const IPPROTO_FRAGMENT: u32 = 44;
-const IPPROTO_AH: u32 = 51;
-const IPPROTO_DSTOPTS: u32 = 60;
-const MAX_EXTENSION_HEADERS: u32 = 11;
-const MAX_OPTIONS: u32 = 30;
-
 /** A hash with its report above; 0: no hash. */
 @inline function result(hash: u32, report: u32): u64 {
   return (<u64>report << 32) | <u64>hash;
@@ -44,47 +40,6 @@ const MAX_OPTIONS: u32 = 30;
 
 @inline export function isVlan(type: u32): bool {
   return type == ETH_P_8021Q || type == ETH_P_8021AD;
-}
-
-/** Extension headers whose next one can be found: hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, Shim6. */
-@inline function isExtension(protocol: u32): bool {
-  const low: u64 = (1 << 0) | (<u64>1 << 43) | (<u64>1 << 44) | (<u64>1 << 51) | (<u64>1 << 60);
-  return protocol < 64 ? ((low >> protocol) & 1) != 0 : protocol == 135 || protocol == 139 || protocol == 140;
-}
-
-/** Where the header behind the extension headers of IPv6 begins, and its protocol above; 0: it is a fragment, or cut. `at`: a whole IPv6 header. */
-export function transportOf(at: usize, end: usize): u64 {
-  let protocol = <u32>load<u8>(at, 6);
-  at += 40;
-  for (let left = MAX_EXTENSION_HEADERS; isExtension(protocol); left--) {
-    if (left == 0 || protocol == IPPROTO_FRAGMENT || at + 8 > end) return 0;
-    const units = <usize>load<u8>(at, 1);
-    const next = at + 8 + (protocol == IPPROTO_AH ? units << 2 : units << 3);
-    if (next > end) return 0;
-    protocol = <u32>load<u8>(at);
-    at = next;
-  }
-  return (<u64>protocol << 32) | <u64>at;
-}
-
-// Address in the first home address option of [at, to), 0: none.
-@inline function homeAddress(at: usize, to: usize): usize {
-  for (let count: u32 = 0; count < MAX_OPTIONS; count++) {
-    if (at >= to) break;
-    const type = load<u8>(at);
-    if (type == 0) {
-      at++;
-      continue;
-    }
-    if (at + 2 > to) break;
-    const next = at + 2 + <usize>load<u8>(at, 1);
-    if (next > to) break;
-    if (type == 0xc9) {
-      if (next == at + 18) return at + 2;
-    }
-    at = next;
-  }
-  return 0;
 }
 
 /** Addresses of IPv4 in 8 bytes of input, with the ports behind them if they are asked for. */
@@ -151,14 +106,12 @@ export function transportOf(at: usize, end: usize): u64 {
       }
       if (payload == 0) return (types & HASH_IPV4) != 0 ? result(foldWords(table, at + 12, at + 20), 1) : 0;
     } else if (type == ETH_P_IPV6) {
-      if (at + 40 > end || load<u8>(at) >> 4 != 6) return 0;
+      if (at + 40 > end) return 0;
+      if (load<u8>(at) >> 4 != 6) return 0;
       let protocol = <u32>load<u8>(at, 6);
       let transport = at + 40;
-      let extended = false;
-      if (protocol != IPPROTO_TCP) {
-        if (protocol != IPPROTO_UDP) extended = isExtension(protocol);
-      }
-      if (!extended) {
+      let kind = extensionOf(protocol);
+      if (kind == 0) {
         if (tunnels != 0 && (protocol == IPPROTO_UDP || protocol == IPPROTO_GRE))
           payload = tunnelPayload(transport, end, protocol, 6, tunnels);
         if (payload == 0) {
@@ -180,55 +133,70 @@ export function transportOf(at: usize, end: usize): u64 {
         let left = MAX_EXTENSION_HEADERS;
         do {
           // The chain is cut behind a fragment header, and where the packet or the count ends.
-          let units: usize = 0;
-          let next = end + 1;
-          if (protocol != IPPROTO_FRAGMENT) {
-            if (transport + 8 <= end) {
-              units = <usize>load<u8>(transport, 1);
-              next = transport + 8 + (units << 3);
-              if (protocol == IPPROTO_AH) next = transport + 8 + (units << 2);
+          let next = transport + 8;
+          if (next > end) {
+            protocol = PROTOCOL_NONE;
+            break;
+          }
+          const units = <usize>load<u8>(transport, 1);
+          if (kind < EXTENSION_AUTHENTICATION) {
+            next += units << 3;
+          } else {
+            if (kind == EXTENSION_FRAGMENT) {
+              protocol = PROTOCOL_NONE;
+              break;
             }
+            next += units << 2;
           }
           if (next > end) {
             protocol = PROTOCOL_NONE;
             break;
           }
-          if (protocol == IPPROTO_DSTOPTS) {
+          if (kind == EXTENSION_OPTIONS) {
             if (home == 0) home = homeAddress(transport + 2, next);
-          } else if (protocol == IPPROTO_ROUTING) {
-            if (routed == 0) {
-              // Type 2 with one address.
-              if ((load<u32>(transport) & 0xffff00) == 0x20200) routed = transport + 8;
-            }
+          } else if (kind == EXTENSION_ROUTING) {
+            if (routed == 0) routed = routedAddress(transport);
           }
           protocol = <u32>load<u8>(transport);
           transport = next;
+          kind = extensionOf(protocol);
           if (--left == 0) {
-            if (isExtension(protocol)) protocol = PROTOCOL_NONE;
+            if (kind != 0) protocol = PROTOCOL_NONE;
             break;
           }
-        } while (isExtension(protocol));
+        } while (kind != 0);
         if (tunnels != 0 && (protocol == IPPROTO_UDP || protocol == IPPROTO_GRE))
           payload = tunnelPayload(transport, end, protocol, 6, tunnels);
         if (payload == 0) {
-          const ports = transport + 4 <= end;
-          const tcp = ports && protocol == IPPROTO_TCP;
-          const udp = ports && protocol == IPPROTO_UDP;
           let report: u32 = 0;
-          if (tcp && (types & HASH_TCPV6_EX) != 0) report = 8;
-          else if (udp && (types & HASH_UDPV6_EX) != 0) report = 9;
-          else if ((types & HASH_IPV6_EX) != 0) report = 7;
-          else {
-            // The plain types do not know the other addresses.
-            home = 0;
-            routed = 0;
-            if (tcp && (types & HASH_TCPV6) != 0) report = 5;
-            else if (udp && (types & HASH_UDPV6) != 0) report = 6;
-            else if ((types & HASH_IPV6) != 0) report = 4;
-            else return 0;
+          let ports = false;
+          if (transport + 4 <= end) {
+            if (protocol == IPPROTO_TCP) {
+              ports = true;
+              if ((types & HASH_TCPV6_EX) != 0) report = 8;
+            } else if (protocol == IPPROTO_UDP) {
+              ports = true;
+              if ((types & HASH_UDPV6_EX) != 0) report = 9;
+            }
+          }
+          if (report == 0) {
+            if ((types & HASH_IPV6_EX) != 0) {
+              report = 7;
+              ports = false;
+            } else {
+              // The plain types do not know the other addresses.
+              home = 0;
+              routed = 0;
+              if (ports && protocol == IPPROTO_TCP && (types & HASH_TCPV6) != 0) report = 5;
+              else if (ports && protocol == IPPROTO_UDP && (types & HASH_UDPV6) != 0) report = 6;
+              else if ((types & HASH_IPV6) != 0) {
+                report = 4;
+                ports = false;
+              } else return 0;
+            }
           }
           const hash = hash6(table, home == 0 ? at + 8 : home, routed == 0 ? at + 24 : routed);
-          return result(report == 7 || report == 4 ? hash : hash ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport), report);
+          return result(ports ? hash ^ fold4(table + 32 * RSS_KEY_TABLE_STRIDE, transport) : hash, report);
         }
       }
     } else return 0;
