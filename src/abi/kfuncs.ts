@@ -9,6 +9,8 @@ import type { ProgramTypeName } from './program-types.ts';
 export interface KfuncState {
   /** Undefined: it does what Linux does. Else what stands in for the part of Linux that is not here. */
   readonly modelledWith?: string;
+  /** Version of Sluice that has it first, of those of Linux; undefined: 0.1.0. */
+  readonly since?: string;
   /** Done by the engines themselves: the plane exports nothing of the name. */
   readonly engine?: true;
 }
@@ -63,6 +65,11 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   }),
   ...family('bpf_wq_init bpf_wq_set_callback_impl bpf_wq_start', {
     modelledWith: 'work runs once the program has ended, as timers do that are due',
+  }),
+  ...family('bpf_task_work_schedule_signal_impl bpf_task_work_schedule_resume_impl', {
+    modelledWith:
+      'the callback runs as the CPU returns from the run, or the lot, to control code; the task is the one that programs run in',
+    since: '0.2.0',
   }),
   ...family(
     prefixed(

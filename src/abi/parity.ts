@@ -170,7 +170,6 @@ const noKernelObject = 'no struct of a kernel stands behind it';
 /** Why a kfunc is refused, by the start of its name; the first that fits. */
 export const refusedKfuncs: readonly (readonly [start: RegExp, why: string])[] = [
   [/^(bpf_task_(?!work)|bpf_get_task_|bpf_iter_(task|css_task))/, noTask],
-  [/^bpf_task_work/, noSignal],
   [/^(bpf_iter_|bpf_cgroup_|bpf_get_mem_cgroup|bpf_put_mem_cgroup|css_|cgroup_|bpf_iter_css)/, noIterator],
   [
     /^(bpf_path|bpf_get_file|bpf_put_file|bpf_get_dentry|bpf_set_dentry|bpf_remove_dentry|bpf_cgroup_read_xattr|bpf_file)/,

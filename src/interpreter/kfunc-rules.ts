@@ -8,7 +8,7 @@ import * as layout from './layout.ts';
 
 const contexts: ReadonlySet<string> = new Set(['__sk_buff', 'xdp_md', 'io_uring_bpf_ctx']);
 /** Fields of map values that the program does not look into. */
-const fields: ReadonlySet<string> = new Set(['bpf_wq', 'bpf_timer', 'bpf_res_spin_lock']);
+const fields: ReadonlySet<string> = new Set(['bpf_wq', 'bpf_timer', 'bpf_task_work', 'bpf_res_spin_lock']);
 
 const flagsByName: Readonly<Record<string, number>> = {
   bpf_dynptr_from_skb: layout.HELPER_DYNPTR_OF_PACKET,
@@ -17,6 +17,8 @@ const flagsByName: Readonly<Record<string, number>> = {
   bpf_dynptr_clone: layout.HELPER_DYNPTR_CLONE,
   bpf_xdp_pull_data: layout.HELPER_CHANGES_PACKET,
   bpf_wq_set_callback_impl: layout.HELPER_KEEPS_CALLBACK,
+  bpf_task_work_schedule_signal_impl: layout.HELPER_KEEPS_CALLBACK,
+  bpf_task_work_schedule_resume_impl: layout.HELPER_KEEPS_CALLBACK,
 };
 
 /** Roots of lists and trees, and nodes in objects. */

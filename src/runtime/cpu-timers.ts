@@ -1,6 +1,6 @@
-/** Timers of programs as the thread of a CPU fires them: between what it runs, in time, while JavaScript's own thread is busy. Clocks that stand are the owner's (timers.ts). */
+/** Timers of programs as the thread of a CPU fires them: between what it runs, in time, while JavaScript's own thread is busy. Of a clock that stands the owner says when (timers.ts). */
 import { ROOT, ROOT_CLOCK_FROZEN } from '../plane/layout/memory.ts';
-import { TIMER_FUEL, TIMERS_COMPILED } from '../plane/layout/timer.ts';
+import { DUE_ON_RETURN, TIMER_FUEL, TIMERS_COMPILED } from '../plane/layout/timer.ts';
 import { WORKER_STACK_TOP, WORKER_TIMER_PASSED, WORKER_TIMER_WAITING } from '../plane/layout/worker.ts';
 import { leaveEpochs, takeMemoryFault } from './memory-fault.ts';
 import type { PlaneInstance } from './plane.ts';
@@ -33,8 +33,10 @@ export class CpuTimers {
     const { exports, worker } = this.#plane;
     const view = this.#plane.view();
     if (view.getUint32(worker + WORKER_TIMER_WAITING, true) === 0) return Number.POSITIVE_INFINITY;
-    if (view.getBigUint64(ROOT + ROOT_CLOCK_FROZEN, true) !== 0n) return Number.POSITIVE_INFINITY;
-    const now = BigInt.asUintN(64, (exports.bpf_ktime_get_ns as unknown as () => bigint)()); // what the module exports
+    const stands = view.getBigUint64(ROOT + ROOT_CLOCK_FROZEN, true) !== 0n;
+    const now = stands
+      ? BigInt(DUE_ON_RETURN)
+      : BigInt.asUintN(64, (exports.bpf_ktime_get_ns as unknown as () => bigint)()); // what the module exports
     const stackTop = view.getUint32(worker + WORKER_STACK_TOP, true);
     const depth = exports.epoch_depth();
     let fired = 1;
@@ -55,6 +57,7 @@ export class CpuTimers {
       this.#options.onPassed();
     }
     if (fired > 0) return 0;
+    if (stands) return Number.POSITIVE_INFINITY;
     const next = BigInt.asUintN(64, exports.timers_next());
     return next > now ? Number(next - now) : 0;
   }

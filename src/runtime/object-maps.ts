@@ -291,9 +291,10 @@ const timed: ReadonlySet<string> = new Set(['hash', 'lru_hash', 'array']);
 function placeTimers(runtime: Runtime, map: PlaneMap, spec: MapSpec, btf: Btf): void {
   const timer = fieldOffset(btf, spec.valueTypeId, 'bpf_timer', spec.valueSize);
   const work = fieldOffset(btf, spec.valueTypeId, 'bpf_wq', spec.valueSize);
+  const taskWork = fieldOffset(btf, spec.valueTypeId, 'bpf_task_work', spec.valueSize);
   const place = (offset: number | undefined) => (offset === undefined ? 0 : offset + 1);
-  if (timer !== undefined || work !== undefined)
-    runtime.plane.exports.map_set_timers(map.address, place(timer), place(work));
+  if (timer !== undefined || work !== undefined || taskWork !== undefined)
+    runtime.plane.exports.map_set_timers(map.address, place(timer), place(work), place(taskWork));
 }
 
 /** Sizes and flags of a map where they are not those of the definition. */

@@ -76,7 +76,7 @@ export interface PlaneExports {
   ringbuf_ready(map: number): number;
   ringbuf_consume(map: number, bytes: number): void;
   /** Timers: see plane/assembly/kfuncs/timer.ts. */
-  map_set_timers(map: number, timer: number, work: number): void;
+  map_set_timers(map: number, timer: number, work: number, taskWork: number): void;
   timers_begin(): void;
   timers_move(cpu: number): boolean;
   timers_recover(cpu: number): void;

@@ -2,7 +2,13 @@
 import { InputError, InternalError } from '../errors.ts';
 import { CPU_TIMERS } from '../plane/layout/cpu.ts';
 import { ROOT, ROOT_CLOCK_FROZEN, ROOT_CPU_COUNT } from '../plane/layout/memory.ts';
-import { TIMER_FUEL, TIMERS_FOLLOW, TURN_STOPPED, TURN_WAITS } from '../plane/layout/timer.ts';
+import {
+  DUE_ON_RETURN as ON_RETURN,
+  TIMER_FUEL,
+  TIMERS_FOLLOW,
+  TURN_STOPPED,
+  TURN_WAITS,
+} from '../plane/layout/timer.ts';
 import {
   WORKER_INBOX,
   WORKER_STACK_TOP,
@@ -29,6 +35,7 @@ export interface CallbackArguments {
 export type Interpret = (image: number, index: number, args: CallbackArguments) => void;
 
 const NONE = (1n << 64n) - 1n;
+const DUE_ON_RETURN = BigInt(ON_RETURN);
 const OF_INTERPRETER = 0xffff_ffff;
 /** More in one go are taken for a timer that starts itself without delay. */
 const MOST_AT_ONCE = 1_000_000;
@@ -73,10 +80,17 @@ export class Timers {
     return fired;
   }
 
-  /** After programs have run: makes sure that what waits fires in time, if the clock runs. */
+  /** After programs have run: does what they have left to do for their task, and makes sure that what waits fires in time, if the clock runs. */
   arm(): void {
-    if (!this.#live || this.#waitingOf(this.#plane.worker) === 0 || this.#isFrozen()) return;
-    const next = this.#plane.exports.timers_next();
+    const { exports, worker } = this.#plane;
+    if (this.#waitingOf(worker) === 0) return;
+    let next = exports.timers_next();
+    if (next === DUE_ON_RETURN && exports.epoch_depth() === 0) {
+      this.#run(DUE_ON_RETURN, false);
+      if (this.#waitingOf(worker) === 0) return;
+      next = exports.timers_next();
+    }
+    if (!this.#live || this.#isFrozen()) return;
     if (this.#handle !== undefined && this.#armedFor <= next) return;
     if (this.#handle !== undefined) clearTimeout(this.#handle);
     this.#armedFor = next;

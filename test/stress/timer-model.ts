@@ -42,7 +42,7 @@ function play(variant: Variant, steps: readonly Step[]): void {
   const planes = planesOf(variant, CPUS);
   const first = planes[0]!;
   const map = createMap(first, { type: 'array', keySize: 4, valueSize: 32, maxEntries: KEYS });
-  first.exports.map_set_timers(map.address, 1, 0);
+  first.exports.map_set_timers(map.address, 1, 0, 0);
   const view = first.view();
   const values = view.getUint32(map.address + MAP_VALUES, true);
   const stride = view.getUint32(map.address + MAP_STRIDE, true);
@@ -158,7 +158,7 @@ export const staleScenario: Scenario = {
   run(variant: Variant) {
     const [plane] = planesOf(variant, 1) as [PlaneInstance];
     const map = createMap(plane, { type: 'hash', keySize: 4, valueSize: 32, maxEntries: 1 });
-    plane.exports.map_set_timers(map.address, 1, 0);
+    plane.exports.map_set_timers(map.address, 1, 0, 0);
     const at = plane.scratch(128);
     let fired = 0;
     const callback = addCallback(plane.table, () => fired++);

@@ -287,7 +287,7 @@ function noneLeft(plane: PlaneInstance, workers: number, before: number): void {
 function withTimers(init: 'bpf_timer_init' | 'bpf_wq_init' | undefined, keys = 0) {
   return (map: PlaneMap, plane: PlaneInstance) => {
     const work = init === 'bpf_wq_init';
-    plane.exports.map_set_timers(map.address, work ? 0 : 1, work ? 1 : 0);
+    plane.exports.map_set_timers(map.address, work ? 0 : 1, work ? 1 : 0, 0);
     const view = plane.view();
     const values = view.getUint32(map.address + MAP_VALUES, true);
     for (let key = 0; init !== undefined && key < keys; key++) {

@@ -60,7 +60,8 @@ function kfuncInterface(name: string): AbiInterface {
   const text = own?.prototype ?? kfuncPrototypes[name];
   if (text === undefined) throw new RangeError(`kfunc ${name} has no prototype`);
   const origin = own === undefined ? 'Linux' : own.since === undefined ? 'Sluice' : `Linux ${own.since}`;
-  const made = promise('kfunc', name, text, origin, own?.stability ?? FIRST);
+  const since = kfuncs.get(name)?.since ?? FIRST.since;
+  const made = promise('kfunc', name, text, origin, own?.stability ?? { ...FIRST, since });
   return { ...made, fingerprint: fingerprint(`kfunc ${name} ${withoutNames(text)}`) };
 }
 

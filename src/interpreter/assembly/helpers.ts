@@ -81,7 +81,7 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
   const a = load<u64>(register(s, 1));
   let b = load<u64>(register(s, 2));
   const c = load<u64>(register(s, 3));
-  const d = load<u64>(register(s, 4));
+  let d = load<u64>(register(s, 4));
   const e = load<u64>(register(s, 5));
   const map = count > 0 && typeOf(record, 0) == ARGUMENT_MAP ? <usize>a : 0;
 
@@ -107,7 +107,9 @@ export function callHelper(s: usize, record: usize, slot: u32): bool {
   const callee = load<u32>(record, HELPER_INDEX);
   const callbackAt = functionArgument(record, count);
   if ((flags & HELPER_KEEPS_CALLBACK) != 0) {
-    b = (<u64>load<u32>(s, STATE_IMAGE) << 32) | <u64>load<u32>(register(s, 2), REGISTER_AUX);
+    const kept = (<u64>load<u32>(s, STATE_IMAGE) << 32) | <u64>load<u32>(register(s, callbackAt), REGISTER_AUX);
+    if (callbackAt == 2) b = kept;
+    else d = kept;
     r0 = invoke(callee, count, a, b, c, d, e);
   } else if (callbackAt != 0) {
     // Of comparisons the offset of the node, which is the last argument.

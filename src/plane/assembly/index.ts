@@ -63,7 +63,7 @@ export * from './kfuncs/rbtree';
 export * from './kfuncs/sections';
 export * from './kfuncs/strings';
 export {
-  bpf_timer_cancel, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_wq_init, bpf_wq_set_callback_impl, bpf_wq_start, timers_holding,
+  bpf_task_work_schedule_resume_impl, bpf_task_work_schedule_signal_impl, bpf_timer_cancel, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_wq_init, bpf_wq_set_callback_impl, bpf_wq_start, timers_holding,
 } from './kfuncs/timer';
 export * from './kfuncs/timer-firing';
 export * from './kfuncs/vnet';

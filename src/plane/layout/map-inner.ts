@@ -11,7 +11,7 @@ export const INNER_FLAGS = 220;
 export const INNER_MAX_ENTRIES = 224;
 export const INNER_SPIN_LOCK = 228;
 /** u32: record of the inner map's values, held, or 0. */
-export const INNER_RECORD = 236;
+export const INNER_RECORD = 148;
 
 /** Element of the two array types: u32 map. A perf event array's maps are ring buffers, each of a CPU. */
 export const MAP_SLOT_SIZE = 8;

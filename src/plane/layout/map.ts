@@ -58,7 +58,8 @@ export const MAP_USERS = 232;
 /** u32: where in a value its bpf_spin_lock lies, plus 1; 0 if values have none. Copies leave the lock's 4 bytes alone. */
 export const MAP_SPIN_LOCK = 240;
 export const SPIN_LOCK_SIZE = 4;
-/** u32: where in a value its bpf_timer and its bpf_wq lie, plus 1; 0 if values have none (layout/timer.ts). */
+/** u32: where in a value its bpf_timer, its bpf_wq and its bpf_task_work lie, plus 1; 0 if values have none (layout/timer.ts). */
+export const MAP_TASK_WORK = 236;
 export const MAP_TIMER = 244;
 export const MAP_WORK = 248;
 /** u32: record of the values (record.ts), 0 if they have no special fields. */

@@ -1,5 +1,5 @@
 /**
- * A timer or work item: a small block of the pool (kfuncs/pool.ts) that a bpf_timer or bpf_wq field of a map value points to by its first
+ * A timer or work item, of a workqueue or of a task: a small block of the pool (kfuncs/pool.ts) that a bpf_timer, bpf_wq or bpf_task_work field of a map value points to by its first
  * eight bytes; 0 there: not initialised. The timers that wait for a CPU stand in its heap (WORKER_TIMER_HEAP), earliest first, those of one time in the order of their start.
  *
  * What a timer has is written under the lock of TIMER_CPU alone, which itself changes under the locks of both CPUs, and never while its callback runs: no callback runs beside
@@ -26,6 +26,7 @@ export const TIMER_CALLBACK = 32;
 export const TIMER_KIND = 40;
 export const TIMER_IS_TIMER = 1;
 export const TIMER_IS_WORK = 2;
+export const TIMER_IS_TASK_WORK = 3;
 /** u32: CPU that runs its callback at this moment, plus 1; 0: none. Who waits for its end waits at this word. */
 export const TIMER_RUNNING = 44;
 /** u32: CPU in whose heap it waits, or last waited; CPU in whose list it is. */
@@ -42,6 +43,13 @@ export const TIMER_HOLDERS = 60;
  */
 export const TIMERS_FOLLOW = 1;
 export const TIMERS_COMPILED = 2;
+
+/**
+ * What is due at once: work of tasks, before the CPU that runs the task returns to control code (timers_run until DUE_ON_RETURN), whatever the clock says; other work, as timers
+ * whose time has come.
+ */
+export const DUE_ON_RETURN = 0;
+export const DUE_AT_ONCE = 1;
 
 /** WORKER_TIMER_TURN. */
 export const TURN_WAITS = 0;

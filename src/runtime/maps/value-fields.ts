@@ -1,4 +1,4 @@
-/** Where a map's values have fields that only helpers touch: bpf_spin_lock, bpf_timer, bpf_wq. */
+/** Where a map's values have fields that only helpers touch: bpf_spin_lock, bpf_timer, bpf_wq, bpf_task_work. */
 import { fieldsRefusal } from '../../abi/value-fields.ts';
 import { valueFields } from '../../btf/special-fields.ts';
 import type { Btf } from '../../btf/types.ts';
@@ -6,7 +6,7 @@ import { InputError } from '../../errors.ts';
 import type { MapSpec } from '../../object/spec.ts';
 import type { Records } from '../records.ts';
 
-const sizes = { bpf_spin_lock: 4, bpf_timer: 16, bpf_wq: 16 } as const;
+const sizes = { bpf_spin_lock: 4, bpf_timer: 16, bpf_wq: 16, bpf_task_work: 8 } as const;
 export type ValueField = keyof typeof sizes;
 
 /**

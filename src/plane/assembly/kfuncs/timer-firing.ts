@@ -3,14 +3,14 @@ import { holder } from '../locks/word';
 import { WORKER } from '../worker';
 import { cpu_count, round_up_8 } from '../maps/header';
 import { ARRAY } from '../maps/types';
-import { free, isOver, letGo } from './timer';
+import { free, isOver, letGo, setCallback } from './timer';
 import {
   baseOf, dequeue, firstTimer, insert, lockBase, lockBoth, lockTimer, reserve, unlockBase,
 } from './timer-queue';
 import { MAP_KEY_SIZE, MAP_STRIDE, MAP_TYPE, MAP_VALUES } from '../../layout/map';
 import { ROOT, ROOT_CLOCK_FROZEN, ROOT_TIMER_CPU } from '../../layout/memory';
 import {
-  TIMER_CALLBACK, TIMER_CPU, TIMER_EXPIRES, TIMER_HOLDERS, TIMER_MAP, TIMER_PLACE, TIMER_RUNNING, TIMER_SEQUENCE, TIMER_VALUE, TIMERS_COMPILED, TIMERS_FOLLOW,
+  TIMER_CALLBACK, TIMER_CPU, TIMER_EXPIRES, TIMER_HOLDERS, TIMER_IS_TASK_WORK, TIMER_KIND, TIMER_MAP, TIMER_PLACE, TIMER_RUNNING, TIMER_SEQUENCE, TIMER_VALUE, TIMERS_COMPILED, TIMERS_FOLLOW,
 } from '../../layout/timer';
 import {
   WORKER_CPU, WORKER_FUEL, WORKER_STACK_TOP, WORKER_TIMER, WORKER_TIMER_AWAITED, WORKER_TIMER_CALLBACK, WORKER_TIMER_FIRES, WORKER_TIMER_HEAP, WORKER_TIMER_MAP,
@@ -158,6 +158,8 @@ function done(worker: usize): void {
   const timer = <usize>load<u32>(worker, WORKER_TIMER);
   if (timer == 0) return;
   const base = lockTimer(timer);
+  // It may be asked for again, and has its program no more.
+  if (load<u32>(timer, TIMER_KIND) == TIMER_IS_TASK_WORK) setCallback(timer, 0);
   atomic.store<u32>(timer, 0, TIMER_RUNNING);
   store<u32>(worker, 0, WORKER_TIMER);
   const awaited = load<u32>(timer, TIMER_HOLDERS) != 0;

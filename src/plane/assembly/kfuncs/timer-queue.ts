@@ -1,6 +1,6 @@
 // The timers that wait, a binary heap of their addresses by time for each CPU, in pages of its own that grow; and the lists of all timers. See layout/timer.ts.
 import { ROOT, ROOT_TIMER_SEQUENCE, WASM_PAGE, WORKERS, WORKER_SIZE } from '../../layout/memory';
-import { TIMER_CPU, TIMER_EXPIRES, TIMER_HOME, TIMER_NEXT, TIMER_PLACE, TIMER_PREVIOUS, TIMER_SEQUENCE } from '../../layout/timer';
+import { DUE_ON_RETURN, TIMER_CPU, TIMER_EXPIRES, TIMER_HOME, TIMER_NEXT, TIMER_PLACE, TIMER_PREVIOUS, TIMER_SEQUENCE } from '../../layout/timer';
 import {
   WORKER_CPU, WORKER_TIMER_HEAP, WORKER_TIMER_HEAP_PAGES, WORKER_TIMER_LIST, WORKER_TIMER_LIST_LOCK, WORKER_TIMER_LOCK, WORKER_TIMER_MOVING,
   WORKER_TIMER_WAITING,
@@ -75,7 +75,10 @@ export function lockField(field: usize): usize {
 @inline function isBefore(a: usize, b: usize): bool {
   const x = load<u64>(a, TIMER_EXPIRES);
   const y = load<u64>(b, TIMER_EXPIRES);
-  return x < y || (x == y && <i32>(load<u32>(a, TIMER_SEQUENCE) - load<u32>(b, TIMER_SEQUENCE)) < 0);
+  if (x != y) return x < y;
+  const wasFirst = <i32>(load<u32>(a, TIMER_SEQUENCE) - load<u32>(b, TIMER_SEQUENCE)) < 0;
+  // The kernel's list of a task's work is one of last come, first served.
+  return x == DUE_ON_RETURN ? !wasFirst : wasFirst;
 }
 
 function rise(base: usize, place: u32, timer: usize): u32 {

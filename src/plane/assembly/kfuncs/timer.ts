@@ -1,4 +1,4 @@
-// bpf_timer (helpers 169 to 172) and bpf_wq: what programs do with them, from any CPU, and what ends them. timer-firing.ts: how they fire. Facts: kernel/bpf/helpers.c.
+// bpf_timer (helpers 169 to 172), bpf_wq and bpf_task_work: what programs do with them, from any CPU, and what ends them. timer-firing.ts: how they fire. Facts: kernel/bpf/helpers.c.
 import { EBUSY, EDEADLK, EINVAL, ENOMEM, EPERM } from '../errno';
 import { bpf_ktime_get_ns } from '../helpers/clock';
 import { lock_sleep } from '../locks/wait';
@@ -8,10 +8,10 @@ import { giveSmall, takeSmall } from './pool';
 import {
   addTimer, baseOf, baseOfTimer, dequeue, enqueue, lockBoth, lockField, lockList, lockTimer, removeTimer, reserve, unlink, unlockBase, unlockList,
 } from './timer-queue';
-import { MAP_TIMER, MAP_USERS, MAP_WORK } from '../../layout/map';
+import { MAP_TASK_WORK, MAP_TIMER, MAP_USERS, MAP_WORK } from '../../layout/map';
 import { ROOT, ROOT_CALLBACKS_DROPPED, ROOT_CALLBACKS_WATCHED, ROOT_TIMER_CPU } from '../../layout/memory';
 import {
-  BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, TIMER_CALLBACK, TIMER_CANCELLING, TIMER_CPU, TIMER_HOLDERS, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP,
+  BPF_F_TIMER_ABS, BPF_F_TIMER_CPU_PIN, DUE_AT_ONCE, DUE_ON_RETURN, TIMER_CALLBACK, TIMER_CANCELLING, TIMER_CPU, TIMER_HOLDERS, TIMER_IS_TASK_WORK, TIMER_IS_TIMER, TIMER_IS_WORK, TIMER_KIND, TIMER_MAP,
   TIMER_NEXT, TIMER_PLACE, TIMER_RUNNING, TIMER_VALUE,
 } from '../../layout/timer';
 import { WORKER_CPU, WORKER_TIMER, WORKER_TIMER_AWAITED, WORKER_TIMER_COUNTED, WORKER_TIMER_FIRES } from '../../layout/worker';
@@ -30,7 +30,7 @@ const WAIT_NS: i64 = 1_000_000;
 }
 
 /** Under the lock of its base. What it called has a holder less, which control code that waits for that is told. */
-function setCallback(timer: usize, callback: u64): void {
+export function setCallback(timer: usize, callback: u64): void {
   const before = load<u64>(timer, TIMER_CALLBACK);
   store<u64>(timer, callback, TIMER_CALLBACK);
   if (before == 0 || before == callback || atomic.load<u32>(ROOT, ROOT_CALLBACKS_WATCHED) == 0) return;
@@ -122,7 +122,7 @@ function start(field: usize, expires: u64, isWork: bool): i64 {
 
 export function bpf_timer_start(field: u64, nsecs: u64, flags: u64): i64 {
   if ((flags & ~(<u64>(BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN))) != 0) return EINVAL;
-  let expires = nsecs;
+  let expires = max<u64>(nsecs, <u64>DUE_AT_ONCE);
   if ((flags & BPF_F_TIMER_ABS) == 0) {
     const now = bpf_ktime_get_ns();
     // KTIME_MAX, where the sum is beyond it.
@@ -208,7 +208,37 @@ export function bpf_wq_set_callback_impl(field: u64, callback: u64, flags: u64, 
 }
 
 export function bpf_wq_start(field: u64, flags: u64): i64 {
-  return <u32>flags != 0 ? EINVAL : start(<usize>field, 0, true);
+  return <u32>flags != 0 ? EINVAL : start(<usize>field, DUE_AT_ONCE, true);
+}
+
+/**
+ * Lets the callback run as this CPU, which runs the task, returns to control code: programs come to no other task. -EBUSY while it has been asked for and has not ended, and where user
+ * space does not reach the map any more.
+ */
+function scheduleForTask(field: usize, map: usize, callback: u64): i64 {
+  if (atomic.load<u32>(field) == 0) {
+    const result = create(field, map, load<u32>(map, MAP_TASK_WORK) - 1, TIMER_IS_TASK_WORK);
+    if (result == ENOMEM) return ENOMEM;
+  }
+  const timer = lockField(field);
+  if (timer == 0) return EBUSY;
+  const isFree = load<u64>(timer, TIMER_CALLBACK) == 0 && atomic.load<u32>(map, MAP_USERS) != 0;
+  if (isFree) setCallback(timer, callback);
+  unlockBase(baseOfTimer(timer));
+  if (!isFree) return EBUSY;
+  // A value that goes meanwhile takes it along.
+  if (start(field, DUE_ON_RETURN, true) != ENOMEM) return 0;
+  bpf_timer_cancel(field);
+  return ENOMEM;
+}
+
+export function bpf_task_work_schedule_signal_impl(task: u64, field: u64, map: u64, callback: u64, program: u64): i64 {
+  return scheduleForTask(<usize>field, <usize>map, callback);
+}
+
+/** A task of a CPU is always at work: it needs no signal to come back. */
+export function bpf_task_work_schedule_resume_impl(task: u64, field: u64, map: u64, callback: u64, program: u64): i64 {
+  return scheduleForTask(<usize>field, <usize>map, callback);
 }
 
 /** Nothing leads to the block any more. */
@@ -234,8 +264,8 @@ function end(base: usize, timer: usize): bool {
  * stays readable until it ends.
  */
 export function releaseTimers(map: usize, value: usize): void {
-  for (let i: usize = 0; i < 2; i++) {
-    const offset = load<u32>(map + (i == 0 ? MAP_TIMER : MAP_WORK));
+  for (let kind = TIMER_IS_TIMER; kind <= TIMER_IS_TASK_WORK; kind++) {
+    const offset = load<u32>(map + placeOf(kind));
     if (offset != 0) releaseField(value + offset - 1);
   }
 }
@@ -250,10 +280,15 @@ function releaseField(field: usize): void {
   if (over) free(timer);
 }
 
+/** Where the map says where fields of the kind lie. */
+function placeOf(kind: u32): usize {
+  return kind == TIMER_IS_TIMER ? MAP_TIMER : kind == TIMER_IS_WORK ? MAP_WORK : MAP_TASK_WORK;
+}
+
 /** The field that a timer stands in forgets it. */
 function clear(timer: usize): void {
   const map = <usize>load<u32>(timer, TIMER_MAP);
-  const offset = load<u32>(map + (load<u32>(timer, TIMER_KIND) == TIMER_IS_TIMER ? MAP_TIMER : MAP_WORK));
+  const offset = load<u32>(map + placeOf(load<u32>(timer, TIMER_KIND)));
   atomic.cmpxchg<u32>(<usize>load<u32>(timer, TIMER_VALUE) + offset - 1, <u32>timer, 0);
 }
 

@@ -6,7 +6,7 @@ import { cpu_count } from './header';
 import { ARRAY, HASH, LRU_HASH, LRU_PERCPU_HASH, PERCPU_ARRAY, PERCPU_HASH } from './types';
 import { draws_elements } from './element';
 import { first_of } from './chain';
-import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TIMER, MAP_TYPE, MAP_VALUES, MAP_WORK } from '../../layout/map';
+import { MAP_CPU_STRIDE, MAP_MAX_ENTRIES, MAP_RECORD, MAP_STRIDE, MAP_TASK_WORK, MAP_TIMER, MAP_TYPE, MAP_VALUES, MAP_WORK } from '../../layout/map';
 import {
   HASH_BUCKETS,
   HASH_ELEMENT_HASH,
@@ -26,8 +26,9 @@ export function map_set_record(map: usize, record: usize): void {
   clear_spares(map);
 }
 
-/** Of a map that was just created: where its values have a timer and work, plus 1; 0: nowhere. */
-export function map_set_timers(map: usize, timer: u32, work: u32): void {
+/** Of a map that was just created: where its values have a timer, work, and work of a task, plus 1; 0: nowhere. The last needs a record as well. */
+export function map_set_timers(map: usize, timer: u32, work: u32, task_work: u32): void {
+  store<u32>(map, task_work, MAP_TASK_WORK);
   store<u32>(map, timer, MAP_TIMER);
   store<u32>(map, work, MAP_WORK);
   clear_spares(map);

@@ -12,6 +12,7 @@ import {
   MAP_RECORD,
   MAP_SPIN_LOCK,
   MAP_CPU_STRIDE,
+  MAP_TASK_WORK,
   MAP_TIMER,
   MAP_TYPE,
   MAP_VALUE_SIZE,
@@ -30,10 +31,10 @@ export function has_spin_lock(map: usize): bool {
 // @ts-ignore: decorator
 @inline
 export function has_timers(map: usize): bool {
-  return load<u64>(map, MAP_TIMER) != 0; // MAP_WORK too
+  return (load<u64>(map, MAP_TIMER) | <u64>load<u32>(map, MAP_TASK_WORK)) != 0; // MAP_WORK too
 }
 
-/** The four words in a row: MAP_SPIN_LOCK, MAP_TIMER, MAP_WORK, MAP_RECORD. */
+/** The four words in a row: MAP_SPIN_LOCK, MAP_TIMER, MAP_WORK, MAP_RECORD, without which no value has a bpf_task_work. */
 // @ts-ignore: decorator
 @inline
 export function has_fields(map: usize): bool {
