@@ -61,7 +61,8 @@ export const kfuncs: ReadonlyMap<string, KfuncState> = new Map([
   }),
   ...family('bpf_local_irq_save bpf_local_irq_restore', { modelledWith: 'there are no interrupts' }),
   ...family('bpf_res_spin_lock bpf_res_spin_unlock bpf_res_spin_lock_irqsave bpf_res_spin_unlock_irqrestore', {
-    modelledWith: 'EDEADLK for a lock that this CPU holds; no time-out',
+    modelledWith:
+      'EDEADLK for a lock that this CPU holds, and where two CPUs each hold what the other waits for; ETIMEDOUT after 250 ms',
   }),
   ...family('bpf_wq_init bpf_wq_set_callback_impl bpf_wq_start', {
     modelledWith: 'work runs once the program has ended, as timers do that are due',

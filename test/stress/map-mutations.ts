@@ -248,4 +248,9 @@ export const mapMutations: readonly Caught[] = [
       ['maps/storage.ts', '    leave(map, old);\n', '    if (OFF) hash_give(map, old);\n    else leave(map, old);\n'],
     ],
   },
+  {
+    guard: 'two CPUs that wait for each other’s locks are told',
+    by: 'resilient locks: taken in both orders, one CPU is told',
+    patches: [['kfuncs/sections.ts', 'const crossed = is_crossed(at);', 'const crossed = !OFF && is_crossed(at);']],
+  },
 ];

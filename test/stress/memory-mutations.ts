@@ -434,7 +434,7 @@ export const memoryMutations: readonly Caught[] = [
   {
     guard: 'a resilient lock is one CPU’s at a time',
     by: 'resilient locks: one CPU at a time',
-    patches: [['kfuncs/sections.ts', '  if (!word_lock_within(at', '  if (!OFF && !word_lock_within(at']],
+    patches: [['kfuncs/sections.ts', '!word_lock_within(at, 1); ms++', '!OFF && !word_lock_within(at, 1); ms++']],
   },
   {
     guard: 'a lock word is one CPU’s at a time',

@@ -16,7 +16,7 @@ export const LOCK_WAITED = 0x8000_0000;
  * WORKER_FIELD_LOCK, u32: lock in a value that the plane has taken. WORKER_RECLAIMED, u32: object that is being freed. WORKER_DEPOT, u32: depot whose lock the
  * CPU took last.
  *
- * WORKER_PROGRAM_LOCKS, u32: number of locks in values that a program holds, then their addresses; those beyond PROGRAM_LOCKS (RES_NR_HELD of the kernel) are not
+ * WORKER_PROGRAM_LOCKS, u32: number of locks in values that a program holds, the last of them maybe one that it waits for, then their addresses; those beyond PROGRAM_LOCKS (RES_NR_HELD of the kernel) are not
  * written down.
  */
 export const PROGRAM_LOCKS = 31;
