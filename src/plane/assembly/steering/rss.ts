@@ -44,11 +44,11 @@ const PROTOCOL_NONE: u32 = 0x100;
 
 /** Addresses of IPv4 in 8 bytes of input, with the ports behind them if they are asked for. */
 @inline function hash4(table: usize, addresses: usize, transport: usize): u32 {
-  return foldWords(table, addresses, addresses + 8) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport);
+  return fold8(table, addresses) ^ fold4(table + 8 * RSS_KEY_TABLE_STRIDE, transport);
 }
 
 @inline function hash6(table: usize, source: usize, destination: usize): u32 {
-  return foldWords(table, source, source + 16) ^ foldWords(table + 16 * RSS_KEY_TABLE_STRIDE, destination, destination + 16);
+  return foldWords(table, source, 16) ^ foldWords(table + 16 * RSS_KEY_TABLE_STRIDE, destination, 16);
 }
 
 /**
@@ -88,23 +88,24 @@ const PROTOCOL_NONE: u32 = 0x100;
       if ((load<u16>(at, 6) & 0xff3f) == 0) {
         const protocol = <u32>load<u8>(at, 9);
         const transport = at + 20 + (words << 2);
-        let report: u32 = 0;
+        const ports = transport + 4 <= end;
         if (protocol == IPPROTO_TCP) {
-          report = types & HASH_TCPV4;
+          if ((types & HASH_TCPV4) != 0) {
+            if (ports) return result(hash4(table, at + 12, transport), 2);
+          }
         } else if (protocol == IPPROTO_UDP) {
           if (tunnels != 0) payload = udpPayload(transport, end, 4, tunnels);
-          if ((types & HASH_UDPV4) != 0) report = 3;
+          if (payload == 0) {
+            if ((types & HASH_UDPV4) != 0) {
+              if (ports) return result(hash4(table, at + 12, transport), 3);
+            }
+          }
         } else if (tunnels != 0) {
           if (protocol == IPPROTO_GRE) payload = grePayload(transport, end, 4, tunnels);
           else if (protocol == IPPROTO_IPIP) payload = ipipPayload(transport, tunnels);
         }
-        if (payload == 0) {
-          if (report != 0) {
-            if (transport + 4 <= end) return result(hash4(table, at + 12, transport), report);
-          }
-        }
       }
-      if (payload == 0) return (types & HASH_IPV4) != 0 ? result(foldWords(table, at + 12, at + 20), 1) : 0;
+      if (payload == 0) return (types & HASH_IPV4) != 0 ? result(fold8(table, at + 12), 1) : 0;
     } else if (type == ETH_P_IPV6) {
       if (at + 40 > end) return 0;
       if (load<u8>(at) >> 4 != 6) return 0;
@@ -124,8 +125,8 @@ const PROTOCOL_NONE: u32 = 0x100;
             }
           }
           // What is hashed lies in a row: addresses, and ports.
-          if (report != 0) return result(foldWords(table, at + 8, at + 44), report);
-          return (types & HASH_IPV6) != 0 ? result(foldWords(table, at + 8, at + 40), 4) : 0;
+          if (report != 0) return result(foldWords(table, at + 8, 36), report);
+          return (types & HASH_IPV6) != 0 ? result(foldWords(table, at + 8, 32), 4) : 0;
         }
       } else {
         let home: usize = 0;
