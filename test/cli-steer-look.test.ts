@@ -69,11 +69,11 @@ describe.skipIf(missing !== undefined)(
       expect(JSON.parse(explained.stdout).rule).toBe(index < 0 ? null : formatFlowRule(parsed[index]!));
       for (const [args, message] of [
         [['--rule', 'tcp4 context 2'], 'give --context 2=CONFIG.json'],
-        [['--rule', 'tcp9 context 2'], 'SLUICE_STEER_RULE'],
+        [['--rule', 'tcp9 context 2'], "rule 'tcp9 context 2': no field tcp9"],
         [['--context', own], '--context'],
       ] as const) {
         const refused = steer('histogram', ...args);
-        expect(refused.status).not.toBe(0);
+        expect(refused.status).toBe(2);
         expect(refused.stderr).toContain(message);
       }
     });
@@ -154,6 +154,9 @@ describe.skipIf(missing !== undefined)(
         index: 0x78,
       });
       expect(steer('explain', '--packet', '99999').status).toBe(3);
+      const capture = join(folder, 'capture');
+      writeFileSync(capture, Buffer.from('d4c3b2a102000400', 'hex'));
+      expect(steer('explain', capture).stderr).toContain('is a capture: give it as --pcap FILE');
     });
 
     it('a packet of a flow that was sent is explained by that', () => {
@@ -208,6 +211,7 @@ describe.skipIf(missing !== undefined)(
       const { ports } = JSON.parse(steer('key', '--rss', file, ...flow, '--queue', '0', '--json').stdout);
       expect(ports).toContain(2794); // its hash ends in 0x78
       expect(steer('key', '--flow', 'nonsense').status).toBe(3);
+      expect(steer('key', ...flow, '--queue', '4').stderr).toContain('there are 4 queues');
     });
   },
 );

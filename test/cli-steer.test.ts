@@ -265,6 +265,9 @@ exit`;
         expect(run('--queues', '2')).rejects.toThrow(/exit 2: .*--program OBJ/),
         expect(run('--queues', '2', '--kernel', '--rss', 'x')).rejects.toThrow(/exit 3: .*x: cannot be read/),
         expect(run('--queues', '2', '--kernel', '--sink', 'pcap')).rejects.toThrow(/exit 2: .*--sink pcap/),
+        expect(
+          run('--queues', '2', '--kernel', '--program', 'bpf/objects/steering/device_socket.bpf.o'),
+        ).rejects.toThrow(/exit 4: .*calls bpf_vnet_rss, .*which this kernel does not have/),
         expect(run('--queues', '2', '--rss', file)).rejects.toThrow(/exit 3: .*no "tcp"; there are ipv4, tcpv4/),
       ]);
     }, 60_000);

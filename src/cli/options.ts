@@ -1,11 +1,24 @@
 /** Parsers of option values; what they refuse is a usage error that names the option. */
 import { InvalidArgumentError } from 'commander';
+import { InputError } from '../errors.ts';
 
 export function integerOption(from: number, to: number): (text: string) => number {
   return (text) => {
     const value = /^(0x[0-9a-fA-F]+|\d+)$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= from && value <= to)) throw new InvalidArgumentError(`must be an integer from ${from} to ${to}.`);
     return value;
+  };
+}
+
+/** What a parser of input takes; the InputError of one that it refuses says what is wrong. */
+export function parsedOption<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof InputError) throw new InvalidArgumentError(error.message);
+      throw error;
+    }
   };
 }
 

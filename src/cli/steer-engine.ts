@@ -1,13 +1,17 @@
 /** What chooses queues for `steer run`: the device's own computation, a program here, or a program in the kernel. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InputError } from '../errors.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
 import { Steering, type SteeringOptions } from '../hooks/steering/index.ts';
 import { fillRssMaps, RSS_CONFIG_MAP } from '../hooks/steering/rss-maps.ts';
 import { load, Runtime } from '../index.ts';
+import { kernelAnswer } from '../linux/kernel-interfaces.ts';
 import { loadLinux } from '../linux/load.ts';
+import { ProgramRefusedError } from '../linux/syscall-error.ts';
 import type { TunProgram } from '../linux/tun.ts';
 import type { RssConfiguration } from '../net/rss/configuration.ts';
+import { needsOf } from '../object/needs.ts';
+import type { ObjectSpec, ProgramSpec } from '../object/spec.ts';
 import type { EngineName } from '../runtime/engine.ts';
 import type { LoadedObject } from '../runtime/handles.ts';
 import { UsageError } from './exit.ts';
@@ -83,7 +87,7 @@ function inKernel(options: SteerEngineOptions, maps: MapInput, cpus: number): St
     throw new UsageError(
       `${selector} is a program of type ${program.type ?? 'unknown'}: the kernel steers TAPs by socket filters (SEC("socket"))`,
     );
-  const loaded = loadLinux(object, { programs: withTailCallTargets(object, program) });
+  const loaded = loadInKernel(object, program);
   try {
     fillRss(loaded, options.rss === undefined ? undefined : readRssConfiguration(options.rss, options.queues));
     fillMaps(loaded, maps);
@@ -100,6 +104,24 @@ function inKernel(options: SteerEngineOptions, maps: MapInput, cpus: number): St
     object: loaded,
     close: () => loaded.close(),
   };
+}
+
+/** What the verifier says of a call that the kernel does not have is a number; a program may also test for it, and do without. */
+function loadInKernel(object: ObjectSpec, program: ProgramSpec): ReturnType<typeof loadLinux> {
+  try {
+    return loadLinux(object, { programs: withTailCallTargets(object, program) });
+  } catch (error) {
+    const missing = needsOf(object, [program]).filter(
+      (need) => need.kind === 'kfunc' && kernelAnswer(need, object) === 'no',
+    );
+    if (!(error instanceof ProgramRefusedError) || missing.length === 0) throw error;
+    throw new UnsupportedError(
+      `kfunc ${missing[0]!.name}`,
+      `${program.name} calls ${missing.map(({ name }) => name).join(', ')}, which this kernel does not have (sluice inspect says what it has): run it here, without --kernel`,
+      undefined,
+      { cause: error },
+    );
+  }
 }
 
 /** A program that does receive-side scaling itself has its configuration in maps. */
@@ -148,7 +170,13 @@ export async function steeringOf(options: SteerEngineOptions, maps: MapInput, cp
     ...(configuration === undefined ? {} : { configuration }),
   };
   if (options.program === undefined)
-    return { device, how: 'here, by receive-side scaling', program: undefined, object: undefined, close() {} };
+    return {
+      device,
+      how: `here, ${configuration?.automatic === true ? 'by flow' : 'by receive-side scaling'}`,
+      program: undefined,
+      object: undefined,
+      close() {},
+    };
   const { object, program } = selectOne(options.program, changesOf(options));
   const loaded = await load(object, {
     runtime,

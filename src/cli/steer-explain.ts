@@ -1,7 +1,8 @@
 /** `sluice steer explain`: why a packet goes to its queue, step by step. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../errors.ts';
 import { explainSteering, type SteeringExplanation } from '../hooks/steering/explanation.ts';
+import { get32 } from '../net/bytes.ts';
 import { describePacket } from '../net/dissect.ts';
 import { flowRuleOf, formatFlowRule } from '../net/rss/flow-rules.ts';
 import { FlowMemory } from '../net/rss/flows.ts';
@@ -44,7 +45,7 @@ export function addSteerExplain(steer: Command, finish: Finish): void {
     .option('--json', 'result as JSON (sluice.steer-explain/1)')
     .action((file: string | undefined, options: ExplainOptions) =>
       finish(options.json === true, (output) => {
-        const packet = file === undefined ? numbered(options) : readInput(file);
+        const packet = file === undefined ? numbered(options) : onePacket(file);
         const { contexts, rules } = contextsOf(options, options.queues);
         const rule = rules[flowRuleOf(packet, rules)];
         const configuration = (rule && contexts.get(rule.context)) ?? configurationOf(options);
@@ -71,9 +72,21 @@ export function addSteerExplain(steer: Command, finish: Finish): void {
     );
 }
 
+/** Magic numbers of captures, which are no packets. */
+const CAPTURES = new Set([0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a]);
+
+function onePacket(path: string): Uint8Array {
+  const packet = readInput(path);
+  if (packet.length === 0) throw new InputError('SLUICE_NO_PACKET', 'is empty', { input: path });
+  if (packet.length >= 4 && CAPTURES.has(get32(packet, 0)))
+    throw new InputError('SLUICE_NO_PACKET', 'is a capture: give it as --pcap FILE --packet N', { input: path });
+  return packet;
+}
+
 function sentOption(text: string): SentOption {
   const [, queue, path] = /^(\d+)=(.+)$/.exec(text) ?? [];
-  if (path === undefined) throw new UsageError(`--sent ${text}: give QUEUE=FILE, a capture of what was sent on it`);
+  if (path === undefined)
+    throw new InvalidArgumentError('must be QUEUE=FILE, a capture of what was sent on the queue.');
   return { queue: Number(queue), path };
 }
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import { parseIpv4, parseIpv6 } from '../net/addresses.ts';
 import { assessKey, type Flow, portsForQueue, suggestKey } from '../net/rss/key.ts';
-import { exitCode } from './exit.ts';
+import { exitCode, UsageError } from './exit.ts';
 import { integerOption } from './options.ts';
 import { toHex } from './output.ts';
 import { readRssConfiguration } from './steer-rss.ts';
@@ -35,6 +35,15 @@ export function addSteerKey(steer: Command, finish: Finish): void {
     .option('--json', 'result as JSON (sluice.steer-key/1)')
     .action((options: KeyOptions) =>
       finish(options.json === true, (output) => {
+        if (options.flow === undefined && options.queue !== undefined)
+          throw new UsageError('--queue is the wanted queue of a --flow: give one');
+        if (options.queue !== undefined && options.queue >= options.queues)
+          throw new UsageError(
+            `--queue ${options.queue}: there are ${options.queues} queues (--queues), counted from 0`,
+          );
+        if (options.rss !== undefined && options.symmetric === true)
+          throw new UsageError('--symmetric is of a new key, and --rss looks at the one that it has: give one of them');
+        const flow = options.flow === undefined ? undefined : parseFlow(options.flow);
         const bits = Math.log2(options.entries);
         if (!Number.isInteger(bits))
           throw new InputError('SLUICE_STEER_ENTRIES', `${options.entries} entries: a power of two`);
@@ -52,10 +61,7 @@ export function addSteerKey(steer: Command, finish: Finish): void {
         output.note(
           `${assessment.symmetric ? 'symmetric' : 'not symmetric'}; of ${table.length} entries, source ports reach ${2 ** assessment.sourcePort}, destination ports ${2 ** assessment.destinationPort}, both ${2 ** assessment.ports}, IPv4 addresses ${2 ** assessment.addresses}`,
         );
-        const ports =
-          options.flow === undefined
-            ? undefined
-            : portsForQueue({ key, table }, parseFlow(options.flow), options.queue ?? 0);
+        const ports = flow === undefined ? undefined : portsForQueue({ key, table }, flow, options.queue ?? 0);
         if (ports !== undefined)
           output.line(
             ports.length === 0

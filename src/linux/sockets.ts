@@ -14,9 +14,9 @@ export function openSocket(family: number, type: number, protocol: number): numb
   return fd;
 }
 
-export function bindSocket(fd: number, address: Uint8Array): void {
+export function bindSocket(fd: number, address: Uint8Array, detail = ''): void {
   const result = syscall('bind', fd, addressOf(address), address.length);
-  if (result < 0) throw new SyscallError('bind', -result);
+  if (result < 0) throw new SyscallError('bind', -result, detail);
 }
 
 export function setSocketOption(fd: number, level: number, option: number, value: Uint8Array | number): void {

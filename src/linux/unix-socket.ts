@@ -31,7 +31,7 @@ function unixAddress(path: string): Uint8Array {
 export function listenUnix(path: string): number {
   const fd = openSocket(AF_UNIX, SOCK_STREAM, 0);
   try {
-    bindSocket(fd, unixAddress(path));
+    bindSocket(fd, unixAddress(path), `${path}: must not exist, and its folder must`);
     const result = syscall('listen', fd, 1);
     if (result < 0) throw new SyscallError('listen', -result, path);
     return fd;

@@ -1,6 +1,6 @@
 /** Packets into pcapng files, one a queue, with queue and hash (Toeplitz) as options that Wireshark shows. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { LINKTYPE_ETHERNET, writePcapng } from '../../net/capture.ts';
 import { addressOf, syscall } from '../ffi.ts';
@@ -17,7 +17,9 @@ export function toPcapng(folder: string): SinkFactory {
     let memory = 0;
     const bytes = queues * BUFFER;
     try {
-      mkdirSync(folder, { recursive: true });
+      // One at a time: Node goes on for ever making folders where none can be, as in /proc.
+      mkdirSync(dirname(folder), { recursive: true });
+      if (!existsSync(folder)) mkdirSync(folder);
       for (let queue = 0; queue < queues; queue++)
         files.push({ fd: openSync(join(folder, `queue-${queue}.pcapng`), 'w'), size: 0, filled: 0 });
     } catch (error) {

@@ -25,7 +25,7 @@ export function rssFromJson(json: unknown, path: string, queues: number): RssCon
     if (!Array.isArray(words)) return refuse(`${name}: a number, "all", or a list of ${Object.keys(names).join(', ')}`);
     let sum = 0;
     for (const word of words as readonly unknown[]) {
-      const bit = typeof word === 'string' ? names[word] : undefined;
+      const bit = typeof word === 'string' && Object.hasOwn(names, word) ? names[word] : undefined;
       if (bit === undefined)
         return refuse(`${name}: no ${JSON.stringify(word)}; there are ${Object.keys(names).join(', ')}`);
       sum |= bit;
@@ -44,7 +44,7 @@ export function rssFromJson(json: unknown, path: string, queues: number): RssCon
     );
   if (table !== undefined && !Array.isArray(table)) return refuse('table: a list of queues, a power of two of them');
   if (key !== undefined && !(typeof key === 'string' && /^([0-9a-fA-F]{2}[: ]?)*$/.test(key)))
-    return refuse('key: bytes as hexadecimal digits');
+    return refuse('key: bytes as hexadecimal digits, two each');
   const hash = {
     hashTypes: bits('hashTypes', hashType, HASH_TYPES_ALL, HASH_TYPES_ALL),
     tunnelTypes: bits('tunnelTypes', tunnelType, TUNNEL_TYPES_ALL, 0),
@@ -63,6 +63,11 @@ export function rssFromJson(json: unknown, path: string, queues: number): RssCon
             : (table as readonly unknown[]).map((each) => queue(each, 'table')),
         unclassifiedQueue: queue(unclassifiedQueue, 'unclassifiedQueue'),
       };
-  checkConfiguration(configuration);
+  try {
+    checkConfiguration(configuration);
+  } catch (error) {
+    if (error instanceof InputError) throw new InputError(error.code, error.message, { input: path }, { cause: error });
+    throw error;
+  }
   return configuration;
 }
