@@ -10,4 +10,8 @@ export const recoveryMutations: readonly Mutation[] = [
     guard: 'locks of maps are let go',
     patches: [['cpus/recovery.ts', '  maps_repair(report);', '  if (!OFF) maps_repair(report);']],
   },
+  {
+    guard: 'locks in buckets are let go',
+    patches: [['cpus/recovery.ts', '  bit_lock_repair(report);', '  if (!OFF) bit_lock_repair(report);']],
+  },
 ];

@@ -20,6 +20,7 @@ import { TIMER_PLACE } from '../../src/plane/layout/timer.ts';
 import { WORKER_TIMER_HEAP, WORKER_TIMER_WAITING } from '../../src/plane/layout/worker.ts';
 import { workerAddress } from '../../src/runtime/memory.ts';
 import type { PlaneExports } from '../../src/runtime/plane.ts';
+import { list, tree } from './owned-parts.ts';
 import type { Random, World } from './world.ts';
 
 export interface Part {
@@ -472,4 +473,6 @@ export const parts: readonly Make[] = [
   arenaObjects,
   allocator,
   timers,
+  tree,
+  list,
 ];

@@ -10,6 +10,8 @@ import type { Mutation } from '../stress/mutations.ts';
 const PLACE = ROOT + 4060;
 const TIME = ROOT + 4064;
 const COUNTERS = ROOT + 4068;
+/** Rounds of loops and calls that are left to all CPUs, recovery among them; 0: any number. What a mutation leaves behind may go in circles. */
+const LEFT = ROOT + 4072;
 const NOWHERE = 0xffff_ffff;
 
 /** Rooms whose functions change what CPUs share. */
@@ -21,7 +23,15 @@ const spared = /repair|recovery|report|locks\/held/;
 const text = `
 import { WORKER } from './worker';
 
+export function goes_on(): void {
+  const left = load<u32>(${LEFT});
+  if (left == 0) return;
+  if (left == 1) unreachable();
+  store<u32>(${LEFT}, left - 1);
+}
+
 export function stop_here(place: u32): void {
+  goes_on();
   if (load<u32>(WORKER) == 0) return;
   const counters = <usize>load<u32>(${COUNTERS});
   if (counters == 0) return;
@@ -38,6 +48,8 @@ export function stop_here(place: u32): void {
 export const places: string[] = [];
 
 function withPlaces(file: string, source: string): string {
+  const isSpared = spared.test(file);
+  const stop = (what: string) => (isSpared ? 'goes_on()' : `stop_here(${places.push(`${file} ${what}`) - 1})`);
   const depth = file.split('/').length - 1;
   let current = '';
   let inlined = false;
@@ -49,12 +61,11 @@ function withPlaces(file: string, source: string): string {
     }
     const opens = line.endsWith('{');
     const isBody = /^(export |@inline )*function /.test(line) ? opens : /^\)[^;]*\{$/.test(line);
-    if (isBody && !inlined) return `${line}\n  stop_here(${places.push(`${file} ${current}`) - 1});`;
-    if (/^ +(for|while) \(.*\) \{$/.test(line))
-      return `${line}\n  stop_here(${places.push(`${file} ${current} loop`) - 1});`;
+    if (isBody && !inlined) return `${line}\n  ${stop(current)};`;
+    if (/^ +(for|while) \(.*\) \{$/.test(line)) return `${line}\n  ${stop(`${current} loop`)};`;
     return line;
   });
-  return `import { stop_here } from '${depth === 0 ? './' : '../'.repeat(depth)}stop-here';\n${lines.join('\n')}`;
+  return `import { goes_on, stop_here } from '${depth === 0 ? './' : '../'.repeat(depth)}stop-here';\n${lines.join('\n')}`;
 }
 
 let built: { readonly module: WebAssembly.Module; readonly mutations: readonly Mutation[] } | undefined;
@@ -64,8 +75,7 @@ export function stoppingPlane(mutations: readonly Mutation[]): WebAssembly.Modul
   const texts = planeSources();
   mutate(texts, mutations);
   places.length = 0;
-  for (const [file, source] of texts)
-    if (rooms.test(file) && !spared.test(file)) texts.set(file, withPlaces(file, source));
+  for (const [file, source] of texts) if (rooms.test(file)) texts.set(file, withPlaces(file, source));
   texts.set('stop-here.ts', text);
   built = { module: builtPlane(texts, 'stopping'), mutations };
   return built.module;
@@ -81,6 +91,11 @@ export function countPlaces(view: DataView, counters: number): void {
 export function stopAt(view: DataView, place: number, time: number): void {
   view.setUint32(PLACE, place, true);
   view.setUint32(TIME, time, true);
+}
+
+/** What runs from now on takes `rounds` rounds of loops and calls at most, or traps. */
+export function limitRounds(view: DataView, rounds: number): void {
+  view.setUint32(LEFT, rounds, true);
 }
 
 /** Whether it has not. */

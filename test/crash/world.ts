@@ -32,6 +32,8 @@ export class World {
   readonly tasks: readonly number[];
   readonly allocator: number;
   readonly elements: number;
+  /** The victim's functions. */
+  readonly table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
   readonly #victim: PlaneExports;
   readonly #module: WebAssembly.Module;
   readonly parts: readonly Part[];
@@ -65,7 +67,7 @@ export class World {
     const lock_waits = () => {
       throw new Error('a lock is held by nobody who lives');
     };
-    return instantiatePlane(this.plane.memory, workerAddress(VICTIM), { lock_waits }, this.#module);
+    return instantiatePlane(this.plane.memory, workerAddress(VICTIM), { lock_waits, table: this.table }, this.#module);
   }
 
   createMap(type: number, key: number, value: number, entries: number, flags = 0, spinLock = 0): number {

@@ -121,6 +121,8 @@ export const WORKER_MAP_RECORD = 396;
 /** u32: record that the CPU has put into the queue of another one, whose it is since then; queue that it is about to put on a CPU's stack. 0: none. */
 export const WORKER_MOVED = 476;
 export const WORKER_SCHEDULES = 492;
+/** u32: root of the tree of objects that the CPU changes, 0: none. */
+export const WORKER_TREE = 380;
 /** u32: pages for arguments of calls that the CPU's thread has, and how many (runtime/plane.ts). */
 export const WORKER_PAGES = 504;
 export const WORKER_PAGE_COUNT = 508;

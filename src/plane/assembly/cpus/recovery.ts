@@ -3,6 +3,7 @@
 //
 // The order is that of locks, the innermost first: what a repair needs has been repaired before. Whoever waits for one of these locks finds what it guards whole.
 import { timer_try_done, timers_rebuild, timers_recover } from '../kfuncs/timer-firing';
+import { tree_repair } from '../kfuncs/rbtree';
 import { baseOf } from '../kfuncs/timer-queue';
 import { cpu_count } from '../maps/header';
 import { bit_lock_repair, element_recover, maps_repair } from '../maps/repair';
@@ -22,7 +23,7 @@ import {
 import { RECOVERED_BYTES, RECOVERED_ITEMS, RECOVERED_OBJECTS, RECOVERED_VALUES } from '../../layout/recovery';
 import {
   WORKER_CPU, WORKER_DEPOT, WORKER_EPOCH, WORKER_EPOCH_DEPTH, WORKER_FIELD_LOCK, WORKER_INBOX, WORKER_ITEM, WORKER_LOCK_HELD, WORKER_OPERATION, WORKER_PAGE_COUNT, WORKER_PAGES, WORKER_PATH, WORKER_PROGRAM_LOCKS, WORKER_RECLAIMED,
-  WORKER_RUN_STORAGE, WORKER_THROWN, WORKER_TIMER_LIST_LOCK, WORKER_TIMER_LOCK,
+  WORKER_RUN_STORAGE, WORKER_THROWN, WORKER_TIMER_LIST_LOCK, WORKER_TIMER_LOCK, WORKER_TREE,
 } from '../../layout/worker';
 import { pages_free } from '../pages';
 import { wake } from './inbox';
@@ -133,8 +134,11 @@ function reclaimed_recover(report: usize): void {
   recovered(report, RECOVERED_OBJECTS);
 }
 
-/** Locks in values: what they guard may be half written, as the program left it. */
+/** Locks in values: what they guard may be half written, as the program left it; lists and trees of objects are whole. */
 function values_recover(report: usize): void {
+  const tree = <usize>load<u32>(WORKER, WORKER_TREE);
+  if (tree != 0) tree_repair(tree);
+  store<u32>(WORKER, 0, WORKER_TREE);
   const count = min<u32>(load<u32>(WORKER, WORKER_PROGRAM_LOCKS), PROGRAM_LOCKS);
   for (let i: u32 = 0; i < count; i++) value_let_go(report, load<u32>(WORKER + (<usize>i << 2), WORKER_PROGRAM_LOCKS + 4));
   value_let_go(report, load<u32>(WORKER, WORKER_FIELD_LOCK));

@@ -1,8 +1,13 @@
 // Red-black trees of objects under a lock (layout/record.ts): the program says what is less. Nothing calls itself, and the callback is the program's.
+//
+// Where an engine may stop a thread (loops and functions begin there) a tree is one of search, and WORKER_TREE says that its colours may be wrong: rotations, and what puts a node in
+// or takes it out, are straight-line. tree_repair then colours it anew.
 // Facts: __bpf_rbtree_add, bpf_rbtree_remove and their like, kernel/bpf/helpers.c.
 import { EINVAL } from '../errno';
 import { object_drop } from '../fields/free';
 import { RB_NODE_LEFT, RB_NODE_OWNER, RB_NODE_PARENT, RB_NODE_RIGHT, RB_ROOT_LEFTMOST, RB_ROOT_NODE } from '../../layout/record';
+import { WORKER_TREE } from '../../layout/worker';
+import { WORKER } from '../worker';
 
 /** Owner of a node that is on its way into a tree. */
 const ENTERING: u64 = u64.MAX_VALUE;
@@ -38,7 +43,7 @@ const BLACK: u32 = 1;
 }
 
 /** `by`, which may be none, hangs where `node` hung. */
-function replace(root: usize, node: usize, by: usize): void {
+@inline function replace(root: usize, node: usize, by: usize): void {
   const parent = parentOf(node);
   if (parent == 0) store<u64>(root, <u64>by, RB_ROOT_NODE);
   else setChild(parent, child(parent, RB_NODE_LEFT) == node ? RB_NODE_LEFT : RB_NODE_RIGHT, by);
@@ -46,7 +51,7 @@ function replace(root: usize, node: usize, by: usize): void {
 }
 
 /** The child on the other side comes up in the place of `node`, which goes down on `side`. */
-function rotate(root: usize, node: usize, side: usize, other: usize): void {
+@inline function rotate(root: usize, node: usize, side: usize, other: usize): void {
   const up = child(node, other);
   const between = child(up, side);
   setChild(node, other, between);
@@ -130,37 +135,93 @@ function leftmost(node: usize): usize {
   return at;
 }
 
+/** Takes a node out, which nobody owns then. */
 function take(root: usize, node: usize): void {
-  // The leftmost has no left child: what follows it is below on the right, or above.
-  if (<usize>load<u32>(root, RB_ROOT_LEFTMOST) == node) {
-    const right = child(node, RB_NODE_RIGHT);
-    store<u64>(root, <u64>(right != 0 ? leftmost(right) : parentOf(node)), RB_ROOT_LEFTMOST);
-  }
   const left = child(node, RB_NODE_LEFT);
   const right = child(node, RB_NODE_RIGHT);
+  const above = parentOf(node);
+  // The next one in order is below on the right, or, of the leftmost, above.
+  const next = right != 0 ? leftmost(right) : above;
+  let removedBlack = isBlack(node);
+  let below: usize = 0;
+  let parent: usize = 0;
+  store<u32>(WORKER, <u32>root, WORKER_TREE);
+  // The leftmost has no left child.
+  if (<usize>load<u32>(root, RB_ROOT_LEFTMOST) == node) store<u64>(root, <u64>next, RB_ROOT_LEFTMOST);
   if (left == 0 || right == 0) {
-    const below = left == 0 ? right : left;
-    const parent = parentOf(node);
+    below = left == 0 ? right : left;
+    parent = above;
     replace(root, node, below);
-    if (isBlack(node)) balanceRemoved(root, below, parent);
-    return;
+  } else {
+    below = child(next, RB_NODE_RIGHT);
+    const wasBlack = isBlack(next);
+    parent = next;
+    if (next != right) {
+      parent = parentOf(next);
+      replace(root, next, below);
+      setChild(next, RB_NODE_RIGHT, right);
+      setParent(right, next);
+    }
+    replace(root, node, next);
+    setChild(next, RB_NODE_LEFT, left);
+    setParent(left, next);
+    if (removedBlack) setBlack(next);
+    else setRed(next);
+    removedBlack = wasBlack;
   }
-  const next = leftmost(right);
-  const below = child(next, RB_NODE_RIGHT);
-  const wasBlack = isBlack(next);
-  let parent = next;
-  if (next != right) {
-    parent = parentOf(next);
-    replace(root, next, below);
-    setChild(next, RB_NODE_RIGHT, right);
-    setParent(right, next);
+  store<u64>(node, 0, RB_NODE_PARENT);
+  store<u64>(node, 0, RB_NODE_RIGHT);
+  store<u64>(node, 0, RB_NODE_LEFT);
+  atomic.store<u64>(node, 0, RB_NODE_OWNER);
+  if (removedBlack) balanceRemoved(root, below, parent);
+  store<u32>(WORKER, 0, WORKER_TREE);
+}
+
+/** The node above that is left by its left side, 0 at the end: what follows in order where there is nothing on the right. */
+function nextAbove(node: usize): usize {
+  let at = node;
+  let parent = parentOf(at);
+  while (parent != 0 && child(parent, RB_NODE_RIGHT) == at) {
+    at = parent;
+    parent = parentOf(at);
   }
-  replace(root, node, next);
-  setChild(next, RB_NODE_LEFT, left);
-  setParent(left, next);
-  if (isBlack(node)) setBlack(next);
-  else setRed(next);
-  if (wasBlack) balanceRemoved(root, below, parent);
+  return parent;
+}
+
+/** Makes a tree anew from one whose order is right and whose colours may not be. For who comes after a CPU that was ended, in whose name no other is at the tree. */
+export function tree_repair(root: usize): void {
+  const top = <usize>load<u32>(root, RB_ROOT_NODE);
+  if (top == 0) return;
+  // A chain in order: by RIGHT, once a node's own right side has been gone into.
+  let first: usize = 0;
+  let last: usize = 0;
+  let at = leftmost(top);
+  while (at != 0) {
+    const right = child(at, RB_NODE_RIGHT);
+    const next = right != 0 ? leftmost(right) : nextAbove(at);
+    // The left side is behind us: its word is free to lead on.
+    setChild(at, RB_NODE_LEFT, 0);
+    if (last == 0) first = at;
+    else setChild(last, RB_NODE_LEFT, at);
+    last = at;
+    at = next;
+  }
+  store<u64>(root, 0, RB_ROOT_NODE);
+  store<u64>(root, <u64>first, RB_ROOT_LEFTMOST);
+  let greatest: usize = 0;
+  at = first;
+  while (at != 0) {
+    const next = child(at, RB_NODE_LEFT);
+    store<u64>(at, <u64>greatest, RB_NODE_PARENT);
+    store<u64>(at, 0, RB_NODE_RIGHT);
+    store<u64>(at, 0, RB_NODE_LEFT);
+    store<u64>(at, <u64>root, RB_NODE_OWNER);
+    if (greatest == 0) store<u64>(root, <u64>at, RB_ROOT_NODE);
+    else setChild(greatest, RB_NODE_RIGHT, at);
+    greatest = at;
+    balanceAdded(root, at);
+    at = next;
+  }
 }
 
 /** `less`: table index of the function that compares two nodes. `record`: of the elements; `offset`: of the node in them. -EINVAL drops the object. */
@@ -182,14 +243,16 @@ export function bpf_rbtree_add_impl(root: u64, node: u64, less: u64, record: u64
     at = child(at, side);
   }
   const added = <usize>node;
+  store<u32>(WORKER, <u32>root, WORKER_TREE);
   store<u64>(added, <u64>parent, RB_NODE_PARENT);
   store<u64>(added, 0, RB_NODE_RIGHT);
   store<u64>(added, 0, RB_NODE_LEFT);
   if (parent == 0) store<u64>(tree, node, RB_ROOT_NODE);
   else setChild(parent, side, added);
   if (first) store<u64>(tree, node, RB_ROOT_LEFTMOST);
-  balanceAdded(tree, added);
   atomic.store<u64>(added, root, RB_NODE_OWNER);
+  balanceAdded(tree, added);
+  store<u32>(WORKER, 0, WORKER_TREE);
   return 0;
 }
 
@@ -197,10 +260,6 @@ export function bpf_rbtree_add_impl(root: u64, node: u64, less: u64, record: u64
 export function bpf_rbtree_remove(root: u64, node: u64): u64 {
   if (atomic.load<u64>(<usize>node, RB_NODE_OWNER) != root) return 0;
   take(<usize>root, <usize>node);
-  store<u64>(<usize>node, 0, RB_NODE_PARENT);
-  store<u64>(<usize>node, 0, RB_NODE_RIGHT);
-  store<u64>(<usize>node, 0, RB_NODE_LEFT);
-  atomic.store<u64>(<usize>node, 0, RB_NODE_OWNER);
   return node;
 }
 
