@@ -23,6 +23,8 @@ interface SpreadPlane {
   spread_records(frames: number, count: number, records: number): void;
   spread_flush(source: number): number;
   spread_collect(source: number): number;
+  copies_free(source: number, first: number): void;
+  copies_close(source: number): void;
 }
 
 /** A set of CPUs that take frames: `Cpus` of the package is one. */
@@ -57,6 +59,16 @@ export interface FrameOutcome {
   readonly place: number;
   /** Function-table index of the program that ran last. */
   readonly entry: number;
+  /** Of a broadcast: its copies, in the order in which they were made. They are there until `free`. */
+  readonly copies: readonly FrameCopy[];
+}
+
+/** A copy that a broadcast made of a frame; what became of it. */
+export interface FrameCopy extends Omit<FrameOutcome, 'copies'> {
+  /** Address of its descriptor (plane/layout/frame.ts). */
+  readonly frame: number;
+  /** Address of its record. */
+  readonly record: number;
 }
 
 export interface SpreadCounters {
@@ -180,7 +192,28 @@ export class FrameSource {
       end: view.getUint32(at + layout.RESULT_END, true),
       place: view.getUint32(at + layout.RESULT_PLACE, true),
       entry: view.getUint32(at + layout.RESULT_ENTRY, true),
+      copies: this.#copies(view, view.getUint32(at + layout.RESULT_COPIES, true)),
     };
+  }
+
+  #copies(view: DataView, first: number): FrameCopy[] {
+    const copies: FrameCopy[] = [];
+    for (let record = first; record !== 0; record = view.getUint32(record + layout.RECORD_COPIES, true))
+      copies.unshift({
+        record,
+        frame: view.getUint32(record + layout.RECORD_FRAME, true),
+        cpu: view.getUint32(record + layout.RECORD_CPU, true),
+        end: view.getUint32(record + layout.RECORD_END, true),
+        place: view.getUint32(record + layout.RECORD_PLACE, true),
+        entry: view.getUint32(record + layout.RECORD_ENTRY, true),
+      });
+    return copies;
+  }
+
+  /** Gives the copies of an outcome back; without, they are kept until `close`. */
+  free({ copies }: FrameOutcome): void {
+    const last = copies.at(-1);
+    if (last !== undefined) this.#plane.copies_free(this.address, last.record);
   }
 
   /** Frames are with a CPU, or wait to be sent to one. */
@@ -234,6 +267,7 @@ export class FrameSource {
     }
     // A CPU that has just given a lot back may still ring.
     await this.#runtime.synchronize();
+    this.#plane.copies_close(this.address);
     this.#rss.free();
     this.#runtime.freePages(this.address, this.#bytes);
   }

@@ -9,12 +9,13 @@ export { captureDevice, type Device, type NicOptions, nic, plainDevice, type Rec
 
 export {
   defaultRss,
+  type FrameCopy,
   type FrameCpus,
   type FrameOutcome,
   FrameSource,
   type FrameSourceOptions,
   type SpreadCounters,
 } from './frame-source.ts';
-export { type SpreadEnd, type SpreadOptions, type SpreadPacket, type SpreadResult, spreadCapture } from './spread.ts';
+export { type SpreadCopy, type SpreadEnd, type SpreadOptions, type SpreadPacket, type SpreadResult, spreadCapture } from './spread.ts';
 
 export const xdpHook: Hook = { declaration: xdp, testRun: testRunXdp };

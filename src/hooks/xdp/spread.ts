@@ -2,6 +2,7 @@
 import { InputError } from '../../errors.ts';
 import type { CapturedPacket } from '../../net/capture.ts';
 import type { RssConfiguration } from '../../net/rss/configuration.ts';
+import { FRAME_DATA, FRAME_DATA_END } from '../../plane/layout/frame.ts';
 import * as layout from '../../plane/layout/frames.ts';
 import {
   LOST_HOPS,
@@ -12,12 +13,13 @@ import {
   LOST_TOO_LONG,
 } from '../../plane/layout/path.ts';
 import type { ProgramHandle } from '../../runtime/handles.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
 import type { SteeringDevice } from '../../runtime/steering/device.ts';
 import { setTraits, type Traits } from '../traits.ts';
 import { XdpAttachment } from './attachment.ts';
 import { type FrameResult, frameResult } from './capture.ts';
 import { captureDevice, type Device } from './device.ts';
-import { type FrameCpus, FrameSource, type SpreadCounters } from './frame-source.ts';
+import { type FrameCopy, type FrameCpus, FrameSource, type SpreadCounters } from './frame-source.ts';
 import { FramePool, refusal } from './frames.ts';
 
 /**
@@ -38,8 +40,19 @@ export type SpreadResult =
       readonly reason?: string;
       /** Program that ran over it last; undefined: none did. */
       readonly program?: string;
+      /** Of a broadcast that is followed: the other copies. */
+      readonly copies?: readonly SpreadCopy[];
     })
   | Extract<FrameResult, { kind: 'refused' }>;
+
+/** A copy that a broadcast made: where it ended, with its bytes from the packet on. */
+export interface SpreadCopy {
+  readonly cpu: number;
+  readonly end: SpreadEnd;
+  readonly place?: number;
+  readonly reason?: string;
+  readonly data: Uint8Array;
+}
 
 /** A packet with traits that it has already, as far as it has any. */
 export type SpreadPacket = CapturedPacket & { readonly traits?: Traits };
@@ -77,7 +90,7 @@ const reasons: Readonly<Record<number, string>> = {
   [LOST_NO_TARGET]: 'redirected to nothing',
   [LOST_QUEUE]: 'the socket is bound to another queue than the packet came by',
   [LOST_HOPS]: 'sent from CPU to CPU too often',
-  [LOST_NO_COPY]: 'a broadcast needs copies, which frames on several CPUs have not: use a path',
+  [LOST_NO_COPY]: 'no memory for a copy',
 };
 
 /**
@@ -159,11 +172,11 @@ export async function* spreadCapture(
         const result: SpreadResult = {
           ...frameResult(runtime, pool, place, entry.index, entry.packet),
           cpu,
-          end: ends[end] ?? 'lost',
-          ...(end === layout.FRAME_ENDED_SENT || end === layout.FRAME_ENDED_SOCKET ? { place: outcome.place } : {}),
-          ...(end === layout.FRAME_ENDED_LOST ? { reason: reasons[outcome.place] ?? 'lost' } : {}),
+          ...endOf(end, outcome.place),
+          ...(outcome.copies.length === 0 ? {} : { copies: outcome.copies.map((copy) => copyOf(runtime, copy)) }),
           ...(name === undefined ? {} : { program: name }),
         };
+        source.free(outcome);
         waiting.shift();
         taken++;
         flights.leave(entry.epoch);
@@ -179,6 +192,21 @@ export async function* spreadCapture(
     pool.free();
     if (attachment !== program) await attachment.close();
   }
+}
+
+function endOf(end: number, place: number): Pick<SpreadCopy, 'end' | 'place' | 'reason'> {
+  return {
+    end: ends[end] ?? 'lost',
+    ...(end === layout.FRAME_ENDED_SENT || end === layout.FRAME_ENDED_SOCKET ? { place } : {}),
+    ...(end === layout.FRAME_ENDED_LOST ? { reason: reasons[place] ?? 'lost' } : {}),
+  };
+}
+
+function copyOf(runtime: Runtime, { frame, cpu, end, place }: FrameCopy): SpreadCopy {
+  const view = runtime.view();
+  const from = view.getUint32(frame + FRAME_DATA, true);
+  const data = runtime.bytes().slice(from, view.getUint32(frame + FRAME_DATA_END, true));
+  return { cpu, ...endOf(end, place), data };
 }
 
 function iterate(

@@ -4,6 +4,7 @@
 
 export { cpu_send, cpu_sleeps, cpu_wakes, inbox_count, inbox_init } from './cpus/inbox';
 export { cpu_drop_item, cpu_stopped, cpu_turn } from './cpus/turn';
+export { copies_close, copies_free } from './cpus/copies';
 export { frames_run } from './cpus/frames';
 export { frames_recover, item_abandon, timers_withdraw } from './cpus/abandoned';
 export { cpumap_queue, queues_closing } from './cpus/map-queue';

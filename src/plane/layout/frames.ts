@@ -93,6 +93,19 @@ export const SOURCE_DROPPED = 56;
 /** u32: counts lots that were done, a futex word; 1: the source waits for it. */
 export const SOURCE_DOORBELL = 128;
 export const SOURCE_WAITING = 132;
+/**
+ * Copies of frames, for broadcasts: any CPU takes one, the source frees them. u64: record of the first free one, and above it a number that each change counts up; u32: first of the
+ * chunks that they lie in, a page each.
+ */
+export const SOURCE_COPIES = 136;
+export const SOURCE_CHUNKS = 144;
+/** u32 at a chunk's beginning: the next one. Then copies: record (RECORD_*, of the lot of the frame), descriptor, block for traits, buffer. */
+export const CHUNK_COPIES = 64;
+export const CHUNK_COUNT = 13;
+export const COPY_DESCRIPTOR = 64;
+export const COPY_SIDE = 192;
+export const COPY_BUFFER = 704;
+export const COPY_SIZE = 4800;
 /** By queue: u32 CPU; u32 lot that is being filled, 0: none; u64 frames. */
 export const SOURCE_TARGETS = 192;
 export const TARGET_CPU = 0;
@@ -107,4 +120,6 @@ export const RESULT_CPU = 0;
 export const RESULT_END = 4;
 export const RESULT_PLACE = 8;
 export const RESULT_ENTRY = 12;
-export const RESULT_SIZE = 16;
+/** u32: as RECORD_COPIES. */
+export const RESULT_COPIES = 16;
+export const RESULT_SIZE = 20;

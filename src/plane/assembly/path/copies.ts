@@ -18,10 +18,8 @@ import { indexOf, itemAt, step } from './items';
   if (value != 0) store<u32>(at + field, value + distance);
 }
 
-function copyFrame(from: usize, to: usize): void {
-  const source = <usize>load<u32>(from, ITEM_FRAME);
-  const frame = <usize>load<u32>(to, ITEM_FRAME);
-  const buffer = load<u32>(to, ITEM_FRAME_BUFFER);
+/** A frame like `source` in another buffer of at least as many bytes, with traits of its own in `side`, which is 0 where they lie elsewhere. */
+export function copyFrame(source: usize, frame: usize, buffer: u32, side: u32): void {
   const first = load<u32>(source, FRAME_HARD_START);
   memory.copy(frame, source, FRAME_DESCRIPTOR_SIZE);
   memory.copy(<usize>buffer, <usize>first, <usize>(load<u32>(source, FRAME_DATA_END) - first));
@@ -29,7 +27,6 @@ function copyFrame(from: usize, to: usize): void {
   slide(frame, FRAME_DATA, buffer - first);
   slide(frame, FRAME_DATA_META, buffer - first);
   slide(frame, FRAME_DATA_END, buffer - first);
-  const side = load<u32>(to, ITEM_SIDE);
   store<u32>(frame, side, FRAME_TRAITS_SIDE);
   if (side != 0) memory.copy(<usize>side, <usize>load<u32>(source, FRAME_TRAITS_SIDE), TRAITS_SIDE_SIZE);
 }
@@ -68,7 +65,7 @@ export function copyItem(path: usize, item: usize): usize {
   const copy = itemAt(path, index);
   const isSkb = load<u32>(item, ITEM_IS_SKB);
   if (isSkb != 0) copySkb(item, copy);
-  else copyFrame(item, copy);
+  else copyFrame(<usize>load<u32>(item, ITEM_FRAME), <usize>load<u32>(copy, ITEM_FRAME), load<u32>(copy, ITEM_FRAME_BUFFER), load<u32>(copy, ITEM_SIDE));
   store<u32>(copy, isSkb, ITEM_IS_SKB);
   store<u32>(copy, indexOf(path, item) + 1, ITEM_COPY_OF);
   store<u32>(copy, load<u32>(item, ITEM_HOPS), ITEM_HOPS);

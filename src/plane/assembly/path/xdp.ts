@@ -4,21 +4,18 @@ import {
   FRAME_DATA, FRAME_DATA_END, FRAME_EGRESS_IFINDEX, FRAME_INGRESS_IFINDEX, FRAME_REDIRECT_FLAGS, FRAME_REDIRECT_INDEX, FRAME_REDIRECT_MAP,
   FRAME_RX_QUEUE_INDEX,
 } from '../../layout/frame';
-import { MAP_MAX_ENTRIES, MAP_TYPE } from '../../layout/map';
+import { MAP_TYPE } from '../../layout/map';
 import { BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS } from '../../layout/map-target';
 import {
   END_ABORTED, END_DROPPED, END_SENT, END_SOCKET, HOPS_MAX, HOP_XDP, HOP_XDP_COUNT, ITEM_CPU, ITEM_FRAME, ITEM_HOPS, ITEM_INTERFACE, ITEM_NEXT, ITEM_PROGRAM,
   ITEM_QUEUE, LOST_HOPS, LOST_NO_COPY, LOST_NO_TARGET, LOST_QUEUE, NEXT_CPUMAP, NEXT_DEVMAP, NEXT_SEND, NEXT_SKB, NEXT_XDP, STAGE_ENTRY, STAGE_GOES_ON,
   STAGE_SIZE, STEP_ARRIVED, STEP_CPUMAP, STEP_DEVMAP, STEP_REDIRECT, STEP_SENT, STEP_XDP,
 } from '../../layout/path';
-import { WORKER_SCRATCH } from '../../layout/worker';
-import { hash_next_key } from '../maps/hash';
 import { programOf, targetOf } from '../maps/redirect-map';
-import { CPUMAP, DEVMAP_HASH, XSKMAP } from '../maps/types';
-import { WORKER } from '../worker';
+import { CPUMAP, XSKMAP } from '../maps/types';
 import { leaveDriver } from './conversion';
 import { copyItem } from './copies';
-import { hopOf, peerOf, refusalOf } from './interfaces';
+import { hopOf, nextDevice, peerOf, refusalOf } from './interfaces';
 import { end, lose, makeReady, step } from './items';
 import { runXdp } from './programs';
 
@@ -118,21 +115,12 @@ function redirect(path: usize, item: usize): void {
 
 // Every target but one that is excluded: copies for all before the last, which gets the frame itself (dev_map_enqueue_multi).
 function broadcast(path: usize, item: usize, map: usize, excluded: u32): void {
+  const length = lengthOf(frameOf(item));
   let before: u32 = 0;
   let last: u64 = 0;
-  const keys = WORKER + WORKER_SCRATCH + 64;
-  const hashed = load<u32>(map, MAP_TYPE) == DEVMAP_HASH;
-  const most = load<u32>(map, MAP_MAX_ENTRIES);
-  let first = true;
-  for (let index: u32 = 0; ; index++) {
-    let key = index;
-    if (hashed) {
-      if (hash_next_key(map, first ? 0 : keys, keys) != 0) break;
-      first = false;
-      key = load<u32>(keys);
-    } else if (index >= most) break;
-    const target = targetOf(map, key);
-    if (target == 0 || <u32>target == excluded || refusalOf(<u32>target, lengthOf(frameOf(item))) != 0) continue;
+  for (let key = nextDevice(map, -1, excluded, length); key >= 0; key = nextDevice(map, key, excluded, length)) {
+    const target = targetOf(map, <u32>key);
+    if (target == 0) continue;
     if (last != 0) {
       const copy = copyItem(path, item);
       if (copy == 0) {
@@ -142,7 +130,7 @@ function broadcast(path: usize, item: usize, map: usize, excluded: u32): void {
       toDevice(copy, map, before, last);
       makeReady(path, copy, load<u32>(copy, ITEM_NEXT));
     }
-    before = key;
+    before = <u32>key;
     last = target;
   }
   if (last == 0) lose(item, LOST_NO_TARGET);

@@ -6,7 +6,7 @@ import {
   FRAME_WIRE_LENGTH, HINT_HASH, HINTS_DRIVER,
 } from '../../layout/frame';
 import {
-  FRAME_ENDED_FAULT, FRAME_ENDED_PASSED, FRAME_ENDED_VERDICT, LOT_COUNT, LOT_RECORDS, RECORD_END, RECORD_FRAME, RECORD_SIZE, SOURCE_QUEUES,
+  FRAME_ENDED_FAULT, FRAME_ENDED_PASSED, FRAME_ENDED_VERDICT, LOT_COUNT, LOT_RECORDS, RECORD_COPIES, RECORD_END, RECORD_FRAME, RECORD_SIZE, SOURCE_QUEUES,
 } from '../../layout/frames';
 import { TRAIT_TABLE } from '../../layout/memory';
 import {
@@ -18,6 +18,7 @@ import {
   WORK_REFUSED, WORK_RETURNED, WORK_SIDES, WORK_SOURCE, WORK_TAIL, WORK_UNDER_WAY,
 } from '../../layout/steering-tap';
 import { TRAIT_TABLE_EPOCH, TRAITS_SIDE_SIZE } from '../../layout/trait';
+import { copies_free } from '../cpus/copies';
 import { spread_flush, spread_free, spread_take, spreadFrame } from '../cpus/spread';
 import { append, bufferAt, count, countSteered, give, publish, queueOf } from './tap';
 
@@ -193,8 +194,11 @@ export function tap_collect(tap: usize): u32 {
   let came = false;
   for (let lot = spread_take(source); lot != 0; lot = spread_take(source)) {
     const end = lot + LOT_RECORDS + <usize>load<u32>(lot, LOT_COUNT) * RECORD_SIZE;
-    for (let record = lot + LOT_RECORDS; record < end; record += RECORD_SIZE)
+    for (let record = lot + LOT_RECORDS; record < end; record += RECORD_SIZE) {
       store<u32>(endOf(work, (load<u32>(record, RECORD_FRAME) - frames) / FRAME_DESCRIPTOR_SIZE), load<u32>(record, RECORD_END));
+      // There is no way out for them.
+      copies_free(source, <usize>load<u32>(record, RECORD_COPIES));
+    }
     spread_free(source, lot);
     came = true;
   }
