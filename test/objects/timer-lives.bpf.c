@@ -89,6 +89,22 @@ int queue_work(void *ctx)
 	return sum;
 }
 
+/* Both have callbacks, and neither waits. */
+SEC("syscall")
+int prepare(void *ctx)
+{
+	struct kept *value = fresh();
+	__u32 sum = 1;
+
+	if (!value)
+		return 0;
+	mix(sum, bpf_timer_init(&value->timer, &keep, CLOCK_MONOTONIC));
+	mix(sum, bpf_timer_set_callback(&value->timer, first));
+	mix(sum, bpf_wq_init(&value->work, &keep, 0));
+	mix(sum, bpf_wq_set_callback(&value->work, worked, 0));
+	return sum;
+}
+
 /* What is there already: of a timer that another program armed. */
 SEC("syscall")
 int cancel(void *ctx)
@@ -110,6 +126,21 @@ int take_over(void *ctx)
 		return 0;
 	mix(sum, bpf_timer_set_callback(&value->timer, second));
 	mix(sum, bpf_timer_start(&value->timer, MS, 0));
+	return sum;
+}
+
+/* With the callbacks that another program has set. */
+SEC("syscall")
+int start_again(void *ctx)
+{
+	__u32 key = 1;
+	struct kept *value = bpf_map_lookup_elem(&keep, &key);
+	__u32 sum = 1;
+
+	if (!value)
+		return 0;
+	mix(sum, bpf_timer_start(&value->timer, MS, 0));
+	mix(sum, bpf_wq_start(&value->work, 0));
 	return sum;
 }
 
