@@ -192,6 +192,31 @@ describe('the thread that starts CPUs', () => {
     await world.cpus.close();
   });
 
+  it('shares a memory that is full: programs and calls are told, threads live, and nothing is lost', async () => {
+    const world = await ThreadWorld.start(5, 2);
+    open.push(() => world.close());
+    const { runtime, cpus } = world;
+    await Promise.all(cpus.list.map((cpu) => world.work(cpu, 20)));
+    const release = runtime.holdSize(0);
+    const taken: number[] = [];
+    const { pages_alloc, pages_free } = runtime.plane.exports;
+    for (let page = pages_alloc(1); page !== 0; page = pages_alloc(1)) taken.push(page >>> 0);
+    // A class that has no slab yet; and a packet that finds no room.
+    const allocator = runtime.plane.exports.allocator_create(0, 0);
+    if (allocator >= 0) expect(await cpus.call(1, 'allocator_alloc', allocator, 60_000, 0)).toBe(0);
+    expect(await cpus.call(2, 'pages_alloc', 1)).toBe(0);
+    const program = world.object.programs['work']!;
+    const large = { data: new Uint8Array(3_000_000) };
+    await expect(cpus.run(program, large, 1)).rejects.toThrow();
+    await Promise.all(cpus.list.map((cpu) => world.work(cpu, 20)));
+    for (const page of taken) pages_free(page, 1);
+    release();
+    expect(cpus.list).toEqual([1, 2]);
+    world.check();
+    await Promise.all(cpus.list.map((cpu) => world.work(cpu, 20)));
+    world.check();
+  });
+
   it('has no memory of threads that have ended', async () => {
     const { runtime, set } = await start(2);
     const page = () => {
