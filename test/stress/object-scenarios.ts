@@ -100,14 +100,14 @@ function walked(plane: PlaneInstance, root: number): number[] {
   return numbers;
 }
 
-const trees: Scenario = {
+const trees = (workers: number): Scenario => ({
   name: 'trees under locks: the least comes first, what is added is removed once',
   async run(variant) {
     const parameters: number[] = [];
     const { plane, results, seed } = await stress({
       ...variant,
       map: word,
-      workers: 4,
+      workers,
       rounds: 2500,
       parameters,
       before(_, plane) {
@@ -121,14 +121,14 @@ const trees: Scenario = {
     });
     await withSeed(seed, () => {
       const [allocator, , at] = parameters as [number, number, number];
-      settleAll(plane, 5, variant);
+      settleAll(plane, workers + 1, variant);
       const left = [at + 8, at + 72].flatMap((root) => walked(plane, root));
       const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
       same('sum of what is left', sum(left), sum(results));
       same('objects that live', statsOf(plane, allocator).live, left.length);
     });
   },
-};
+});
 
 /**
  * One object after the other with a reference for each CPU, which all put it where they can, a list or a tree of their own under their own lock: one succeeds, the references of the others
@@ -175,7 +175,7 @@ function sharedBody({ call, callback, cpu, workers, rounds, meet, view, paramete
   return won;
 }
 
-function sharedNode(tree: boolean): Scenario {
+function sharedNode(tree: boolean, workers: number): Scenario {
   return {
     name: `an object with several references is in one ${tree ? 'tree' : 'list'} at a time`,
     async run(variant) {
@@ -184,7 +184,7 @@ function sharedNode(tree: boolean): Scenario {
       const { plane, results, seed } = await stress({
         ...variant,
         map: word,
-        workers: 3,
+        workers,
         rounds,
         parameters,
         before(_, plane) {
@@ -200,7 +200,7 @@ function sharedNode(tree: boolean): Scenario {
         body: sharedBody,
       });
       await withSeed(seed, () => {
-        settleAll(plane, 4, variant);
+        settleAll(plane, workers + 1, variant);
         same(
           'objects that were taken',
           results.reduce((a, b) => a + b, 0),
@@ -250,14 +250,14 @@ function percpuBody({ call, view, cpu, workers, rounds, random, pause, parameter
   }
 }
 
-const percpuObjects: Scenario = {
+const percpuObjects = (workers: number): Scenario => ({
   name: 'per-CPU objects: a copy is its CPU’s, and stays for the runs that have it',
   async run(variant) {
     const parameters: number[] = [];
     const { plane, seed } = await stress({
       ...variant,
       map: word,
-      workers: 4,
+      workers,
       rounds: 2000,
       parameters,
       before(_, plane) {
@@ -272,13 +272,13 @@ const percpuObjects: Scenario = {
       body: percpuBody,
     });
     await withSeed(seed, () => {
-      settleAll(plane, 5, variant);
+      settleAll(plane, workers + 1, variant);
       const [allocator, , fields] = parameters as [number, number, number];
       const held = [0, 64].filter((offset) => plane.view().getUint32(fields + offset, true) !== 0).length;
       same('objects that live', statsOf(plane, allocator).live, held);
     });
   },
-};
+});
 
 /** Odd CPUs write values whole, as user space; even ones read what they have found, which stays, and as user space what is there. A value is 14 times the same word. */
 function valuesBody({
@@ -334,7 +334,7 @@ function valuesBody({
   }
 }
 
-function storageValues(type: MapTypeName): Scenario {
+function storageValues(type: MapTypeName, workers: number): Scenario {
   const attached = type === 'cgroup_storage';
   return {
     name: `${type}: a value that is replaced stays as it was for the runs that have it`,
@@ -343,7 +343,7 @@ function storageValues(type: MapTypeName): Scenario {
       const { map, plane, seed } = await stress({
         ...variant,
         map: { type, keySize: attached ? 8 : 4, valueSize: 56, maxEntries: 0, flags: attached ? 0 : 1 },
-        workers: 4,
+        workers,
         rounds: 2000,
         parameters,
         before(map, plane) {
@@ -362,18 +362,21 @@ function storageValues(type: MapTypeName): Scenario {
         body: valuesBody,
       });
       await withSeed(seed, () => {
-        settleAll(plane, 5, variant);
+        settleAll(plane, workers + 1, variant);
         map.close();
       });
     },
   };
 }
 
-export const objectScenarios: readonly Scenario[] = [
-  trees,
-  sharedNode(false),
-  sharedNode(true),
-  percpuObjects,
-  storageValues('task_storage'),
-  storageValues('cgroup_storage'),
+/** With so many CPUs. */
+export const objectScenariosOf = (workers: number): readonly Scenario[] => [
+  trees(workers),
+  sharedNode(false, workers),
+  sharedNode(true, workers),
+  percpuObjects(workers),
+  storageValues('task_storage', workers),
+  storageValues('cgroup_storage', workers),
 ];
+
+export const objectScenarios = objectScenariosOf(4);
