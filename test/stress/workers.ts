@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { workerAddress } from '../../src/runtime/memory.ts';
 import type { PlaneInstance } from '../../src/runtime/plane.ts';
 import { planeModule } from '../../src/runtime/plane.ts';
-import { callbackThunk } from './callback.ts';
+import { callbackThunk, programThunk } from './callback.ts';
 import { bufferBytes, type Operation, readBuffer } from './history.ts';
 
 /** What a test gives all of its threads. */
@@ -27,6 +27,8 @@ export interface StressWorker<P extends Parameters = readonly number[]> {
    * third argument, and of the first. What it returns is the callback's result, 0 for nothing. Its place there.
    */
   callback(run: (key: number, value: number, first: number) => unknown): number;
+  /** As `callback`: a program, a function of JavaScript of its context's address, which returns r0. */
+  program(run: (context: number) => number): number;
   /** Calls what the plane exports; u64 and i64 are BigInt among the arguments, and numbers as results. */
   call(name: string, ...values: (number | bigint)[]): number;
   /** A number from 0 to n - 1, of a sequence that follows from the test's seed and the CPU. */
@@ -71,7 +73,7 @@ const SPARE_PAGES = 1024;
 // In the thread, which knows nothing of this project: JavaScript alone.
 const threadText = `
   const { parentPort, workerData } = require('node:worker_threads');
-  const { module, memory, worker, map, scratch, shared, buffer, room, workers, cpu, rounds, seed, parameters, body, thunk } = workerData;
+  const { module, memory, worker, map, scratch, shared, buffer, room, workers, cpu, rounds, seed, parameters, body, thunk, programThunk } = workerData;
   const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
   const env = { memory, table, worker, now: () => Number(process.hrtime.bigint()) };
   const imports = {};
@@ -101,6 +103,10 @@ const threadText = `
     cpu, workers, rounds, map, scratch, parameters, random, stamp, note,
     view: new DataView(memory.buffer),
     call: (name, ...values) => Number(plane[name](...values)),
+    program(run) {
+      const f = (frame) => BigInt(run(Number(frame)));
+      return table.grow(1, new WebAssembly.Instance(new WebAssembly.Module(programThunk), { e: { f } }).exports.f);
+    },
     callback(run) {
       const f = (first, key, value) => BigInt(run(Number(key), Number(value), Number(first)) ?? 0);
       return table.grow(1, new WebAssembly.Instance(new WebAssembly.Module(thunk), { e: { f } }).exports.f);
@@ -185,6 +191,7 @@ export async function runWorkers<P extends Parameters>(
       parameters: rest.parameters ?? [],
       body: body.toString(),
       thunk: callbackThunk,
+      programThunk,
     };
     return new Promise<number>((resolve, reject) => {
       const thread = new Worker(threadText, { eval: true, workerData });
