@@ -13,6 +13,7 @@ const { offeredInterfaces, version } = await import(join(root, 'dist/index.js'))
 const objects = [
   ...['xdp_firewall', 'xdp_load_balancer', 'xdp_parser', 'xdp_rate_limit', 'xdp_dns_filter', 'xdp_syn_cookies'],
   ...['tc_nat', 'sk_lookup_steer', 'metadata/packet_id', 'metadata/trait_kfuncs', 'mem/moves', 'mem/prefill'],
+  ...['steering/device_socket', 'steering/device_vnet_hash', 'steering/rss_report', 'steering/rss_vnet_hash'],
   ...['ring/nops', 'ring/counting', 'ring/emit_reap', 'ring/pingpong', 'ring/loop_nops', 'ring/write_file'],
 ];
 

@@ -9,6 +9,7 @@ import { compareVersions, version } from '../src/abi/stability/version.ts';
 import { isArray, load, needsOf, offeredInterfaces, Ring, Runtime, readObject, simulation } from '../src/index.ts';
 import { bpfRefusal } from '../src/linux/features.ts';
 import { kernelAnswer } from '../src/linux/kernel-interfaces.ts';
+import { loadLinux } from '../src/linux/load.ts';
 import { SQE_CALLBACK, SQE_USER_DATA } from '../src/plane/layout/sqe.ts';
 import { readTestFile } from '../src/testing/test-file.ts';
 import { runTestFile } from '../src/testing/test-run.ts';
@@ -151,6 +152,19 @@ char _license[] SEC("license") = "GPL";
       message: expect.stringMatching(/calls kfunc bpf_list_push_front as i\(p,p,i,i\), and here it is i\(p,p\)/),
     });
   });
+});
+
+it.each([
+  ['device_socket', 'bpf_vnet_rss', false],
+  ['rss_report', 'bpf_vnet_set_hash', true],
+])('says of %s whether it does without %s: only where it asks before it calls', (object, name, without) => {
+  const bytes = readFileSync(new URL(`../bpf/objects/steering/${object}.bpf.o`, import.meta.url));
+  const spec = readObject(new Uint8Array(bytes), object);
+  expect(needsOf(spec).find((need) => need.name === name)).toMatchObject({ kind: 'kfunc', weak: without });
+  if (bpfRefusal() !== undefined) return;
+  const attempt = () => loadLinux(spec).close();
+  if (without) expect(attempt).not.toThrow();
+  else expect(attempt).toThrow(/SLUICE|invalid func/);
 });
 
 it('binds by name and shape', () => {

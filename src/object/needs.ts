@@ -14,7 +14,7 @@ export interface Need {
   readonly name: string;
   /** Names of the programs that need it. */
   readonly programs: readonly string[];
-  /** The object does without, if it is not there: every reference is weak. */
+  /** The object does without, if it is not there: every reference is weak, and each program that calls it asks whether it is there. */
   readonly weak: boolean;
   /** How it is declared, of a kfunc in an object with BTF (abi/stability/shape.ts). */
   readonly shape?: string;
@@ -56,8 +56,13 @@ export function needsOf(
     for (const { opcode, src, imm } of program.insns)
       if (opcode === OPCODE.CALL && src === CALL_SOURCE.HELPER && !isPoisonedHelper(imm))
         add(program, 'helper', helperNeed(declaration, imm));
+    // What a program tests for it takes the address of.
+    const asked = new Set(
+      [...program.references.values()].flatMap((each) => (each.kind === 'ksym' ? [each.name] : [])),
+    );
     for (const reference of program.references.values()) {
-      if (reference.kind === 'kfunc') add(program, 'kfunc', reference.name, reference.weak, reference.shape);
+      if (reference.kind === 'kfunc')
+        add(program, 'kfunc', reference.name, reference.weak && asked.has(reference.name), reference.shape);
       const map = 'map' in reference ? object.maps.get(reference.map) : undefined;
       if (map !== undefined) add(program, 'map type', map.type);
     }
