@@ -14,4 +14,12 @@ export const recoveryMutations: readonly Mutation[] = [
     guard: 'locks in buckets are let go',
     patches: [['cpus/recovery.ts', '  bit_lock_repair(report);', '  if (!OFF) bit_lock_repair(report);']],
   },
+  {
+    guard: 'locks of allocators are let go',
+    patches: [['cpus/recovery.ts', '  allocators_recover(report);', '  if (!OFF) allocators_recover(report);']],
+  },
+  {
+    guard: 'lists of a depot are made anew',
+    patches: [['cpus/recovery.ts', '    depot_repair(depot);', '    if (!OFF) depot_repair(depot);']],
+  },
 ];
