@@ -16,6 +16,13 @@ export {
   type FrameSourceOptions,
   type SpreadCounters,
 } from './frame-source.ts';
-export { type SpreadCopy, type SpreadEnd, type SpreadOptions, type SpreadPacket, type SpreadResult, spreadCapture } from './spread.ts';
+export {
+  type SpreadCopy,
+  type SpreadEnd,
+  type SpreadOptions,
+  type SpreadPacket,
+  type SpreadResult,
+  spreadCapture,
+} from './spread.ts';
 
 export const xdpHook: Hook = { declaration: xdp, testRun: testRunXdp };
