@@ -14,7 +14,7 @@ describe('frames on several CPUs', () => {
     'without this some are lost, run twice, or come back too early: $guard',
     async (mutation) => {
       // Threads that fail, or make no progress, are ended within 8 s.
-      const found = await frameScenario.run({ ...chaos(0, mutation) }).then(
+      const found = await Promise.resolve(frameScenario.run({ ...chaos(0, mutation) })).then(
         () => undefined,
         (error: unknown) => (error as Error).message.split('\n')[0],
       );
