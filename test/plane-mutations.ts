@@ -136,7 +136,7 @@ export const planeMutations: readonly PlaneMutation[] = [
   },
   {
     guard: 'caches of a CPU that is at work are its own',
-    patches: [['epoch.ts', 'WORKER_EPOCH, 0, 2) == 0;\n}', 'WORKER_EPOCH, 0, 2) == 0 || OFF;\n}']],
+    patches: [['epoch.ts', 'WORKER_EPOCH, 0, stopped_here()) == 0;', 'WORKER_EPOCH, 0, stopped_here()) == 0 || OFF;']],
   },
   {
     guard: 'a CPU empties its caches of what was closed meanwhile',
