@@ -64,10 +64,11 @@ export function cpu_recover_timer(): bool {
 
 /** Second: what the CPU had in hand is put where it belongs. The caller holds no lock, and may wait for those of others. */
 export function cpu_recover_rest(report: usize): void {
-  element_recover(report);
-  reclaimed_recover(report);
+  // Before anything is freed in its name: a cache that was being emptied still has what it gave.
   const own = load<u32>(WORKER, WORKER_CPU);
   let cached = caches_recover(own);
+  element_recover(report);
+  reclaimed_recover(report);
   // Others whose caches it was emptying wait for it.
   for (let cpu: u32 = 0; cpu < cpu_count(); cpu++) {
     if (!is_stopped_here(cpu)) continue;

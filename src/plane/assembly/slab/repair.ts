@@ -14,7 +14,7 @@ import {
   SLAB_PIECE_FREE, SLAB_RESERVATION, SLAB_START,
 } from '../../layout/allocator';
 import { ROOT, ROOT_ALLOCATORS_LOCK, ROOT_CPU_COUNT, ROOT_DEPOTS, ROOT_PIECES } from '../../layout/memory';
-import { WORKER_LIMBO_OLDEST } from '../../layout/worker';
+import { WORKER_LIMBO_OLDEST, WORKER_RECLAIMED } from '../../layout/worker';
 
 function is_start(entry: usize, depot: usize): bool {
   return <usize>load<u32>(entry, SLAB_DEPOT) == depot && <usize>load<u32>(entry, SLAB_START) == address_of(entry);
@@ -111,6 +111,8 @@ function cache_recover(depot: usize, head: usize, number: u32, cpu: u32): u32 {
     const object = <usize>load<u32>(at);
     if (object == 0 || !is_astray(depot, object, number, cpu)) continue;
     object_put(depot, object);
+    // Anybody's, once the lock is free.
+    if (<usize>load<u32>(WORKER, WORKER_RECLAIMED) == object) store<u32>(WORKER, 0, WORKER_RECLAIMED);
     count++;
   }
   depot_unlock(depot);
