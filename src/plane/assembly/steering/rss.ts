@@ -48,7 +48,7 @@ const PROTOCOL_NONE: u32 = 0x100;
 }
 
 @inline function hash6(table: usize, source: usize, destination: usize): u32 {
-  return foldWords(table, source, 16) ^ foldWords(table + 16 * RSS_KEY_TABLE_STRIDE, destination, 16);
+  return foldWords(table + 16 * RSS_KEY_TABLE_STRIDE, destination, 16, foldWords(table, source, 16, 0));
 }
 
 /**
@@ -125,8 +125,8 @@ const PROTOCOL_NONE: u32 = 0x100;
             }
           }
           // What is hashed lies in a row: addresses, and ports.
-          if (report != 0) return result(foldWords(table, at + 8, 36), report);
-          return (types & HASH_IPV6) != 0 ? result(foldWords(table, at + 8, 32), 4) : 0;
+          if (report != 0) return result(foldWords(table, at + 8, 36, 0), report);
+          return (types & HASH_IPV6) != 0 ? result(foldWords(table, at + 8, 32, 0), 4) : 0;
         }
       } else {
         let home: usize = 0;

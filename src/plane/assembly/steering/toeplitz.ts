@@ -44,12 +44,11 @@ export function rss_key_table(configuration: usize): void {
 }
 
 /**
- * What so many bytes add, a multiple of 4. A loop, so that each word is added up before the next is looked up: of one long expression V8 looks everything up first, and
+ * `hash`, and what so many bytes add to it, a multiple of 4. A loop, so that each word is added up before the next is looked up: of one long expression V8 looks everything up first, and
  * has no registers for it (36 bytes: 16.8 ns, against 11.9). It ends by the table, whose end is the same for all packets: 0.3 ns less than by the input.
  */
-@inline export function foldWords(table: usize, from: usize, bytes: usize): u32 {
+@inline export function foldWords(table: usize, from: usize, bytes: usize, hash: u32): u32 {
   const behind = table + bytes * RSS_KEY_TABLE_STRIDE;
-  let hash: u32 = 0;
   do {
     hash ^= fold4(table, from);
     from += 4;
@@ -79,8 +78,7 @@ export function rss_toeplitz36(configuration: usize, inputs: usize, count: u32):
   const table = <usize>load<u32>(configuration, RSS_KEY_TABLE);
   let hash: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    const from = inputs + (<usize>(i & 63) << 6);
-    hash ^= foldWords(table, from, 36);
+    hash = foldWords(table, inputs + (<usize>(i & 63) << 6), 36, hash);
   }
   return hash;
 }
