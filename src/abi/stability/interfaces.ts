@@ -65,11 +65,15 @@ function kfuncInterface(name: string): AbiInterface {
   return { ...made, fingerprint: fingerprint(`kfunc ${name} ${withoutNames(text)}`) };
 }
 
-function fieldInterface({ type, context, stability: ofType }: ProgramDeclaration, field: ContextField): AbiInterface {
+const originOf = (since: string) => (since.startsWith('Sluice') ? 'Sluice' : 'Linux');
+
+function fieldInterface(
+  { type, context, stability: ofType, since }: ProgramDeclaration,
+  field: ContextField,
+): AbiInterface {
   const { offset, size, kind, write, stability = ofType } = field;
   const prototype = `${size} bytes at ${offset}, ${kind}, ${write ? 'read and written' : 'read'}`;
-  const origin = type === 'iouring' ? 'Sluice' : 'Linux';
-  return promise('context field', `${type}/${context.struct}.${field.name}`, prototype, origin, stability);
+  return promise('context field', `${type}/${context.struct}.${field.name}`, prototype, originOf(since), stability);
 }
 
 /** All that is declared, whether it runs here or not (runtime/offered.ts says which), in the order of kinds and of their tables. */
@@ -77,13 +81,7 @@ export function interfaces(): readonly AbiInterface[] {
   const declarations = [...programDeclarations.values()];
   return [
     ...declarations.map(({ type, context, stability, since }) =>
-      promise(
-        'program type',
-        type,
-        `struct ${context.struct} of ${context.size} bytes`,
-        since.startsWith('Sluice') ? 'Sluice' : 'Linux',
-        stability,
-      ),
+      promise('program type', type, `struct ${context.struct} of ${context.size} bytes`, originOf(since), stability),
     ),
     ...declarations.flatMap((each) => each.context.fields.map((field) => fieldInterface(each, field))),
     ...[...helpers.values()].map(helperInterface),
